@@ -1,0 +1,130 @@
+"""Counting what a chip does with its inputs, for the energy ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from xbar.array import ProgrammedArray, Signals, partition_of
+from xbar.energy import LayerCosts, Ledger, Technology, Usage, Work, price, work_of
+from xbar.graph import Branch, Equation, Layer, Level, Multiply, Plan, Scan, Traced, While
+from xbar.tile import Tile
+
+
+def usage_of_read(layer: Layer, tile: Tile, signals: Signals) -> Usage:
+    """What one read of one layer costs in events, and the joules its cells turn into heat."""
+    groups, k, n = layer.product.sizes
+    part = partition_of(tile, groups, k, n)
+    planes, vectors = signals.volts.shape[0], signals.volts.shape[3]
+    serial = tile.dac.encoding == "bit_serial"
+    driven = jnp.sum(signals.volts != 0) * part.col_tiles
+    outputs = groups * vectors * n
+    return Usage(
+        array_joules=array_joules(tile, signals, part.mask()),
+        dac_conversions=0 if serial else groups * vectors * k * part.col_tiles,
+        driver_pulses=driven if serial else 0,
+        adc_conversions=planes * outputs * part.row_tiles,
+        accumulations=outputs * (part.row_tiles - 1) + outputs * part.row_tiles * (planes - 1),
+        multiplications=outputs * part.row_tiles,
+        macs=groups * vectors * k * n,
+        buffer_accesses=groups * vectors * (k + n),
+    )
+
+
+def array_joules(
+    tile: Tile, signals: Signals, mask: Float[Array, "row_tiles col_tiles rows cols"]
+) -> Float[Array, ""]:
+    """Heat of one read in the cells that hold weights [J]: `t_read * sum v i(v)`, which is `t_read * sum g v^2` if ohmic."""
+    held = jnp.swapaxes(mask, 1, 2).astype(signals.conductance.dtype)
+    if tile.device.conduction.linear:
+        per_row = jnp.sum(signals.conductance * held, axis=(0, 4, 5))  # [group, row tile, row]
+        watts = jnp.sum(signals.volts**2 * per_row[None, :, :, None, :])
+        return watts * tile.read_time
+    g = jnp.moveaxis(signals.conductance * held, 3, 0)
+    v = jnp.moveaxis(signals.volts, -1, 0)[:, None, ..., None, None]  # [row, 1, plane, group, row tile, vector, 1, 1]
+
+    def add_row(total, row):
+        volts, pair = row
+        return total + jnp.sum(volts * tile.device.conduction(pair[:, None, :, :, None], volts)), None
+
+    return jax.lax.scan(add_row, jnp.zeros((), g.dtype), (v, g))[0] * tile.read_time
+
+
+def digital_work(traced: Traced, plan: Plan, mapped: frozenset[int]) -> Work:
+    """The work of one call that stays digital; what depends on parameters only was done at programming."""
+    total = Work()
+    for op in plan.operations:
+        if isinstance(op, Equation):
+            if any(traced.values[o].level is Level.STREAMING for o in op.outs):
+                total += work_of(op.eqn)
+        elif isinstance(op, Multiply):
+            total += Work() if op.layer in mapped else work_of(op.eqn)
+        else:
+            bodies = [digital_work(traced, body, mapped) for body in op.bodies]
+            dearest = max(bodies, key=lambda w: w.total) if isinstance(op, Branch) else bodies[0]
+            steps = op.eqn.params["length"] if isinstance(op, Scan) else 1
+            total += steps * dearest
+            if isinstance(op, While):
+                total += Work(unbounded=True)
+    return total
+
+
+def all_work(traced: Traced, plan: Plan) -> Work:
+    """The work of one call if nothing sits on arrays: what a digital processor has to do."""
+    return digital_work(traced, plan, frozenset())
+
+
+def make_watch(layers: tuple[Layer, ...]) -> Callable[[int, Tile, ProgrammedArray, Signals], Usage]:
+    """A watcher of reads that counts; for `Chip.watch`."""
+    return lambda i, tile, array, signals: usage_of_read(layers[i], tile, signals)
+
+
+def ledger(
+    traced: Traced,
+    plan: Plan,
+    tiles: Mapping[int, Tile],
+    usages: Mapping[int, Usage],
+    technology: Technology | None,
+    inferences: int,
+) -> Ledger:
+    """Prices what was counted in one call that held this many inferences."""
+    order = sorted(usages)
+    totals = [jax.tree.map(jnp.sum, usages[i]) for i in order]
+    work = digital_work(traced, plan, frozenset(tiles))
+    costs = [_costs(traced.layers[i], tiles[i]) for i in order]
+    return price(costs, totals, work, technology or Technology(), inferences)
+
+
+def _costs(layer: Layer, tile: Tile) -> LayerCosts:
+    return LayerCosts(
+        name=layer.path,
+        adc_bits=tile.adc.bits,
+        dac_bits=tile.dac.bits if tile.dac.encoding == "amplitude" else 2,
+        rows=tile.rows,
+        cols=2 * tile.cols,
+        read_time=tile.read_time,
+        v_read=tile.v_read,
+    )
+
+
+def count_kernels(plan: Plan) -> int:
+    """Matrix products of one call, each a kernel of a processor; products in a scan count once a step."""
+    total = 0
+    for op in plan.operations:
+        if isinstance(op, Multiply):
+            total += 1
+        elif isinstance(op, Equation):
+            total += op.eqn.primitive.name in ("dot_general", "conv_general_dilated")
+        else:
+            steps = op.eqn.params["length"] if isinstance(op, Scan) else 1
+            total += steps * sum(count_kernels(b) for b in op.bodies)
+    return total
+
+
+def elements(tree: Any) -> int:
+    """Number of array elements of a pytree."""
+    return sum(leaf.size for leaf in jax.tree.leaves(tree) if hasattr(leaf, "size"))

@@ -1,0 +1,370 @@
+"""The transformation: from a function to the same function on crossbars, and the chip it is programmed onto."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from xbar import accounting
+from xbar import array as crossbar
+from xbar.energy import Ledger, Technology
+from xbar.execute import Context, Watch, inputs_used, prune, run, weights
+from xbar.graph import Layer, Plan, Traced
+from xbar.layers import Layers
+from xbar.stationary import analyse
+from xbar.tile import Tile
+
+TileChoice = Tile | Callable[[str, tuple[int, ...]], Tile | None]
+
+
+def analog(f: Callable[..., Any], tile: TileChoice) -> Analog:
+    """Moves the stationary matrix products of a function onto memristor crossbars.
+
+    Every `dot_general` and `conv_general_dilated` of `f(params, *inputs)` with one operand that depends on `params` only
+    is read from crossbars; everything else, and everything that meets the inputs on both sides (attention scores),
+    stays digital. Composes with `jax.jit`, `jax.grad` and `jax.vmap`.
+
+    Args:
+        f: any JAX function `f(params, *inputs)`. `params` is a pytree (an Equinox module, a Flax variable dict, ...). Leaves
+            that are not arrays, in `params` and `inputs` alike, are static.
+        tile: the crossbar macro; or a function `(path, shape) -> Tile | None` that chooses one for each layer from the
+            path of its parameter (`"layers.0.weight"`) and its matrix shape (inputs, outputs), with None for a layer
+            that stays digital.
+
+    Returns:
+        An `Analog`: call it as `f` with `key=` for fresh devices in each call, or `.program` it onto one chip.
+
+    Breaks when: the pattern of products depends on the values of the inputs rather than on their shapes (JAX's own
+    condition for tracing).
+    """
+    if not callable(f):
+        raise TypeError(f"xbar.analog: f is a {type(f).__name__}; it must be a function f(params, *inputs).")
+    if not (isinstance(tile, Tile) or callable(tile)):
+        raise TypeError(f"xbar.analog: tile is a {type(tile).__name__}; it must be a Tile or a function (path, shape) -> Tile.")
+    return Analog(f, tile)
+
+
+class Analog(eqx.Module):
+    """A function whose stationary products run on crossbars; made by `xbar.analog`."""
+
+    f: Callable[..., Any] = eqx.field(static=True)
+    tile: TileChoice
+
+    def __call__(
+        self,
+        params: Any,
+        *inputs: Any,
+        key: PRNGKeyArray,
+        t: Float[Array, ""] | float | None = None,
+        ranges: dict[int, crossbar.Ranges] | None = None,
+    ) -> Any:
+        """`f(params, *inputs)` on devices programmed afresh, for hardware-aware training.
+
+        Args:
+            key: decides the devices and the read noise.
+            t: time since programming [s]; the earliest that the device's data describe if None.
+            ranges: converter ranges to train with, for example `chip.ranges` of a calibrated chip.
+        """
+        program_key, read_key = jax.random.split(_typed_key(key))
+        chip = self._program(params, inputs, program_key)
+        if ranges is not None:
+            chip = chip.with_ranges(ranges)
+        return chip(*inputs, t=t, key=read_key)
+
+    def program(self, params: Any, *inputs: Any, key: PRNGKeyArray) -> Chip:
+        """Programs one physical chip.
+
+        Args:
+            params: the trained parameters. inputs: example inputs; only their shapes and dtypes matter.
+            key: decides every device of the chip; the same key gives the same chip, whatever the batch.
+
+        Raises:
+            ValueError: if a weight is not finite or an input is empty.
+        """
+        return self._program(params, inputs, _typed_key(key))
+
+    def _program(self, params: Any, inputs: Sequence[Any], key: PRNGKeyArray) -> Chip:
+        leaves, frame = _flatten(params)
+        _check_inputs(inputs)
+        traced = _trace(self.f, frame, leaves, inputs)
+        tiles = _assign(self.tile, traced.layers)
+        mapped = frozenset(tiles)
+        matrices = weights(traced, leaves, mapped)
+        arrays = {}
+        for i, w in matrices.items():
+            _check_weight(traced.layers[i], w)
+            arrays[i] = _program_layer(traced.layers[i], tiles[i], w, jax.random.fold_in(key, i))
+        needed = inputs_used(prune(traced.plan, mapped), mapped)[: len(leaves)]
+        kept = tuple(leaf if used else None for leaf, used in zip(leaves, needed, strict=True))
+        return Chip(
+            arrays=arrays,
+            tiles=tiles,
+            leaves=kept,
+            f=self.f,
+            frame=frame,
+            avals=tuple(_aval(leaf) for leaf in leaves),
+            plan_layers=traced.layers,
+        )
+
+
+class Chip(eqx.Module):
+    """A function programmed onto one physical chip.
+
+    A pytree: `jax.vmap` over programming keys gives a wafer. Drift at different times is one trajectory of the same
+    cells; only read noise is drawn at each call.
+
+    Args:
+        arrays, tiles: the programmed arrays and their macros, by layer number.
+        leaves: parameter leaves that digital work needs (biases, ...); None where a weight lives on arrays only.
+    """
+
+    arrays: dict[int, crossbar.ProgrammedArray]
+    tiles: dict[int, Tile]
+    leaves: tuple[Array | None, ...]
+    f: Callable[..., Any] = eqx.field(static=True)
+    frame: Frame = eqx.field(static=True)
+    avals: tuple[jax.ShapeDtypeStruct, ...] = eqx.field(static=True)
+    plan_layers: tuple[Layer, ...] = eqx.field(static=True)
+
+    def __call__(
+        self, *inputs: Any, t: Float[Array, ""] | float | None = None, key: PRNGKeyArray | None = None
+    ) -> Any:
+        """`f(params, *inputs)` as this chip computes it.
+
+        Args:
+            t: time since programming [s]; for each layer the earliest that its device's data describe if None.
+            key: for the noise of this read; needed where the device or a converter is noisy.
+
+        Raises:
+            ValueError: for a time without data, a missing key, an empty input, or inputs that need other arrays.
+        """
+        return self.watch(inputs, t=t, key=key)[0]
+
+    def watch(
+        self,
+        inputs: Sequence[Any],
+        *,
+        t: Float[Array, ""] | float | None = None,
+        key: PRNGKeyArray | None = None,
+        watch: Watch | None = None,
+        merge: Callable[[Array, Array], Array] = jnp.add,
+    ) -> tuple[Any, dict[int, Any]]:
+        """Calls the chip and lets `watch(layer, tile, array, signals)` see every read; see `xbar.execute.Context`."""
+        _check_inputs(inputs)
+        if key is None and any(crossbar.draws_at_read(tile) for tile in self.tiles.values()):
+            raise ValueError("chip(...) needs key=: reading this chip's devices or converters is noisy. Pass key=jax.random.key(0).")
+        traced, plan = self._traced(inputs)
+        ctx = Context(
+            arrays=self.arrays,
+            tiles=self.tiles,
+            scans={i: layer.scans for i, layer in enumerate(traced.layers)},
+            t=self.times(t),
+            watch=watch,
+            merge=merge,
+        )
+        streaming = [leaf for leaf in jax.tree.leaves(inputs) if _is_array(leaf)]
+        typed = None if key is None else _typed_key(key)
+        outs, seen = run(plan, [*self.leaves, *streaming], typed, ctx)
+        return jax.tree.unflatten(traced.out_tree, outs), seen
+
+    def energy(
+        self,
+        *inputs: Any,
+        t: Float[Array, ""] | float | None = None,
+        key: PRNGKeyArray | None = None,
+        technology: Technology | None = None,
+        inferences: int = 1,
+    ) -> Ledger:
+        """Energy [J] of computing these inputs, by layer and component, from the voltages and conductances of this call.
+
+        Args:
+            inferences: how many inferences the inputs hold; the ledger is per inference.
+            technology: cost of converters and digital work; `xbar.energy.Technology()` if None.
+        """
+        traced, plan = self._traced(inputs)
+        if isinstance(inferences, bool) or not isinstance(inferences, int) or inferences < 1:
+            raise ValueError(f"inferences={inferences!r}: how many inferences the inputs hold, a whole number of at least 1.")
+        usages = self.watch(inputs, t=t, key=key, watch=accounting.make_watch(traced.layers))[1]
+        return accounting.ledger(traced, plan, self.tiles, usages, technology, inferences)
+
+    @property
+    def layers(self) -> Layers:
+        """What sits on which tiles; print it for a table."""
+        return Layers.of(self.plan_layers, self.tiles)
+
+    @property
+    def ranges(self) -> dict[int, crossbar.Ranges]:
+        """Converter ranges by layer number, once calibrated."""
+        return {i: a.ranges for i, a in self.arrays.items() if a.ranges is not None}
+
+    def with_ranges(self, ranges: dict[int, crossbar.Ranges]) -> Chip:
+        """This chip with converter ranges set."""
+        if ranges.keys() != self.arrays.keys():
+            raise ValueError(f"ranges for layers {sorted(ranges)} do not fit a chip with layers {sorted(self.arrays)}.")
+        arrays = {i: eqx.tree_at(lambda a: a.ranges, array, ranges[i], is_leaf=lambda x: x is None) for i, array in self.arrays.items()}
+        return eqx.tree_at(lambda c: c.arrays, self, arrays)
+
+    def digital_products(self, *inputs: Any) -> tuple[Any, ...]:
+        """The matrix products that stay digital for these inputs, each with the reason."""
+        return self._traced(inputs)[0].digital
+
+    def _traced(self, inputs: Sequence[Any]) -> tuple[Traced, Plan]:
+        traced = _trace(self.f, self.frame, self.avals, inputs)
+        if tuple(x.signature for x in traced.layers) != tuple(x.signature for x in self.plan_layers):
+            raise ValueError(
+                "These inputs need other arrays than the chip has: the function maps "
+                f"{[x.path for x in traced.layers]} for them, and the chip was programmed with "
+                f"{[x.path for x in self.plan_layers]}. Program a chip with inputs of this kind."
+            )
+        return traced, prune(traced.plan, frozenset(self.arrays))
+
+    def times(self, t: Float[Array, ""] | float | None) -> dict[int, Array]:
+        """Time since programming of each layer [s], checked; None is the earliest that its device has data for."""
+        times = {}
+        for i, tile in self.tiles.items():
+            own = tile.device.first_time if t is None else t
+            tile.device.check_time(own)
+            own = jnp.asarray(own, jnp.promote_types(jnp.float32, jnp.result_type(float)))
+            if isinstance(own, jax.core.Tracer):
+                name = tile.device.provenance.name
+                own = eqx.error_if(own, ~tile.device.time_is_valid(own), f"t: no data of {name} at this time since programming.")
+            times[i] = own
+        return times
+
+
+@dataclasses.dataclass(frozen=True)
+class Frame:
+    """The static part of a parameter pytree: its structure, and the leaves that are not arrays."""
+
+    treedef: Any
+    static: tuple[Any, ...]
+    paths: tuple[str, ...]
+
+    def rebuild(self, arrays: Sequence[Any]) -> Any:
+        """The pytree with these arrays in it."""
+        rest = iter(arrays)
+        return jax.tree.unflatten(self.treedef, [next(rest) if s is _ARRAY else s for s in self.static])
+
+
+class _Array:
+    """Stands for an array leaf among static ones."""
+
+    def __repr__(self):
+        return "<array>"
+
+
+_ARRAY = _Array()
+
+
+def _is_array(leaf: Any) -> bool:
+    return isinstance(leaf, jax.Array | np.ndarray | np.generic | jax.ShapeDtypeStruct)
+
+
+def _flatten(tree: Any) -> tuple[list[Any], Frame]:
+    pairs, treedef = jax.tree_util.tree_flatten_with_path(tree)
+    static = tuple(_ARRAY if _is_array(leaf) else leaf for _, leaf in pairs)
+    paths = tuple(jax.tree_util.keystr(p, simple=True, separator=".") for p, leaf in pairs if _is_array(leaf))
+    return [leaf for _, leaf in pairs if _is_array(leaf)], Frame(treedef, static, paths)
+
+
+def _aval(leaf: Any) -> jax.ShapeDtypeStruct:
+    if isinstance(leaf, jax.ShapeDtypeStruct):
+        return leaf
+    aval = jax.typeof(leaf)
+    return jax.ShapeDtypeStruct(aval.shape, aval.dtype, weak_type=getattr(aval, "weak_type", False))
+
+
+def _trace(f: Callable[..., Any], frame: Frame, leaves: Sequence[Any], inputs: Sequence[Any]) -> Traced:
+    """Traces and analyses `f`, once for each kind of parameters and inputs."""
+    streaming, input_frame = _flatten(tuple(inputs))
+    request = _Request(f, frame, tuple(map(_aval, leaves)), input_frame, tuple(map(_aval, streaming)))
+    try:
+        hash(request.identity)
+    except TypeError:  # a static leaf that cannot be hashed: trace every time
+        return _trace_now(request)
+    return _trace_cached(request)
+
+
+class _Request:
+    """What decides a trace, as a hashable."""
+
+    def __init__(self, f, frame: Frame, params, input_frame: Frame, inputs):
+        self.f, self.frame, self.params, self.input_frame, self.inputs = f, frame, params, input_frame, inputs
+
+    @property
+    def identity(self) -> Hashable:
+        kinds = tuple((a.shape, a.dtype, a.weak_type) for a in (*self.params, *self.inputs))
+        frames = tuple((x.treedef, x.static) for x in (self.frame, self.input_frame))
+        return self.f, frames, kinds, jax.config.jax_enable_x64
+
+    def __hash__(self):
+        return hash(self.identity)
+
+    def __eq__(self, other):
+        return self.identity == other.identity
+
+
+@functools.lru_cache(maxsize=64)
+def _trace_cached(request: _Request) -> Traced:
+    return _trace_now(request)
+
+
+def _trace_now(request: _Request) -> Traced:
+    n = len(request.params)
+
+    def flat(*leaves):
+        return request.f(request.frame.rebuild(leaves[:n]), *request.input_frame.rebuild(leaves[n:]))
+
+    try:
+        jaxpr, shape = jax.make_jaxpr(flat, return_shape=True)(*request.params, *request.inputs)
+    except Exception as error:
+        shapes = [f"{a.dtype}{list(a.shape)}" for a in request.inputs]
+        error.add_note(f"xbar: this happened while tracing f(params, *inputs) with inputs {', '.join(shapes)}.")
+        raise
+    return analyse(jaxpr, n, request.frame.paths, jax.tree.structure(shape))
+
+
+def _assign(tile: TileChoice, layers: Sequence[Layer]) -> dict[int, Tile]:
+    if isinstance(tile, Tile):
+        return dict.fromkeys(range(len(layers)), tile)
+    chosen = {i: tile(layer.path, layer.shape) for i, layer in enumerate(layers)}
+    for i, choice in chosen.items():
+        if not (choice is None or isinstance(choice, Tile)):
+            raise TypeError(f"tile({layers[i].path!r}, {layers[i].shape}) gave a {type(choice).__name__}; give a Tile or None.")
+    return {i: choice for i, choice in chosen.items() if choice is not None}
+
+
+def _program_layer(layer: Layer, tile: Tile, w: Array, key: PRNGKeyArray) -> crossbar.ProgrammedArray:
+    depth = len(layer.lengths)
+    w = w.astype(jnp.promote_types(w.dtype, jnp.float32))
+    keys = crossbar.column_keys(key, layer.lengths).reshape(layer.lengths)
+    program = lambda m, k: crossbar.program(tile, m, key=k)  # noqa: E731
+    for _ in range(depth):
+        program = jax.vmap(program)
+    return program(w, keys)
+
+
+def _typed_key(key: PRNGKeyArray) -> PRNGKeyArray:
+    if jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+        return key
+    return jax.random.wrap_key_data(key)
+
+
+def _check_inputs(inputs: Sequence[Any]) -> None:
+    for i, leaf in enumerate(leaf for leaf in jax.tree.leaves(inputs) if _is_array(leaf)):
+        if 0 in leaf.shape:
+            raise ValueError(f"input {i} is empty: its shape is {tuple(leaf.shape)}. Give at least one sample.")
+
+
+def _check_weight(layer: Layer, w: Array) -> None:
+    if not isinstance(w, jax.core.Tracer) and not bool(jnp.all(jnp.isfinite(w))):
+        bad = int(jnp.sum(~jnp.isfinite(w)))
+        raise ValueError(f"{layer.path}: {bad} of {w.size} weights are NaN or infinite; a conductance cannot hold them.")

@@ -1,0 +1,234 @@
+"""One weight matrix on its tiles: programming it, and reading it with input vectors.
+
+Layout of everything that has a value per cell: `[pair, group, row tile, row, column tile, column]`, so that the product over
+all tiles of a layer is one batched contraction.
+"""
+
+from __future__ import annotations
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from devices import Cells
+from devices._numerics import safe_sqrt
+from xbar.mapping import Partition
+from xbar.tile import Tile
+
+
+class Ranges(eqx.Module):
+    """Calibrated full scales of a layer's converters.
+
+    Args:
+        dac: full scale of the inputs of each row of tiles, in the units of the activations.
+        adc: full-scale current of each tile [A].
+    """
+
+    dac: Float[Array, "*stack groups row_tiles"]
+    adc: Float[Array, "*stack groups row_tiles col_tiles"]
+
+
+class ProgrammedArray(eqx.Module):
+    """The cells of one weight matrix, and what the periphery knows about them.
+
+    Args:
+        cells: programmed cells, in this module's layout.
+        scale: weight represented by a full conductance range, for each column of each tile.
+        ranges: converter ranges, or None before calibration.
+        reference: conductance read-out of each tile at calibration, for drift compensation, or None.
+    """
+
+    cells: Cells
+    scale: Float[Array, "*stack groups row_tiles col_tiles cols"]
+    ranges: Ranges | None = None
+    reference: Float[Array, "*stack groups row_tiles col_tiles"] | None = None
+
+
+class Signals(eqx.Module):
+    """What a read puts on the wires, for those who watch (calibration, energy).
+
+    Args:
+        inputs: activations on each row of tiles, before the DAC.
+        volts: applied voltages [V]. current: bit-line pair currents before the ADC [A].
+        conductance: both cells of each pair [S], in the layout of `ProgrammedArray`.
+    """
+
+    inputs: Float[Array, "groups row_tiles vectors rows"]
+    volts: Float[Array, "planes groups row_tiles vectors rows"]
+    current: Float[Array, "planes groups row_tiles vectors col_tiles cols"]
+    conductance: Float[Array, "2 groups row_tiles rows col_tiles cols"]
+
+
+def partition_of(tile: Tile, groups: int, k: int, n: int) -> Partition:
+    """How a stack of `groups` matrices of `k` x `n` falls on copies of `tile`."""
+    return Partition(groups, k, n, tile.rows, tile.cols)
+
+
+def program(tile: Tile, w: Float[Array, "groups k n"], *, key: PRNGKeyArray) -> ProgrammedArray:
+    """Programs one stack of matrices.
+
+    Each column of each tile draws from a key of its own, made from its place (group, tile row, tile column, pair,
+    column): a chip does not depend on padding, on what else is programmed, or on the dtype.
+    """
+    part = partition_of(tile, *w.shape)
+    blocks = part.split(w)
+    device = tile.device
+    per_block = lambda f: jax.vmap(jax.vmap(jax.vmap(f)))  # noqa: E731  over groups, row tiles, column tiles
+    scale = per_block(tile.mapping.scale)(blocks)[..., 0, :]
+    targets = per_block(lambda b: tile.mapping.targets(b, device.g_min, device.g_max))(blocks)
+    columns = jnp.moveaxis(targets, -1, -2)  # [group, row tile, column tile, pair, column, row]
+    lead = columns.shape[:-1]
+    keys = column_keys(key, lead)
+    flat = columns.reshape(-1, columns.shape[-1])
+    cells = jax.vmap(lambda target, k: device.program(target, key=k))(flat, keys)
+    return ProgrammedArray(jax.tree.map(lambda leaf: _to_layout(leaf, lead), cells), scale)
+
+
+def column_keys(key: PRNGKeyArray, lead: tuple[int, ...]) -> PRNGKeyArray:
+    """One key for each index of `lead`, folded in place by place so that growing one axis leaves the others alone."""
+    keys = key[None]
+    for size in lead:
+        keys = jax.vmap(lambda k, size=size: jax.vmap(lambda i: jax.random.fold_in(k, i))(jnp.arange(size)))(keys)
+        keys = keys.reshape(-1)
+    return keys
+
+
+def _to_layout(leaf: Array, lead: tuple[int, ...]) -> Array:
+    """[group x row tile x column tile x pair x column, row, ...] -> [pair, group, row tile, row, column tile, column, ...]."""
+    leaf = leaf.reshape(*lead, *leaf.shape[1:])
+    extra = tuple(range(6, leaf.ndim))
+    return leaf.transpose(3, 0, 1, 5, 2, 4, *extra)
+
+
+def conductances(
+    tile: Tile, array: ProgrammedArray, t: Float[Array, ""]
+) -> Float[Array, "2 groups row_tiles rows col_tiles cols"]:
+    """Conductances [S] at `t` [s] as the drivers and sense nodes see them, wires included."""
+    g = tile.device.conductance(array.cells, t)
+    effective = jnp.vectorize(tile.wires.effective, signature="(r,c)->(r,c)")
+    return jnp.swapaxes(effective(jnp.swapaxes(g, 3, 4)), 3, 4)
+
+
+def readout(tile: Tile, array: ProgrammedArray, t: Float[Array, ""], part: Partition) -> Float[Array, "groups row_tiles col_tiles"]:
+    """Sum over each tile of the magnitude of every weight's conductance [S]: what reading unit vectors one by one gives."""
+    g = conductances(tile, array, t)
+    mask = jnp.swapaxes(part.mask(), 1, 2).astype(g.dtype)
+    return jnp.sum(jnp.abs(g[0] - g[1]) * mask, axis=(2, 4))
+
+
+def read(
+    tile: Tile,
+    array: ProgrammedArray,
+    x: Float[Array, "groups vectors k"],
+    n: int,
+    *,
+    t: Float[Array, ""],
+    key: PRNGKeyArray | None,
+) -> tuple[Float[Array, "groups vectors n"], Signals]:
+    """The analog product of input vectors with a programmed array.
+
+    Digital input -> DAC -> word lines -> cells at time `t` -> bit-line currents + noise -> ADC -> digital scale, drift
+    compensation and sum over row tiles and bit planes.
+
+    Args:
+        x: input vectors. n: number of outputs. t: time since programming [s]. key: for the noise of this read, or None
+            if the tile has none.
+    """
+    part = partition_of(tile, x.shape[0], x.shape[-1], n)
+    keys = (None, None, None) if key is None else jax.random.split(key, 3)
+    inputs = part.split_inputs(x)
+    full_scale = input_scale(tile, array, inputs)
+    levels = tile.dac.drive(inputs, full_scale)
+    volts = levels * tile.v_read.astype(x.dtype)
+    if tile.dac.noise is not None:
+        volts = volts + tile.dac.noise * _normals(keys[0], volts)
+    g = conductances(tile, array, t)
+    current = bit_line_currents(tile, g, volts)
+    current = current + _read_noise(tile, array, volts, t, keys[1])
+    if tile.adc.noise is not None:
+        current = current + tile.adc.noise * _normals(keys[2], current)
+    reported = tile.adc.convert(current, output_scale(tile, array, part, current.dtype))
+    y = _digital(tile, array, reported, full_scale, t, part)
+    return y[..., :n], Signals(inputs, volts, current, g)
+
+
+def input_scale(tile: Tile, array: ProgrammedArray, inputs: Float[Array, "groups row_tiles vectors rows"]) -> Array:
+    """Full scale of the DAC: calibrated, given, or each vector's own largest magnitude (no gradient flows through it)."""
+    if array.ranges is not None:
+        return array.ranges.dac[..., None, None].astype(inputs.dtype)
+    if tile.dac.range is not None:
+        return jnp.full((1, 1, 1, 1), tile.dac.range, inputs.dtype)
+    largest = jnp.max(jnp.abs(lax.stop_gradient(inputs)), axis=-1, keepdims=True)
+    return jnp.where(largest > 0, largest, 1)
+
+
+def output_scale(tile: Tile, array: ProgrammedArray, part: Partition, dtype) -> Array:
+    """Full-scale current of the ADCs [A], broadcast against `Signals.current`."""
+    if array.ranges is not None:
+        return array.ranges.adc[:, :, None, :, None].astype(dtype)
+    if tile.adc.range is not None:
+        return jnp.asarray(tile.adc.range, dtype)
+    span = (tile.device.g_max - tile.device.g_min) * tile.v_read
+    return (span * part.used_rows**0.5).astype(dtype)
+
+
+def bit_line_currents(
+    tile: Tile,
+    g: Float[Array, "2 groups row_tiles rows col_tiles cols"],
+    volts: Float[Array, "planes groups row_tiles vectors rows"],
+) -> Float[Array, "planes groups row_tiles vectors col_tiles cols"]:
+    """Difference of the two bit-line currents of each pair [A]."""
+    if tile.device.conduction.linear:
+        return _contract(volts, g[0] - g[1])
+
+    def add_row(total, row):
+        v, pair = row  # v: [planes, group, row tile, vector]; pair: [2, group, row tile, column tile, column]
+        i = tile.device.conduction(pair[:, None, :, :, None], v[None, ..., None, None])
+        return total + i[0] - i[1], None
+
+    shape = (*volts.shape[:-1], *g.shape[-2:])
+    rows = (jnp.moveaxis(volts, -1, 0), jnp.moveaxis(g, 3, 0))
+    return lax.scan(add_row, jnp.zeros(shape, volts.dtype), rows)[0]
+
+
+def _contract(v: Array, g: Array) -> Array:
+    """Sums `v[p, s, i, m, r] g[s, i, r, j, c]` over rows, at full precision on every platform."""
+    planes, groups, row_tiles, vectors, rows = v.shape
+    flat_v = jnp.moveaxis(v, 0, 2).reshape(groups * row_tiles, planes * vectors, rows)
+    flat_g = g.reshape(groups * row_tiles, rows, -1)
+    i = jnp.matmul(flat_v, flat_g, precision=lax.Precision.HIGHEST)
+    i = i.reshape(groups, row_tiles, planes, vectors, *g.shape[-2:])
+    return jnp.moveaxis(i, 2, 0)
+
+
+def _read_noise(tile: Tile, array: ProgrammedArray, volts: Array, t: Array, key: PRNGKeyArray | None) -> Array | float:
+    """Noise current of each output [A], drawn once with the exact variance `sum_ij var_ij v_i^2` of its cells."""
+    if not tile.device.has_read_noise:
+        return 0.0
+    variance = tile.device.read_variance(array.cells, t, tile.bandwidth)
+    total = _contract(volts**2, variance[0] + variance[1])
+    return safe_sqrt(total) * _normals(key, total)
+
+
+def _digital(tile: Tile, array: ProgrammedArray, reported: Array, full_scale: Array, t: Array, part: Partition) -> Array:
+    """Scales reported currents to weights times activations and sums row tiles and planes: [groups, vectors, columns]."""
+    per_siemens = array.scale / ((tile.device.g_max - tile.device.g_min) * tile.v_read)
+    if array.reference is not None:
+        gain = array.reference / readout(tile, array, t, part)
+        per_siemens = per_siemens * gain[..., None]
+    weights = jnp.asarray(tile.dac.plane_weights(), reported.dtype)
+    value = jnp.tensordot(weights, reported, axes=1) if tile.dac.planes > 1 else reported[0]
+    value = value * per_siemens.astype(value.dtype)[:, :, None] * full_scale[..., None]
+    total = jnp.sum(value, axis=1)
+    return total.reshape(*total.shape[:2], -1)
+
+
+def _normals(key: PRNGKeyArray, like: Array) -> Array:
+    return jax.random.normal(key, like.shape, jnp.float32).astype(like.dtype)
+
+
+def draws_at_read(tile: Tile) -> bool:
+    """Whether reading this tile draws random numbers."""
+    return tile.device.has_read_noise or tile.dac.noise is not None or tile.adc.noise is not None

@@ -1,0 +1,125 @@
+"""Calibration of a chip on data: converter ranges and drift compensation."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from xbar import array as crossbar
+from xbar.analog import Chip
+from xbar.converters import ADC, DAC
+from xbar.tile import Tile
+
+
+def calibrate(
+    chip: Chip,
+    *inputs: Any,
+    key: PRNGKeyArray | None = None,
+    t: Float[Array, ""] | float | None = None,
+    method: Literal["max", "percentile"] = "max",
+    percentile: float = 99.9,
+    momentum: float = 0.0,
+    compensate_drift: bool = True,
+) -> Chip:
+    """Sets a chip's converter ranges from what its converters see, and stores the reference for drift compensation.
+
+    Inputs are run twice: once with ideal converters, which gives the DAC range of each row of tiles, and once with the
+    real DACs, which gives the ADC range of each tile. Either range is the largest magnitude, or a percentile of all
+    magnitudes. Global drift compensation multiplies what each tile reports at time t by `S(t_cal) / S(t)`, where S is
+    the sum over the tile of the magnitude of every weight's conductance, as reading unit vectors gives it.
+
+    Args:
+        chip: a programmed chip. inputs: a representative batch.
+        key: for the noise of the reads. t: time since programming at which the chip is calibrated [s].
+        method: `"max"` or `"percentile"`. percentile: in (0, 100].
+        momentum: weight of the ranges the chip already has, 0 to forget them; for a moving calibration over batches.
+        compensate_drift: store the reference (True) or read without compensation (False).
+
+    Returns:
+        The chip with ranges set; the same cells.
+
+    Raises:
+        ValueError: for a percentile or momentum that cannot be, or inputs that give no current at all.
+
+    Reference: Joshi et al. 2020, 10.1038/s41467-020-16108-9 (global drift compensation).
+
+    Breaks when: later inputs are larger than these: they clip. The reference read is taken without read noise; a real
+    one averages enough reads.
+    """
+    if method not in ("max", "percentile"):
+        raise ValueError(f"calibrate: method={method!r}; it is 'max' or 'percentile'.")
+    if not 0 < percentile <= 100:
+        raise ValueError(f"calibrate: percentile={percentile!r} must lie in (0, 100].")
+    if not 0 <= momentum < 1:
+        raise ValueError(f"calibrate: momentum={momentum!r} must lie in [0, 1).")
+    share = percentile if method == "percentile" else 100.0
+    see_inputs = lambda i, tile, array, s: _magnitude(s.inputs, (2, 3), share)  # noqa: E731
+    see_currents = lambda i, tile, array, s: _magnitude(s.current, (0, 3, 5), share)  # noqa: E731
+    keys = (None, None) if key is None else jax.random.split(key)
+
+    bare = _with_converters(_without_ranges(chip), dac=False, adc=False)
+    dac = bare.watch(inputs, t=t, key=keys[0], watch=see_inputs, merge=jnp.maximum)[1]
+    provisional = {i: crossbar.Ranges(_positive(r), jnp.ones((*r.shape, 1), r.dtype)) for i, r in dac.items()}
+    driven = _with_converters(chip, dac=True, adc=False).with_ranges(_complete(chip, provisional))
+    adc = driven.watch(inputs, t=t, key=keys[1], watch=see_currents, merge=jnp.maximum)[1]
+    ranges = {i: crossbar.Ranges(_positive(dac[i]), _positive(adc[i])) for i in dac}
+    ranges = _moved(chip.ranges, _complete(chip, ranges), momentum)
+    return _with_reference(chip.with_ranges(ranges), t if compensate_drift else None, compensate_drift)
+
+
+def _magnitude(x: Array, axes: tuple[int, ...], share: float) -> Array:
+    x = jnp.abs(jax.lax.stop_gradient(x))
+    return jnp.max(x, axis=axes) if share == 100 else jnp.percentile(x, share, axis=axes)
+
+
+def _positive(x: Array) -> Array:
+    """A range that a converter can have: where nothing was seen, any range serves."""
+    return jnp.where(x > 0, x, 1)
+
+
+def _without_ranges(chip: Chip) -> Chip:
+    arrays = {i: eqx.tree_at(lambda a: a.ranges, a, None, is_leaf=lambda x: x is None) for i, a in chip.arrays.items()}
+    return eqx.tree_at(lambda c: c.arrays, chip, arrays)
+
+
+def _with_converters(chip: Chip, *, dac: bool, adc: bool) -> Chip:
+    """The chip with its own converters or ideal ones."""
+
+    def ideal(tile: Tile) -> Tile:
+        tile = tile if dac else eqx.tree_at(lambda x: x.dac, tile, DAC(bits=None, range=tile.dac.range))
+        return tile if adc else eqx.tree_at(lambda x: x.adc, tile, ADC(bits=None))
+
+    return eqx.tree_at(lambda c: c.tiles, chip, {i: ideal(tile) for i, tile in chip.tiles.items()})
+
+
+def _complete(chip: Chip, seen: dict[int, crossbar.Ranges]) -> dict[int, crossbar.Ranges]:
+    missing = [chip.plan_layers[i].path for i in chip.arrays if i not in seen]
+    if missing:
+        raise ValueError(f"calibrate: these inputs never read {', '.join(missing)}. Calibrate with inputs that use every layer.")
+    return seen
+
+
+def _moved(
+    old: dict[int, crossbar.Ranges], new: dict[int, crossbar.Ranges], momentum: float
+) -> dict[int, crossbar.Ranges]:
+    blend = lambda o, n: momentum * o + (1 - momentum) * n  # noqa: E731
+    return {i: jax.tree.map(blend, old[i], r) if i in old else r for i, r in new.items()}
+
+
+def _with_reference(chip: Chip, t: Float[Array, ""] | float | None, keep: bool) -> Chip:
+    times = chip.times(t)
+    arrays = {}
+    for i, array in chip.arrays.items():
+        layer, tile = chip.plan_layers[i], chip.tiles[i]
+        part = crossbar.partition_of(tile, *layer.product.sizes)
+        measure = lambda a, tile=tile, part=part, time=times[i]: crossbar.readout(tile, a, time, part)  # noqa: E731
+        for _ in layer.lengths:
+            measure = jax.vmap(measure)
+        bare = eqx.tree_at(lambda a: a.reference, array, None, is_leaf=lambda x: x is None)
+        reference = measure(bare) if keep else None
+        arrays[i] = eqx.tree_at(lambda a: a.reference, bare, reference, is_leaf=lambda x: x is None)
+    return eqx.tree_at(lambda c: c.arrays, chip, arrays)

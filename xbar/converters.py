@@ -1,0 +1,148 @@
+"""Data converters: the DAC that drives word lines and the ADC that reads bit lines.
+
+Both are mid-tread and signed: `b` bits give the `2^b - 1` codes `-(2^(b-1) - 1) .. 2^(b-1) - 1`, so that 0 is a code. They
+round half to even and clip at full scale. In a gradient, rounding counts as the identity and clipping as what it is
+(straight-through estimator).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+Encoding = Literal["amplitude", "bit_serial"]
+
+
+def top_code(bits: int) -> int:
+    """The largest code of a signed mid-tread converter with this many bits."""
+    return 2 ** (bits - 1) - 1
+
+
+def clip_to_unit(x: Float[Array, "*any"]) -> Float[Array, "*any"]:
+    """Clips to [-1, 1] with slope 1 inside, the ends included (`jnp.clip` halves the slope on the end itself)."""
+    return jnp.where(x > 1, 1, jnp.where(x < -1, -1, x)).astype(x.dtype)
+
+
+def quantise(x: Float[Array, "*any"], full_scale: Float[Array, "*#any"], bits: int | None) -> Float[Array, "*any"]:
+    """The value that a converter reports for `x`, in the units of `x`.
+
+    $$ q(x) = \\frac{F}{L}\\,\\mathrm{round}(L\\,\\mathrm{clip}(x/F, -1, 1)), \\qquad L = 2^{b-1} - 1 $$
+
+    Args:
+        x: analog value. full_scale: `F`, in the units of `x`. bits: `b`; None neither rounds nor clips.
+
+    Breaks when: `full_scale` is 0.
+    """
+    if bits is None:
+        return x
+    unit = clip_to_unit(x / full_scale)
+    codes = jnp.round(jax.lax.stop_gradient(unit) * top_code(bits))
+    return full_scale * (unit + jax.lax.stop_gradient(codes / top_code(bits) - unit))
+
+
+class DAC(eqx.Module):
+    """Input converter of one word line.
+
+    Args:
+        bits: resolution, 2 to 16; None for neither quantisation nor clipping.
+        encoding: `"amplitude"` applies one voltage a vector; `"bit_serial"` applies `bits - 1` ternary planes (-v, 0, +v) of
+            the sign-magnitude code one after the other, each converted and shift-added digitally.
+        range: full scale in the units of the network's activations; None scales every vector to its own largest
+            magnitude until `xbar.calibrate` sets a range.
+        noise: rms noise of the applied voltage [V], or None.
+
+    Raises:
+        ValueError: for a number of bits, an encoding, a range or a noise that cannot be.
+    """
+
+    bits: int | None = eqx.field(static=True, default=8)
+    encoding: Encoding = eqx.field(static=True, default="amplitude")
+    range: Float[Array, ""] | float | None = None
+    noise: Float[Array, ""] | float | None = None
+
+    def __check_init__(self):
+        check_bits("DAC", self.bits)
+        check_positive("DAC", "range", self.range)
+        check_positive("DAC", "noise", self.noise)
+        if self.encoding not in ("amplitude", "bit_serial"):
+            raise ValueError(f"DAC: encoding={self.encoding!r}; it is 'amplitude' or 'bit_serial'.")
+        if self.encoding == "bit_serial" and self.bits is None:
+            raise ValueError("DAC: bit-serial encoding sends bits one by one, so it needs bits=, for example bits=8.")
+
+    @property
+    def planes(self) -> int:
+        """How many times the array is read for one input vector."""
+        return top_code_planes(self.bits) if self.encoding == "bit_serial" else 1
+
+    def drive(self, x: Float[Array, "*rest"], full_scale: Float[Array, "*#rest"]) -> Float[Array, "planes *rest"]:
+        """The levels in [-1, 1] put on the word lines, a plane for each read of the array.
+
+        `sum_k weights[k] * planes[k]` is the quantised `x / full_scale`, where `weights` is `plane_weights`.
+        """
+        if self.encoding == "amplitude":
+            return quantise(x / full_scale, jnp.ones((), x.dtype), self.bits)[None]
+        unit = clip_to_unit(x / full_scale)
+        codes = jnp.round(jax.lax.stop_gradient(unit) * top_code(self.bits)).astype(jnp.int32)
+        shifts = jnp.arange(self.planes).reshape(-1, *(1,) * x.ndim)
+        ternary = (jnp.abs(codes) >> shifts & 1) * jnp.sign(codes)
+        # Each plane carries the whole slope: the weights add up to one, so the sum's slope is that of `unit`.
+        return unit + jax.lax.stop_gradient(ternary.astype(x.dtype) - unit)
+
+    def plane_weights(self) -> tuple[float, ...]:
+        """The significance of each plane; they sum to one."""
+        if self.encoding == "amplitude":
+            return (1.0,)
+        return tuple(2**k / top_code(self.bits) for k in range(self.planes))
+
+
+class ADC(eqx.Module):
+    """Output converter of one bit-line pair, after the analog subtraction of its two currents.
+
+    Args:
+        bits: resolution, 2 to 16; None for neither quantisation nor clipping.
+        range: full-scale current [A]; None takes `sqrt(rows) (g_max - g_min) v_read`, several times the spread of a
+            random product, until `xbar.calibrate` sets one for each tile.
+        noise: rms noise of the current at the converter's input [A], or None.
+
+    Raises:
+        ValueError: for a number of bits, a range or a noise that cannot be.
+    """
+
+    bits: int | None = eqx.field(static=True, default=8)
+    range: Float[Array, ""] | float | None = None
+    noise: Float[Array, ""] | float | None = None
+
+    def __check_init__(self):
+        check_bits("ADC", self.bits)
+        check_positive("ADC", "range", self.range)
+        check_positive("ADC", "noise", self.noise)
+
+    def convert(self, current: Float[Array, "*rest"], full_scale: Float[Array, "*#rest"]) -> Float[Array, "*rest"]:
+        """The reported current [A]."""
+        return quantise(current, full_scale, self.bits)
+
+
+def top_code_planes(bits: int | None) -> int:
+    """How many magnitude bits a signed code has."""
+    return 1 if bits is None else bits - 1
+
+
+def check_bits(what: str, bits: int | None) -> None:
+    """Raises ValueError unless `bits` is None or a whole number from 2 to 16."""
+    if bits is None:
+        return
+    if isinstance(bits, bool) or not isinstance(bits, int) or not 2 <= bits <= 16:
+        raise ValueError(
+            f"{what}: bits={bits!r}; a signed converter has 2 to 16 whole bits (2 bits: -1, 0, +1). "
+            "Use bits=None for an ideal converter that neither rounds nor clips."
+        )
+
+
+def check_positive(what: str, name: str, value) -> None:
+    """Raises ValueError if `value` is a concrete number that is not above zero."""
+    if isinstance(value, (int, float)) and not value > 0:
+        raise ValueError(f"{what}: {name}={value!r} must be above 0, or None.")

@@ -1,0 +1,121 @@
+"""Weights to conductances and back, and the partition of a matrix into tiles."""
+
+from __future__ import annotations
+
+import abc
+from typing import Literal
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+
+class AbstractMapping(eqx.Module):
+    """How one weight becomes the conductances of a pair of cells."""
+
+    @abc.abstractmethod
+    def scale(self, w: Float[Array, "rows cols"]) -> Float[Array, "#rows cols"]:
+        """The largest magnitude that the cells of each column of a tile must represent, in units of the weights."""
+
+    @abc.abstractmethod
+    def targets(
+        self, w: Float[Array, "rows cols"], g_min: Float[Array, ""], g_max: Float[Array, ""]
+    ) -> Float[Array, "2 rows cols"]:
+        """Target conductances [S] of the positive and the negative cell of each weight of one tile."""
+
+    def weights(
+        self,
+        g: Float[Array, "2 rows cols"],
+        scale: Float[Array, "#rows cols"],
+        g_min: Float[Array, ""],
+        g_max: Float[Array, ""],
+    ) -> Float[Array, "rows cols"]:
+        """The weights that a pair of conductances [S] stands for."""
+        return (g[0] - g[1]) * scale / (g_max - g_min)
+
+
+class Differential(AbstractMapping):
+    """A pair of cells per weight, read against each other; the cell that is not needed rests at `g_min`.
+
+    $$ g^\\pm = g_{min} + \\frac{\\max(\\pm w, 0)}{s}(g_{max} - g_{min}), \\qquad
+       s = \\max_{column}|w| \\text{ or } \\max_{tile}|w| $$
+
+    Args:
+        per: `"column"` uses the whole conductance range in each column of each tile, at the price of one digital
+            factor a column; `"tile"` uses one factor a tile.
+
+    Breaks when: a column is dominated by one outlier, which leaves the other weights few of the conductances.
+    """
+
+    per: Literal["column", "tile"] = eqx.field(static=True, default="column")
+
+    def __check_init__(self):
+        if self.per not in ("column", "tile"):
+            raise ValueError(f"Differential: per={self.per!r}; it is 'column' or 'tile'.")
+
+    def scale(self, w: Float[Array, "rows cols"]) -> Float[Array, "#rows cols"]:
+        largest = jnp.max(jnp.abs(w), axis=0 if self.per == "column" else None, keepdims=True)
+        return jnp.broadcast_to(jnp.where(largest > 0, largest, 1), (1, w.shape[1]))
+
+    def targets(
+        self, w: Float[Array, "rows cols"], g_min: Float[Array, ""], g_max: Float[Array, ""]
+    ) -> Float[Array, "2 rows cols"]:
+        x = w / self.scale(w)
+        return g_min + jnp.stack([jnp.maximum(x, 0), jnp.maximum(-x, 0)]) * (g_max - g_min)
+
+
+class Partition(eqx.Module):
+    """The tiles of a stack of matrices: `groups` matrices of `k` inputs and `n` outputs on tiles of `rows` x `cols` cells.
+
+    Tiles are filled from the first row and column on; the last ones of a row or column may be partly empty. `used_rows`
+    and `used_cols` are what is simulated of each tile: the whole of it, or the matrix where that is smaller.
+    """
+
+    groups: int = eqx.field(static=True)
+    k: int = eqx.field(static=True)
+    n: int = eqx.field(static=True)
+    rows: int = eqx.field(static=True)
+    cols: int = eqx.field(static=True)
+
+    @property
+    def row_tiles(self) -> int:
+        return -(-self.k // self.rows)
+
+    @property
+    def col_tiles(self) -> int:
+        return -(-self.n // self.cols)
+
+    @property
+    def used_rows(self) -> int:
+        return min(self.rows, self.k)
+
+    @property
+    def used_cols(self) -> int:
+        return min(self.cols, self.n)
+
+    @property
+    def tiles(self) -> int:
+        return self.groups * self.row_tiles * self.col_tiles
+
+    @property
+    def utilisation(self) -> float:
+        """Share of the tiles' cell pairs that hold a weight."""
+        return self.groups * self.k * self.n / (self.tiles * self.rows * self.cols)
+
+    def split(self, w: Float[Array, "groups k n"]) -> Float[Array, "groups row_tiles col_tiles rows cols"]:
+        """Cuts matrices into tiles, padding with zeros."""
+        pad_k = self.row_tiles * self.used_rows - self.k
+        pad_n = self.col_tiles * self.used_cols - self.n
+        w = jnp.pad(w, ((0, 0), (0, pad_k), (0, pad_n)))
+        w = w.reshape(self.groups, self.row_tiles, self.used_rows, self.col_tiles, self.used_cols)
+        return jnp.moveaxis(w, 3, 2)
+
+    def split_inputs(self, x: Float[Array, "groups vectors k"]) -> Float[Array, "groups row_tiles vectors rows"]:
+        """Cuts input vectors into the pieces that each row of tiles sees."""
+        x = jnp.pad(x, ((0, 0), (0, 0), (0, self.row_tiles * self.used_rows - self.k)))
+        return jnp.moveaxis(x.reshape(self.groups, -1, self.row_tiles, self.used_rows), 2, 1)
+
+    def mask(self) -> Float[Array, "row_tiles col_tiles rows cols"]:
+        """1 where a cell pair holds a weight, 0 where the tile is padded."""
+        one = Partition(1, self.k, self.n, self.rows, self.cols)
+        return one.split(jnp.ones((1, self.k, self.n)))[0]

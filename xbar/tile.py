@@ -1,0 +1,53 @@
+"""The recipe of one crossbar macro."""
+
+from __future__ import annotations
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from devices import Device
+from xbar.converters import ADC, DAC
+from xbar.mapping import AbstractMapping, Differential
+from xbar.wires import AbstractWires, IdealWires
+
+
+class Tile(eqx.Module):
+    """One crossbar macro: `rows` x `cols` pairs of cells with the converters around them.
+
+    Args:
+        device: the memory cell, from `devices`.
+        rows, cols: word lines, and bit-line pairs.
+        dac, adc: input and output converters.
+        wires: interconnect resistance.
+        mapping: weights to conductances.
+        v_read: read voltage at full scale of the DAC [V].
+        read_time: time for which the voltages of one read are applied and the currents are integrated [s]; the noise
+            bandwidth of a read is 1/(2 read_time).
+
+    Raises:
+        ValueError: for sizes, a voltage or a time that cannot be.
+
+    Breaks when: `v_read` is high enough to disturb the cells; no read disturb is modelled.
+    """
+
+    device: Device
+    rows: int = eqx.field(static=True, default=256)
+    cols: int = eqx.field(static=True, default=256)
+    dac: DAC = DAC()
+    adc: ADC = ADC()
+    wires: AbstractWires = IdealWires()
+    mapping: AbstractMapping = Differential()
+    v_read: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=0.2)
+    read_time: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=100e-9)
+
+    def __check_init__(self):
+        for name in ("rows", "cols"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ValueError(f"Tile: {name}={value!r}; give a whole number of at least 1, for example 256.")
+
+    @property
+    def bandwidth(self) -> Float[Array, ""]:
+        """Noise bandwidth of one read [Hz]."""
+        return 0.5 / self.read_time
