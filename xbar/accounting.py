@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -78,9 +79,14 @@ def all_work(traced: Traced, plan: Plan) -> Work:
     return digital_work(traced, plan, frozenset())
 
 
-def make_watch(layers: tuple[Layer, ...]) -> Callable[[int, Tile, ProgrammedArray, Signals], Usage]:
-    """A watcher of reads that counts; for `Chip.watch`."""
-    return lambda i, tile, array, signals: usage_of_read(layers[i], tile, signals)
+@dataclasses.dataclass(frozen=True)
+class Counter:
+    """A watcher of reads that counts events; for `Chip.watch`."""
+
+    layers: tuple[Layer, ...]
+
+    def __call__(self, i: int, tile: Tile, array: ProgrammedArray, signals: Signals) -> Usage:
+        return usage_of_read(self.layers[i], tile, signals)
 
 
 def ledger(

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from xbar import accounting
@@ -19,8 +17,8 @@ from xbar.energy import Ledger, Technology
 from xbar.execute import Context, Watch, inputs_used, prune, run, weights
 from xbar.graph import Layer, Plan, Traced
 from xbar.layers import Layers
-from xbar.stationary import analyse
 from xbar.tile import Tile
+from xbar.trace import Frame, aval_of, flatten, is_array, trace
 
 TileChoice = Tile | Callable[[str, tuple[int, ...]], Tile | None]
 
@@ -92,16 +90,13 @@ class Analog(eqx.Module):
         return self._program(params, inputs, _typed_key(key))
 
     def _program(self, params: Any, inputs: Sequence[Any], key: PRNGKeyArray) -> Chip:
-        leaves, frame = _flatten(params)
+        leaves, frame = flatten(params)
         _check_inputs(inputs)
-        traced = _trace(self.f, frame, leaves, inputs)
+        traced = trace(self.f, frame, leaves, inputs)
         tiles = _assign(self.tile, traced.layers)
         mapped = frozenset(tiles)
-        matrices = weights(traced, leaves, mapped)
-        arrays = {}
-        for i, w in matrices.items():
-            _check_weight(traced.layers[i], w)
-            arrays[i] = _program_layer(traced.layers[i], tiles[i], w, jax.random.fold_in(key, i))
+        arrays, finite = _program_layers(traced, leaves, tiles, key)
+        _check_weights(traced.layers, finite)
         needed = inputs_used(prune(traced.plan, mapped), mapped)[: len(leaves)]
         kept = tuple(leaf if used else None for leaf, used in zip(leaves, needed, strict=True))
         return Chip(
@@ -110,7 +105,7 @@ class Analog(eqx.Module):
             leaves=kept,
             f=self.f,
             frame=frame,
-            avals=tuple(_aval(leaf) for leaf in leaves),
+            avals=tuple(aval_of(leaf) for leaf in leaves),
             plan_layers=traced.layers,
         )
 
@@ -162,17 +157,11 @@ class Chip(eqx.Module):
         if key is None and any(crossbar.draws_at_read(tile) for tile in self.tiles.values()):
             raise ValueError("chip(...) needs key=: reading this chip's devices or converters is noisy. Pass key=jax.random.key(0).")
         traced, plan = self._traced(inputs)
-        ctx = Context(
-            arrays=self.arrays,
-            tiles=self.tiles,
-            scans={i: layer.scans for i, layer in enumerate(traced.layers)},
-            t=self.times(t),
-            watch=watch,
-            merge=merge,
-        )
-        streaming = [leaf for leaf in jax.tree.leaves(inputs) if _is_array(leaf)]
+        streaming = [leaf for leaf in jax.tree.leaves(inputs) if is_array(leaf)]
         typed = None if key is None else _typed_key(key)
-        outs, seen = run(plan, [*self.leaves, *streaming], typed, ctx)
+        scans = tuple(layer.scans for layer in traced.layers)
+        cells = (self.arrays, self.tiles, self.times(t))
+        outs, seen = _run(plan, scans, watch, merge, cells, [*self.leaves, *streaming], typed)
         return jax.tree.unflatten(traced.out_tree, outs), seen
 
     def energy(
@@ -192,7 +181,7 @@ class Chip(eqx.Module):
         traced, plan = self._traced(inputs)
         if isinstance(inferences, bool) or not isinstance(inferences, int) or inferences < 1:
             raise ValueError(f"inferences={inferences!r}: how many inferences the inputs hold, a whole number of at least 1.")
-        usages = self.watch(inputs, t=t, key=key, watch=accounting.make_watch(traced.layers))[1]
+        usages = self.watch(inputs, t=t, key=key, watch=accounting.Counter(traced.layers))[1]
         return accounting.ledger(traced, plan, self.tiles, usages, technology, inferences)
 
     @property
@@ -217,7 +206,7 @@ class Chip(eqx.Module):
         return self._traced(inputs)[0].digital
 
     def _traced(self, inputs: Sequence[Any]) -> tuple[Traced, Plan]:
-        traced = _trace(self.f, self.frame, self.avals, inputs)
+        traced = trace(self.f, self.frame, self.avals, inputs)
         if tuple(x.signature for x in traced.layers) != tuple(x.signature for x in self.plan_layers):
             raise ValueError(
                 "These inputs need other arrays than the chip has: the function maps "
@@ -240,98 +229,6 @@ class Chip(eqx.Module):
         return times
 
 
-@dataclasses.dataclass(frozen=True)
-class Frame:
-    """The static part of a parameter pytree: its structure, and the leaves that are not arrays."""
-
-    treedef: Any
-    static: tuple[Any, ...]
-    paths: tuple[str, ...]
-
-    def rebuild(self, arrays: Sequence[Any]) -> Any:
-        """The pytree with these arrays in it."""
-        rest = iter(arrays)
-        return jax.tree.unflatten(self.treedef, [next(rest) if s is _ARRAY else s for s in self.static])
-
-
-class _Array:
-    """Stands for an array leaf among static ones."""
-
-    def __repr__(self):
-        return "<array>"
-
-
-_ARRAY = _Array()
-
-
-def _is_array(leaf: Any) -> bool:
-    return isinstance(leaf, jax.Array | np.ndarray | np.generic | jax.ShapeDtypeStruct)
-
-
-def _flatten(tree: Any) -> tuple[list[Any], Frame]:
-    pairs, treedef = jax.tree_util.tree_flatten_with_path(tree)
-    static = tuple(_ARRAY if _is_array(leaf) else leaf for _, leaf in pairs)
-    paths = tuple(jax.tree_util.keystr(p, simple=True, separator=".") for p, leaf in pairs if _is_array(leaf))
-    return [leaf for _, leaf in pairs if _is_array(leaf)], Frame(treedef, static, paths)
-
-
-def _aval(leaf: Any) -> jax.ShapeDtypeStruct:
-    if isinstance(leaf, jax.ShapeDtypeStruct):
-        return leaf
-    aval = jax.typeof(leaf)
-    return jax.ShapeDtypeStruct(aval.shape, aval.dtype, weak_type=getattr(aval, "weak_type", False))
-
-
-def _trace(f: Callable[..., Any], frame: Frame, leaves: Sequence[Any], inputs: Sequence[Any]) -> Traced:
-    """Traces and analyses `f`, once for each kind of parameters and inputs."""
-    streaming, input_frame = _flatten(tuple(inputs))
-    request = _Request(f, frame, tuple(map(_aval, leaves)), input_frame, tuple(map(_aval, streaming)))
-    try:
-        hash(request.identity)
-    except TypeError:  # a static leaf that cannot be hashed: trace every time
-        return _trace_now(request)
-    return _trace_cached(request)
-
-
-class _Request:
-    """What decides a trace, as a hashable."""
-
-    def __init__(self, f, frame: Frame, params, input_frame: Frame, inputs):
-        self.f, self.frame, self.params, self.input_frame, self.inputs = f, frame, params, input_frame, inputs
-
-    @property
-    def identity(self) -> Hashable:
-        kinds = tuple((a.shape, a.dtype, a.weak_type) for a in (*self.params, *self.inputs))
-        frames = tuple((x.treedef, x.static) for x in (self.frame, self.input_frame))
-        return self.f, frames, kinds, jax.config.jax_enable_x64
-
-    def __hash__(self):
-        return hash(self.identity)
-
-    def __eq__(self, other):
-        return self.identity == other.identity
-
-
-@functools.lru_cache(maxsize=64)
-def _trace_cached(request: _Request) -> Traced:
-    return _trace_now(request)
-
-
-def _trace_now(request: _Request) -> Traced:
-    n = len(request.params)
-
-    def flat(*leaves):
-        return request.f(request.frame.rebuild(leaves[:n]), *request.input_frame.rebuild(leaves[n:]))
-
-    try:
-        jaxpr, shape = jax.make_jaxpr(flat, return_shape=True)(*request.params, *request.inputs)
-    except Exception as error:
-        shapes = [f"{a.dtype}{list(a.shape)}" for a in request.inputs]
-        error.add_note(f"xbar: this happened while tracing f(params, *inputs) with inputs {', '.join(shapes)}.")
-        raise
-    return analyse(jaxpr, n, request.frame.paths, jax.tree.structure(shape))
-
-
 def _assign(tile: TileChoice, layers: Sequence[Layer]) -> dict[int, Tile]:
     if isinstance(tile, Tile):
         return dict.fromkeys(range(len(layers)), tile)
@@ -340,6 +237,26 @@ def _assign(tile: TileChoice, layers: Sequence[Layer]) -> dict[int, Tile]:
         if not (choice is None or isinstance(choice, Tile)):
             raise TypeError(f"tile({layers[i].path!r}, {layers[i].shape}) gave a {type(choice).__name__}; give a Tile or None.")
     return {i: choice for i, choice in chosen.items() if choice is not None}
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _program_layers(
+    traced: Traced, leaves: Sequence[Array], tiles: dict[int, Tile], key: PRNGKeyArray
+) -> tuple[dict[int, crossbar.ProgrammedArray], dict[int, Array]]:
+    """Programmed arrays, and whether each layer's weights are all finite."""
+    matrices = weights(traced, leaves, frozenset(tiles))
+    arrays = {
+        i: _program_layer(traced.layers[i], tiles[i], w, jax.random.fold_in(key, i)) for i, w in matrices.items()
+    }
+    return arrays, {i: jnp.all(jnp.isfinite(w)) for i, w in matrices.items()}
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
+def _run(
+    plan: Plan, scans: tuple[tuple[int, ...], ...], watch: Watch | None, merge: Callable, cells: tuple, inputs, key
+):
+    arrays, tiles, times = cells
+    return run(plan, inputs, key, Context(arrays, tiles, dict(enumerate(scans)), times, watch, merge))
 
 
 def _program_layer(layer: Layer, tile: Tile, w: Array, key: PRNGKeyArray) -> crossbar.ProgrammedArray:
@@ -359,12 +276,12 @@ def _typed_key(key: PRNGKeyArray) -> PRNGKeyArray:
 
 
 def _check_inputs(inputs: Sequence[Any]) -> None:
-    for i, leaf in enumerate(leaf for leaf in jax.tree.leaves(inputs) if _is_array(leaf)):
+    for i, leaf in enumerate(leaf for leaf in jax.tree.leaves(inputs) if is_array(leaf)):
         if 0 in leaf.shape:
             raise ValueError(f"input {i} is empty: its shape is {tuple(leaf.shape)}. Give at least one sample.")
 
 
-def _check_weight(layer: Layer, w: Array) -> None:
-    if not isinstance(w, jax.core.Tracer) and not bool(jnp.all(jnp.isfinite(w))):
-        bad = int(jnp.sum(~jnp.isfinite(w)))
-        raise ValueError(f"{layer.path}: {bad} of {w.size} weights are NaN or infinite; a conductance cannot hold them.")
+def _check_weights(layers: Sequence[Layer], finite: dict[int, Array]) -> None:
+    bad = [layers[i].path for i, ok in finite.items() if not isinstance(ok, jax.core.Tracer) and not bool(ok)]
+    if bad:
+        raise ValueError(f"{', '.join(bad)}: a weight is NaN or infinite; a conductance cannot hold it.")

@@ -10,7 +10,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Key, PRNGKeyArray
 
 from devices import Cells
 from devices._numerics import safe_sqrt
@@ -86,7 +86,7 @@ def program(tile: Tile, w: Float[Array, "groups k n"], *, key: PRNGKeyArray) -> 
     return ProgrammedArray(jax.tree.map(lambda leaf: _to_layout(leaf, lead), cells), scale)
 
 
-def column_keys(key: PRNGKeyArray, lead: tuple[int, ...]) -> PRNGKeyArray:
+def column_keys(key: PRNGKeyArray, lead: tuple[int, ...]) -> Key[Array, " keys"]:
     """One key for each index of `lead`, folded in place by place so that growing one axis leaves the others alone."""
     keys = key[None]
     for size in lead:

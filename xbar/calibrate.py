@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 from typing import Any, Literal
 
 import equinox as eqx
@@ -12,6 +14,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from xbar import array as crossbar
 from xbar.analog import Chip
 from xbar.converters import ADC, DAC
+from xbar.graph import Layer
 from xbar.tile import Tile
 
 
@@ -57,23 +60,31 @@ def calibrate(
     if not 0 <= momentum < 1:
         raise ValueError(f"calibrate: momentum={momentum!r} must lie in [0, 1).")
     share = percentile if method == "percentile" else 100.0
-    see_inputs = lambda i, tile, array, s: _magnitude(s.inputs, (2, 3), share)  # noqa: E731
-    see_currents = lambda i, tile, array, s: _magnitude(s.current, (0, 3, 5), share)  # noqa: E731
     keys = (None, None) if key is None else jax.random.split(key)
 
     bare = _with_converters(_without_ranges(chip), dac=False, adc=False)
-    dac = bare.watch(inputs, t=t, key=keys[0], watch=see_inputs, merge=jnp.maximum)[1]
+    dac = bare.watch(inputs, t=t, key=keys[0], watch=_Magnitude("inputs", (2, 3), share), merge=jnp.maximum)[1]
     provisional = {i: crossbar.Ranges(_positive(r), jnp.ones((*r.shape, 1), r.dtype)) for i, r in dac.items()}
     driven = _with_converters(chip, dac=True, adc=False).with_ranges(_complete(chip, provisional))
-    adc = driven.watch(inputs, t=t, key=keys[1], watch=see_currents, merge=jnp.maximum)[1]
+    adc = driven.watch(inputs, t=t, key=keys[1], watch=_Magnitude("current", (0, 3, 5), share), merge=jnp.maximum)[1]
     ranges = {i: crossbar.Ranges(_positive(dac[i]), _positive(adc[i])) for i in dac}
     ranges = _moved(chip.ranges, _complete(chip, ranges), momentum)
     return _with_reference(chip.with_ranges(ranges), t if compensate_drift else None, compensate_drift)
 
 
-def _magnitude(x: Array, axes: tuple[int, ...], share: float) -> Array:
-    x = jnp.abs(jax.lax.stop_gradient(x))
-    return jnp.max(x, axis=axes) if share == 100 else jnp.percentile(x, share, axis=axes)
+@dataclasses.dataclass(frozen=True)
+class _Magnitude:
+    """A watcher of reads: the largest, or a percentile, of one signal's magnitudes."""
+
+    signal: Literal["inputs", "current"]
+    axes: tuple[int, ...]
+    percentile: float
+
+    def __call__(self, i: int, tile: Tile, array: crossbar.ProgrammedArray, signals: crossbar.Signals) -> Array:
+        x = jnp.abs(jax.lax.stop_gradient(getattr(signals, self.signal)))
+        if self.percentile == 100:
+            return jnp.max(x, axis=self.axes)
+        return jnp.percentile(x, self.percentile, axis=self.axes)
 
 
 def _positive(x: Array) -> Array:
@@ -111,15 +122,24 @@ def _moved(
 
 
 def _with_reference(chip: Chip, t: Float[Array, ""] | float | None, keep: bool) -> Chip:
-    times = chip.times(t)
-    arrays = {}
-    for i, array in chip.arrays.items():
-        layer, tile = chip.plan_layers[i], chip.tiles[i]
-        part = crossbar.partition_of(tile, *layer.product.sizes)
-        measure = lambda a, tile=tile, part=part, time=times[i]: crossbar.readout(tile, a, time, part)  # noqa: E731
-        for _ in layer.lengths:
-            measure = jax.vmap(measure)
-        bare = eqx.tree_at(lambda a: a.reference, array, None, is_leaf=lambda x: x is None)
-        reference = measure(bare) if keep else None
-        arrays[i] = eqx.tree_at(lambda a: a.reference, bare, reference, is_leaf=lambda x: x is None)
+    references = _references(chip.plan_layers, chip.tiles, chip.arrays, chip.times(t)) if keep else {}
+    arrays = {
+        i: eqx.tree_at(lambda a: a.reference, array, references.get(i), is_leaf=lambda x: x is None)
+        for i, array in chip.arrays.items()
+    }
     return eqx.tree_at(lambda c: c.arrays, chip, arrays)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _references(
+    layers: tuple[Layer, ...], tiles: dict[int, Tile], arrays: dict[int, crossbar.ProgrammedArray], times: dict[int, Array]
+) -> dict[int, Array]:
+    """The conductance read-out of every tile at `times`."""
+    references = {}
+    for i, array in arrays.items():
+        part = crossbar.partition_of(tiles[i], *layers[i].product.sizes)
+        measure = lambda a, i=i, part=part: crossbar.readout(tiles[i], a, times[i], part)  # noqa: E731
+        for _ in layers[i].lengths:
+            measure = jax.vmap(measure)
+        references[i] = measure(array)
+    return references

@@ -7,6 +7,7 @@ Two walks over the same graph. `weights` evaluates what depends on parameters on
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -49,6 +50,7 @@ def evaluate(eqn: JaxprEqn, values: Sequence[Any]) -> Sequence[Any]:
 # -- pruning ------------------------------------------------------------------------------------------------------------
 
 
+@functools.lru_cache(maxsize=256)
 def prune(plan: Plan, mapped: frozenset[int]) -> Plan:
     """The operations that the outputs need when the layers in `mapped` sit on arrays (their weights are not computed)."""
     needed = {o for o in plan.outputs if not isinstance(o, Constant)}

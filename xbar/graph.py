@@ -189,7 +189,7 @@ Nested = Scan | While | Branch | Remat
 Operation = Equation | Multiply | Nested
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Plan:
     """Operations in order, with the numbers of the values that go in and come out."""
 
@@ -212,7 +212,7 @@ class Plan:
         return frozenset(m.layer for m in self.multiplies())
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Traced:
     """A traced function: its plan, what is known of each value, its layers, and the products that cannot be mapped."""
 

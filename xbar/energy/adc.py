@@ -11,7 +11,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from .units import as_float, concrete
+from xbar.energy.units import as_float, concrete
 
 
 def soft_min(x: ArrayLike, y: ArrayLike, temperature: ArrayLike = 0.0) -> jax.Array:
@@ -33,7 +33,7 @@ def soft_ceil(x: ArrayLike, temperature: ArrayLike = 0.0) -> jax.Array:
     return jnp.where(t > 0, ramp, jnp.ceil(x))
 
 
-def survey_bound(bits: ArrayLike) -> Float[Array, "..."]:
+def survey_bound(bits: ArrayLike) -> Float[Array, "*_"]:
     """Lowest energy per conversion seen in any published converter: 0.267 pJ + 0.145 aJ 4^bits.
 
     Args:
@@ -53,7 +53,7 @@ class AbstractADCModel(eqx.Module):
     """Energy of one conversion as a law of width, rate and node."""
 
     @abc.abstractmethod
-    def energy(self, bits: ArrayLike, rate: ArrayLike, node: ArrayLike) -> Float[Array, "..."]:
+    def energy(self, bits: ArrayLike, rate: ArrayLike, node: ArrayLike) -> Float[Array, "*_"]:
         """Energy per conversion [J] for `bits`, sampling `rate` [Hz] and technology `node` [m]."""
 
     @abc.abstractmethod
@@ -74,16 +74,16 @@ class Andrulis(AbstractADCModel):
     32 nm gives 1.85 pJ against 1.67 published; Newton 9 b 5.3 against 2.58; FORMS 4 b 0.92 against 0.226.
     """
 
-    rate_fom: Float[Array, "..."] = eqx.field(converter=as_float, default=213.7807)
-    rate_slope: Float[Array, "..."] = eqx.field(converter=as_float, default=2.8719)
-    bits_fom: Float[Array, "..."] = eqx.field(converter=as_float, default=128.3068)
-    bits_slope: Float[Array, "..."] = eqx.field(converter=as_float, default=3.22045)
-    log_scale: Float[Array, "..."] = eqx.field(converter=as_float, default=26.04962 - 1.47020)
-    node_exponent: Float[Array, "..."] = eqx.field(converter=as_float, default=1.88004)
-    bits_exponent: Float[Array, "..."] = eqx.field(converter=as_float, default=-2.82913)
-    temperature: Float[Array, "..."] = eqx.field(converter=as_float, default=0.0)
+    rate_fom: Float[Array, "*_"] = eqx.field(converter=as_float, default=213.7807)
+    rate_slope: Float[Array, "*_"] = eqx.field(converter=as_float, default=2.8719)
+    bits_fom: Float[Array, "*_"] = eqx.field(converter=as_float, default=128.3068)
+    bits_slope: Float[Array, "*_"] = eqx.field(converter=as_float, default=3.22045)
+    log_scale: Float[Array, "*_"] = eqx.field(converter=as_float, default=26.04962 - 1.47020)
+    node_exponent: Float[Array, "*_"] = eqx.field(converter=as_float, default=1.88004)
+    bits_exponent: Float[Array, "*_"] = eqx.field(converter=as_float, default=-2.82913)
+    temperature: Float[Array, "*_"] = eqx.field(converter=as_float, default=0.0)
 
-    def energy(self, bits: ArrayLike, rate: ArrayLike, node: ArrayLike) -> Float[Array, "..."]:
+    def energy(self, bits: ArrayLike, rate: ArrayLike, node: ArrayLike) -> Float[Array, "*_"]:
         """Energy per conversion [J]; `temperature` > 0 smooths ceil [bits] and min [dB] for optimisation."""
         b = jnp.asarray(bits, dtype=float)
         by_rate = self.rate_fom - self.rate_slope * jnp.log(rate)
@@ -93,7 +93,7 @@ class Andrulis(AbstractADCModel):
         exponent = self.log_scale + self.node_exponent * jnp.log(nanometres) + self.bits_exponent * jnp.log(b)
         return 1e-12 * 0.5 * jnp.exp(decibels * (np.log(10.0) / 10.0) + exponent)
 
-    def area(self, bits: ArrayLike, rate: ArrayLike, node: ArrayLike) -> Float[Array, "..."]:
+    def area(self, bits: ArrayLike, rate: ArrayLike, node: ArrayLike) -> Float[Array, "*_"]:
         """Area [m^2]: exp(1.34619 + 0.99328 ln T + 0.18072 ln f + 0.29912 ln E) um^2, T in nm, E in pJ [R].
 
         Breaks when: a design was sized for area; five times above ISAAC's converter.
@@ -129,7 +129,7 @@ class NeuroSimSAR(AbstractADCModel):
     Breaks when: taken as whole. It leaves out the column's own energy, which NeuroSim adds to the same term.
     """
 
-    def energy(self, bits: ArrayLike, rate: ArrayLike, node: ArrayLike) -> Float[Array, "..."]:
+    def energy(self, bits: ArrayLike, rate: ArrayLike, node: ArrayLike) -> Float[Array, "*_"]:
         """Energy per conversion [J]; the rate is the law's own, (bits + 1) ns, and `rate` is not used."""
         log_node, table = jnp.log(jnp.asarray(node) * 1e9), np.log(_SAR)
         slope = jnp.exp(jnp.interp(log_node, table[:, 0], table[:, 1]))

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float
 
-from .units import as_float, engineering
+from xbar.energy.units import as_float, engineering
 
 HBM_ENERGY = 3.9e-12  # [J/bit] HBM2 device: [R] CACTI tables; primary O'Connor, MICRO 2017 [L]
 PATH_ENERGY = 21e-12  # [J/bit] DRAM to L2 on an older GPU, restated by a third party [3]
@@ -33,11 +33,11 @@ class GPU(eqx.Module):
 
     name: str = eqx.field(static=True)
     peak: dict[str, Array] = eqx.field(converter=lambda peak: {k: as_float(v) for k, v in peak.items()})
-    bandwidth: Float[Array, "..."] = eqx.field(converter=as_float)
-    tdp: Float[Array, "..."] = eqx.field(converter=as_float)
-    idle: Float[Array, "..."] = eqx.field(converter=as_float)
-    hbm_energy: Float[Array, "..."] = eqx.field(converter=as_float)
-    cache: Float[Array, "..."] = eqx.field(converter=as_float)
+    bandwidth: Float[Array, "*_"] = eqx.field(converter=as_float)
+    tdp: Float[Array, "*_"] = eqx.field(converter=as_float)
+    idle: Float[Array, "*_"] = eqx.field(converter=as_float)
+    hbm_energy: Float[Array, "*_"] = eqx.field(converter=as_float)
+    cache: Float[Array, "*_"] = eqx.field(converter=as_float)
     notes: tuple[str, ...] = eqx.field(static=True, default=())
 
     def peak_of(self, precision: str) -> Array:
@@ -83,25 +83,25 @@ class Roofline(eqx.Module):
         notes: recalled constants and assumptions.
     """
 
-    time: Float[Array, "..."]
-    launch_time: Float[Array, "..."]
-    idle: Float[Array, "..."]
-    launch: Float[Array, "..."]
-    arithmetic: Float[Array, "..."]
-    memory: Float[Array, "..."]
-    memory_bound: Bool[Array, "..."]
-    batch: Float[Array, "..."]
+    time: Float[Array, "*_"]
+    launch_time: Float[Array, "*_"]
+    idle: Float[Array, "*_"]
+    launch: Float[Array, "*_"]
+    arithmetic: Float[Array, "*_"]
+    memory: Float[Array, "*_"]
+    memory_bound: Bool[Array, "*_"]
+    batch: Float[Array, "*_"]
     gpu: str = eqx.field(static=True)
     precision: str = eqx.field(static=True)
     notes: tuple[str, ...] = eqx.field(static=True, default=())
 
     @property
-    def energy(self) -> Float[Array, "..."]:
+    def energy(self) -> Float[Array, "*_"]:
         """Energy per inference with kernel launches [J]."""
         return self.energy_without_launch + self.launch
 
     @property
-    def energy_without_launch(self) -> Float[Array, "..."]:
+    def energy_without_launch(self) -> Float[Array, "*_"]:
         """Energy per inference had launches cost nothing, a fused network [J]."""
         return self.idle + self.arithmetic + self.memory
 
@@ -200,7 +200,7 @@ def ridge_batch(
     precision: str = "int8",
     compute_utilisation: ArrayLike = 0.5,
     memory_utilisation: ArrayLike = 0.8,
-) -> Float[Array, "..."]:
+) -> Float[Array, "*_"]:
     """Smallest batch at which reading the weights takes no longer than the arithmetic.
 
         batch = ceil( weight_bytes u_c P / (u_m BW ops) ),    at least 1

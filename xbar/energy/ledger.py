@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Sequence
-from typing import Literal, get_args
 
 import equinox as eqx
 import jax
@@ -14,12 +13,12 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 from scipy.special import ndtri
 
-from .adc import bound_notes
-from .table import ledger_table
-from .technology import Coefficient, Technology
-from .units import as_float, concrete
-from .usage import LayerCosts, Usage
-from .work import Work
+from xbar.energy.adc import bound_notes
+from xbar.energy.table import ledger_table
+from xbar.energy.technology import Coefficient, Technology
+from xbar.energy.units import as_float, concrete
+from xbar.energy.usage import LayerCosts, Usage
+from xbar.energy.work import Work
 
 COMPONENTS = ("array", "dac", "adc", "accumulate", "digital", "memory")
 # Every priced term, the component it belongs to, and the coefficients whose notes come with it.
@@ -45,7 +44,7 @@ SPREAD_NOTE = (
 )
 
 
-By = Literal["total", "layer", "component"]
+SUMS = ("total", "layer", "component")  # what `Ledger.quantiles` can sum over
 
 
 class Ledger(eqx.Module):
@@ -99,7 +98,7 @@ class Ledger(eqx.Module):
     def quantiles(
         self,
         probabilities: Sequence[float] = (0.1, 0.5, 0.9),
-        by: By = "total",
+        by: str = "total",
     ) -> Float[Array, "probabilities ..."]:
         """Quantiles of the energy [J] under the log-normal uncertainty of the coefficients.
 
@@ -118,8 +117,8 @@ class Ledger(eqx.Module):
 
         Breaks when: a probability is nearer to 0 or 1 than 1/4096.
         """
-        if by not in get_args(By):
-            raise ValueError(f"by = {by!r}: sum over one of {', '.join(get_args(By))}")
+        if by not in SUMS:
+            raise ValueError(f"by = {by!r}: sum over one of {', '.join(SUMS)}")
         normals = _hypercube(len(_LATENTS))[:, _LATENT]
         factors = jnp.exp(self.sigma_ln[..., None, :] * normals)
         if by == "layer":

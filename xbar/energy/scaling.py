@@ -8,7 +8,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from .units import concrete
+from xbar.energy.units import concrete
 
 # Energy of a logic gate against supply, p(V) = a V^2 + b V + c, in units common to all rows.
 # [R] accelergy-library-plug-in/scaling.py, from Stillmaker & Baas, Integration 58 (2017) 74,
@@ -33,7 +33,7 @@ _LOG_NODE = np.log(_TABLE[:, 0] * 1e-9)
 SUPPLY_NOTE = "nominal supplies per node (1.3 V at 130 nm ... 0.7 V at 7 nm) are recalled [L], not read"
 
 
-def nominal_supply(node: ArrayLike) -> Float[Array, "..."]:
+def nominal_supply(node: ArrayLike) -> Float[Array, "*_"]:
     """Nominal supply voltage of a node, interpolated in log(node).
 
     Args:
@@ -53,7 +53,7 @@ def _log_gate_energy(node: ArrayLike, supply: ArrayLike | None) -> jax.Array:
 
 def energy_scale(
     node_from: ArrayLike, node_to: ArrayLike, supply_to: ArrayLike | None = None
-) -> Float[Array, "..."]:
+) -> Float[Array, "*_"]:
     """Factor by which the energy of a digital operation changes from one node to another.
 
         E(to) / E(from) = p_to(V_to) / p_from(V_from),    p = a V^2 + b V + c

@@ -10,10 +10,10 @@ import jax
 import numpy as np
 from jax.core import Tracer
 
-from .units import engineering
+from xbar.energy.units import engineering
 
 if TYPE_CHECKING:
-    from .ledger import By, Ledger
+    from xbar.energy.ledger import Ledger
 
 WIDTH = 100
 _NAME, _CELL, _SPREAD = 14, 10, 15  # columns; "accumulate" takes one more
@@ -52,10 +52,10 @@ def _joules(value: SupportsFloat) -> str:
 
 def _mean(values: jax.Array, rank: int) -> np.ndarray:
     """Mean over the leading batch axes, of which an unbatched ledger has none."""
-    return np.asarray(values).reshape((-1, *values.shape[values.ndim - rank :])).mean(0)
+    return np.asarray(np.asarray(values).reshape((-1, *values.shape[values.ndim - rank :])).mean(0))
 
 
-def _spread(ledger: Ledger, by: By, rank: int) -> np.ndarray:
+def _spread(ledger: Ledger, by: str, rank: int) -> np.ndarray:
     return np.stack([_mean(q, rank) for q in ledger.quantiles((0.1, 0.9), by=by)])
 
 

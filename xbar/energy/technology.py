@@ -11,9 +11,9 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from .adc import AbstractADCModel, Andrulis
-from .scaling import energy_scale, scaling_notes
-from .units import as_float, concrete, engineering
+from xbar.energy.adc import AbstractADCModel, Andrulis
+from xbar.energy.scaling import energy_scale, scaling_notes
+from xbar.energy.units import as_float, concrete, engineering
 
 TAGS = {
     "R": "read in the source named",
@@ -37,8 +37,8 @@ class Coefficient(eqx.Module):
         note: assumption to print wherever the coefficient is in play.
     """
 
-    value: Float[Array, "..."] = eqx.field(converter=as_float)
-    sigma_ln: Float[Array, "..."] = eqx.field(converter=as_float)
+    value: Float[Array, "*_"] = eqx.field(converter=as_float)
+    sigma_ln: Float[Array, "*_"] = eqx.field(converter=as_float)
     unit: str = eqx.field(static=True)
     node: int | float | None = eqx.field(static=True)
     tag: str = eqx.field(static=True)
@@ -76,14 +76,14 @@ class Technology(eqx.Module):
     Breaks when: the cells need voltages that the node's logic cannot give: level shifters are not priced.
     """
 
-    node: Float[Array, "..."] = _number(22e-9)
-    supply: Float[Array, "..."] | None = eqx.field(
+    node: Float[Array, "*_"] = _number(22e-9)
+    supply: Float[Array, "*_"] | None = eqx.field(
         converter=lambda x: None if x is None else as_float(x), default=None
     )
-    columns_per_adc: Float[Array, "..."] = _number(8.0)
-    activation_bits: Float[Array, "..."] = _number(8.0)
-    buffer_bytes: Float[Array, "..."] = _number(64 * 1024.0)
-    pitch_in_nodes: Float[Array, "..."] = _number(12.0)
+    columns_per_adc: Float[Array, "*_"] = _number(8.0)
+    activation_bits: Float[Array, "*_"] = _number(8.0)
+    buffer_bytes: Float[Array, "*_"] = _number(64 * 1024.0)
+    pitch_in_nodes: Float[Array, "*_"] = _number(12.0)
     adc_model: AbstractADCModel = eqx.field(default_factory=Andrulis)
 
     array: Coefficient = _coefficient(

@@ -6,7 +6,7 @@ import equinox as eqx
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from .units import as_float
+from xbar.energy.units import as_float
 
 
 class LayerCosts(eqx.Module):
@@ -45,11 +45,11 @@ class Usage(eqx.Module):
         buffer_accesses: activations read from and written to the layer's buffers [elements].
     """
 
-    array_joules: Float[Array, "..."] = eqx.field(converter=as_float)
-    dac_conversions: Float[Array, "..."] = eqx.field(converter=as_float)
-    driver_pulses: Float[Array, "..."] = eqx.field(converter=as_float)
-    adc_conversions: Float[Array, "..."] = eqx.field(converter=as_float)
-    accumulations: Float[Array, "..."] = eqx.field(converter=as_float)
-    multiplications: Float[Array, "..."] = eqx.field(converter=as_float)
-    macs: Float[Array, "..."] = eqx.field(converter=as_float)
-    buffer_accesses: Float[Array, "..."] = eqx.field(converter=as_float, default=0.0)
+    array_joules: Float[Array, "*_"] = eqx.field(converter=as_float)
+    dac_conversions: Float[Array, "*_"] = eqx.field(converter=as_float)
+    driver_pulses: Float[Array, "*_"] = eqx.field(converter=as_float)
+    adc_conversions: Float[Array, "*_"] = eqx.field(converter=as_float)
+    accumulations: Float[Array, "*_"] = eqx.field(converter=as_float)
+    multiplications: Float[Array, "*_"] = eqx.field(converter=as_float)
+    macs: Float[Array, "*_"] = eqx.field(converter=as_float)
+    buffer_accesses: Float[Array, "*_"] = eqx.field(converter=as_float, default=0.0)

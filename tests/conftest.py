@@ -1,0 +1,34 @@
+"""Shared set-up: annotations of the packages are checked at run time, oracles are found through XBAR_DATA."""
+
+import functools
+import json
+import os
+import pathlib
+
+import jax
+import pytest
+from jaxtyping import install_import_hook
+
+install_import_hook(["devices", "xbar"], "beartype.beartype")
+
+
+@functools.cache
+def data_folder() -> pathlib.Path | None:
+    """The folder with independent oracles and data sets, if the machine has one."""
+    folder = os.environ.get("XBAR_DATA")
+    return pathlib.Path(folder) if folder and pathlib.Path(folder).is_dir() else None
+
+
+@pytest.fixture(scope="session")
+def aihwkit():
+    """Answers of aihwkit 1.2.0 (`oracles/aihwkit.json`); tests that need them skip where XBAR_DATA does not lead there."""
+    folder = data_folder()
+    path = folder / "oracles" / "aihwkit.json" if folder else None
+    if path is None or not path.is_file():
+        pytest.skip("XBAR_DATA names no folder with oracles/aihwkit.json, answers of aihwkit to compare with")
+    return json.loads(path.read_text())
+
+
+@pytest.fixture
+def key():
+    return jax.random.key(0)
