@@ -48,8 +48,9 @@ class AbstractReadNoise(eqx.Module):
 
     silent: ClassVar[bool] = False  # True: the variance is always 0, so that nothing need be drawn
 
-    def latents(self, target: Float[Array, "*cells"], *, key: PRNGKeyArray) -> Any:
-        """What this law remembers of each cell; nothing unless a law needs it."""
+    def latents(self, programmed: Float[Array, "*cells"], *, key: PRNGKeyArray) -> Any:
+        """What this law remembers of each cell, from its conductance just after programming [S]; nothing unless a law
+        needs it."""
         return None
 
     @abc.abstractmethod
@@ -65,7 +66,7 @@ class AbstractConduction(eqx.Module):
     linear: eqx.AbstractClassVar[bool]  # True: i = g v, so an array of cells is a matrix product
 
     @abc.abstractmethod
-    def __call__(self, g: Float[Array, "*cells"], v: Float[Array, "*cells"]) -> Float[Array, "*cells"]:
+    def __call__(self, g: Float[Array, "*#cells"], v: Float[Array, "*#cells"]) -> Float[Array, "*cells"]:
         """Current [A] through a cell of conductance `g` [S] at voltage `v` [V]."""
 
 
@@ -152,10 +153,11 @@ class Device(eqx.Module):
         target = jnp.asarray(target)
         self._check_target(target)
         write, drift, noise, faults = jax.random.split(key, 4)
+        g = self.programming(target, key=write)
         return Cells(
-            g=self.programming(target, key=write),
+            g=g,
             drift=self.drift.latents(target, key=drift),
-            read_noise=self.read_noise.latents(target, key=noise),
+            read_noise=self.read_noise.latents(g, key=noise),
             faults=self.faults.latents(target, key=faults),
         )
 

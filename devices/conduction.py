@@ -16,7 +16,7 @@ class Ohmic(AbstractConduction):
 
     linear: ClassVar[bool] = True
 
-    def __call__(self, g: Float[Array, "*cells"], v: Float[Array, "*cells"]) -> Float[Array, "*cells"]:
+    def __call__(self, g: Float[Array, "*#cells"], v: Float[Array, "*#cells"]) -> Float[Array, "*cells"]:
         return g * v
 
 
@@ -32,5 +32,5 @@ class Cubic(AbstractConduction):
     linear: ClassVar[bool] = False
     curvature: Float[Array, ""] = eqx.field(converter=jnp.asarray)
 
-    def __call__(self, g: Float[Array, "*cells"], v: Float[Array, "*cells"]) -> Float[Array, "*cells"]:
+    def __call__(self, g: Float[Array, "*#cells"], v: Float[Array, "*#cells"]) -> Float[Array, "*cells"]:
         return g * (v + self.curvature * v**3)

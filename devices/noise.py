@@ -51,10 +51,12 @@ class OneOverFNoise(AbstractReadNoise):
 
     $$ \\mathrm{var} = (g Q(x))^2 \\int_{1/(\\tau + t_r)}^{1/2t_r} \\frac{df}{f}
        = (g Q(x))^2 \\ln\\frac{\\tau + t_r}{2 t_r}, \\quad \\tau = t + t_0, \\; t_r = \\frac{1}{2B},
-       \\; x = g_T / g_{max} $$
+       \\; x = g_0 / g_{max} $$
+
+    `g_0` is the conductance just after programming: the state sets the noise amplitude, and drift scales both.
 
     Args:
-        q: relative noise amplitude `Q`: a number or a curve of the normalised target.
+        q: relative noise amplitude `Q`: a number or a curve of `g_0 / g_max`.
         g_max: normalisation [S].
         t0: time from the programming pulse to `t = 0` [s].
 
@@ -68,8 +70,8 @@ class OneOverFNoise(AbstractReadNoise):
     g_max: Float[Array, ""] = eqx.field(converter=jnp.asarray)
     t0: Float[Array, ""] = eqx.field(converter=jnp.asarray)
 
-    def latents(self, target: Float[Array, "*cells"], *, key: PRNGKeyArray) -> Float[Array, "*cells"]:
-        return target
+    def latents(self, programmed: Float[Array, "*cells"], *, key: PRNGKeyArray) -> Float[Array, "*cells"]:
+        return programmed
 
     def __call__(
         self,
