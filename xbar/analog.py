@@ -141,6 +141,10 @@ class Chip(eqx.Module):
         Raises:
             ValueError: for a time without data, a missing key, an empty input, or inputs that need other arrays.
         """
+        if key is None and any(crossbar.draws_at_read(tile) for tile in self.tiles.values()):
+            raise ValueError(
+                "chip(...) needs key=: reading this chip's devices or converters is noisy. Pass key=jax.random.key(0)."
+            )
         return self.watch(inputs, t=t, key=key)[0]
 
     def watch(
@@ -152,10 +156,11 @@ class Chip(eqx.Module):
         watch: Watch | None = None,
         merge: Callable[[Array, Array], Array] = jnp.add,
     ) -> tuple[Any, dict[int, Any]]:
-        """Calls the chip and lets `watch(layer, tile, array, signals)` see every read; see `xbar.execute.Context`."""
+        """Calls the chip and lets `watch(layer, tile, array, signals)` see every read; see `xbar.execute.Context`.
+
+        Without `key`, reads are free of noise.
+        """
         _check_inputs(inputs)
-        if key is None and any(crossbar.draws_at_read(tile) for tile in self.tiles.values()):
-            raise ValueError("chip(...) needs key=: reading this chip's devices or converters is noisy. Pass key=jax.random.key(0).")
         traced, plan = self._traced(inputs)
         streaming = [leaf for leaf in jax.tree.leaves(inputs) if is_array(leaf)]
         typed = None if key is None else _typed_key(key)
@@ -175,6 +180,8 @@ class Chip(eqx.Module):
         """Energy [J] of computing these inputs, by layer and component, from the voltages and conductances of this call.
 
         Args:
+            t: time since programming [s], as in a call.
+            key: for the noise of the reads, which hardly moves the energy; left out if None.
             inferences: how many inferences the inputs hold; the ledger is per inference.
             technology: cost of converters and digital work; `xbar.energy.Technology()` if None.
         """
@@ -198,7 +205,9 @@ class Chip(eqx.Module):
         """This chip with converter ranges set."""
         if ranges.keys() != self.arrays.keys():
             raise ValueError(f"ranges for layers {sorted(ranges)} do not fit a chip with layers {sorted(self.arrays)}.")
-        arrays = {i: eqx.tree_at(lambda a: a.ranges, array, ranges[i], is_leaf=lambda x: x is None) for i, array in self.arrays.items()}
+        arrays = {
+            i: crossbar.ProgrammedArray(a.cells, a.scale, ranges[i], a.reference) for i, a in self.arrays.items()
+        }
         return eqx.tree_at(lambda c: c.arrays, self, arrays)
 
     def digital_products(self, *inputs: Any) -> tuple[Any, ...]:
@@ -260,13 +269,11 @@ def _run(
 
 
 def _program_layer(layer: Layer, tile: Tile, w: Array, key: PRNGKeyArray) -> crossbar.ProgrammedArray:
-    depth = len(layer.lengths)
-    w = w.astype(jnp.promote_types(w.dtype, jnp.float32))
-    keys = crossbar.column_keys(key, layer.lengths).reshape(layer.lengths)
+    """Programs one layer; a stack of matrices that scans step through gets devices of its own at every step."""
     program = lambda m, k: crossbar.program(tile, m, key=k)  # noqa: E731
-    for _ in range(depth):
-        program = jax.vmap(program)
-    return program(w, keys)
+    for _ in layer.lengths:
+        program = lambda m, k, inner=program: jax.vmap(inner)(m, crossbar.stacked_keys(k, m.shape[0]))  # noqa: E731
+    return program(w.astype(jnp.promote_types(w.dtype, jnp.float32)), key)
 
 
 def _typed_key(key: PRNGKeyArray) -> PRNGKeyArray:

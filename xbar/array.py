@@ -80,19 +80,27 @@ def program(tile: Tile, w: Float[Array, "groups k n"], *, key: PRNGKeyArray) -> 
     targets = per_block(lambda b: tile.mapping.targets(b, device.g_min, device.g_max))(blocks)
     columns = jnp.moveaxis(targets, -1, -2)  # [group, row tile, column tile, pair, column, row]
     lead = columns.shape[:-1]
-    keys = column_keys(key, lead)
     flat = columns.reshape(-1, columns.shape[-1])
-    cells = jax.vmap(lambda target, k: device.program(target, key=k))(flat, keys)
+    cells = jax.vmap(lambda target, k: device.program(target, key=k))(flat, column_keys(key, part))
     return ProgrammedArray(jax.tree.map(lambda leaf: _to_layout(leaf, lead), cells), scale)
 
 
-def column_keys(key: PRNGKeyArray, lead: tuple[int, ...]) -> Key[Array, " keys"]:
-    """One key for each index of `lead`, folded in place by place so that growing one axis leaves the others alone."""
-    keys = key[None]
-    for size in lead:
-        keys = jax.vmap(lambda k, size=size: jax.vmap(lambda i: jax.random.fold_in(k, i))(jnp.arange(size)))(keys)
-        keys = keys.reshape(-1)
-    return keys
+def column_keys(key: PRNGKeyArray, part: Partition) -> Key[Array, " columns"]:
+    """One key for each bit line: group x row tile x column tile x pair x column, a function of its place only."""
+    group = stacked_keys(key, part.groups)
+    row, col = jnp.meshgrid(jnp.arange(part.row_tiles), jnp.arange(part.col_tiles), indexing="ij")
+    tile = _fold_each(group, (row * 2**16 + col).ravel())
+    pair, line = jnp.meshgrid(jnp.arange(2), jnp.arange(part.used_cols), indexing="ij")
+    return _fold_each(tile, (2 * line + pair).ravel())
+
+
+def stacked_keys(key: PRNGKeyArray, n: int) -> Key[Array, " n"]:
+    """`n` keys; the first ones do not depend on `n`."""
+    return jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(n))
+
+
+def _fold_each(keys: Key[Array, " keys"], places: Array) -> Key[Array, " more"]:
+    return jax.vmap(lambda k: jax.vmap(lambda i: jax.random.fold_in(k, i))(places))(keys).reshape(-1)
 
 
 def _to_layout(leaf: Array, lead: tuple[int, ...]) -> Array:
@@ -133,8 +141,8 @@ def read(
     compensation and sum over row tiles and bit planes.
 
     Args:
-        x: input vectors. n: number of outputs. t: time since programming [s]. key: for the noise of this read, or None
-            if the tile has none.
+        x: input vectors. n: number of outputs. t: time since programming [s]. key: for the noise of this read; None
+            reads without noise.
     """
     part = partition_of(tile, x.shape[0], x.shape[-1], n)
     keys = (None, None, None) if key is None else jax.random.split(key, 3)
@@ -142,12 +150,12 @@ def read(
     full_scale = input_scale(tile, array, inputs)
     levels = tile.dac.drive(inputs, full_scale)
     volts = levels * tile.v_read.astype(x.dtype)
-    if tile.dac.noise is not None:
+    if tile.dac.noise is not None and key is not None:
         volts = volts + tile.dac.noise * _normals(keys[0], volts)
     g = conductances(tile, array, t)
     current = bit_line_currents(tile, g, volts)
     current = current + _read_noise(tile, array, volts, t, keys[1])
-    if tile.adc.noise is not None:
+    if tile.adc.noise is not None and key is not None:
         current = current + tile.adc.noise * _normals(keys[2], current)
     reported = tile.adc.convert(current, output_scale(tile, array, part, current.dtype))
     y = _digital(tile, array, reported, full_scale, t, part)
@@ -205,7 +213,7 @@ def _contract(v: Array, g: Array) -> Array:
 
 def _read_noise(tile: Tile, array: ProgrammedArray, volts: Array, t: Array, key: PRNGKeyArray | None) -> Array | float:
     """Noise current of each output [A], drawn once with the exact variance `sum_ij var_ij v_i^2` of its cells."""
-    if not tile.device.has_read_noise:
+    if key is None or not tile.device.has_read_noise:
         return 0.0
     variance = tile.device.read_variance(array.cells, t, tile.bandwidth)
     total = _contract(volts**2, variance[0] + variance[1])

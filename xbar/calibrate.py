@@ -37,7 +37,7 @@ def calibrate(
 
     Args:
         chip: a programmed chip. inputs: a representative batch.
-        key: for the noise of the reads. t: time since programming at which the chip is calibrated [s].
+        key: for the noise of the reads; None reads without noise. t: time since programming at which the chip is calibrated [s].
         method: `"max"` or `"percentile"`. percentile: in (0, 100].
         momentum: weight of the ranges the chip already has, 0 to forget them; for a moving calibration over batches.
         compensate_drift: store the reference (True) or read without compensation (False).
@@ -62,10 +62,10 @@ def calibrate(
     share = percentile if method == "percentile" else 100.0
     keys = (None, None) if key is None else jax.random.split(key)
 
-    bare = _with_converters(_without_ranges(chip), dac=False, adc=False)
+    bare = _with_converters(_uncalibrated(chip), dac=False, adc=False)
     dac = bare.watch(inputs, t=t, key=keys[0], watch=_Magnitude("inputs", (2, 3), share), merge=jnp.maximum)[1]
     provisional = {i: crossbar.Ranges(_positive(r), jnp.ones((*r.shape, 1), r.dtype)) for i, r in dac.items()}
-    driven = _with_converters(chip, dac=True, adc=False).with_ranges(_complete(chip, provisional))
+    driven = _with_converters(_uncalibrated(chip), dac=True, adc=False).with_ranges(_complete(chip, provisional))
     adc = driven.watch(inputs, t=t, key=keys[1], watch=_Magnitude("current", (0, 3, 5), share), merge=jnp.maximum)[1]
     ranges = {i: crossbar.Ranges(_positive(dac[i]), _positive(adc[i])) for i in dac}
     ranges = _moved(chip.ranges, _complete(chip, ranges), momentum)
@@ -92,8 +92,8 @@ def _positive(x: Array) -> Array:
     return jnp.where(x > 0, x, 1)
 
 
-def _without_ranges(chip: Chip) -> Chip:
-    arrays = {i: eqx.tree_at(lambda a: a.ranges, a, None, is_leaf=lambda x: x is None) for i, a in chip.arrays.items()}
+def _uncalibrated(chip: Chip) -> Chip:
+    arrays = {i: crossbar.ProgrammedArray(a.cells, a.scale) for i, a in chip.arrays.items()}
     return eqx.tree_at(lambda c: c.arrays, chip, arrays)
 
 
@@ -124,8 +124,7 @@ def _moved(
 def _with_reference(chip: Chip, t: Float[Array, ""] | float | None, keep: bool) -> Chip:
     references = _references(chip.plan_layers, chip.tiles, chip.arrays, chip.times(t)) if keep else {}
     arrays = {
-        i: eqx.tree_at(lambda a: a.reference, array, references.get(i), is_leaf=lambda x: x is None)
-        for i, array in chip.arrays.items()
+        i: crossbar.ProgrammedArray(a.cells, a.scale, a.ranges, references.get(i)) for i, a in chip.arrays.items()
     }
     return eqx.tree_at(lambda c: c.arrays, chip, arrays)
 
