@@ -15,9 +15,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 Encoding = Literal["amplitude", "bit_serial"]
+Bits = Float[Array, ""] | int
 
 
-def top_code(bits: int) -> int:
+def top_code(bits: Bits) -> Bits:
     """The largest code of a signed mid-tread converter with this many bits."""
     return 2 ** (bits - 1) - 1
 
@@ -27,7 +28,7 @@ def clip_to_unit(x: Float[Array, "*any"]) -> Float[Array, "*any"]:
     return jnp.where(x > 1, 1, jnp.where(x < -1, -1, x)).astype(x.dtype)
 
 
-def quantise(x: Float[Array, "*any"], full_scale: Float[Array, "*#any"], bits: int | None) -> Float[Array, "*any"]:
+def quantise(x: Float[Array, "*any"], full_scale: Float[Array, "*#any"], bits: Bits | None) -> Float[Array, "*any"]:
     """The value that a converter reports for `x`, in the units of `x`.
 
     $$ q(x) = \\frac{F}{L}\\,\\mathrm{round}(L\\,\\mathrm{clip}(x/F, -1, 1)), \\qquad L = 2^{b-1} - 1 $$
@@ -41,7 +42,7 @@ def quantise(x: Float[Array, "*any"], full_scale: Float[Array, "*#any"], bits: i
         return x
     unit = clip_to_unit(x / full_scale)
     codes = jnp.round(jax.lax.stop_gradient(unit) * top_code(bits))
-    return full_scale * (unit + jax.lax.stop_gradient(codes / top_code(bits) - unit))
+    return full_scale * (unit + jax.lax.stop_gradient((codes / top_code(bits)).astype(unit.dtype) - unit))
 
 
 class DAC(eqx.Module):
@@ -103,7 +104,8 @@ class ADC(eqx.Module):
     """Output converter of one bit-line pair, after the analog subtraction of its two currents.
 
     Args:
-        bits: resolution, 2 to 16; None for neither quantisation nor clipping.
+        bits: resolution, 2 to 16; None for neither quantisation nor clipping. A leaf, not static: a sweep over
+            resolutions compiles once.
         range: full-scale current [A]; None takes `sqrt(rows) (g_max - g_min) v_read`, several times the spread of a
             random product, until `xbar.calibrate` sets one for each tile.
         noise: rms noise of the current at the converter's input [A], or None.
@@ -112,12 +114,11 @@ class ADC(eqx.Module):
         ValueError: for a number of bits, a range or a noise that cannot be.
     """
 
-    bits: int | None = eqx.field(static=True, default=8)
+    bits: Bits | None = eqx.field(converter=lambda bits: as_bits("ADC", bits), default=8)
     range: Float[Array, ""] | float | None = None
     noise: Float[Array, ""] | float | None = None
 
     def __check_init__(self):
-        check_bits("ADC", self.bits)
         check_positive("ADC", "range", self.range)
         check_positive("ADC", "noise", self.noise)
 
@@ -140,6 +141,14 @@ def check_bits(what: str, bits: int | None) -> None:
             f"{what}: bits={bits!r}; a signed converter has 2 to 16 whole bits (2 bits: -1, 0, +1). "
             "Use bits=None for an ideal converter that neither rounds nor clips."
         )
+
+
+def as_bits(what: str, bits: Bits | None) -> Float[Array, ""] | None:
+    """A checked number of bits as a float leaf, so that tiles stay differentiable as a whole."""
+    if bits is None or isinstance(bits, jax.Array):
+        return bits
+    check_bits(what, bits)
+    return jnp.asarray(float(bits))
 
 
 def check_positive(what: str, name: str, value) -> None:

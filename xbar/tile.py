@@ -35,10 +35,10 @@ class Tile(eqx.Module):
     device: Device
     rows: int = eqx.field(static=True, default=256)
     cols: int = eqx.field(static=True, default=256)
-    dac: DAC = DAC()
-    adc: ADC = ADC()
-    wires: AbstractWires = IdealWires()
-    mapping: AbstractMapping = Differential()
+    dac: DAC = eqx.field(default_factory=DAC)
+    adc: ADC = eqx.field(default_factory=ADC)
+    wires: AbstractWires = eqx.field(default_factory=IdealWires)
+    mapping: AbstractMapping = eqx.field(default_factory=Differential)
     v_read: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=0.2)
     read_time: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=100e-9)
 

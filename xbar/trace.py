@@ -47,7 +47,9 @@ def flatten(tree: Any) -> tuple[list[Any], Frame]:
     """The array leaves of a pytree, and all the rest of it."""
     pairs, treedef = jax.tree_util.tree_flatten_with_path(tree)
     static = tuple(_ARRAY if is_array(leaf) else leaf for _, leaf in pairs)
-    paths = tuple(jax.tree_util.keystr(p, simple=True, separator=".") for p, leaf in pairs if is_array(leaf))
+    paths = tuple(
+        jax.tree_util.keystr(p, simple=True, separator=".") or "params" for p, leaf in pairs if is_array(leaf)
+    )
     return [leaf for _, leaf in pairs if is_array(leaf)], Frame(treedef, static, paths)
 
 

@@ -1,0 +1,176 @@
+"""The command `xbar`. Nothing heavy is imported until an experiment runs."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import importlib
+import importlib.metadata
+import json
+import pathlib
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Annotated, Any
+
+DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+
+EXPERIMENTS = {
+    "accuracy-energy": (
+        "experiments.accuracy_energy",
+        "accuracy of a network on crossbars over time, against the energy of an inference",
+        "2 min",
+    ),
+}
+
+HELP = """usage: xbar COMMAND ...
+
+Analog memristor crossbars: how accurate is a network on this device, and what does it cost in energy?
+
+commands:
+  list             the experiments
+  run NAME [...]   run one; `xbar run NAME --help` shows its settings
+
+options:
+  --version        print the version
+  --help           print this
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Output:
+    """Where results go and how they are shown."""
+
+    out: pathlib.Path = pathlib.Path("results")
+    """Folder of results."""
+    json: bool = False
+    """Print one JSON document on standard output, and nothing else there."""
+    fresh: bool = False
+    """Start anew even if the same run is there already."""
+    debug: bool = False
+    """Show the traceback of an error."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point of the console script; leaves with the exit code."""
+    sys.exit(command(list(sys.argv[1:] if arguments is None else arguments)))
+
+
+def command(arguments: list[str]) -> int:
+    """Runs one command and returns its exit code."""
+    match arguments:
+        case ["--version"]:
+            print(f"xbar {importlib.metadata.version('xbar-sim')}")
+        case ["list"]:
+            width = max(map(len, EXPERIMENTS))
+            for name, (_, what, time) in EXPERIMENTS.items():
+                print(f"{name.ljust(width)}  {what} ({time})")
+        case ["run", name, *flags] if not name.startswith("-"):
+            return run(name, flags)
+        case [] | ["--help"] | ["-h"] | ["run", "--help"] | ["list", "--help"]:
+            print(HELP, end="")
+        case ["run", *_]:
+            return complain(f"run needs the name of an experiment: {', '.join(EXPERIMENTS)}.")
+        case [other, *_]:
+            close = difflib.get_close_matches(other, ["list", "run"], 1)
+            return complain(f"there is no command {other!r}." + (f" Did you mean {close[0]!r}?" if close else " See xbar --help."))
+    return DONE
+
+
+def run(name: str, flags: list[str]) -> int:
+    """`xbar run NAME`: parses the settings, runs the experiment, prints what it found."""
+    if name not in EXPERIMENTS:
+        close = difflib.get_close_matches(name, EXPERIMENTS, 1, 0.3)
+        hint = f" Did you mean {close[0]!r}?" if close else f" There are: {', '.join(EXPERIMENTS)}."
+        return complain(f"there is no experiment {name!r}.{hint}")
+    module: Any = importlib.import_module(EXPERIMENTS[name][0])
+    try:
+        output, config = parse(f"xbar run {name}", module, flags)
+    except SystemExit as leave:
+        return leave.code if isinstance(leave.code, int) else USAGE
+    return carry_out(name, module, output, config)
+
+
+def parse(program: str, module: Any, flags: list[str]) -> tuple[Output, Any]:
+    """Typed flags for every setting of an experiment, and for the output."""
+    import tyro
+
+    flat = tyro.conf.arg(name="")
+    both = dataclasses.make_dataclass(
+        "Arguments", [("config", Annotated[module.Config, flat]), ("output", Annotated[Output, flat])]
+    )
+    both.__doc__ = module.TITLE
+    parsed = tyro.cli(both, prog=program, args=flags, config=(tyro.conf.FlagCreatePairsOff,))
+    return parsed.output, parsed.config
+
+
+def carry_out(name: str, module: Any, output: Output, config: Any) -> int:
+    """Runs the experiment; every way it can end has its exit code and its sentence."""
+    from experiments import runner
+    from experiments.errors import UsageError
+
+    try:
+        outcome = runner.execute(
+            name, module, config, out=output.out, fresh=output.fresh, say=say, track=lambda points: track(name, points)
+        )
+    except UsageError as error:
+        return complain(str(error))
+    except KeyboardInterrupt:
+        say("interrupted; finished points are kept, and the same command goes on from there")
+        return INTERRUPTED
+    except Exception as error:
+        if output.debug:
+            raise
+        say(f"xbar: {type(error).__name__}: {error}  (--debug shows where)")
+        return FAILED
+    show(outcome, config, output.json)
+    return DONE
+
+
+def show(outcome: Any, config: Any, as_json: bool) -> None:
+    """Prints the results."""
+    files = sorted(str(p) for p in outcome.folder.iterdir() if p.suffix in (".png", ".html", ".h5"))
+    if as_json:
+        document = {
+            "folder": str(outcome.folder),
+            "files": files,
+            "config": dataclasses.asdict(config),
+            "versions": outcome.versions,
+            "summary": outcome.presentation.summary,
+            "results": outcome.results.as_json(),
+        }
+        print(json.dumps(document))
+        return
+    print(outcome.presentation.text)
+    print()
+    for path in files:
+        print(path)
+
+
+def complain(message: str) -> int:
+    say(f"xbar: {message}")
+    return USAGE
+
+
+def say(message: str) -> None:
+    """One line on standard error."""
+    print(message, file=sys.stderr, flush=True)
+
+
+def track(name: str, points: Iterable[Any]) -> Iterator[Any]:
+    """Shows progress on standard error: a bar on a terminal, a line a point elsewhere."""
+    points = list(points)
+    if not sys.stderr.isatty():
+        for i, point in enumerate(points):
+            say(f"{name}: point {i + 1} of {len(points)}: {', '.join(f'{k} {v}' for k, v in point.items())}")
+            yield point
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(name, total=len(points))
+        for point in points:
+            progress.update(task, description=f"{name}: {', '.join(map(str, point.values()))}")
+            yield point
+            progress.advance(task)

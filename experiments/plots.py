@@ -1,0 +1,48 @@
+"""One look for all figures: colours that colour-blind readers can tell apart, units on axes, PNG and SVG."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+
+# Okabe & Ito, "Color Universal Design" (2008)
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+STYLE = {
+    "axes.grid": True,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "font.size": 9,
+    "grid.alpha": 0.25,
+    "legend.frameon": False,
+    "savefig.dpi": 160,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "xbar",
+}
+
+
+def subplots(columns: int = 1, *, width: float = 5.2, height: float = 4.0) -> tuple[Figure, list]:
+    """A figure with `columns` panels side by side [inch per panel]."""
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(1, columns, figsize=(width * columns, height), layout="constrained", squeeze=False)
+    return figure, list(axes[0])
+
+
+def save(figure: Figure, stem: pathlib.Path) -> None:
+    """Writes `stem.png` and `stem.svg`, each complete or not at all."""
+    with plt.rc_context(STYLE):
+        for kind in ("png", "svg"):
+            path = stem.with_suffix(f".{kind}")
+            temporary = path.with_name(f".{os.getpid()}.{path.name}")
+            try:
+                figure.savefig(temporary, format=kind, metadata={"Date": None} if kind == "svg" else None)
+                os.replace(temporary, path)
+            finally:
+                temporary.unlink(missing_ok=True)
+    plt.close(figure)

@@ -1,0 +1,45 @@
+"""One self-contained HTML page of a run: tables, figures, method, settings, versions."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from typing import Any
+
+from experiments.runner import Presentation
+
+_STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 70em; margin: 2em auto; padding: 0 1em; color: #222; }
+pre { background: #f6f6f6; padding: 1em; overflow-x: auto; font-size: 13px; line-height: 1.35; }
+img { max-width: 100%; } table { border-collapse: collapse; } td { padding: .1em 1em .1em 0; vertical-align: top; }
+h1 { font-size: 1.5em; } h2 { font-size: 1.15em; margin-top: 2em; } code { font-size: 13px; }
+"""
+
+
+def page(title: str, command: str, shown: Presentation, config: dict[str, Any], versions: dict[str, str]) -> str:
+    """The page as text; figures are embedded, nothing is loaded from elsewhere."""
+    parts = [
+        f"<h1>{html.escape(title)}</h1>",
+        f"<p><code>{html.escape(command)}</code></p>",
+        *(_figure(name, figure) for name, figure in shown.figures.items()),
+        f"<h2>Numbers</h2><pre>{html.escape(shown.text)}</pre>",
+        "<h2>Method and assumptions</h2>",
+        *(f"<p>{html.escape(paragraph)}</p>" for paragraph in shown.method),
+        f"<h2>Settings</h2>{_table(config)}",
+        f"<h2>Versions</h2>{_table(versions)}",
+    ]
+    head = f'<meta charset="utf-8"><title>{html.escape(title)}</title><style>{_STYLE}</style>'
+    return f'<!doctype html><html lang="en"><head>{head}</head><body>{"".join(parts)}</body></html>\n'
+
+
+def _figure(name: str, figure: Any) -> str:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=160)
+    data = base64.b64encode(buffer.getvalue()).decode()
+    return f'<p><img alt="{html.escape(name)}" src="data:image/png;base64,{data}"></p>'
+
+
+def _table(values: dict[str, Any]) -> str:
+    rows = (f"<tr><td>{html.escape(k)}</td><td>{html.escape(str(v))}</td></tr>" for k, v in values.items())
+    return f"<table>{''.join(rows)}</table>"

@@ -1,0 +1,141 @@
+"""Results as labelled arrays in HDF5: dimension scales, units, NaN where nothing is computed yet. Opens in xarray."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import h5py
+import numpy as np
+
+from experiments.errors import UsageError
+
+Coordinate = str | int | float
+
+
+@dataclasses.dataclass(frozen=True)
+class Dimension:
+    """The values along one axis, and what they are."""
+
+    values: tuple[Coordinate, ...]
+    title: str
+    unit: str = "1"
+
+
+@dataclasses.dataclass(frozen=True)
+class Variable:
+    """One result: its axes by name, and what it is."""
+
+    dims: tuple[str, ...]
+    title: str
+    unit: str = "1"
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """Everything that an experiment will know when it is done.
+
+    Args:
+        dimensions, variables: by name. point_dims: the axes along which the work is divided; a point is one value of each.
+    """
+
+    dimensions: Mapping[str, Dimension]
+    variables: Mapping[str, Variable]
+    point_dims: tuple[str, ...]
+
+    def shape(self, dims: tuple[str, ...]) -> tuple[int, ...]:
+        return tuple(len(self.dimensions[d].values) for d in dims)
+
+    def points(self) -> list[dict[str, Coordinate]]:
+        """All points, in order."""
+        grid = np.ndindex(*self.shape(self.point_dims))
+        return [{d: self.dimensions[d].values[i] for d, i in zip(self.point_dims, at, strict=True)} for at in grid]
+
+
+class Results:
+    """The values of a layout, complete or not."""
+
+    def __init__(self, layout: Layout):
+        self.layout = layout
+        self.values = {name: np.full(layout.shape(v.dims), np.nan) for name, v in layout.variables.items()}
+        self.finished = np.zeros(layout.shape(layout.point_dims), bool)
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self.values[name]
+
+    def axis(self, dim: str, value: Coordinate) -> int:
+        """Where `value` stands along `dim`."""
+        return self.layout.dimensions[dim].values.index(value)
+
+    def select(self, name: str, **at: Coordinate) -> np.ndarray:
+        """The values of a variable at these coordinates; the other axes remain."""
+        dims = self.layout.variables[name].dims
+        return self.values[name][tuple(self.axis(d, at[d]) if d in at else slice(None) for d in dims)]
+
+    def is_finished(self, point: Mapping[str, Coordinate]) -> bool:
+        return bool(self.finished[self._place(point)])
+
+    def put(self, point: Mapping[str, Coordinate], found: Mapping[str, Any]) -> None:
+        """Enters what a point found; each value has the variable's axes without the point's."""
+        for name, value in found.items():
+            dims = self.layout.variables[name].dims
+            self.values[name][tuple(self.axis(d, point[d]) if d in point else slice(None) for d in dims)] = value
+        self.finished[self._place(point)] = True
+
+    def _place(self, point: Mapping[str, Coordinate]) -> tuple[int, ...]:
+        return tuple(self.axis(d, point[d]) for d in self.layout.point_dims)
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain lists, with null for what is not known."""
+        plain = {name: np.where(np.isfinite(v), v, None).tolist() for name, v in self.values.items()}
+        return {
+            "dimensions": {n: {"values": list(d.values), "unit": d.unit} for n, d in self.layout.dimensions.items()},
+            "variables": {
+                n: {"dims": list(v.dims), "unit": v.unit, "title": v.title, "values": plain[n]}
+                for n, v in self.layout.variables.items()
+            },
+        }
+
+    def save(self, path: pathlib.Path) -> None:
+        """Writes to a temporary file beside `path` and moves it into place."""
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            with h5py.File(temporary, "w") as file:
+                self._write(file)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def _write(self, file: h5py.File) -> None:
+        for name, dim in self.layout.dimensions.items():
+            text = isinstance(dim.values[0], str)
+            file[name] = np.array(dim.values, dtype=h5py.string_dtype() if text else None)
+            file[name].make_scale(name)
+            file[name].attrs.update(long_name=dim.title, units=dim.unit)
+        every = {n: (v.dims, self.values[n], v.title, v.unit) for n, v in self.layout.variables.items()}
+        every["finished"] = (self.layout.point_dims, self.finished.astype(np.uint8), "point is computed", "1")
+        for name, (dims, values, title, unit) in every.items():
+            file[name] = values
+            file[name].attrs.update(long_name=title, units=unit)
+            for i, d in enumerate(dims):
+                file[name].dims[i].attach_scale(file[d])
+
+    @classmethod
+    def load(cls, path: pathlib.Path, layout: Layout) -> Results:
+        """Reads what `save` wrote.
+
+        Raises:
+            UsageError: if the file is damaged or holds another layout.
+        """
+        results = cls(layout)
+        try:
+            with h5py.File(path) as file:
+                for name in layout.variables:
+                    results.values[name][...] = file[name][()]
+                results.finished[...] = file["finished"][()].astype(bool)
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            raise UsageError(f"{path} is damaged or of another kind ({error}). Move it away or use --fresh.") from error
+        return results
