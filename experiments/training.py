@@ -28,31 +28,32 @@ class Trainer:
 
     Args:
         forward: `(model, images, key, extra) -> logits`; `key` is new in each step, `extra` is what `run` was given.
-        steps: gradient steps of one run. batch: images a step. rate: initial learning rate.
+        steps: gradient steps of one run. batch: images a step.
         clip: clip each weight matrix to this many of its standard deviations after each step, or None.
     """
 
-    def __init__(
-        self, forward: Forward, *, steps: int, batch: int = 64, rate: float = 3e-3, clip: float | None = None
-    ):
+    def __init__(self, forward: Forward, *, steps: int, batch: int = 64, clip: float | None = None):
         self.forward, self.steps, self.batch, self.clip = forward, steps, batch, clip
-        self.optimiser = optax.adam(optax.cosine_decay_schedule(rate, steps))
+        self.optimiser = optax.adam(optax.cosine_decay_schedule(1.0, steps))
 
-    def run(self, model: Any, images: Array, labels: Array, *, key: PRNGKeyArray, extra: Any = None) -> Any:
-        """The trained model."""
+    def run(
+        self, model: Any, images: Array, labels: Array, *, key: PRNGKeyArray, rate: float = 3e-3, extra: Any = None
+    ) -> Any:
+        """The trained model; `rate` is the initial learning rate."""
         params, static = eqx.partition(model, eqx.is_inexact_array)
-        trained = self._run(static, params, jnp.asarray(images), jnp.asarray(labels), key, extra)
+        batch = (jnp.asarray(images), jnp.asarray(labels))
+        trained = self._run(static, params, *batch, key, jnp.asarray(rate), extra)
         return eqx.combine(trained, static)
 
     @eqx.filter_jit
-    def _run(self, static, params, images, labels, key, extra):
+    def _run(self, static, params, images, labels, key, rate, extra):
         def step(state, key):
             params, opt_state = state
             pick, noise = jax.random.split(key)
             rows = jax.random.randint(pick, (self.batch,), 0, len(labels))
             grads = jax.grad(loss)(params, images[rows], labels[rows], noise)
             updates, opt_state = self.optimiser.update(grads, opt_state)
-            params = optax.apply_updates(params, updates)
+            params = optax.apply_updates(params, jax.tree.map(lambda u: rate * u, updates))
             return (params if self.clip is None else clip_weights(params, self.clip), opt_state), None
 
         def loss(params, x, y, noise):

@@ -13,7 +13,8 @@ if not getattr(_devices, "IS_XBAR_DEVICES", False):
     )
 
 from xbar.analog import Analog, Chip, analog
-from xbar.calibrate import calibrate
+from xbar.baseline import GPUBaseline, gpu_baseline
+from xbar.calibrate import calibrate, compensate
 from xbar.converters import ADC, DAC
 from xbar.mapping import AbstractMapping, Differential
 from xbar.tile import Tile
@@ -27,8 +28,11 @@ __all__ = [
     "Analog",
     "Chip",
     "Differential",
+    "GPUBaseline",
     "IdealWires",
     "Tile",
     "analog",
     "calibrate",
+    "compensate",
+    "gpu_baseline",
 ]

@@ -69,7 +69,30 @@ def calibrate(
     adc = driven.watch(inputs, t=t, key=keys[1], watch=_Magnitude("current", (0, 3, 5), share), merge=jnp.maximum)[1]
     ranges = {i: crossbar.Ranges(_positive(dac[i]), _positive(adc[i])) for i in dac}
     ranges = _moved(chip.ranges, _complete(chip, ranges), momentum)
-    return _with_reference(chip.with_ranges(ranges), t if compensate_drift else None, compensate_drift)
+    ready = chip.with_ranges(ranges)
+    return compensate(ready, t=t) if compensate_drift else _without_reference(ready)
+
+
+def compensate(chip: Chip, *, t: Float[Array, ""] | float | None = None) -> Chip:
+    """Global drift compensation alone: stores the conductance read-out of each tile at `t` [s] as its reference.
+
+    From then on what each tile reports at a later time is multiplied by `S(t) / S(later)`; see `calibrate`.
+
+    Args:
+        t: time since programming at which the reference is taken [s]; the earliest with data if None.
+
+    Breaks when: drift depends on the conductance, so that one factor a tile does not fit all of its weights.
+    """
+    references = _references(chip.plan_layers, chip.tiles, _without_reference(chip).arrays, chip.times(t))
+    arrays = {
+        i: crossbar.ProgrammedArray(a.cells, a.scale, a.ranges, references[i]) for i, a in chip.arrays.items()
+    }
+    return eqx.tree_at(lambda c: c.arrays, chip, arrays)
+
+
+def _without_reference(chip: Chip) -> Chip:
+    arrays = {i: crossbar.ProgrammedArray(a.cells, a.scale, a.ranges) for i, a in chip.arrays.items()}
+    return eqx.tree_at(lambda c: c.arrays, chip, arrays)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,14 +142,6 @@ def _moved(
 ) -> dict[int, crossbar.Ranges]:
     blend = lambda o, n: momentum * o + (1 - momentum) * n  # noqa: E731
     return {i: jax.tree.map(blend, old[i], r) if i in old else r for i, r in new.items()}
-
-
-def _with_reference(chip: Chip, t: Float[Array, ""] | float | None, keep: bool) -> Chip:
-    references = _references(chip.plan_layers, chip.tiles, chip.arrays, chip.times(t)) if keep else {}
-    arrays = {
-        i: crossbar.ProgrammedArray(a.cells, a.scale, a.ranges, references.get(i)) for i, a in chip.arrays.items()
-    }
-    return eqx.tree_at(lambda c: c.arrays, chip, arrays)
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -221,4 +221,5 @@ class Traced:
     layers: tuple[Layer, ...]
     digital: tuple[Digital, ...]
     n_params: int
+    n_out: int  # elements of all outputs
     out_tree: Any

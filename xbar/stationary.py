@@ -79,9 +79,9 @@ class _Analysis:
             for i in range(len(jaxpr.in_avals))
         ]
         plan = self.block(jaxpr, inputs)
-        return Traced(
-            plan, tuple(self.values), tuple(self.layers), tuple(dict.fromkeys(self.digital)), n_params, out_tree
-        )
+        n_out = sum(getattr(aval, "size", 0) for aval in jaxpr.out_avals)
+        digital = tuple(dict.fromkeys(self.digital))
+        return Traced(plan, tuple(self.values), tuple(self.layers), digital, n_params, n_out, out_tree)
 
     # -- values ---------------------------------------------------------------------------------------------------
 
