@@ -12,7 +12,6 @@ from experiments.store import Results
 from xbar.energy import engineering
 
 _NAMES = {1.0: "1 s", 3600.0: "1 h", 86_400.0: "1 day", 2_592_000.0: "1 month", 31_536_000.0: "1 year"}
-_MARKS = {"naive": "o", "hardware-aware": "s"}
 
 
 def present(config: Any, results: Results) -> Presentation:
@@ -104,60 +103,70 @@ def gain_sentence(results: Results) -> str:
 
 
 def figure(results: Results) -> Any:
-    """Left: accuracy against energy one day (or at the nearest time with data) after programming. Right: against time."""
-    fig, (left, right) = plots.subplots(2, width=5.4, height=4.2)
+    """Accuracy against energy (the arrays, then beside the GPU), and against time."""
+    fig, (zoom, wide, aging) = plots.subplots(5.2, 3.0, 4.6, height=4.3)
     digital = 100 * results.select("digital_accuracy", training="naive").mean()
     for colour, device in zip(plots.PALETTE, _axis(results, "device"), strict=False):
         for training in _axis(results, "training"):
-            _energy_curve(left, results, device, training, colour)
-            _time_curve(right, results, device, training, colour)
-    for axes in (left, right):
+            look = _look(training, colour)
+            _energy_curve(zoom, results, device, training, look, 1e12)
+            _time_curve(aging, results, device, training, look)
+        _model_range(wide, results, device, colour)
+    for axes in (zoom, wide, aging):
         axes.axhline(digital, color="black", linewidth=1, linestyle=":", label="digital network")
-        axes.set_ylabel("accuracy [%]")
-    _gpu_marks(left, results, digital)
-    left.set(xscale="log", xlabel="energy of an inference [J], bars: P10 - P90", title=_left_title(results))
-    right.set(xscale="log", xlabel="time since programming [s]", title=f"{max(_axis(results, 'adc_bits'))}-bit ADC")
-    left.legend(fontsize=7, loc="lower right")
+    for case, mark in (("ridge batch, launches free", "P"), ("batch 1, launches free", "*"), ("batch 1", "X")):
+        joules = results.select("gpu_energy", gpu_case=case)
+        wide.plot(joules, digital, mark, color="black", markersize=8, label=f"H100, {case}")
+    bits, chips = _axis(results, "adc_bits"), len(_axis(results, "chip"))
+    zoom.set(xlabel="energy of an inference [pJ]", ylabel=f"accuracy [%], mean ± sd over {chips} chips")
+    zoom.set_title(f"one day after programming, ADC {min(bits)} to {max(bits)} bit", fontsize=9)
+    wide.set(xscale="log", xlabel="energy of an inference [J]", ylim=zoom.get_ylim())
+    wide.set_title(f"bars: P10 - P90 of the energy model ({max(bits)} bit)", fontsize=9)
+    aging.set(xscale="log", xlabel="time since programming [s]", ylabel=f"accuracy [%], mean ± sd over {chips} chips")
+    aging.set_title(f"{max(bits)}-bit ADC, drift compensated", fontsize=9)
+    zoom.legend(fontsize=7, loc="lower right")
+    wide.legend(fontsize=7, loc="lower right")
     return fig
 
 
-def _left_title(results: Results) -> str:
-    bits = _axis(results, "adc_bits")
-    return f"after a day; ADC {min(bits)} to {max(bits)} bit; bars: sd over {len(_axis(results, 'chip'))} chips"
-
-
-def _energy_curve(axes: Any, results: Results, device: str, training: str, colour: str) -> None:
-    time = min(_known(results, device), key=lambda t: abs(np.log(t / 86_400.0)))
-    at = dict(device=device, training=training, time=time)
-    accuracy = 100 * results.select("accuracy", **at)
-    energy = results.select("energy", **at).sum(-1).mean(-1)
-    low, high = results.select("energy_quantile", **at).T
-    middle = len(energy) // 2
-    axes.errorbar(
-        energy, accuracy.mean(-1), yerr=accuracy.std(-1, ddof=min(1, accuracy.shape[-1] - 1)), color=colour, marker=_MARKS[training],
-        mfc=colour if training != "naive" else "white", markersize=5, linewidth=1, capsize=2, label=f"{device}, {training}",
+def _look(training: str, colour: str) -> dict[str, Any]:
+    naive = training == "naive"
+    return dict(
+        color=colour, marker="o" if naive else "s", mfc="white" if naive else colour, linestyle="--" if naive else "-",
+        markersize=5, linewidth=1, elinewidth=0.8, capsize=2,
     )  # fmt: skip
-    if training == "naive":  # one horizontal bar a device: the uncertainty of the energy model is common to all points
-        bar = [[energy[middle] - low[middle]], [high[middle] - energy[middle]]]
-        axes.errorbar(energy[middle], accuracy.mean(-1)[middle], xerr=bar, color=colour, alpha=0.4, linewidth=3, zorder=0)
 
 
-def _time_curve(axes: Any, results: Results, device: str, training: str, colour: str) -> None:
-    times = _axis(results, "time")
+def _near_a_day(results: Results, device: str) -> float:
+    return min(_known(results, device), key=lambda t: abs(np.log(t / 86_400.0)))
+
+
+def _spread(accuracy: np.ndarray) -> np.ndarray:
+    return accuracy.std(-1, ddof=min(1, accuracy.shape[-1] - 1))
+
+
+def _energy_curve(axes: Any, results: Results, device: str, training: str, look: dict[str, Any], unit: float) -> None:
+    at = dict(device=device, training=training, time=_near_a_day(results, device))
+    accuracy = 100 * results.select("accuracy", **at)
+    energy = unit * results.select("energy", **at).sum(-1).mean(-1)
+    axes.errorbar(energy, accuracy.mean(-1), yerr=_spread(accuracy), label=f"{device}, {training}", **look)
+
+
+def _model_range(axes: Any, results: Results, device: str, colour: str) -> None:
+    """The uncertainty of the energy, which all points of a device share."""
+    at = dict(device=device, training="hardware-aware", time=_near_a_day(results, device))
+    at["adc_bits"] = max(_axis(results, "adc_bits"))
+    low, high = results.select("energy_quantile", **at)
+    energy, accuracy = results.select("energy", **at).sum(-1).mean(), 100 * results.select("accuracy", **at).mean()
+    axes.errorbar(energy, accuracy, xerr=[[energy - low], [high - energy]], color=colour, marker="s", capsize=3, label=device)
+
+
+def _time_curve(axes: Any, results: Results, device: str, training: str, look: dict[str, Any]) -> None:
+    times = np.array(_axis(results, "time"))
     accuracy = 100 * results.select("accuracy", device=device, training=training, adc_bits=max(_axis(results, "adc_bits")))
     known = np.isfinite(accuracy).all(-1)
-    nudge = 1.0 if training == "naive" else 1.12  # so that bars do not hide each other
-    axes.errorbar(
-        nudge * np.array(times)[known], accuracy[known].mean(-1), yerr=accuracy[known].std(-1, ddof=min(1, accuracy.shape[-1] - 1)), color=colour,
-        marker=_MARKS[training], mfc=colour if training != "naive" else "white", markersize=5, linewidth=1, capsize=2,
-    )  # fmt: skip
-
-
-def _gpu_marks(axes: Any, results: Results, digital: float) -> None:
-    """The H100 with launches free, at batch 1 and at the ridge; a launch would put it three decades further right."""
-    for case, mark in (("batch 1, launches free", "*"), ("ridge batch, launches free", "P")):
-        joules = results.select("gpu_energy", gpu_case=case)
-        axes.plot(joules, digital, mark, color="black", markersize=9, label=f"H100, {case}")
+    nudge = 1.0 if training == "naive" else 1.15  # so that bars do not hide each other
+    axes.errorbar(nudge * times[known], accuracy[known].mean(-1), yerr=_spread(accuracy[known]), **look)
 
 
 def method(config: Any, results: Results) -> tuple[str, ...]:

@@ -27,10 +27,12 @@ STYLE = {
 }
 
 
-def subplots(columns: int = 1, *, width: float = 5.2, height: float = 4.0) -> tuple[Figure, list]:
-    """A figure with `columns` panels side by side [inch per panel]."""
+def subplots(*widths: float, height: float = 4.0) -> tuple[Figure, list]:
+    """A figure with a panel of each width [inch] side by side."""
     with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(1, columns, figsize=(width * columns, height), layout="constrained", squeeze=False)
+        figure, axes = plt.subplots(
+            1, len(widths), figsize=(sum(widths), height), width_ratios=widths, layout="constrained", squeeze=False
+        )
     return figure, list(axes[0])
 
 

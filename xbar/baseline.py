@@ -27,7 +27,7 @@ class GPUBaseline:
     one: Roofline
     ridge: Roofline
     ops: float
-    weight_bytes: float
+    weight_bytes: int
     kernels: int
 
 

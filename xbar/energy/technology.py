@@ -82,7 +82,7 @@ class Technology(eqx.Module):
     )
     columns_per_adc: Float[Array, "*_"] = _number(8.0)
     activation_bits: Float[Array, "*_"] = _number(8.0)
-    buffer_bytes: Float[Array, "*_"] = _number(64 * 1024.0)
+    buffer_bytes: Float[Array, "*_"] = _number(8 * 1024.0)
     pitch_in_nodes: Float[Array, "*_"] = _number(12.0)
     adc_model: AbstractADCModel = eqx.field(default_factory=Andrulis)
 

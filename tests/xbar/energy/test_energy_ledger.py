@@ -33,7 +33,7 @@ def adc_only(conversions=1000.0):
 
 def test_every_term_by_hand():
     """Fails if any event is priced by the wrong coefficient, node or width."""
-    ledger = price([COST], [USAGE], WORK, Technology(node=32e-9))
+    ledger = price([COST], [USAGE], WORK, Technology(node=32e-9, buffer_bytes=65536))
     logic, dac = float(energy_scale(45e-9, 32e-9)), float(energy_scale(40e-9, 32e-9))
     rate = 8 / 100e-9
     bit = 0.156e-12 * 8**0.475 * logic

@@ -1,0 +1,97 @@
+"""The main job, small: what it finds has the right shape, the right order, and can be repeated."""
+
+import json
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from experiments import accuracy_energy, cli, datasets, networks, training
+
+SMALL = ["--chips", "4", "--adc-bits", "4", "8", "--devices", "pcm", "reram", "--times", "1s", "1d", "--steps", "600", "--hardware-steps", "300"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    out = tmp_path_factory.mktemp("results")
+    import contextlib
+    import io
+
+    stream = io.StringIO()
+    with contextlib.redirect_stdout(stream):
+        assert cli.command(["run", "accuracy-energy", "--json", "--out", str(out), *SMALL]) == 0
+    return json.loads(stream.getvalue())
+
+
+def values(run, name):
+    return np.array(run["results"]["variables"][name]["values"], float)
+
+
+def test_accuracies(run):
+    """Digits are learned; chips lose a little; 4 bits are worse than 8; a day is worse than a second; nothing is missing."""
+    accuracy = values(run, "accuracy")  # training, device, bits, time, chip
+    assert accuracy.shape == (2, 2, 2, 2, 4) and np.isfinite(accuracy).all()
+    digital = values(run, "digital_accuracy")
+    assert digital.min() > 0.95
+    assert 0.85 < accuracy.min() and accuracy[:, :, 1].mean() < digital.mean()
+    assert accuracy[:, :, 0].mean() < accuracy[:, :, 1].mean()
+    assert accuracy[..., 1, :].mean() < accuracy[..., 0, :].mean()
+    assert accuracy[0].std(-1).max() > 0  # chips differ
+
+
+def test_energies(run):
+    """Every component is there, the total lies within its P10 - P90, and an H100 needs more."""
+    energy = values(run, "energy")
+    assert energy.shape == (2, 2, 2, 2, 4, 6) and (energy > 0).all()
+    total, quantile = energy.sum(-1).mean(-1), values(run, "energy_quantile")
+    assert (quantile[..., 0] < total).all() and (total < quantile[..., 1]).all()
+    adc = energy[..., 2].mean((0, 1, 3, 4))
+    assert adc[1] > 1.5 * adc[0]
+    gpu = values(run, "gpu_energy")
+    assert gpu[0] > gpu[1] > gpu[3] > total.max()
+
+
+def test_files(run):
+    folder = pathlib.Path(run["folder"])
+    assert {"results.h5", "report.html", "accuracy-energy.png", "accuracy-energy.svg"} <= {p.name for p in folder.iterdir()}
+    text = (folder / "report.html").read_text()
+    for word in ("Accuracy [%]", "P10", "H100", "10.1038/s41467-020-16108-9", "seed"):
+        assert word in text
+
+
+@pytest.mark.parametrize(
+    "flags, says",
+    [
+        (["--adc-bits", "0"], "2 to 16"),
+        (["--adc-bits", "4", "4"], "different values"),
+        (["--chips", "0"], "at least 1"),
+        (["--percentile", "0"], "at most 100"),
+        (["--clip", "0"], "above 0"),
+    ],
+)
+def test_settings_that_cannot_be(flags, says, tmp_path, capsys):
+    assert cli.command(["run", "accuracy-energy", "--out", str(tmp_path), *flags]) == 2
+    assert says in capsys.readouterr().err and not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name, least", [("mlp", 0.96), ("cnn", 0.95)])
+def test_networks_learn_digits(name, least):
+    data = datasets.load("digits")
+    model = networks.make(name, 8, 8, key=jax.random.key(0))
+    trainer = training.Trainer(lambda m, x, k, extra: networks.forward(m, x), steps=600)
+    model = trainer.run(model, data.x_train, data.y_train, key=jax.random.key(1))
+    assert float(networks.accuracy(networks.forward(model, jnp.asarray(data.x_test)), data.y_test)) > least
+
+
+def test_clipping_keeps_weights_within_their_sigmas():
+    params = {"w": jax.random.normal(jax.random.key(0), (50, 50)), "b": jnp.full(9, 9.0)}
+    clipped = training.clip_weights(params, 1.5)
+    assert float(jnp.abs(clipped["w"]).max()) == pytest.approx(1.5 * float(params["w"].std()), rel=1e-5)
+    np.testing.assert_array_equal(clipped["b"], params["b"])
+
+
+def test_layout_asks_devices_only_for_times_they_know():
+    tools = accuracy_energy._tools(accuracy_energy.Config(), "reram")
+    assert [tools.times[i] for i in tools.known] == [1.0, 86_400.0]
