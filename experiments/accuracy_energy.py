@@ -71,7 +71,9 @@ def check(config: Config) -> None:
     for name in ("devices", "adc_bits", "times"):
         values = getattr(config, name)
         if not values or len(set(values)) != len(values):
-            raise UsageError(f"--{name.replace('_', '-')}: give one or more different values, not {list(values)}.")
+            raise UsageError(
+                f"--{name.replace('_', '-')}: give one or more different values, not {list(values)}."
+            )
     for bits in (*config.adc_bits, config.dac_bits):
         if not 2 <= bits <= 16:
             raise UsageError(f"{bits} bits: a converter here has 2 to 16.")
@@ -95,9 +97,13 @@ def layout(config: Config) -> Layout:
     setting = ("training", "device", "adc_bits", "time")
     variables = {
         "accuracy": Variable((*setting, "chip"), "share of test images classified correctly"),
-        "energy": Variable((*setting, "chip", "component"), "energy of an inference, median coefficients", "J"),
+        "energy": Variable(
+            (*setting, "chip", "component"), "energy of an inference, median coefficients", "J"
+        ),
         "energy_quantile": Variable((*setting, "quantile"), "quantile of the energy of an inference", "J"),
-        "digital_accuracy": Variable(("training", "device", "adc_bits"), "accuracy of the weights without hardware"),
+        "digital_accuracy": Variable(
+            ("training", "device", "adc_bits"), "accuracy of the weights without hardware"
+        ),
         "gpu_energy": Variable(("gpu_case",), "energy of an inference on an H100, INT8", "J"),
         "test_images": Variable((), "test images"),
     }
@@ -147,7 +153,12 @@ def compute(config: Config, state: State, point: dict[str, Any]) -> dict[str, An
     bits = jnp.asarray(float(point["adc_bits"]))
     aware, ranges = tools.train(state, bits, jax.random.fold_in(key, 2))
     x_test, y_test = (jnp.asarray(a[: config.test_images]) for a in (state.data.x_test, state.data.y_test))
-    found: dict[str, list[Any]] = {"accuracy": [], "energy": [], "energy_quantile": [], "digital_accuracy": []}
+    found: dict[str, list[Any]] = {
+        "accuracy": [],
+        "energy": [],
+        "energy_quantile": [],
+        "digital_accuracy": [],
+    }
     chips = jax.random.split(jax.random.fold_in(key, 3), config.chips)
     for model, own_ranges in ((state.model, None), (aware, ranges)):
         for name, value in tools.evaluate(model, own_ranges, bits, state.data, x_test, y_test, chips).items():
@@ -185,7 +196,9 @@ class _Tools:
 
         c = self.config
         dac, adc = xbar.DAC(bits=c.dac_bits, encoding=c.encoding), xbar.ADC(bits=bits)
-        return xbar.analog(self.forward, xbar.Tile(device=self.device, rows=c.rows, cols=c.cols, dac=dac, adc=adc))
+        return xbar.analog(
+            self.forward, xbar.Tile(device=self.device, rows=c.rows, cols=c.cols, dac=dac, adc=adc)
+        )
 
     def _noisy(self, model: Any, images: Any, key: Any, extra: Any) -> Any:
         """Logits on devices of this step only, at one of the times, with the ranges of a calibrated chip."""
@@ -226,7 +239,9 @@ class _Tools:
         for i, rate in enumerate(RATES):
             chip_key, train_key = jax.random.split(jax.random.fold_in(key, i))
             ranges = ranges_of(model, bits, jnp.asarray(data.x_train[:256]), chip_key)
-            model = self.trainer.run(model, data.x_train, data.y_train, key=train_key, rate=rate, extra=(bits, ranges, times))
+            model = self.trainer.run(
+                model, data.x_train, data.y_train, key=train_key, rate=rate, extra=(bits, ranges, times)
+            )
         return model, ranges
 
     def evaluate(

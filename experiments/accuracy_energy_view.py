@@ -26,7 +26,11 @@ def _axis(results: Results, name: str) -> tuple[Any, ...]:
 
 def _known(results: Results, device: str) -> list[float]:
     """The times for which a device has data; for one whose accuracy never changes, the first."""
-    times = [t for t in _axis(results, "time") if np.isfinite(results.select("accuracy", device=device, time=t)).any()]
+    times = [
+        t
+        for t in _axis(results, "time")
+        if np.isfinite(results.select("accuracy", device=device, time=t)).any()
+    ]
     return times[:1] if device == "ideal" else times
 
 
@@ -46,9 +50,14 @@ def accuracy_table(results: Results) -> str:
     for device in _axis(results, "device"):
         for time in _known(results, device):
             for training in _axis(results, "training"):
-                cells = (results.select("accuracy", device=device, time=time, training=training, adc_bits=b) for b in bits)
+                cells = (
+                    results.select("accuracy", device=device, time=time, training=training, adc_bits=b)
+                    for b in bits
+                )
                 when = "any" if device == "ideal" else _NAMES.get(time, f"{time:g} s")
-                lines.append(f"{device:<7}{when:<9}{training:<16}" + "".join(f"{_percent(c):>13}" for c in cells))
+                lines.append(
+                    f"{device:<7}{when:<9}{training:<16}" + "".join(f"{_percent(c):>13}" for c in cells)
+                )
     return "\n".join(lines)
 
 
@@ -66,7 +75,9 @@ def energy_table(results: Results) -> str:
             low, high = results.select("energy_quantile", **at)
             shares = "".join(f"{p / parts.sum():>11.0%}" for p in parts)
             spread = f"{engineering(low, 'J')} - {engineering(high, 'J')}"
-            lines.append(f"{device:<7}{f'{bits} bit':<7}{engineering(parts.sum(), 'J'):>9}{spread:>22}  {shares}")
+            lines.append(
+                f"{device:<7}{f'{bits} bit':<7}{engineering(parts.sum(), 'J'):>9}{spread:>22}  {shares}"
+            )
     lines.append("H100, INT8, roofline")
     cases = zip(_axis(results, "gpu_case"), results["gpu_energy"], strict=True)
     lines += [f"{name:<28}{engineering(joules, 'J'):>9}" for name, joules in cases]
@@ -114,7 +125,11 @@ def figure(results: Results) -> Any:
         _model_range(wide, results, device, colour)
     for axes in (zoom, wide, aging):
         axes.axhline(digital, color="black", linewidth=1, linestyle=":", label="digital network")
-    for case, mark in (("ridge batch, launches free", "P"), ("batch 1, launches free", "*"), ("batch 1", "X")):
+    for case, mark in (
+        ("ridge batch, launches free", "P"),
+        ("batch 1, launches free", "*"),
+        ("batch 1", "X"),
+    ):
         joules = results.select("gpu_energy", gpu_case=case)
         wide.plot(joules, digital, mark, color="black", markersize=8, label=f"H100, {case}")
     bits, chips = _axis(results, "adc_bits"), len(_axis(results, "chip"))
@@ -122,7 +137,11 @@ def figure(results: Results) -> Any:
     zoom.set_title(f"one day after programming, ADC {min(bits)} to {max(bits)} bit", fontsize=9)
     wide.set(xscale="log", xlabel="energy of an inference [J]", ylim=zoom.get_ylim())
     wide.set_title(f"bars: P10 - P90 of the energy model ({max(bits)} bit)", fontsize=9)
-    aging.set(xscale="log", xlabel="time since programming [s]", ylabel=f"accuracy [%], mean ± sd over {chips} chips")
+    aging.set(
+        xscale="log",
+        xlabel="time since programming [s]",
+        ylabel=f"accuracy [%], mean ± sd over {chips} chips",
+    )
     aging.set_title(f"{max(bits)}-bit ADC, drift compensated", fontsize=9)
     zoom.legend(fontsize=7, loc="lower right")
     wide.legend(fontsize=7, loc="lower right")
@@ -145,7 +164,9 @@ def _spread(accuracy: np.ndarray) -> np.ndarray:
     return accuracy.std(-1, ddof=min(1, accuracy.shape[-1] - 1))
 
 
-def _energy_curve(axes: Any, results: Results, device: str, training: str, look: dict[str, Any], unit: float) -> None:
+def _energy_curve(
+    axes: Any, results: Results, device: str, training: str, look: dict[str, Any], unit: float
+) -> None:
     at = dict(device=device, training=training, time=_near_a_day(results, device))
     accuracy = 100 * results.select("accuracy", **at)
     energy = unit * results.select("energy", **at).sum(-1).mean(-1)
@@ -157,13 +178,26 @@ def _model_range(axes: Any, results: Results, device: str, colour: str) -> None:
     at = dict(device=device, training="hardware-aware", time=_near_a_day(results, device))
     at["adc_bits"] = max(_axis(results, "adc_bits"))
     low, high = results.select("energy_quantile", **at)
-    energy, accuracy = results.select("energy", **at).sum(-1).mean(), 100 * results.select("accuracy", **at).mean()
-    axes.errorbar(energy, accuracy, xerr=[[energy - low], [high - energy]], color=colour, marker="s", capsize=3, label=device)
+    energy, accuracy = (
+        results.select("energy", **at).sum(-1).mean(),
+        100 * results.select("accuracy", **at).mean(),
+    )
+    axes.errorbar(
+        energy,
+        accuracy,
+        xerr=[[energy - low], [high - energy]],
+        color=colour,
+        marker="s",
+        capsize=3,
+        label=device,
+    )
 
 
 def _time_curve(axes: Any, results: Results, device: str, training: str, look: dict[str, Any]) -> None:
     times = np.array(_axis(results, "time"))
-    accuracy = 100 * results.select("accuracy", device=device, training=training, adc_bits=max(_axis(results, "adc_bits")))
+    accuracy = 100 * results.select(
+        "accuracy", device=device, training=training, adc_bits=max(_axis(results, "adc_bits"))
+    )
     known = np.isfinite(accuracy).all(-1)
     nudge = 1.0 if training == "naive" else 1.15  # so that bars do not hide each other
     axes.errorbar(nudge * times[known], accuracy[known].mean(-1), yerr=_spread(accuracy[known]), **look)

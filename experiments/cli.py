@@ -72,7 +72,10 @@ def command(arguments: list[str]) -> int:
             return complain(f"run needs the name of an experiment: {', '.join(EXPERIMENTS)}.")
         case [other, *_]:
             close = difflib.get_close_matches(other, ["list", "run"], 1)
-            return complain(f"there is no command {other!r}." + (f" Did you mean {close[0]!r}?" if close else " See xbar --help."))
+            return complain(
+                f"there is no command {other!r}."
+                + (f" Did you mean {close[0]!r}?" if close else " See xbar --help.")
+            )
     return DONE
 
 
@@ -110,7 +113,13 @@ def carry_out(name: str, module: Any, output: Output, config: Any) -> int:
 
     try:
         outcome = runner.execute(
-            name, module, config, out=output.out, fresh=output.fresh, say=say, track=lambda points: track(name, points)
+            name,
+            module,
+            config,
+            out=output.out,
+            fresh=output.fresh,
+            say=say,
+            track=lambda points: track(name, points),
         )
     except UsageError as error:
         return complain(str(error))

@@ -15,7 +15,12 @@ import numpy as np
 from experiments.errors import UsageError
 
 NAMES = ("digits", "mnist", "fashion-mnist")
-_IDX = {"x_train": "train-images-idx3", "y_train": "train-labels-idx1", "x_test": "t10k-images-idx3", "y_test": "t10k-labels-idx1"}
+_IDX = {
+    "x_train": "train-images-idx3",
+    "y_train": "train-labels-idx1",
+    "x_test": "t10k-images-idx3",
+    "y_test": "t10k-labels-idx1",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +70,9 @@ def _idx(name: str) -> Dataset:
     arrays = {field: _read_idx(folder, stem) for field, stem in _IDX.items()}
     for part in ("train", "test"):
         if len(arrays[f"x_{part}"]) != len(arrays[f"y_{part}"]) or arrays[f"x_{part}"].ndim != 3:
-            raise UsageError(f"{folder}: images and labels of the {part} set do not belong together. Fetch them again.")
+            raise UsageError(
+                f"{folder}: images and labels of the {part} set do not belong together. Fetch them again."
+            )
     scaled = {k: v.astype(np.float32) / 255 if k[0] == "x" else v.astype(np.int32) for k, v in arrays.items()}
     return Dataset(name, **scaled)
 

@@ -21,7 +21,9 @@ class MLP(eqx.Module):
         hidden = (32,) if height * width <= 64 else (256, 128)
         sizes = (height * width, *hidden, classes)
         keys = jax.random.split(key, len(sizes) - 1)
-        self.layers = [eqx.nn.Linear(a, b, key=k) for a, b, k in zip(sizes[:-1], sizes[1:], keys, strict=True)]
+        self.layers = [
+            eqx.nn.Linear(a, b, key=k) for a, b, k in zip(sizes[:-1], sizes[1:], keys, strict=True)
+        ]
 
     def __call__(self, image: Float[Array, "height width"]) -> Float[Array, " classes"]:
         x = image.ravel()
@@ -56,7 +58,8 @@ def make(name: str, height: int, width: int, classes: int = 10, *, key: PRNGKeyA
 
 
 def forward(
-    model: Callable[[Float[Array, "height width"]], Float[Array, " classes"]], images: Float[Array, "batch height width"]
+    model: Callable[[Float[Array, "height width"]], Float[Array, " classes"]],
+    images: Float[Array, "batch height width"],
 ) -> Float[Array, "batch classes"]:
     """Logits of a batch: the function that experiments hand to `xbar.analog`."""
     return jax.vmap(model)(images)

@@ -31,7 +31,12 @@ def subplots(*widths: float, height: float = 4.0) -> tuple[Figure, list]:
     """A figure with a panel of each width [inch] side by side."""
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(
-            1, len(widths), figsize=(sum(widths), height), width_ratios=widths, layout="constrained", squeeze=False
+            1,
+            len(widths),
+            figsize=(sum(widths), height),
+            width_ratios=widths,
+            layout="constrained",
+            squeeze=False,
         )
     return figure, list(axes[0])
 

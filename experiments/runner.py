@@ -97,7 +97,10 @@ def execute(
     missing = [p for p in layout.points() if not results.is_finished(p)]
     done = len(layout.points()) - len(missing)
     if done:
-        say(f"{folder}: {done} of {len(layout.points())} points are there already" + (", going on" if missing else ""))
+        say(
+            f"{folder}: {done} of {len(layout.points())} points are there already"
+            + (", going on" if missing else "")
+        )
     if missing:
         say(f"{folder}: preparing")
         state = module.prepare(config)
@@ -109,7 +112,9 @@ def execute(
     return Outcome(folder, results, presentation, versions)
 
 
-def _publish(folder: pathlib.Path, name: str, module: Experiment, config: Any, versions: dict, shown: Presentation) -> None:
+def _publish(
+    folder: pathlib.Path, name: str, module: Experiment, config: Any, versions: dict, shown: Presentation
+) -> None:
     from experiments import plots, report
 
     for stem, figure in shown.figures.items():
@@ -158,7 +163,9 @@ def current_versions() -> dict[str, str]:
     """Everything whose change could change a number."""
     import jax
 
-    packages = {p: importlib.metadata.version(p) for p in ("xbar-sim", "jax", "jaxlib", "numpy", "equinox", "optax")}
+    packages = {
+        p: importlib.metadata.version(p) for p in ("xbar-sim", "jax", "jaxlib", "numpy", "equinox", "optax")
+    }
     return {
         **packages,
         "commit": _commit(),

@@ -52,7 +52,9 @@ class Layout:
     def points(self) -> list[dict[str, Coordinate]]:
         """All points, in order."""
         grid = np.ndindex(*self.shape(self.point_dims))
-        return [{d: self.dimensions[d].values[i] for d, i in zip(self.point_dims, at, strict=True)} for at in grid]
+        return [
+            {d: self.dimensions[d].values[i] for d, i in zip(self.point_dims, at, strict=True)} for at in grid
+        ]
 
 
 class Results:
@@ -82,7 +84,9 @@ class Results:
         """Enters what a point found; each value has the variable's axes without the point's."""
         for name, value in found.items():
             dims = self.layout.variables[name].dims
-            self.values[name][tuple(self.axis(d, point[d]) if d in point else slice(None) for d in dims)] = value
+            self.values[name][tuple(self.axis(d, point[d]) if d in point else slice(None) for d in dims)] = (
+                value
+            )
         self.finished[self._place(point)] = True
 
     def _place(self, point: Mapping[str, Coordinate]) -> tuple[int, ...]:
@@ -92,7 +96,9 @@ class Results:
         """Plain lists, with null for what is not known."""
         plain = {name: np.where(np.isfinite(v), v, None).tolist() for name, v in self.values.items()}
         return {
-            "dimensions": {n: {"values": list(d.values), "unit": d.unit} for n, d in self.layout.dimensions.items()},
+            "dimensions": {
+                n: {"values": list(d.values), "unit": d.unit} for n, d in self.layout.dimensions.items()
+            },
             "variables": {
                 n: {"dims": list(v.dims), "unit": v.unit, "title": v.title, "values": plain[n]}
                 for n, v in self.layout.variables.items()
@@ -137,5 +143,7 @@ class Results:
                     results.values[name][...] = file[name][()]
                 results.finished[...] = file["finished"][()].astype(bool)
         except (OSError, KeyError, TypeError, ValueError) as error:
-            raise UsageError(f"{path} is damaged or of another kind ({error}). Move it away or use --fresh.") from error
+            raise UsageError(
+                f"{path} is damaged or of another kind ({error}). Move it away or use --fresh."
+            ) from error
         return results

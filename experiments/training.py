@@ -37,7 +37,14 @@ class Trainer:
         self.optimiser = optax.adam(optax.cosine_decay_schedule(1.0, steps))
 
     def run(
-        self, model: Any, images: Array, labels: Array, *, key: PRNGKeyArray, rate: float = 3e-3, extra: Any = None
+        self,
+        model: Any,
+        images: Array,
+        labels: Array,
+        *,
+        key: PRNGKeyArray,
+        rate: float = 3e-3,
+        extra: Any = None,
     ) -> Any:
         """The trained model; `rate` is the initial learning rate."""
         params, static = eqx.partition(model, eqx.is_inexact_array)

@@ -46,7 +46,9 @@ def array_joules(
         watts = jnp.sum(signals.volts**2 * per_row[None, :, :, None, :])
         return watts * tile.read_time
     g = jnp.moveaxis(signals.conductance * held, 3, 0)
-    v = jnp.moveaxis(signals.volts, -1, 0)[:, None, ..., None, None]  # [row, 1, plane, group, row tile, vector, 1, 1]
+    v = jnp.moveaxis(signals.volts, -1, 0)[
+        :, None, ..., None, None
+    ]  # [row, 1, plane, group, row tile, vector, 1, 1]
 
     def add_row(total, row):
         volts, pair = row

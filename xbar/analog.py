@@ -46,7 +46,9 @@ def analog(f: Callable[..., Any], tile: TileChoice) -> Analog:
     if not callable(f):
         raise TypeError(f"xbar.analog: f is a {type(f).__name__}; it must be a function f(params, *inputs).")
     if not (isinstance(tile, Tile) or callable(tile)):
-        raise TypeError(f"xbar.analog: tile is a {type(tile).__name__}; it must be a Tile or a function (path, shape) -> Tile.")
+        raise TypeError(
+            f"xbar.analog: tile is a {type(tile).__name__}; it must be a Tile or a function (path, shape) -> Tile."
+        )
     return Analog(f, tile)
 
 
@@ -187,7 +189,9 @@ class Chip(eqx.Module):
         """
         traced, plan = self._traced(inputs)
         if isinstance(inferences, bool) or not isinstance(inferences, int) or inferences < 1:
-            raise ValueError(f"inferences={inferences!r}: how many inferences the inputs hold, a whole number of at least 1.")
+            raise ValueError(
+                f"inferences={inferences!r}: how many inferences the inputs hold, a whole number of at least 1."
+            )
         usages = self.watch(inputs, t=t, key=key, watch=accounting.Counter(traced.layers))[1]
         return accounting.ledger(traced, plan, self.tiles, usages, technology, inferences)
 
@@ -204,9 +208,12 @@ class Chip(eqx.Module):
     def with_ranges(self, ranges: dict[int, crossbar.Ranges]) -> Chip:
         """This chip with converter ranges set."""
         if ranges.keys() != self.arrays.keys():
-            raise ValueError(f"ranges for layers {sorted(ranges)} do not fit a chip with layers {sorted(self.arrays)}.")
+            raise ValueError(
+                f"ranges for layers {sorted(ranges)} do not fit a chip with layers {sorted(self.arrays)}."
+            )
         arrays = {
-            i: crossbar.ProgrammedArray(a.cells, a.scale, ranges[i], a.reference) for i, a in self.arrays.items()
+            i: crossbar.ProgrammedArray(a.cells, a.scale, ranges[i], a.reference)
+            for i, a in self.arrays.items()
         }
         return eqx.tree_at(lambda c: c.arrays, self, arrays)
 
@@ -233,7 +240,11 @@ class Chip(eqx.Module):
             own = jnp.asarray(own, jnp.promote_types(jnp.float32, jnp.result_type(float)))
             if isinstance(own, jax.core.Tracer):
                 name = tile.device.provenance.name
-                own = eqx.error_if(own, ~tile.device.time_is_valid(own), f"t: no data of {name} at this time since programming.")
+                own = eqx.error_if(
+                    own,
+                    ~tile.device.time_is_valid(own),
+                    f"t: no data of {name} at this time since programming.",
+                )
             times[i] = own
         return times
 
@@ -244,7 +255,9 @@ def _assign(tile: TileChoice, layers: Sequence[Layer]) -> dict[int, Tile]:
     chosen = {i: tile(layer.path, layer.shape) for i, layer in enumerate(layers)}
     for i, choice in chosen.items():
         if not (choice is None or isinstance(choice, Tile)):
-            raise TypeError(f"tile({layers[i].path!r}, {layers[i].shape}) gave a {type(choice).__name__}; give a Tile or None.")
+            raise TypeError(
+                f"tile({layers[i].path!r}, {layers[i].shape}) gave a {type(choice).__name__}; give a Tile or None."
+            )
     return {i: choice for i, choice in chosen.items() if choice is not None}
 
 
@@ -255,14 +268,21 @@ def _program_layers(
     """Programmed arrays, and whether each layer's weights are all finite."""
     matrices = weights(traced, leaves, frozenset(tiles))
     arrays = {
-        i: _program_layer(traced.layers[i], tiles[i], w, jax.random.fold_in(key, i)) for i, w in matrices.items()
+        i: _program_layer(traced.layers[i], tiles[i], w, jax.random.fold_in(key, i))
+        for i, w in matrices.items()
     }
     return arrays, {i: jnp.all(jnp.isfinite(w)) for i, w in matrices.items()}
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
 def _run(
-    plan: Plan, scans: tuple[tuple[int, ...], ...], watch: Watch | None, merge: Callable, cells: tuple, inputs, key
+    plan: Plan,
+    scans: tuple[tuple[int, ...], ...],
+    watch: Watch | None,
+    merge: Callable,
+    cells: tuple,
+    inputs,
+    key,
 ):
     arrays, tiles, times = cells
     return run(plan, inputs, key, Context(arrays, tiles, dict(enumerate(scans)), times, watch, merge))
@@ -285,7 +305,9 @@ def _typed_key(key: PRNGKeyArray) -> PRNGKeyArray:
 def _check_inputs(inputs: Sequence[Any]) -> None:
     for i, leaf in enumerate(leaf for leaf in jax.tree.leaves(inputs) if is_array(leaf)):
         if 0 in leaf.shape:
-            raise ValueError(f"input {i} is empty: its shape is {tuple(leaf.shape)}. Give at least one sample.")
+            raise ValueError(
+                f"input {i} is empty: its shape is {tuple(leaf.shape)}. Give at least one sample."
+            )
 
 
 def _check_weights(layers: Sequence[Layer], finite: dict[int, Array]) -> None:

@@ -119,7 +119,9 @@ def conductances(
     return jnp.swapaxes(effective(jnp.swapaxes(g, 3, 4)), 3, 4)
 
 
-def readout(tile: Tile, array: ProgrammedArray, t: Float[Array, ""], part: Partition) -> Float[Array, "groups row_tiles col_tiles"]:
+def readout(
+    tile: Tile, array: ProgrammedArray, t: Float[Array, ""], part: Partition
+) -> Float[Array, "groups row_tiles col_tiles"]:
     """Sum over each tile of the magnitude of every weight's conductance [S]: what reading unit vectors one by one gives."""
     g = conductances(tile, array, t)
     mask = jnp.swapaxes(part.mask(), 1, 2).astype(g.dtype)
@@ -162,7 +164,9 @@ def read(
     return y[..., :n], Signals(inputs, volts, current, g)
 
 
-def input_scale(tile: Tile, array: ProgrammedArray, inputs: Float[Array, "groups row_tiles vectors rows"]) -> Array:
+def input_scale(
+    tile: Tile, array: ProgrammedArray, inputs: Float[Array, "groups row_tiles vectors rows"]
+) -> Array:
     """Full scale of the DAC: calibrated, given, or each vector's own largest magnitude (no gradient flows through it)."""
     if array.ranges is not None:
         return array.ranges.dac[..., None, None].astype(inputs.dtype)
@@ -211,7 +215,9 @@ def _contract(v: Array, g: Array) -> Array:
     return jnp.moveaxis(i, 2, 0)
 
 
-def _read_noise(tile: Tile, array: ProgrammedArray, volts: Array, t: Array, key: PRNGKeyArray | None) -> Array | float:
+def _read_noise(
+    tile: Tile, array: ProgrammedArray, volts: Array, t: Array, key: PRNGKeyArray | None
+) -> Array | float:
     """Noise current of each output [A], drawn once with the exact variance `sum_ij var_ij v_i^2` of its cells."""
     if key is None or not tile.device.has_read_noise:
         return 0.0
@@ -220,7 +226,9 @@ def _read_noise(tile: Tile, array: ProgrammedArray, volts: Array, t: Array, key:
     return safe_sqrt(total) * _normals(key, total)
 
 
-def _digital(tile: Tile, array: ProgrammedArray, reported: Array, full_scale: Array, t: Array, part: Partition) -> Array:
+def _digital(
+    tile: Tile, array: ProgrammedArray, reported: Array, full_scale: Array, t: Array, part: Partition
+) -> Array:
     """Scales reported currents to weights times activations and sums row tiles and planes: [groups, vectors, columns]."""
     per_siemens = array.scale / ((tile.device.g_max - tile.device.g_min) * tile.v_read)
     if array.reference is not None:

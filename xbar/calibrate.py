@@ -63,10 +63,16 @@ def calibrate(
     keys = (None, None) if key is None else jax.random.split(key)
 
     bare = _with_converters(_uncalibrated(chip), dac=False, adc=False)
-    dac = bare.watch(inputs, t=t, key=keys[0], watch=_Magnitude("inputs", (2, 3), share), merge=jnp.maximum)[1]
+    dac = bare.watch(inputs, t=t, key=keys[0], watch=_Magnitude("inputs", (2, 3), share), merge=jnp.maximum)[
+        1
+    ]
     provisional = {i: crossbar.Ranges(_positive(r), jnp.ones((*r.shape, 1), r.dtype)) for i, r in dac.items()}
-    driven = _with_converters(_uncalibrated(chip), dac=True, adc=False).with_ranges(_complete(chip, provisional))
-    adc = driven.watch(inputs, t=t, key=keys[1], watch=_Magnitude("current", (0, 3, 5), share), merge=jnp.maximum)[1]
+    driven = _with_converters(_uncalibrated(chip), dac=True, adc=False).with_ranges(
+        _complete(chip, provisional)
+    )
+    adc = driven.watch(
+        inputs, t=t, key=keys[1], watch=_Magnitude("current", (0, 3, 5), share), merge=jnp.maximum
+    )[1]
     ranges = {i: crossbar.Ranges(_positive(dac[i]), _positive(adc[i])) for i in dac}
     ranges = _moved(chip.ranges, _complete(chip, ranges), momentum)
     ready = chip.with_ranges(ranges)
@@ -103,7 +109,9 @@ class _Magnitude:
     axes: tuple[int, ...]
     percentile: float
 
-    def __call__(self, i: int, tile: Tile, array: crossbar.ProgrammedArray, signals: crossbar.Signals) -> Array:
+    def __call__(
+        self, i: int, tile: Tile, array: crossbar.ProgrammedArray, signals: crossbar.Signals
+    ) -> Array:
         x = jnp.abs(jax.lax.stop_gradient(getattr(signals, self.signal)))
         if self.percentile == 100:
             return jnp.max(x, axis=self.axes)
@@ -133,7 +141,9 @@ def _with_converters(chip: Chip, *, dac: bool, adc: bool) -> Chip:
 def _complete(chip: Chip, seen: dict[int, crossbar.Ranges]) -> dict[int, crossbar.Ranges]:
     missing = [chip.plan_layers[i].path for i in chip.arrays if i not in seen]
     if missing:
-        raise ValueError(f"calibrate: these inputs never read {', '.join(missing)}. Calibrate with inputs that use every layer.")
+        raise ValueError(
+            f"calibrate: these inputs never read {', '.join(missing)}. Calibrate with inputs that use every layer."
+        )
     return seen
 
 
@@ -146,7 +156,10 @@ def _moved(
 
 @functools.partial(jax.jit, static_argnums=0)
 def _references(
-    layers: tuple[Layer, ...], tiles: dict[int, Tile], arrays: dict[int, crossbar.ProgrammedArray], times: dict[int, Array]
+    layers: tuple[Layer, ...],
+    tiles: dict[int, Tile],
+    arrays: dict[int, crossbar.ProgrammedArray],
+    times: dict[int, Array],
 ) -> dict[int, Array]:
     """The conductance read-out of every tile at `times`."""
     references = {}

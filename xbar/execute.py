@@ -147,7 +147,9 @@ class _Evaluator:
                         found.update(self.stepped(op, inner, mapped, active))
         return found
 
-    def thunks(self, pairs: Sequence[tuple[int, Operand]], active: frozenset[int]) -> dict[int, Callable[[], Any]]:
+    def thunks(
+        self, pairs: Sequence[tuple[int, Operand]], active: frozenset[int]
+    ) -> dict[int, Callable[[], Any]]:
         return {i: (lambda o=o: self.get(o)) for i, o in pairs if self.available(o, active)}
 
     def stepped(
@@ -158,7 +160,8 @@ class _Evaluator:
         wanted = frozenset(
             i
             for i in op.body.layers & mapped
-            if op.uid in (scans := self.traced.layers[i].scans) and inside.issuperset(scans[: scans.index(op.uid)])
+            if op.uid in (scans := self.traced.layers[i].scans)
+            and inside.issuperset(scans[: scans.index(op.uid)])
         )
         if not wanted:
             return {}
@@ -221,7 +224,9 @@ class Context:
 Watched = dict[int, Any]
 
 
-def run(plan: Plan, inputs: Sequence[Any], key: PRNGKeyArray | None, ctx: Context) -> tuple[list[Any], Watched]:
+def run(
+    plan: Plan, inputs: Sequence[Any], key: PRNGKeyArray | None, ctx: Context
+) -> tuple[list[Any], Watched]:
     """Evaluates a pruned plan: its outputs, and what was watched in each layer."""
     env = dict(zip(plan.inputs, inputs, strict=True))
     watched: Watched = {}
@@ -242,7 +247,9 @@ def _merged(a: Watched, b: Watched, ctx: Context) -> Watched:
     return {**a, **b, **joined}
 
 
-def _run_multiply(op: Multiply, read: Callable, key: PRNGKeyArray | None, ctx: Context) -> tuple[list[Any], Watched]:
+def _run_multiply(
+    op: Multiply, read: Callable, key: PRNGKeyArray | None, ctx: Context
+) -> tuple[list[Any], Watched]:
     x = read(op.x)
     if op.layer not in ctx.arrays:
         pair = (x, read(op.w)) if op.product.stationary == 1 else (read(op.w), x)
@@ -276,7 +283,9 @@ def _run_scan(op: Scan, read: Callable, key: PRNGKeyArray | None, ctx: Context) 
     carry, (ys, seen) = lax.scan(
         step, init, xs, length=params["length"], reverse=params["reverse"], unroll=params["unroll"]
     )
-    folded = {i: s if i in stacked else jax.tree.map(lambda a: _fold(ctx.merge, a), s) for i, s in seen.items()}
+    folded = {
+        i: s if i in stacked else jax.tree.map(lambda a: _fold(ctx.merge, a), s) for i, s in seen.items()
+    }
     return [*carry, *ys], folded
 
 
@@ -284,7 +293,9 @@ def _fold(merge: Callable[[Array, Array], Array], steps: Array) -> Array:
     return lax.scan(lambda total, step: (merge(total, step), None), jnp.zeros_like(steps[0]), steps)[0]
 
 
-def _run_while(op: While, read: Callable, key: PRNGKeyArray | None, ctx: Context) -> tuple[list[Any], Watched]:
+def _run_while(
+    op: While, read: Callable, key: PRNGKeyArray | None, ctx: Context
+) -> tuple[list[Any], Watched]:
     n_cond, n_body = op.counts
     values = [read(o) for o in op.ins]
     condition = jaxpr_as_fun(op.eqn.params["cond_jaxpr"])
@@ -303,7 +314,9 @@ def _run_while(op: While, read: Callable, key: PRNGKeyArray | None, ctx: Context
     return carry, seen
 
 
-def _run_branch(op: Branch, read: Callable, key: PRNGKeyArray | None, ctx: Context) -> tuple[list[Any], Watched]:
+def _run_branch(
+    op: Branch, read: Callable, key: PRNGKeyArray | None, ctx: Context
+) -> tuple[list[Any], Watched]:
     index, *values = (read(o) for o in op.ins)
     calls = [lambda b=b: run(b, values, key, ctx) for b in op.branches]
     nothing: Watched = {}
@@ -327,7 +340,9 @@ def _zeros(f: Callable[[], Any]) -> Any:
     return jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), jax.eval_shape(f))
 
 
-def _run_remat(op: Remat, read: Callable, key: PRNGKeyArray | None, ctx: Context) -> tuple[list[Any], Watched]:
+def _run_remat(
+    op: Remat, read: Callable, key: PRNGKeyArray | None, ctx: Context
+) -> tuple[list[Any], Watched]:
     again = jax.checkpoint(
         lambda values: run(op.body, values, key, ctx),
         prevent_cse=op.eqn.params["prevent_cse"],

@@ -57,7 +57,9 @@ class Layers:
         head = ("layer", "kind", "matrix", "tiles", "of", "used", "device")
         body = [head, *(_cells(r) for r in self.rows), ("total", "", "", f"{self.tiles}", "", "", "")]
         widths = [max(len(line[i]) for line in body) for i in range(len(head))]
-        return "\n".join("  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in body)
+        return "\n".join(
+            "  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in body
+        )
 
     __repr__ = __str__
 
@@ -77,4 +79,12 @@ def _cells(row: LayerRow) -> tuple[str, ...]:
     matrix = f"{row.shape[0]} x {row.shape[1]}" + (f" ({row.matrices} of them)" if row.matrices > 1 else "")
     if row.tile is None:
         return row.path, row.kind, matrix, "0", "", "", row.device
-    return row.path, row.kind, matrix, f"{row.tiles}", f"{row.tile[0]} x {row.tile[1]}", f"{row.utilisation:.0%}", row.device
+    return (
+        row.path,
+        row.kind,
+        matrix,
+        f"{row.tiles}",
+        f"{row.tile[0]} x {row.tile[1]}",
+        f"{row.utilisation:.0%}",
+        row.device,
+    )

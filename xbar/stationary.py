@@ -75,7 +75,9 @@ class _Analysis:
 
     def trace(self, jaxpr: ClosedJaxpr, n_params: int, out_tree: Any) -> Traced:
         inputs = [
-            Value(Level.STATIONARY, frozenset([i]), (), ("leaf", i)) if i < n_params else _streaming(("input", i))
+            Value(Level.STATIONARY, frozenset([i]), (), ("leaf", i))
+            if i < n_params
+            else _streaming(("input", i))
             for i in range(len(jaxpr.in_avals))
         ]
         plan = self.block(jaxpr, inputs)
@@ -115,7 +117,9 @@ class _Analysis:
         outputs = self.inline(closed, ids, operations)
         return Plan(tuple(ids), tuple(operations), tuple(outputs))
 
-    def inline(self, closed: ClosedJaxpr, ins: Sequence[Operand], operations: list[Operation]) -> list[Operand]:
+    def inline(
+        self, closed: ClosedJaxpr, ins: Sequence[Operand], operations: list[Operation]
+    ) -> list[Operand]:
         """Appends a jaxpr's equations to `operations`; returns what its outputs are."""
         env: dict[Any, Operand] = dict(zip(closed.jaxpr.invars, ins, strict=True))
         env.update(zip(closed.jaxpr.constvars, (Constant(c) for c in closed.consts), strict=True))
@@ -125,7 +129,9 @@ class _Analysis:
             env.update(zip(eqn.outvars, outs, strict=True))
         return [read(a) for a in closed.jaxpr.outvars]
 
-    def equation(self, eqn: JaxprEqn, ins: tuple[Operand, ...], operations: list[Operation]) -> Sequence[Operand]:
+    def equation(
+        self, eqn: JaxprEqn, ins: tuple[Operand, ...], operations: list[Operation]
+    ) -> Sequence[Operand]:
         name = eqn.primitive.name
         streaming = any(self.of(o).level is Level.STREAMING for o in ins)
         handler: Callable | None = None
@@ -172,7 +178,9 @@ class _Analysis:
 
     # -- products -------------------------------------------------------------------------------------------------
 
-    def multiply(self, eqn: JaxprEqn, ins: tuple[Operand, ...], operations: list[Operation]) -> Sequence[int] | None:
+    def multiply(
+        self, eqn: JaxprEqn, ins: tuple[Operand, ...], operations: list[Operation]
+    ) -> Sequence[int] | None:
         shapes = tuple(tuple(a.aval.shape) for a in eqn.invars)
         levels = [self.of(o).level for o in ins]
         side = levels.index(Level.STATIONARY) if Level.STATIONARY in levels else None
@@ -213,12 +221,16 @@ class _Analysis:
 
     # -- calls, loops, branches -----------------------------------------------------------------------------------
 
-    def call(self, eqn: JaxprEqn, ins: tuple[Operand, ...], operations: list[Operation]) -> Sequence[Operand] | None:
+    def call(
+        self, eqn: JaxprEqn, ins: tuple[Operand, ...], operations: list[Operation]
+    ) -> Sequence[Operand] | None:
         start = len(operations)
         outs = self.inline(_closed(eqn.params[_CALLS[eqn.primitive.name]]), ins, operations)
         return outs if _holds_product(operations[start:]) else None
 
-    def scan(self, eqn: JaxprEqn, ins: tuple[Operand, ...], operations: list[Operation]) -> Sequence[int] | None:
+    def scan(
+        self, eqn: JaxprEqn, ins: tuple[Operand, ...], operations: list[Operation]
+    ) -> Sequence[int] | None:
         body, uid = eqn.params["jaxpr"], self.uid()
         n_const, n_carry = eqn.params["num_consts"], eqn.params["num_carry"]
         self.lengths[uid] = eqn.params["length"]
@@ -242,7 +254,9 @@ class _Analysis:
         operations.append(Scan(uid, eqn, plan, ins, outs, invariant))
         return outs
 
-    def _settle(self, inputs: list[Value], plan: Plan, n_const: int, invariant: Sequence[bool]) -> list[Value]:
+    def _settle(
+        self, inputs: list[Value], plan: Plan, n_const: int, invariant: Sequence[bool]
+    ) -> list[Value]:
         """Raises each carried value to what the body makes of it."""
         settled = list(inputs)
         for i, fixed in enumerate(invariant):
@@ -252,11 +266,19 @@ class _Analysis:
                 settled[n_const + i] = dataclasses.replace(before, level=level, leaves=leaves)
         return settled
 
-    def loop(self, eqn: JaxprEqn, ins: tuple[Operand, ...], operations: list[Operation]) -> Sequence[int] | None:
-        body, n_cond, n_body = eqn.params["body_jaxpr"], eqn.params["cond_nconsts"], eqn.params["body_nconsts"]
+    def loop(
+        self, eqn: JaxprEqn, ins: tuple[Operand, ...], operations: list[Operation]
+    ) -> Sequence[int] | None:
+        body, n_cond, n_body = (
+            eqn.params["body_jaxpr"],
+            eqn.params["cond_nconsts"],
+            eqn.params["body_nconsts"],
+        )
         known = [self.of(o) for o in ins[n_cond:]]
         invariant = _invariant(body.jaxpr, n_body, len(known) - n_body)
-        inputs = [v if i < n_body or invariant[i - n_body] else _streaming(object()) for i, v in enumerate(known)]
+        inputs = [
+            v if i < n_body or invariant[i - n_body] else _streaming(object()) for i, v in enumerate(known)
+        ]
         plan = self.block(body, inputs)
         if not _holds_product(plan.operations):
             return None
@@ -264,7 +286,9 @@ class _Analysis:
         operations.append(While(self.uid(), eqn, plan, ins, outs))
         return outs
 
-    def branch(self, eqn: JaxprEqn, ins: tuple[Operand, ...], operations: list[Operation]) -> Sequence[int] | None:
+    def branch(
+        self, eqn: JaxprEqn, ins: tuple[Operand, ...], operations: list[Operation]
+    ) -> Sequence[int] | None:
         known = [self.of(o) for o in ins[1:]]
         plans = tuple(self.block(b, known) for b in eqn.params["branches"])
         if not any(_holds_product(p.operations) for p in plans):
@@ -273,7 +297,9 @@ class _Analysis:
         operations.append(Branch(self.uid(), eqn, plans, ins, outs))
         return outs
 
-    def remat(self, eqn: JaxprEqn, ins: tuple[Operand, ...], operations: list[Operation]) -> Sequence[int] | None:
+    def remat(
+        self, eqn: JaxprEqn, ins: tuple[Operand, ...], operations: list[Operation]
+    ) -> Sequence[int] | None:
         plan = self.block(_closed(eqn.params["jaxpr"]), [self.of(o) for o in ins])
         if not _holds_product(plan.operations):
             return None

@@ -26,6 +26,8 @@ class StretchedExponential(devices.AbstractDrift):
 def ecram():
     fields = {f.name: getattr(devices.ideal(), f.name) for f in dataclasses.fields(devices.Device)}
     return devices.Device(**{**fields, "drift": StretchedExponential(1e5, 0.5, 0.3)})
+
+
 # -------------------------------------------------------------------------------------------------------------------
 
 
@@ -41,7 +43,11 @@ def test_on_a_crossbar_with_a_gradient():
     def loss(tau):
         device = eqx.tree_at(lambda d: d.drift.tau, ecram(), tau)
         tile = xbar.Tile(device=device, rows=4, cols=4, dac=xbar.DAC(None), adc=xbar.ADC(None))
-        return jnp.sum(xbar.analog(lambda w, x: x @ w, tile)(jnp.ones((6, 5)), jnp.ones((2, 6)), key=jax.random.key(0), t=1e4))
+        return jnp.sum(
+            xbar.analog(lambda w, x: x @ w, tile)(
+                jnp.ones((6, 5)), jnp.ones((2, 6)), key=jax.random.key(0), t=1e4
+            )
+        )
 
     slope = jax.jit(jax.grad(loss))(1e5)
     assert np.isclose(slope, (loss(1.01e5) - loss(0.99e5)) / 2e3, rtol=0.02) and slope > 0

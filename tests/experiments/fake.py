@@ -33,7 +33,11 @@ def check(config):
 
 def layout(config):
     dims = {"slope": Dimension(config.slopes, "slope"), "x": Dimension(("a", "b"), "place")}
-    return Layout(dims, {"y": Variable(("slope", "x"), "height", "m"), "total": Variable((), "a constant", "m")}, ("slope",))
+    return Layout(
+        dims,
+        {"y": Variable(("slope", "x"), "height", "m"), "total": Variable((), "a constant", "m")},
+        ("slope",),
+    )
 
 
 def prepare(config):
@@ -50,4 +54,9 @@ def compute(config, state, point):
 def present(config, results):
     fig, (axes,) = plots.subplots(3.0)
     axes.plot(results["y"].T)
-    return Presentation(f"sum {np.nansum(results['y']):g}", {"line": fig}, ("A line <was> drawn.",), {"sum": float(results["y"].sum())})
+    return Presentation(
+        f"sum {np.nansum(results['y']):g}",
+        {"line": fig},
+        ("A line <was> drawn.",),
+        {"sum": float(results["y"].sum())},
+    )

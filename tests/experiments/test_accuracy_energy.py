@@ -1,5 +1,7 @@
 """The main job, small: what it finds has the right shape, the right order, and can be repeated."""
 
+import contextlib
+import io
 import json
 import pathlib
 
@@ -10,15 +12,29 @@ import pytest
 
 from experiments import accuracy_energy, cli, datasets, networks, training
 
-SMALL = ["--chips", "4", "--adc-bits", "4", "8", "--devices", "pcm", "reram", "--times", "1s", "1d", "--steps", "600", "--hardware-steps", "300"]
+pytestmark = pytest.mark.xdist_group("main job")  # one worker, so that the run is made once
+SMALL = [
+    "--chips",
+    "4",
+    "--adc-bits",
+    "4",
+    "8",
+    "--devices",
+    "pcm",
+    "reram",
+    "--times",
+    "1s",
+    "1d",
+    "--steps",
+    "600",
+    "--hardware-steps",
+    "300",
+]
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     out = tmp_path_factory.mktemp("results")
-    import contextlib
-    import io
-
     stream = io.StringIO()
     with contextlib.redirect_stdout(stream):
         assert cli.command(["run", "accuracy-energy", "--json", "--out", str(out), *SMALL]) == 0
@@ -55,7 +71,9 @@ def test_energies(run):
 
 def test_files(run):
     folder = pathlib.Path(run["folder"])
-    assert {"results.h5", "report.html", "accuracy-energy.png", "accuracy-energy.svg"} <= {p.name for p in folder.iterdir()}
+    assert {"results.h5", "report.html", "accuracy-energy.png", "accuracy-energy.svg"} <= {
+        p.name for p in folder.iterdir()
+    }
     text = (folder / "report.html").read_text()
     for word in ("Accuracy [%]", "P10", "H100", "10.1038/s41467-020-16108-9", "seed"):
         assert word in text

@@ -11,7 +11,9 @@ HEAVY = "import sys; from experiments import cli; code = cli.command({arguments!
 
 @pytest.mark.parametrize("arguments", [["--help"], ["list"], ["--version"], []])
 def test_top_level_imports_nothing_heavy(arguments):
-    done = subprocess.run([sys.executable, "-c", HEAVY.format(arguments=arguments)], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", HEAVY.format(arguments=arguments)], capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     assert "xbar" in done.stdout or "accuracy-energy" in done.stdout
 

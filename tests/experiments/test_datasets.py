@@ -18,7 +18,11 @@ ROOT = pathlib.Path(__file__).parents[2]
 def test_digits_are_those_of_the_source():
     """Every image and label of scikit-learn's copy, once, in the split that data/make_digits.py fixes."""
     data, source = datasets.load("digits"), load_digits()
-    assert data.x_train.shape == (1352, 8, 8) and data.x_test.shape == (445, 8, 8) and data.x_train.dtype == np.float32
+    assert (
+        data.x_train.shape == (1352, 8, 8)
+        and data.x_test.shape == (445, 8, 8)
+        and data.x_train.dtype == np.float32
+    )
     ours = np.concatenate([data.x_train, data.x_test]).reshape(1797, -1) * 16
     rows = lambda images: sorted(map(bytes, np.round(images).astype(np.uint8)))  # noqa: E731
     assert rows(ours) == rows(source.images.reshape(1797, -1))
@@ -61,7 +65,13 @@ def test_idx_files(mnist):
 def test_damaged_files_are_named(mnist):
     path = mnist / "train-images-idx3-ubyte.gz"
     whole = path.read_bytes()
-    for wrong in (whole[:-20], b"junk", gzip.compress(gzip.decompress(whole)[:-5]), gzip.compress(b"\0\0\x08\x03"), gzip.compress(b"")):
+    for wrong in (
+        whole[:-20],
+        b"junk",
+        gzip.compress(gzip.decompress(whole)[:-5]),
+        gzip.compress(b"\0\0\x08\x03"),
+        gzip.compress(b""),
+    ):
         path.write_bytes(wrong)
         with pytest.raises(UsageError, match="train-images-idx3-ubyte.gz.*Fetch it again"):
             datasets.load("mnist")
@@ -88,8 +98,20 @@ def test_absent_data_says_where_it_belongs(monkeypatch, tmp_path):
 
 
 @pytest.mark.skipif(
-    not (pathlib.Path(os.environ.get("XBAR_DATA", "")) / "datasets" / "mnist").is_dir(), reason="XBAR_DATA names no folder with MNIST"
+    not (pathlib.Path(os.environ.get("XBAR_DATA", "")) / "datasets" / "mnist").is_dir(),
+    reason="XBAR_DATA names no folder with MNIST",
 )
 def test_real_mnist():
     data = datasets.load("mnist")
-    assert data.x_train.shape == (60_000, 28, 28) and np.bincount(data.y_test).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+    assert data.x_train.shape == (60_000, 28, 28) and np.bincount(data.y_test).tolist() == [
+        980,
+        1135,
+        1032,
+        1010,
+        982,
+        892,
+        958,
+        1028,
+        974,
+        1009,
+    ]

@@ -39,9 +39,22 @@ def test_a_run_leaves_a_folder(xbar):
     code, out, err = xbar("run", "line", "--slopes", "1", "2")
     assert code == 0 and "sum 9" in out and "point 2 of 2" in err
     (folder,) = folders()
-    assert {p.name for p in folder.iterdir()} == {"config.json", "versions.json", "results.h5", "line.png", "line.svg", "report.html"}
-    assert json.loads((folder / "config.json").read_text()) == {"slopes": [1.0, 2.0], "kind": "line", "seed": 0}
-    assert {"jax", "python", "device", "xbar-sim"} <= json.loads((folder / "versions.json").read_text()).keys()
+    assert {p.name for p in folder.iterdir()} == {
+        "config.json",
+        "versions.json",
+        "results.h5",
+        "line.png",
+        "line.svg",
+        "report.html",
+    }
+    assert json.loads((folder / "config.json").read_text()) == {
+        "slopes": [1.0, 2.0],
+        "kind": "line",
+        "seed": 0,
+    }
+    assert {"jax", "python", "device", "xbar-sim"} <= json.loads(
+        (folder / "versions.json").read_text()
+    ).keys()
 
 
 def test_json_is_the_only_thing_on_standard_output(xbar):
@@ -140,7 +153,11 @@ def test_a_failure_is_one_line_and_keeps_points(xbar, monkeypatch):
     monkeypatch.setattr(fake, "compute", explode)
     code, _, err = xbar("run", "line")
     assert code == 1 and "ZeroDivisionError: no" in err and "Traceback" not in err
-    assert Results.load(folders()[0] / "results.h5", fake.layout(fake.Config())).finished.tolist() == [True, False, False]
+    assert Results.load(folders()[0] / "results.h5", fake.layout(fake.Config())).finished.tolist() == [
+        True,
+        False,
+        False,
+    ]
     monkeypatch.setattr(cli.importlib.import_module("fake"), "compute", explode)
     with pytest.raises(ZeroDivisionError):
         xbar("run", "line", "--debug", "--fresh")
@@ -169,7 +186,11 @@ def test_store_round_trip_with_scales_and_units(tmp_path):
     results.save(tmp_path / "r.h5")
     again = Results.load(tmp_path / "r.h5", layout)
     np.testing.assert_array_equal(again["y"], [[np.nan, np.nan], [5, 6], [np.nan, np.nan]])
-    assert again.select("y", slope=2.0, x="b") == 6 and again.is_finished({"slope": 2.0}) and not again.is_finished({"slope": 1.0})
+    assert (
+        again.select("y", slope=2.0, x="b") == 6
+        and again.is_finished({"slope": 2.0})
+        and not again.is_finished({"slope": 1.0})
+    )
     with h5py.File(tmp_path / "r.h5") as file:
         assert file["y"].dims[0][0].name == "/slope" and file["y"].attrs["units"] == "m"
         assert [x.decode() for x in file["y"].dims[1][0][:]] == ["a", "b"]

@@ -136,7 +136,13 @@ def test_jit_does_not_recompile_for_time_key_or_ranges():
         calls.append(1)
         return chip(X, t=t, key=key)
 
-    for i, c in enumerate((chip, xbar.calibrate(chip, X, key=jax.random.key(0)), xbar.calibrate(chip, 2 * X, key=jax.random.key(0)))):
+    for i, c in enumerate(
+        (
+            chip,
+            xbar.calibrate(chip, X, key=jax.random.key(0)),
+            xbar.calibrate(chip, 2 * X, key=jax.random.key(0)),
+        )
+    ):
         read(c, jnp.asarray(float(i)), jax.random.key(i))
     assert len(calls) == 2  # calibration adds ranges to the structure once
 
@@ -193,14 +199,20 @@ def test_calibrating_scans_and_stacks():
         return jax.lax.scan(lambda h, w: (h @ w, None), h, p["stack"])[0]
 
     k = jax.random.split(jax.random.key(0), 4)
-    params = {"rec": jax.random.normal(k[0], (6, 6)) / 3, "in": jax.random.normal(k[1], (5, 6)), "stack": jax.random.normal(k[2], (3, 6, 6))}
+    params = {
+        "rec": jax.random.normal(k[0], (6, 6)) / 3,
+        "in": jax.random.normal(k[1], (5, 6)),
+        "stack": jax.random.normal(k[2], (3, 6, 6)),
+    }
     xs = jax.random.normal(k[3], (7, 4, 5))
     tile = xbar.Tile(device=devices.ideal(), rows=16, cols=16, dac=xbar.DAC(12), adc=xbar.ADC(12))
     chip = xbar.calibrate(xbar.analog(model, tile).program(params, xs, key=jax.random.key(0)), xs)
     by_path = {layer.path: chip.ranges[i] for i, layer in enumerate(chip.plan_layers)}
     assert by_path["stack"].dac.shape == (3, 1, 1)
     assert float(by_path["in"].dac[0, 0]) == pytest.approx(float(jnp.abs(xs).max()), rel=1e-6)
-    np.testing.assert_allclose(chip(xs), model(params, xs), atol=0.02 * float(jnp.abs(model(params, xs)).max()))
+    np.testing.assert_allclose(
+        chip(xs), model(params, xs), atol=0.02 * float(jnp.abs(model(params, xs)).max())
+    )
 
 
 def test_training_with_the_ranges_of_a_chip():

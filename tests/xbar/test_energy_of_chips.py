@@ -72,7 +72,9 @@ def test_array_energy_falls_with_drift_and_with_sparse_inputs():
 def test_nonlinear_cells_dissipate_v_times_i():
     fields = {x.name: getattr(devices.ideal(), x.name) for x in dataclasses.fields(devices.Device)}
     cubic = devices.Device(**{**fields, "conduction": Cubic(5.0)})
-    plain, bent = (xbar.Tile(device=d, rows=16, cols=16, dac=xbar.DAC(None, range=1.0)) for d in (devices.ideal(), cubic))
+    plain, bent = (
+        xbar.Tile(device=d, rows=16, cols=16, dac=xbar.DAC(None, range=1.0)) for d in (devices.ideal(), cubic)
+    )
     ones = jnp.ones((1, 13))
     a, b = (array_joules(program(tile).energy(ones)) for tile in (plain, bent))
     assert b == pytest.approx(a * (1 + 5 * 0.2**2), rel=1e-5)
@@ -89,7 +91,9 @@ def test_counts_with_amplitude_encoding():
 
 def test_counts_with_bit_serial_encoding():
     """7 ternary planes of an 8-bit code; a plane with a 0 in it drives no line."""
-    tile = xbar.Tile(device=devices.ideal(), rows=8, cols=4, dac=xbar.DAC(8, encoding="bit_serial", range=4.0))
+    tile = xbar.Tile(
+        device=devices.ideal(), rows=8, cols=4, dac=xbar.DAC(8, encoding="bit_serial", range=4.0)
+    )
     u = usage(program(tile))
     codes = np.round(np.clip(np.abs(np.asarray(X)) / 4.0, 0, 1) * 127).astype(int)
     assert float(u.driver_pulses) == 3 * sum(bin(c).count("1") for c in codes.ravel())

@@ -32,7 +32,11 @@ def test_wrong_shape_names_the_inputs(chip):
 
 
 def test_empty_batch(chip):
-    for call in (lambda x: chip(x, key=KEY), lambda x: xbar.calibrate(chip, x, key=KEY), lambda x: chip.energy(x, key=KEY)):
+    for call in (
+        lambda x: chip(x, key=KEY),
+        lambda x: xbar.calibrate(chip, x, key=KEY),
+        lambda x: chip.energy(x, key=KEY),
+    ):
         with pytest.raises(ValueError, match=r"input 0 is empty: its shape is \(0, 6\)"):
             call(jnp.ones((0, 6)))
 
@@ -40,7 +44,9 @@ def test_empty_batch(chip):
 @pytest.mark.parametrize("value", [jnp.nan, jnp.inf])
 def test_weights_that_are_not_numbers(value):
     with pytest.raises(ValueError, match="layers.0: a weight is NaN or infinite"):
-        xbar.analog(lambda p, x: x @ p["layers"][0], PCM).program({"layers": [W.at[1, 2].set(value)]}, X, key=KEY)
+        xbar.analog(lambda p, x: x @ p["layers"][0], PCM).program(
+            {"layers": [W.at[1, 2].set(value)]}, X, key=KEY
+        )
 
 
 @pytest.mark.parametrize("t", [-1.0, float("nan"), float("inf")])

@@ -74,7 +74,9 @@ def test_ten_line_program():
         return x @ params
 
     x_example, x_batch = x[:1], x
-    tile = xbar.Tile(device=devices.pcm_joshi2020(), rows=256, cols=256, dac=xbar.DAC(bits=8), adc=xbar.ADC(bits=8))
+    tile = xbar.Tile(
+        device=devices.pcm_joshi2020(), rows=256, cols=256, dac=xbar.DAC(bits=8), adc=xbar.ADC(bits=8)
+    )
     network = xbar.analog(apply, tile)
     y = network(params, x, key=key)
     chip = network.program(params, x_example, key=key)

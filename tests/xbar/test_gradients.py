@@ -20,7 +20,11 @@ def f(p, x):
 
 def setting(dtype=jnp.float64):
     k = jax.random.key(1)
-    params = {"w": jax.random.normal(k, (6, 5)), "b": jnp.linspace(-1, 1, 5), "v": jax.random.normal(k, (5, 3))}
+    params = {
+        "w": jax.random.normal(k, (6, 5)),
+        "b": jnp.linspace(-1, 1, 5),
+        "v": jax.random.normal(k, (5, 3)),
+    }
     x = jax.random.normal(jax.random.key(2), (4, 6))
     return jax.tree.map(lambda a: a.astype(dtype), (params, x))
 
@@ -99,7 +103,9 @@ def test_gradients_stay_finite(device):
     params = {"w": jnp.zeros((6, 5)).at[0, :2].set(1.0), "b": jnp.zeros(5), "v": jnp.zeros((5, 3))}
     x = jnp.zeros((4, 6)).at[0, 0].set(1.0)
     network = xbar.analog(f, tile)
-    grads = jax.jit(jax.grad(lambda p, x: jnp.sum(network(p, x, key=jax.random.key(0))), argnums=(0, 1)))(params, x)
+    grads = jax.jit(jax.grad(lambda p, x: jnp.sum(network(p, x, key=jax.random.key(0))), argnums=(0, 1)))(
+        params, x
+    )
     assert all(bool(jnp.all(jnp.isfinite(g))) for g in jax.tree.leaves(grads))
     grads = eqx.filter_jit(eqx.filter_grad(lambda n: jnp.sum(n(params, x, key=jax.random.key(0)))))(network)
     assert all(bool(jnp.all(jnp.isfinite(g))) for g in jax.tree.leaves(grads))

@@ -30,7 +30,13 @@ def device(**laws):
 def unit_tile(dev=None, dac=None, adc=None):
     """A tile whose full scales are those of aihwkit's unit system: largest weight 1, largest input 1."""
     return xbar.Tile(
-        device=dev or device(), rows=8, cols=8, v_read=V, mapping=xbar.Differential(per="tile"), dac=dac or xbar.DAC(None, range=1.0), adc=adc or xbar.ADC(None)
+        device=dev or device(),
+        rows=8,
+        cols=8,
+        v_read=V,
+        mapping=xbar.Differential(per="tile"),
+        dac=dac or xbar.DAC(None, range=1.0),
+        adc=adc or xbar.ADC(None),
     )
 
 
@@ -93,7 +99,9 @@ def test_output_noise_equals_noise_drawn_cell_by_cell():
     keys = jax.random.split(jax.random.key(2), 10_000)
     y = np.asarray(jax.jit(jax.vmap(lambda k: chip(x, t=3600.0, key=k)))(keys))
     programmed = chip.arrays[0]
-    variance = pcm.read_variance(programmed.cells, 3600.0, tile.bandwidth).sum(0)[0]  # [row tile, row, column tile, column]
+    variance = pcm.read_variance(programmed.cells, 3600.0, tile.bandwidth).sum(0)[
+        0
+    ]  # [row tile, row, column tile, column]
     pieces = jnp.pad(x, (0, 1)).reshape(2, 5)
     weight = programmed.scale[0][:, 0] / SPAN  # [row tile, column]
     expected = jnp.sqrt(jnp.einsum("ir,irjc,ic->c", pieces**2, variance, weight**2))
@@ -133,7 +141,9 @@ def test_weights_survive_the_mapping(per, g_min):
     w = jnp.asarray([[0.5, 0.0, -3.0], [-2.0, 0.0, 1.0]])
     g = mapping.targets(w, jnp.asarray(g_min), jnp.asarray(25e-6))
     assert float(g.min()) == pytest.approx(g_min, abs=1e-12) and float(g.max()) == pytest.approx(25e-6)
-    np.testing.assert_allclose(mapping.weights(g, mapping.scale(w), jnp.asarray(g_min), jnp.asarray(25e-6)), w, atol=1e-6)
+    np.testing.assert_allclose(
+        mapping.weights(g, mapping.scale(w), jnp.asarray(g_min), jnp.asarray(25e-6)), w, atol=1e-6
+    )
 
 
 def test_aihwkit_pair_conductances(aihwkit):

@@ -39,7 +39,9 @@ def check(f, params, *inputs, mapped, digital=0):
         calibrated(*inputs),
         eqx.filter_jit(lambda c, x: c(*x))(chip, inputs),
     ):
-        jax.tree.map(lambda g, w: np.testing.assert_allclose(g, w, atol=2e-5 * float(jnp.max(jnp.abs(w)))), got, want)
+        jax.tree.map(
+            lambda g, w: np.testing.assert_allclose(g, w, atol=2e-5 * float(jnp.max(jnp.abs(w)))), got, want
+        )
         assert jax.tree.structure(got) == jax.tree.structure(want)
     return chip
 
@@ -57,7 +59,17 @@ def test_mlp_with_biases():
 
 @pytest.mark.parametrize(
     "spec",
-    ["bk,kn->bn", "bk,nk->bn", "kn,bk->nb", "bik,jkn->bijn", "gbk,gkn->gbn", "bgk,gnk->bgn", "abcd,dcef->abef", "k,kn->n", "bk,k->b"],
+    [
+        "bk,kn->bn",
+        "bk,nk->bn",
+        "kn,bk->nb",
+        "bik,jkn->bijn",
+        "gbk,gkn->gbn",
+        "bgk,gnk->bgn",
+        "abcd,dcef->abef",
+        "k,kn->n",
+        "bk,k->b",
+    ],
 )
 @pytest.mark.parametrize("weight_first", [False, True])
 def test_any_dimension_numbers(spec, weight_first):
@@ -86,7 +98,10 @@ def test_convolution(settings):
     """Strides, padding, dilation of image and kernel, channel groups: as patches on tiles."""
     groups = settings.get("feature_group_count", 1)
     check(
-        lambda w, x: lax.conv_general_dilated(x, w, **settings), normal(1, 8, 4 // groups, 3, 2), normal(0, 3, 4, 9, 8), mapped=1
+        lambda w, x: lax.conv_general_dilated(x, w, **settings),
+        normal(1, 8, 4 // groups, 3, 2),
+        normal(0, 3, 4, 9, 8),
+        mapped=1,
     )
 
 
@@ -95,18 +110,33 @@ def test_convolution_layouts(layouts):
     sizes = dict(N=3, C=4, H=9, W=8)
     kernel = dict(H=3, W=2, I=4, O=6)
     x, w = normal(0, *(sizes[c] for c in layouts[0])), normal(1, *(kernel[c] for c in layouts[1]))
-    check(lambda w, x: lax.conv_general_dilated(x, w, (2, 1), "SAME", dimension_numbers=layouts), w, x, mapped=1)
+    check(
+        lambda w, x: lax.conv_general_dilated(x, w, (2, 1), "SAME", dimension_numbers=layouts), w, x, mapped=1
+    )
 
 
 def test_one_and_three_dimensional_convolution():
-    check(lambda w, x: lax.conv_general_dilated(x, w, (2,), "SAME"), normal(1, 5, 3, 4), normal(0, 2, 3, 11), mapped=1)
     check(
-        lambda w, x: lax.conv_general_dilated(x, w, (1, 2, 1), "VALID"), normal(1, 5, 3, 2, 2, 2), normal(0, 2, 3, 4, 5, 4), mapped=1
+        lambda w, x: lax.conv_general_dilated(x, w, (2,), "SAME"),
+        normal(1, 5, 3, 4),
+        normal(0, 2, 3, 11),
+        mapped=1,
+    )
+    check(
+        lambda w, x: lax.conv_general_dilated(x, w, (1, 2, 1), "VALID"),
+        normal(1, 5, 3, 2, 2, 2),
+        normal(0, 2, 3, 4, 5, 4),
+        mapped=1,
     )
 
 
 def test_transposed_convolution():
-    check(lambda w, x: lax.conv_transpose(x, w, (2, 2), "SAME"), normal(1, 3, 3, 4, 6), normal(0, 2, 5, 5, 4), mapped=1)
+    check(
+        lambda w, x: lax.conv_transpose(x, w, (2, 2), "SAME"),
+        normal(1, 3, 3, 4, 6),
+        normal(0, 2, 5, 5, 4),
+        mapped=1,
+    )
 
 
 def test_recurrent_scan_reads_one_array_at_every_step():
@@ -151,7 +181,9 @@ def test_reversed_nested_scans():
 
         return lax.scan(outer, x, p, reverse=True)[0]
 
-    check(deep, {"stack": normal(1, 2, 3, 6, 6) / 3, "each": normal(2, 2, 6, 6) / 3}, normal(0, 4, 6), mapped=2)
+    check(
+        deep, {"stack": normal(1, 2, 3, 6, 6) / 3, "each": normal(2, 2, 6, 6) / 3}, normal(0, 4, 6), mapped=2
+    )
 
 
 def test_weights_indexed_by_a_loop_counter():
@@ -166,7 +198,9 @@ def test_weights_indexed_by_a_loop_counter():
 
 def test_while_loop_of_unknown_length():
     def iterate(p, x):
-        return lax.while_loop(lambda s: jnp.max(jnp.abs(s[0])) > 0.5, lambda s: (0.9 * jnp.tanh(s[0] @ p), s[1] + 1), (x, 0))
+        return lax.while_loop(
+            lambda s: jnp.max(jnp.abs(s[0])) > 0.5, lambda s: (0.9 * jnp.tanh(s[0] @ p), s[1] + 1), (x, 0)
+        )
 
     check(iterate, normal(1, 6, 6) / 4, normal(0, 4, 6), mapped=1)
 
@@ -180,7 +214,12 @@ def test_branches():
 
 
 def test_branch_without_a_product_beside_one_with():
-    check(lambda p, x: lax.switch(jnp.int32(x[0, 0] > 0), [lambda x: x, lambda x: x @ p], x), normal(1, 6, 6), normal(0, 4, 6), mapped=1)
+    check(
+        lambda p, x: lax.switch(jnp.int32(x[0, 0] > 0), [lambda x: x, lambda x: x @ p], x),
+        normal(1, 6, 6),
+        normal(0, 4, 6),
+        mapped=1,
+    )
 
 
 def test_remat_jit_and_vmap_inside():
@@ -203,7 +242,12 @@ def test_custom_derivatives_around_a_product():
         return x @ w
 
     second.defvjp(lambda w, x: (second(w, x), w), lambda w, g: (jnp.zeros_like(w), g @ w.T))
-    check(lambda p, x: second(p[1], first(p[0], x)), (normal(1, 6, 6), normal(2, 6, 5)), normal(0, 4, 6), mapped=2)
+    check(
+        lambda p, x: second(p[1], first(p[0], x)),
+        (normal(1, 6, 6), normal(2, 6, 5)),
+        normal(0, 4, 6),
+        mapped=2,
+    )
 
 
 def test_custom_derivative_without_a_product_survives():
@@ -239,7 +283,13 @@ def test_embedding_and_norms_stay_digital():
 
 
 def test_one_weight_used_twice_is_one_array():
-    check(lambda w, x, y: jnp.sin(x @ w) + (2 * y) @ w, normal(1, 6, 5), normal(0, 4, 6), normal(2, 3, 4, 6), mapped=1)
+    check(
+        lambda w, x, y: jnp.sin(x @ w) + (2 * y) @ w,
+        normal(1, 6, 5),
+        normal(0, 4, 6),
+        normal(2, 3, 4, 6),
+        mapped=1,
+    )
 
 
 def test_same_expression_of_a_weight_is_one_array():
@@ -294,7 +344,14 @@ def test_dropout_key_and_static_arguments():
         return (x * keep) @ p["w"]
 
     for train in (True, False):
-        check(model, {"w": normal(1, 6, 5), "name": "net", "act": jnp.tanh}, normal(0, 4, 6), jax.random.key(3), train, mapped=1)
+        check(
+            model,
+            {"w": normal(1, 6, 5), "name": "net", "act": jnp.tanh},
+            normal(0, 4, 6),
+            jax.random.key(3),
+            train,
+            mapped=1,
+        )
 
 
 def test_outputs_may_be_any_pytree():
