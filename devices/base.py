@@ -15,6 +15,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from devices._numerics import unit_normals
@@ -134,7 +135,7 @@ class Device(eqx.Module):
     provenance: Provenance = eqx.field(static=True)
 
     def __check_init__(self):
-        if isinstance(self.g_min, jax.core.Tracer) or isinstance(self.g_max, jax.core.Tracer):
+        if isinstance(self.g_min, Tracer) or isinstance(self.g_max, Tracer):
             return
         if not isinstance(self.g_min, jax.Array) or self.g_min.ndim or self.g_max.ndim:
             return  # a device under vmap or tree_map: leaves are whatever the transformation made of them
@@ -199,7 +200,7 @@ class Device(eqx.Module):
 
     def check_time(self, t: Float[Array, ""] | float) -> None:
         """Raises ValueError if a concrete `t` [s] is one that the device's data do not reach."""
-        if isinstance(t, jax.core.Tracer):
+        if isinstance(t, Tracer):
             return
         seconds = np.asarray(t, float)
         if not np.all(np.isfinite(seconds)) or np.any(seconds < 0):
@@ -212,7 +213,7 @@ class Device(eqx.Module):
             )
 
     def _check_target(self, target) -> None:
-        if isinstance(target, jax.core.Tracer) or isinstance(self.g_max, jax.core.Tracer) or not target.size:
+        if isinstance(target, Tracer) or isinstance(self.g_max, Tracer) or not target.size:
             return
         low, high, slack = float(self.g_min), float(self.g_max), 1e-5 * float(self.g_max)
         worst = np.asarray(target, float)

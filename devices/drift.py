@@ -61,9 +61,7 @@ class PowerLawDrift(AbstractDrift):
         x = z.target / self.g_max
         return jnp.abs(self.nu_mean(x) + self.nu_std(x) * z.normal)
 
-    def __call__(
-        self, g: Float[Array, "*cells"], z: StateAndNormal, t: Float[Array, ""]
-    ) -> Float[Array, "*cells"]:
+    def __call__(self, g: Float[Array, "*cells"], z: StateAndNormal, t: Float[Array, ""]) -> Float[Array, "*cells"]:
         return g * jnp.exp(-self.exponent(z) * jnp.log1p(t / self.t0))
 
 
@@ -90,9 +88,7 @@ class TabulatedSpread(AbstractDrift):
     def latents(self, target: Float[Array, "*cells"], *, key: PRNGKeyArray) -> StateAndNormal:
         return StateAndNormal(target, unit_normals(key, target))
 
-    def __call__(
-        self, g: Float[Array, "*cells"], z: StateAndNormal, t: Float[Array, ""]
-    ) -> Float[Array, "*cells"]:
+    def __call__(self, g: Float[Array, "*cells"], z: StateAndNormal, t: Float[Array, ""]) -> Float[Array, "*cells"]:
         nearest = jnp.argmin(jnp.abs(jax.lax.stop_gradient(t) - jnp.asarray(self.times, t.dtype)))
         spread = Polynomial(self.coefficients[nearest])(z.target / self.g_max)
         return jnp.maximum(g + spread * z.normal, 0)

@@ -71,9 +71,7 @@ def check(config: Config) -> None:
     for name in ("devices", "adc_bits", "times"):
         values = getattr(config, name)
         if not values or len(set(values)) != len(values):
-            raise UsageError(
-                f"--{name.replace('_', '-')}: give one or more different values, not {list(values)}."
-            )
+            raise UsageError(f"--{name.replace('_', '-')}: give one or more different values, not {list(values)}.")
     for bits in (*config.adc_bits, config.dac_bits):
         if not 2 <= bits <= 16:
             raise UsageError(f"{bits} bits: a converter here has 2 to 16.")
@@ -97,13 +95,9 @@ def layout(config: Config) -> Layout:
     setting = ("training", "device", "adc_bits", "time")
     variables = {
         "accuracy": Variable((*setting, "chip"), "share of test images classified correctly"),
-        "energy": Variable(
-            (*setting, "chip", "component"), "energy of an inference, median coefficients", "J"
-        ),
+        "energy": Variable((*setting, "chip", "component"), "energy of an inference, median coefficients", "J"),
         "energy_quantile": Variable((*setting, "quantile"), "quantile of the energy of an inference", "J"),
-        "digital_accuracy": Variable(
-            ("training", "device", "adc_bits"), "accuracy of the weights without hardware"
-        ),
+        "digital_accuracy": Variable(("training", "device", "adc_bits"), "accuracy of the weights without hardware"),
         "gpu_energy": Variable(("gpu_case",), "energy of an inference on an H100, INT8", "J"),
         "test_images": Variable((), "test images"),
     }
@@ -196,9 +190,7 @@ class _Tools:
 
         c = self.config
         dac, adc = xbar.DAC(bits=c.dac_bits, encoding=c.encoding), xbar.ADC(bits=bits)
-        return xbar.analog(
-            self.forward, xbar.Tile(device=self.device, rows=c.rows, cols=c.cols, dac=dac, adc=adc)
-        )
+        return xbar.analog(self.forward, xbar.Tile(device=self.device, rows=c.rows, cols=c.cols, dac=dac, adc=adc))
 
     def _noisy(self, model: Any, images: Any, key: Any, extra: Any) -> Any:
         """Logits on devices of this step only, at one of the times, with the ranges of a calibrated chip."""
@@ -244,9 +236,7 @@ class _Tools:
             )
         return model, ranges
 
-    def evaluate(
-        self, model: Any, ranges: Any, bits: Any, data: Any, x: Any, y: Any, chips: Any
-    ) -> dict[str, Any]:
+    def evaluate(self, model: Any, ranges: Any, bits: Any, data: Any, x: Any, y: Any, chips: Any) -> dict[str, Any]:
         """Accuracy and energy of every chip at every time; NaN at times without data."""
         import jax.numpy as jnp
         import numpy as np

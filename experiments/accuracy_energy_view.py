@@ -26,11 +26,7 @@ def _axis(results: Results, name: str) -> tuple[Any, ...]:
 
 def _known(results: Results, device: str) -> list[float]:
     """The times for which a device has data; for one whose accuracy never changes, the first."""
-    times = [
-        t
-        for t in _axis(results, "time")
-        if np.isfinite(results.select("accuracy", device=device, time=t)).any()
-    ]
+    times = [t for t in _axis(results, "time") if np.isfinite(results.select("accuracy", device=device, time=t)).any()]
     return times[:1] if device == "ideal" else times
 
 
@@ -51,13 +47,10 @@ def accuracy_table(results: Results) -> str:
         for time in _known(results, device):
             for training in _axis(results, "training"):
                 cells = (
-                    results.select("accuracy", device=device, time=time, training=training, adc_bits=b)
-                    for b in bits
+                    results.select("accuracy", device=device, time=time, training=training, adc_bits=b) for b in bits
                 )
                 when = "any" if device == "ideal" else _NAMES.get(time, f"{time:g} s")
-                lines.append(
-                    f"{device:<7}{when:<9}{training:<16}" + "".join(f"{_percent(c):>13}" for c in cells)
-                )
+                lines.append(f"{device:<7}{when:<9}{training:<16}" + "".join(f"{_percent(c):>13}" for c in cells))
     return "\n".join(lines)
 
 
@@ -75,9 +68,7 @@ def energy_table(results: Results) -> str:
             low, high = results.select("energy_quantile", **at)
             shares = "".join(f"{p / parts.sum():>11.0%}" for p in parts)
             spread = f"{engineering(low, 'J')} - {engineering(high, 'J')}"
-            lines.append(
-                f"{device:<7}{f'{bits} bit':<7}{engineering(parts.sum(), 'J'):>9}{spread:>22}  {shares}"
-            )
+            lines.append(f"{device:<7}{f'{bits} bit':<7}{engineering(parts.sum(), 'J'):>9}{spread:>22}  {shares}")
     lines.append("H100, INT8, roofline")
     cases = zip(_axis(results, "gpu_case"), results["gpu_energy"], strict=True)
     lines += [f"{name:<28}{engineering(joules, 'J'):>9}" for name, joules in cases]
@@ -164,9 +155,7 @@ def _spread(accuracy: np.ndarray) -> np.ndarray:
     return accuracy.std(-1, ddof=min(1, accuracy.shape[-1] - 1))
 
 
-def _energy_curve(
-    axes: Any, results: Results, device: str, training: str, look: dict[str, Any], unit: float
-) -> None:
+def _energy_curve(axes: Any, results: Results, device: str, training: str, look: dict[str, Any], unit: float) -> None:
     at = dict(device=device, training=training, time=_near_a_day(results, device))
     accuracy = 100 * results.select("accuracy", **at)
     energy = unit * results.select("energy", **at).sum(-1).mean(-1)
@@ -206,22 +195,24 @@ def _time_curve(axes: Any, results: Results, device: str, training: str, look: d
 def method(config: Any, results: Results) -> tuple[str, ...]:
     """How it was done, under which assumptions."""
     return (
-        f"A {config.network.upper()} was trained digitally on {config.data} ({config.steps} Adam steps). 'Naive' maps its weights as they "
-        f"are onto {config.rows} x {config.cols} tiles of differential pairs; 'hardware-aware' goes on training for "
-        f"{config.hardware_steps} steps with new devices in each, read at one of the times, through the same converters, with weights clipped "
-        f"at {config.clip:g} standard deviations.",
-        f"Each setting is read on {config.chips} chips of which all is drawn anew: write errors, drift exponents, read noise. The naive "
-        f"chips' converter ranges cover {config.percentile:g} % of 256 training images; hardware-aware networks keep the ranges they were "
-        "trained with. Global drift compensation, one factor a tile, is on for all.",
-        "Devices: ideal; pcm is Joshi et al. 2020 (10.1038/s41467-020-16108-9), t = 0 being 20 s after programming and a year an "
-        "extrapolation; reram is Wan et al. 2022 (10.1038/s41586-022-04992-8), which knows 1 s, 1 day and 2 days only. Times at which a "
-        "device has no data are left out.",
-        "Energy comes from the voltages and conductances of these inferences (the array) and from published coefficients at 22 nm (the rest), "
-        "see xbar.energy.Technology. P10 - P90 is the log-normal uncertainty of those coefficients; their spreads are judged. Not priced: "
-        "leakage, clock and control, links between tiles, off-chip memory, programming, calibration.",
-        "The H100 is a roofline in INT8: weights stream from HBM once a batch, a kernel for each product, 5 us and idle power (70 W, recalled) "
-        "a launch. 'Launches free' leaves the launches out. 'Ridge batch' is the smallest batch at which reading the weights takes no longer "
-        "than the arithmetic. Such a small network is far from what a GPU is made for.",
+        f"A {config.network.upper()} was trained digitally on {config.data} ({config.steps} Adam steps). 'Naive' maps its "
+        f"weights as they are onto {config.rows} x {config.cols} tiles of differential pairs; 'hardware-aware' goes on "
+        f"training for {config.hardware_steps} steps with new devices in each, read at one of the times, through the same "
+        f"converters, with weights clipped at {config.clip:g} standard deviations.",
+        f"Each setting is read on {config.chips} chips of which all is drawn anew: write errors, drift exponents, read "
+        f"noise. The naive chips' converter ranges cover {config.percentile:g} % of 256 training images; hardware-aware "
+        "networks keep the ranges they were trained with. Global drift compensation, one factor a tile, is on for all.",
+        "Devices: ideal; pcm is Joshi et al. 2020 (10.1038/s41467-020-16108-9), t = 0 being 20 s after programming and a "
+        "year an extrapolation; reram is Wan et al. 2022 (10.1038/s41586-022-04992-8), which knows 1 s, 1 day and 2 days "
+        "only. Times at which a device has no data are left out.",
+        "Energy comes from the voltages and conductances of these inferences (the array) and from published coefficients at "
+        "22 nm (the rest), see xbar.energy.Technology. P10 - P90 is the log-normal uncertainty of those coefficients; their "
+        "spreads are judged. Not priced: leakage, clock and control, links between tiles, off-chip memory, programming, "
+        "calibration.",
+        "The H100 is a roofline in INT8: weights stream from HBM once a batch, a kernel for each product, 5 us and idle "
+        "power (70 W, recalled) a launch. 'Launches free' leaves the launches out. 'Ridge batch' is the smallest batch at "
+        "which reading the weights takes no longer than the arithmetic. Such a small network is far from what a GPU is made "
+        "for.",
     )
 
 

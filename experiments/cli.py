@@ -73,8 +73,7 @@ def command(arguments: list[str]) -> int:
         case [other, *_]:
             close = difflib.get_close_matches(other, ["list", "run"], 1)
             return complain(
-                f"there is no command {other!r}."
-                + (f" Did you mean {close[0]!r}?" if close else " See xbar --help.")
+                f"there is no command {other!r}." + (f" Did you mean {close[0]!r}?" if close else " See xbar --help.")
             )
     return DONE
 

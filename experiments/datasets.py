@@ -55,7 +55,7 @@ def _digits() -> Dataset:
         raise UsageError(f"digits.h5 is missing; it belongs at {places[0]}. Install xbar-sim again.")
     try:
         with h5py.File(path) as file:
-            images, labels, test = (file[k][:] for k in ("images", "labels", "test"))
+            images, labels, test = (np.asarray(file[k]) for k in ("images", "labels", "test"))
             expected = file.attrs["sha256"]
     except (OSError, KeyError, zlib.error) as error:
         raise UsageError(f"{path} is damaged ({error}). Install xbar-sim again.") from error
@@ -70,9 +70,7 @@ def _idx(name: str) -> Dataset:
     arrays = {field: _read_idx(folder, stem) for field, stem in _IDX.items()}
     for part in ("train", "test"):
         if len(arrays[f"x_{part}"]) != len(arrays[f"y_{part}"]) or arrays[f"x_{part}"].ndim != 3:
-            raise UsageError(
-                f"{folder}: images and labels of the {part} set do not belong together. Fetch them again."
-            )
+            raise UsageError(f"{folder}: images and labels of the {part} set do not belong together. Fetch them again.")
     scaled = {k: v.astype(np.float32) / 255 if k[0] == "x" else v.astype(np.int32) for k, v in arrays.items()}
     return Dataset(name, **scaled)
 
@@ -96,7 +94,7 @@ def _folder(name: str) -> pathlib.Path:
 def _read_idx(folder: pathlib.Path, stem: str) -> np.ndarray:
     path = folder / f"{stem}-ubyte.gz"
     try:
-        raw = gzip.open(path).read()
+        raw = gzip.decompress(path.read_bytes())
     except (OSError, EOFError, zlib.error) as error:
         raise UsageError(f"{path}: cannot be read ({error}). Fetch it again.") from error
     dims = raw[3] if len(raw) > 4 and raw[:3] == b"\0\0\x08" else 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import equinox as eqx
@@ -21,9 +22,7 @@ class MLP(eqx.Module):
         hidden = (32,) if height * width <= 64 else (256, 128)
         sizes = (height * width, *hidden, classes)
         keys = jax.random.split(key, len(sizes) - 1)
-        self.layers = [
-            eqx.nn.Linear(a, b, key=k) for a, b, k in zip(sizes[:-1], sizes[1:], keys, strict=True)
-        ]
+        self.layers = [eqx.nn.Linear(a, b, key=k) for a, b, k in zip(sizes[:-1], sizes[1:], keys, strict=True)]
 
     def __call__(self, image: Float[Array, "height width"]) -> Float[Array, " classes"]:
         x = image.ravel()
@@ -44,7 +43,7 @@ class CNN(eqx.Module):
         stride = 1 if height <= 8 else 2
         self.first = eqx.nn.Conv2d(1, 8, 3, stride=stride, padding=1, key=k1)
         self.second = eqx.nn.Conv2d(8, 16, 3, stride=2, padding=1, key=k2)
-        pixels = -(-(-(-height // stride)) // 2) * -(-(-(-width // stride)) // 2)
+        pixels = math.ceil(height / stride / 2) * math.ceil(width / stride / 2)
         self.dense = eqx.nn.Linear(16 * pixels, classes, key=k3)
 
     def __call__(self, image: Float[Array, "height width"]) -> Float[Array, " classes"]:

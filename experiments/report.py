@@ -17,9 +17,7 @@ h1 { font-size: 1.5em; } h2 { font-size: 1.15em; margin-top: 2em; } code { font-
 """
 
 
-def page(
-    title: str, command: str, shown: Presentation, config: dict[str, Any], versions: dict[str, str]
-) -> str:
+def page(title: str, command: str, shown: Presentation, config: dict[str, Any], versions: dict[str, str]) -> str:
     """The page as text; figures are embedded, nothing is loaded from elsewhere."""
     parts = [
         f"<h1>{html.escape(title)}</h1>",

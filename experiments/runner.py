@@ -97,10 +97,7 @@ def execute(
     missing = [p for p in layout.points() if not results.is_finished(p)]
     done = len(layout.points()) - len(missing)
     if done:
-        say(
-            f"{folder}: {done} of {len(layout.points())} points are there already"
-            + (", going on" if missing else "")
-        )
+        say(f"{folder}: {done} of {len(layout.points())} points are there already" + (", going on" if missing else ""))
     if missing:
         say(f"{folder}: preparing")
         state = module.prepare(config)
@@ -163,9 +160,7 @@ def current_versions() -> dict[str, str]:
     """Everything whose change could change a number."""
     import jax
 
-    packages = {
-        p: importlib.metadata.version(p) for p in ("xbar-sim", "jax", "jaxlib", "numpy", "equinox", "optax")
-    }
+    packages = {p: importlib.metadata.version(p) for p in ("xbar-sim", "jax", "jaxlib", "numpy", "equinox", "optax")}
     return {
         **packages,
         "commit": _commit(),

@@ -52,9 +52,7 @@ class Layout:
     def points(self) -> list[dict[str, Coordinate]]:
         """All points, in order."""
         grid = np.ndindex(*self.shape(self.point_dims))
-        return [
-            {d: self.dimensions[d].values[i] for d, i in zip(self.point_dims, at, strict=True)} for at in grid
-        ]
+        return [{d: self.dimensions[d].values[i] for d, i in zip(self.point_dims, at, strict=True)} for at in grid]
 
 
 class Results:
@@ -84,9 +82,7 @@ class Results:
         """Enters what a point found; each value has the variable's axes without the point's."""
         for name, value in found.items():
             dims = self.layout.variables[name].dims
-            self.values[name][tuple(self.axis(d, point[d]) if d in point else slice(None) for d in dims)] = (
-                value
-            )
+            self.values[name][tuple(self.axis(d, point[d]) if d in point else slice(None) for d in dims)] = value
         self.finished[self._place(point)] = True
 
     def _place(self, point: Mapping[str, Coordinate]) -> tuple[int, ...]:
@@ -94,11 +90,10 @@ class Results:
 
     def as_json(self) -> dict[str, Any]:
         """Plain lists, with null for what is not known."""
-        plain = {name: np.where(np.isfinite(v), v, None).tolist() for name, v in self.values.items()}
+        known = lambda v: [known(x) for x in v] if isinstance(v, list) else v if np.isfinite(v) else None  # noqa: E731
+        plain = {name: known(v.tolist()) for name, v in self.values.items()}
         return {
-            "dimensions": {
-                n: {"values": list(d.values), "unit": d.unit} for n, d in self.layout.dimensions.items()
-            },
+            "dimensions": {n: {"values": list(d.values), "unit": d.unit} for n, d in self.layout.dimensions.items()},
             "variables": {
                 n: {"dims": list(v.dims), "unit": v.unit, "title": v.title, "values": plain[n]}
                 for n, v in self.layout.variables.items()
@@ -118,16 +113,16 @@ class Results:
     def _write(self, file: h5py.File) -> None:
         for name, dim in self.layout.dimensions.items():
             text = isinstance(dim.values[0], str)
-            file[name] = np.array(dim.values, dtype=h5py.string_dtype() if text else None)
-            file[name].make_scale(name)
-            file[name].attrs.update(long_name=dim.title, units=dim.unit)
+            scale = file.create_dataset(name, data=np.array(dim.values, dtype=h5py.string_dtype() if text else None))
+            scale.make_scale(name)
+            scale.attrs.update(long_name=dim.title, units=dim.unit)
         every = {n: (v.dims, self.values[n], v.title, v.unit) for n, v in self.layout.variables.items()}
         every["finished"] = (self.layout.point_dims, self.finished.astype(np.uint8), "point is computed", "1")
         for name, (dims, values, title, unit) in every.items():
-            file[name] = values
-            file[name].attrs.update(long_name=title, units=unit)
+            dataset = file.create_dataset(name, data=values)
+            dataset.attrs.update(long_name=title, units=unit)
             for i, d in enumerate(dims):
-                file[name].dims[i].attach_scale(file[d])
+                dataset.dims[i].attach_scale(file[d])
 
     @classmethod
     def load(cls, path: pathlib.Path, layout: Layout) -> Results:
@@ -140,10 +135,8 @@ class Results:
         try:
             with h5py.File(path) as file:
                 for name in layout.variables:
-                    results.values[name][...] = file[name][()]
-                results.finished[...] = file["finished"][()].astype(bool)
+                    results.values[name][...] = np.asarray(file[name])
+                results.finished[...] = np.asarray(file["finished"], bool)
         except (OSError, KeyError, TypeError, ValueError) as error:
-            raise UsageError(
-                f"{path} is damaged or of another kind ({error}). Move it away or use --fresh."
-            ) from error
+            raise UsageError(f"{path} is damaged or of another kind ({error}). Move it away or use --fresh.") from error
         return results

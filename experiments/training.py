@@ -9,6 +9,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
 Forward = Callable[[Any, Array, PRNGKeyArray, Any], Float[Array, "batch classes"]]
@@ -39,8 +40,8 @@ class Trainer:
     def run(
         self,
         model: Any,
-        images: Array,
-        labels: Array,
+        images: ArrayLike,
+        labels: ArrayLike,
         *,
         key: PRNGKeyArray,
         rate: float = 3e-3,

@@ -36,9 +36,7 @@ def usage_of_read(layer: Layer, tile: Tile, signals: Signals) -> Usage:
     )
 
 
-def array_joules(
-    tile: Tile, signals: Signals, mask: Float[Array, "row_tiles col_tiles rows cols"]
-) -> Float[Array, ""]:
+def array_joules(tile: Tile, signals: Signals, mask: Float[Array, "row_tiles col_tiles rows cols"]) -> Float[Array, ""]:
     """Heat of one read in the cells that hold weights [J]: `t_read * sum v i(v)`, which is `t_read * sum g v^2` if ohmic."""
     held = jnp.swapaxes(mask, 1, 2).astype(signals.conductance.dtype)
     if tile.device.conduction.linear:
@@ -46,9 +44,7 @@ def array_joules(
         watts = jnp.sum(signals.volts**2 * per_row[None, :, :, None, :])
         return watts * tile.read_time
     g = jnp.moveaxis(signals.conductance * held, 3, 0)
-    v = jnp.moveaxis(signals.volts, -1, 0)[
-        :, None, ..., None, None
-    ]  # [row, 1, plane, group, row tile, vector, 1, 1]
+    v = jnp.moveaxis(signals.volts, -1, 0)[:, None, ..., None, None]  # [row, 1, plane, group, row tile, vector, 1, 1]
 
     def add_row(total, row):
         volts, pair = row

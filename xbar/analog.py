@@ -9,6 +9,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from xbar import accounting
@@ -131,9 +132,7 @@ class Chip(eqx.Module):
     avals: tuple[jax.ShapeDtypeStruct, ...] = eqx.field(static=True)
     plan_layers: tuple[Layer, ...] = eqx.field(static=True)
 
-    def __call__(
-        self, *inputs: Any, t: Float[Array, ""] | float | None = None, key: PRNGKeyArray | None = None
-    ) -> Any:
+    def __call__(self, *inputs: Any, t: Float[Array, ""] | float | None = None, key: PRNGKeyArray | None = None) -> Any:
         """`f(params, *inputs)` as this chip computes it.
 
         Args:
@@ -208,13 +207,8 @@ class Chip(eqx.Module):
     def with_ranges(self, ranges: dict[int, crossbar.Ranges]) -> Chip:
         """This chip with converter ranges set."""
         if ranges.keys() != self.arrays.keys():
-            raise ValueError(
-                f"ranges for layers {sorted(ranges)} do not fit a chip with layers {sorted(self.arrays)}."
-            )
-        arrays = {
-            i: crossbar.ProgrammedArray(a.cells, a.scale, ranges[i], a.reference)
-            for i, a in self.arrays.items()
-        }
+            raise ValueError(f"ranges for layers {sorted(ranges)} do not fit a chip with layers {sorted(self.arrays)}.")
+        arrays = {i: crossbar.ProgrammedArray(a.cells, a.scale, ranges[i], a.reference) for i, a in self.arrays.items()}
         return eqx.tree_at(lambda c: c.arrays, self, arrays)
 
     def digital_products(self, *inputs: Any) -> tuple[Any, ...]:
@@ -238,7 +232,7 @@ class Chip(eqx.Module):
             own = tile.device.first_time if t is None else t
             tile.device.check_time(own)
             own = jnp.asarray(own, jnp.promote_types(jnp.float32, jnp.result_type(float)))
-            if isinstance(own, jax.core.Tracer):
+            if isinstance(own, Tracer):
                 name = tile.device.provenance.name
                 own = eqx.error_if(
                     own,
@@ -267,10 +261,7 @@ def _program_layers(
 ) -> tuple[dict[int, crossbar.ProgrammedArray], dict[int, Array]]:
     """Programmed arrays, and whether each layer's weights are all finite."""
     matrices = weights(traced, leaves, frozenset(tiles))
-    arrays = {
-        i: _program_layer(traced.layers[i], tiles[i], w, jax.random.fold_in(key, i))
-        for i, w in matrices.items()
-    }
+    arrays = {i: _program_layer(traced.layers[i], tiles[i], w, jax.random.fold_in(key, i)) for i, w in matrices.items()}
     return arrays, {i: jnp.all(jnp.isfinite(w)) for i, w in matrices.items()}
 
 
@@ -305,12 +296,10 @@ def _typed_key(key: PRNGKeyArray) -> PRNGKeyArray:
 def _check_inputs(inputs: Sequence[Any]) -> None:
     for i, leaf in enumerate(leaf for leaf in jax.tree.leaves(inputs) if is_array(leaf)):
         if 0 in leaf.shape:
-            raise ValueError(
-                f"input {i} is empty: its shape is {tuple(leaf.shape)}. Give at least one sample."
-            )
+            raise ValueError(f"input {i} is empty: its shape is {tuple(leaf.shape)}. Give at least one sample.")
 
 
 def _check_weights(layers: Sequence[Layer], finite: dict[int, Array]) -> None:
-    bad = [layers[i].path for i, ok in finite.items() if not isinstance(ok, jax.core.Tracer) and not bool(ok)]
+    bad = [layers[i].path for i, ok in finite.items() if not isinstance(ok, Tracer) and not bool(ok)]
     if bad:
         raise ValueError(f"{', '.join(bad)}: a weight is NaN or infinite; a conductance cannot hold it.")

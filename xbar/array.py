@@ -147,26 +147,24 @@ def read(
             reads without noise.
     """
     part = partition_of(tile, x.shape[0], x.shape[-1], n)
-    keys = (None, None, None) if key is None else jax.random.split(key, 3)
+    dac_key, cell_key, adc_key = (None, None, None) if key is None else jax.random.split(key, 3)
     inputs = part.split_inputs(x)
     full_scale = input_scale(tile, array, inputs)
     levels = tile.dac.drive(inputs, full_scale)
     volts = levels * tile.v_read.astype(x.dtype)
-    if tile.dac.noise is not None and key is not None:
-        volts = volts + tile.dac.noise * _normals(keys[0], volts)
+    if tile.dac.noise is not None and dac_key is not None:
+        volts = volts + tile.dac.noise * _normals(dac_key, volts)
     g = conductances(tile, array, t)
     current = bit_line_currents(tile, g, volts)
-    current = current + _read_noise(tile, array, volts, t, keys[1])
-    if tile.adc.noise is not None and key is not None:
-        current = current + tile.adc.noise * _normals(keys[2], current)
+    current = current + _read_noise(tile, array, volts, t, cell_key)
+    if tile.adc.noise is not None and adc_key is not None:
+        current = current + tile.adc.noise * _normals(adc_key, current)
     reported = tile.adc.convert(current, output_scale(tile, array, part, current.dtype))
     y = _digital(tile, array, reported, full_scale, t, part)
     return y[..., :n], Signals(inputs, volts, current, g)
 
 
-def input_scale(
-    tile: Tile, array: ProgrammedArray, inputs: Float[Array, "groups row_tiles vectors rows"]
-) -> Array:
+def input_scale(tile: Tile, array: ProgrammedArray, inputs: Float[Array, "groups row_tiles vectors rows"]) -> Array:
     """Full scale of the DAC: calibrated, given, or each vector's own largest magnitude (no gradient flows through it)."""
     if array.ranges is not None:
         return array.ranges.dac[..., None, None].astype(inputs.dtype)
@@ -215,9 +213,7 @@ def _contract(v: Array, g: Array) -> Array:
     return jnp.moveaxis(i, 2, 0)
 
 
-def _read_noise(
-    tile: Tile, array: ProgrammedArray, volts: Array, t: Array, key: PRNGKeyArray | None
-) -> Array | float:
+def _read_noise(tile: Tile, array: ProgrammedArray, volts: Array, t: Array, key: PRNGKeyArray | None) -> Array | float:
     """Noise current of each output [A], drawn once with the exact variance `sum_ij var_ij v_i^2` of its cells."""
     if key is None or not tile.device.has_read_noise:
         return 0.0

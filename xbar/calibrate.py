@@ -37,7 +37,8 @@ def calibrate(
 
     Args:
         chip: a programmed chip. inputs: a representative batch.
-        key: for the noise of the reads; None reads without noise. t: time since programming at which the chip is calibrated [s].
+        key: for the noise of the reads; None reads without noise.
+        t: time since programming at which the chip is calibrated [s].
         method: `"max"` or `"percentile"`. percentile: in (0, 100].
         momentum: weight of the ranges the chip already has, 0 to forget them; for a moving calibration over batches.
         compensate_drift: store the reference (True) or read without compensation (False).
@@ -63,16 +64,10 @@ def calibrate(
     keys = (None, None) if key is None else jax.random.split(key)
 
     bare = _with_converters(_uncalibrated(chip), dac=False, adc=False)
-    dac = bare.watch(inputs, t=t, key=keys[0], watch=_Magnitude("inputs", (2, 3), share), merge=jnp.maximum)[
-        1
-    ]
+    dac = bare.watch(inputs, t=t, key=keys[0], watch=_Magnitude("inputs", (2, 3), share), merge=jnp.maximum)[1]
     provisional = {i: crossbar.Ranges(_positive(r), jnp.ones((*r.shape, 1), r.dtype)) for i, r in dac.items()}
-    driven = _with_converters(_uncalibrated(chip), dac=True, adc=False).with_ranges(
-        _complete(chip, provisional)
-    )
-    adc = driven.watch(
-        inputs, t=t, key=keys[1], watch=_Magnitude("current", (0, 3, 5), share), merge=jnp.maximum
-    )[1]
+    driven = _with_converters(_uncalibrated(chip), dac=True, adc=False).with_ranges(_complete(chip, provisional))
+    adc = driven.watch(inputs, t=t, key=keys[1], watch=_Magnitude("current", (0, 3, 5), share), merge=jnp.maximum)[1]
     ranges = {i: crossbar.Ranges(_positive(dac[i]), _positive(adc[i])) for i in dac}
     ranges = _moved(chip.ranges, _complete(chip, ranges), momentum)
     ready = chip.with_ranges(ranges)
@@ -90,9 +85,7 @@ def compensate(chip: Chip, *, t: Float[Array, ""] | float | None = None) -> Chip
     Breaks when: drift depends on the conductance, so that one factor a tile does not fit all of its weights.
     """
     references = _references(chip.plan_layers, chip.tiles, _without_reference(chip).arrays, chip.times(t))
-    arrays = {
-        i: crossbar.ProgrammedArray(a.cells, a.scale, a.ranges, references[i]) for i, a in chip.arrays.items()
-    }
+    arrays = {i: crossbar.ProgrammedArray(a.cells, a.scale, a.ranges, references[i]) for i, a in chip.arrays.items()}
     return eqx.tree_at(lambda c: c.arrays, chip, arrays)
 
 
@@ -109,9 +102,7 @@ class _Magnitude:
     axes: tuple[int, ...]
     percentile: float
 
-    def __call__(
-        self, i: int, tile: Tile, array: crossbar.ProgrammedArray, signals: crossbar.Signals
-    ) -> Array:
+    def __call__(self, i: int, tile: Tile, array: crossbar.ProgrammedArray, signals: crossbar.Signals) -> Array:
         x = jnp.abs(jax.lax.stop_gradient(getattr(signals, self.signal)))
         if self.percentile == 100:
             return jnp.max(x, axis=self.axes)

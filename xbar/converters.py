@@ -28,9 +28,7 @@ def clip_to_unit(x: Float[Array, "*any"]) -> Float[Array, "*any"]:
     return jnp.where(x > 1, 1, jnp.where(x < -1, -1, x)).astype(x.dtype)
 
 
-def quantise(
-    x: Float[Array, "*any"], full_scale: Float[Array, "*#any"], bits: Bits | None
-) -> Float[Array, "*any"]:
+def quantise(x: Float[Array, "*any"], full_scale: Float[Array, "*#any"], bits: Bits | None) -> Float[Array, "*any"]:
     """The value that a converter reports for `x`, in the units of `x`.
 
     $$ q(x) = \\frac{F}{L}\\,\\mathrm{round}(L\\,\\mathrm{clip}(x/F, -1, 1)), \\qquad L = 2^{b-1} - 1 $$
@@ -74,23 +72,19 @@ class DAC(eqx.Module):
         if self.encoding not in ("amplitude", "bit_serial"):
             raise ValueError(f"DAC: encoding={self.encoding!r}; it is 'amplitude' or 'bit_serial'.")
         if self.encoding == "bit_serial" and self.bits is None:
-            raise ValueError(
-                "DAC: bit-serial encoding sends bits one by one, so it needs bits=, for example bits=8."
-            )
+            raise ValueError("DAC: bit-serial encoding sends bits one by one, so it needs bits=, for example bits=8.")
 
     @property
     def planes(self) -> int:
         """How many times the array is read for one input vector."""
-        return top_code_planes(self.bits) if self.encoding == "bit_serial" else 1
+        return 1 if self.encoding == "amplitude" or self.bits is None else self.bits - 1
 
-    def drive(
-        self, x: Float[Array, "*rest"], full_scale: Float[Array, "*#rest"]
-    ) -> Float[Array, "planes *rest"]:
+    def drive(self, x: Float[Array, "*rest"], full_scale: Float[Array, "*#rest"]) -> Float[Array, planes * rest]:
         """The levels in [-1, 1] put on the word lines, a plane for each read of the array.
 
         `sum_k weights[k] * planes[k]` is the quantised `x / full_scale`, where `weights` is `plane_weights`.
         """
-        if self.encoding == "amplitude":
+        if self.encoding == "amplitude" or self.bits is None:
             return quantise(x / full_scale, jnp.ones((), x.dtype), self.bits)[None]
         unit = clip_to_unit(x / full_scale)
         codes = jnp.round(jax.lax.stop_gradient(unit) * top_code(self.bits)).astype(jnp.int32)
@@ -101,7 +95,7 @@ class DAC(eqx.Module):
 
     def plane_weights(self) -> tuple[float, ...]:
         """The significance of each plane; they sum to one."""
-        if self.encoding == "amplitude":
+        if self.encoding == "amplitude" or self.bits is None:
             return (1.0,)
         return tuple(2**k / top_code(self.bits) for k in range(self.planes))
 
@@ -128,16 +122,9 @@ class ADC(eqx.Module):
         check_positive("ADC", "range", self.range)
         check_positive("ADC", "noise", self.noise)
 
-    def convert(
-        self, current: Float[Array, "*rest"], full_scale: Float[Array, "*#rest"]
-    ) -> Float[Array, "*rest"]:
+    def convert(self, current: Float[Array, "*rest"], full_scale: Float[Array, "*#rest"]) -> Float[Array, "*rest"]:
         """The reported current [A]."""
         return quantise(current, full_scale, self.bits)
-
-
-def top_code_planes(bits: int | None) -> int:
-    """How many magnitude bits a signed code has."""
-    return 1 if bits is None else bits - 1
 
 
 def check_bits(what: str, bits: int | None) -> None:

@@ -147,21 +147,16 @@ class _Evaluator:
                         found.update(self.stepped(op, inner, mapped, active))
         return found
 
-    def thunks(
-        self, pairs: Sequence[tuple[int, Operand]], active: frozenset[int]
-    ) -> dict[int, Callable[[], Any]]:
+    def thunks(self, pairs: Sequence[tuple[int, Operand]], active: frozenset[int]) -> dict[int, Callable[[], Any]]:
         return {i: (lambda o=o: self.get(o)) for i, o in pairs if self.available(o, active)}
 
-    def stepped(
-        self, op: Scan, fixed: _Evaluator, mapped: frozenset[int], active: frozenset[int]
-    ) -> dict[int, Array]:
+    def stepped(self, op: Scan, fixed: _Evaluator, mapped: frozenset[int], active: frozenset[int]) -> dict[int, Array]:
         """Matrices that change from step to step of a scan, stacked over its steps."""
         inside = active | {op.uid}
         wanted = frozenset(
             i
             for i in op.body.layers & mapped
-            if op.uid in (scans := self.traced.layers[i].scans)
-            and inside.issuperset(scans[: scans.index(op.uid)])
+            if op.uid in (scans := self.traced.layers[i].scans) and inside.issuperset(scans[: scans.index(op.uid)])
         )
         if not wanted:
             return {}
@@ -224,9 +219,7 @@ class Context:
 Watched = dict[int, Any]
 
 
-def run(
-    plan: Plan, inputs: Sequence[Any], key: PRNGKeyArray | None, ctx: Context
-) -> tuple[list[Any], Watched]:
+def run(plan: Plan, inputs: Sequence[Any], key: PRNGKeyArray | None, ctx: Context) -> tuple[list[Any], Watched]:
     """Evaluates a pruned plan: its outputs, and what was watched in each layer."""
     env = dict(zip(plan.inputs, inputs, strict=True))
     watched: Watched = {}
@@ -247,14 +240,12 @@ def _merged(a: Watched, b: Watched, ctx: Context) -> Watched:
     return {**a, **b, **joined}
 
 
-def _run_multiply(
-    op: Multiply, read: Callable, key: PRNGKeyArray | None, ctx: Context
-) -> tuple[list[Any], Watched]:
+def _run_multiply(op: Multiply, read: Callable, key: PRNGKeyArray | None, ctx: Context) -> tuple[list[Any], Watched]:
     x = read(op.x)
     if op.layer not in ctx.arrays:
         pair = (x, read(op.w)) if op.product.stationary == 1 else (read(op.w), x)
         return list(evaluate(op.eqn, pair)), {}
-    aval = op.eqn.outvars[0].aval
+    aval: Any = op.eqn.outvars[0].aval
     working = jnp.promote_types(aval.dtype, jnp.float32)
     tile, programmed = ctx.tiles[op.layer], ctx.arrays[op.layer]
     vectors = op.product.vectors(jnp.asarray(x, working))
@@ -283,9 +274,7 @@ def _run_scan(op: Scan, read: Callable, key: PRNGKeyArray | None, ctx: Context) 
     carry, (ys, seen) = lax.scan(
         step, init, xs, length=params["length"], reverse=params["reverse"], unroll=params["unroll"]
     )
-    folded = {
-        i: s if i in stacked else jax.tree.map(lambda a: _fold(ctx.merge, a), s) for i, s in seen.items()
-    }
+    folded = {i: s if i in stacked else jax.tree.map(lambda a: _fold(ctx.merge, a), s) for i, s in seen.items()}
     return [*carry, *ys], folded
 
 
@@ -293,9 +282,7 @@ def _fold(merge: Callable[[Array, Array], Array], steps: Array) -> Array:
     return lax.scan(lambda total, step: (merge(total, step), None), jnp.zeros_like(steps[0]), steps)[0]
 
 
-def _run_while(
-    op: While, read: Callable, key: PRNGKeyArray | None, ctx: Context
-) -> tuple[list[Any], Watched]:
+def _run_while(op: While, read: Callable, key: PRNGKeyArray | None, ctx: Context) -> tuple[list[Any], Watched]:
     n_cond, n_body = op.counts
     values = [read(o) for o in op.ins]
     condition = jaxpr_as_fun(op.eqn.params["cond_jaxpr"])
@@ -314,9 +301,7 @@ def _run_while(
     return carry, seen
 
 
-def _run_branch(
-    op: Branch, read: Callable, key: PRNGKeyArray | None, ctx: Context
-) -> tuple[list[Any], Watched]:
+def _run_branch(op: Branch, read: Callable, key: PRNGKeyArray | None, ctx: Context) -> tuple[list[Any], Watched]:
     index, *values = (read(o) for o in op.ins)
     calls = [lambda b=b: run(b, values, key, ctx) for b in op.branches]
     nothing: Watched = {}
@@ -340,9 +325,7 @@ def _zeros(f: Callable[[], Any]) -> Any:
     return jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), jax.eval_shape(f))
 
 
-def _run_remat(
-    op: Remat, read: Callable, key: PRNGKeyArray | None, ctx: Context
-) -> tuple[list[Any], Watched]:
+def _run_remat(op: Remat, read: Callable, key: PRNGKeyArray | None, ctx: Context) -> tuple[list[Any], Watched]:
     again = jax.checkpoint(
         lambda values: run(op.body, values, key, ctx),
         prevent_cse=op.eqn.params["prevent_cse"],

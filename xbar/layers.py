@@ -57,9 +57,7 @@ class Layers:
         head = ("layer", "kind", "matrix", "tiles", "of", "used", "device")
         body = [head, *(_cells(r) for r in self.rows), ("total", "", "", f"{self.tiles}", "", "", "")]
         widths = [max(len(line[i]) for line in body) for i in range(len(head))]
-        return "\n".join(
-            "  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in body
-        )
+        return "\n".join("  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in body)
 
     __repr__ = __str__
 

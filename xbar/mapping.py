@@ -110,9 +110,7 @@ class Partition(eqx.Module):
         w = w.reshape(self.groups, self.row_tiles, self.used_rows, self.col_tiles, self.used_cols)
         return jnp.moveaxis(w, 3, 2)
 
-    def split_inputs(
-        self, x: Float[Array, "groups vectors k"]
-    ) -> Float[Array, "groups row_tiles vectors rows"]:
+    def split_inputs(self, x: Float[Array, "groups vectors k"]) -> Float[Array, "groups row_tiles vectors rows"]:
         """Cuts input vectors into the pieces that each row of tiles sees."""
         x = jnp.pad(x, ((0, 0), (0, 0), (0, self.row_tiles * self.used_rows - self.k)))
         return jnp.moveaxis(x.reshape(self.groups, -1, self.row_tiles, self.used_rows), 2, 1)

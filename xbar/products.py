@@ -145,9 +145,7 @@ class Convolution:
         groups, k, _ = self.sizes
         batch, channels, *spatial = self.lhs_spec
         x = x.transpose(batch, *spatial, channels)
-        edges = [
-            (low, high, step - 1) for (low, high), step in zip(self.padding, self.lhs_dilation, strict=True)
-        ]
+        edges = [(low, high, step - 1) for (low, high), step in zip(self.padding, self.lhs_dilation, strict=True)]
         x = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *edges, (0, 0, 0)])
         views = [self._view(x, tap) for tap in _grid(self.taps)]
         patches = jnp.stack(views, axis=-2)  # [batch, *out, tap, channel]
@@ -158,9 +156,7 @@ class Convolution:
     def _view(self, x: Array, tap: tuple[int, ...]) -> Array:
         out = [self.out_shape[d] for d in self.out_spec[2:]]
         start = [t * d for t, d in zip(tap, self.rhs_dilation, strict=True)]
-        stop = [
-            s + (o - 1) * stride + 1 for s, o, stride in zip(start, out, self.window_strides, strict=True)
-        ]
+        stop = [s + (o - 1) * stride + 1 for s, o, stride in zip(start, out, self.window_strides, strict=True)]
         return lax.slice(x, (0, *start, 0), (x.shape[0], *stop, x.shape[-1]), (1, *self.window_strides, 1))
 
     def result(self, y: Float[Array, "groups vectors n"]) -> Float[Array, "*shape"]:

@@ -18,6 +18,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
 
 from xbar.graph import (
@@ -37,7 +38,7 @@ from xbar.graph import (
     Value,
     While,
 )
-from xbar.products import Product, convolution, dot_product
+from xbar.products import Convolution, DotProduct, Product, convolution, dot_product
 
 _CALLS = {
     "jit": "jaxpr",
@@ -75,9 +76,7 @@ class _Analysis:
 
     def trace(self, jaxpr: ClosedJaxpr, n_params: int, out_tree: Any) -> Traced:
         inputs = [
-            Value(Level.STATIONARY, frozenset([i]), (), ("leaf", i))
-            if i < n_params
-            else _streaming(("input", i))
+            Value(Level.STATIONARY, frozenset([i]), (), ("leaf", i)) if i < n_params else _streaming(("input", i))
             for i in range(len(jaxpr.in_avals))
         ]
         plan = self.block(jaxpr, inputs)
@@ -117,9 +116,7 @@ class _Analysis:
         outputs = self.inline(closed, ids, operations)
         return Plan(tuple(ids), tuple(operations), tuple(outputs))
 
-    def inline(
-        self, closed: ClosedJaxpr, ins: Sequence[Operand], operations: list[Operation]
-    ) -> list[Operand]:
+    def inline(self, closed: ClosedJaxpr, ins: Sequence[Operand], operations: list[Operation]) -> list[Operand]:
         """Appends a jaxpr's equations to `operations`; returns what its outputs are."""
         env: dict[Any, Operand] = dict(zip(closed.jaxpr.invars, ins, strict=True))
         env.update(zip(closed.jaxpr.constvars, (Constant(c) for c in closed.consts), strict=True))
@@ -129,9 +126,7 @@ class _Analysis:
             env.update(zip(eqn.outvars, outs, strict=True))
         return [read(a) for a in closed.jaxpr.outvars]
 
-    def equation(
-        self, eqn: JaxprEqn, ins: tuple[Operand, ...], operations: list[Operation]
-    ) -> Sequence[Operand]:
+    def equation(self, eqn: JaxprEqn, ins: tuple[Operand, ...], operations: list[Operation]) -> Sequence[Operand]:
         name = eqn.primitive.name
         streaming = any(self.of(o).level is Level.STREAMING for o in ins)
         handler: Callable | None = None
@@ -178,10 +173,8 @@ class _Analysis:
 
     # -- products -------------------------------------------------------------------------------------------------
 
-    def multiply(
-        self, eqn: JaxprEqn, ins: tuple[Operand, ...], operations: list[Operation]
-    ) -> Sequence[int] | None:
-        shapes = tuple(tuple(a.aval.shape) for a in eqn.invars)
+    def multiply(self, eqn: JaxprEqn, ins: tuple[Operand, ...], operations: list[Operation]) -> Sequence[int] | None:
+        shapes = tuple(map(_shape, eqn.invars))
         levels = [self.of(o).level for o in ins]
         side = levels.index(Level.STATIONARY) if Level.STATIONARY in levels else None
         product = None
@@ -190,7 +183,7 @@ class _Analysis:
             product = (
                 dot_product(eqn.params, side, shapes)
                 if is_dot
-                else convolution(eqn.params, shapes, eqn.outvars[0].aval.shape)
+                else convolution(eqn.params, shapes, _shape(eqn.outvars[0]))
             )
         reason = _why_digital(eqn, levels, side, product)
         if reason or product is None or side is None:
@@ -221,16 +214,12 @@ class _Analysis:
 
     # -- calls, loops, branches -----------------------------------------------------------------------------------
 
-    def call(
-        self, eqn: JaxprEqn, ins: tuple[Operand, ...], operations: list[Operation]
-    ) -> Sequence[Operand] | None:
+    def call(self, eqn: JaxprEqn, ins: tuple[Operand, ...], operations: list[Operation]) -> Sequence[Operand] | None:
         start = len(operations)
         outs = self.inline(_closed(eqn.params[_CALLS[eqn.primitive.name]]), ins, operations)
         return outs if _holds_product(operations[start:]) else None
 
-    def scan(
-        self, eqn: JaxprEqn, ins: tuple[Operand, ...], operations: list[Operation]
-    ) -> Sequence[int] | None:
+    def scan(self, eqn: JaxprEqn, ins: tuple[Operand, ...], operations: list[Operation]) -> Sequence[int] | None:
         body, uid = eqn.params["jaxpr"], self.uid()
         n_const, n_carry = eqn.params["num_consts"], eqn.params["num_carry"]
         self.lengths[uid] = eqn.params["length"]
@@ -254,9 +243,7 @@ class _Analysis:
         operations.append(Scan(uid, eqn, plan, ins, outs, invariant))
         return outs
 
-    def _settle(
-        self, inputs: list[Value], plan: Plan, n_const: int, invariant: Sequence[bool]
-    ) -> list[Value]:
+    def _settle(self, inputs: list[Value], plan: Plan, n_const: int, invariant: Sequence[bool]) -> list[Value]:
         """Raises each carried value to what the body makes of it."""
         settled = list(inputs)
         for i, fixed in enumerate(invariant):
@@ -266,9 +253,7 @@ class _Analysis:
                 settled[n_const + i] = dataclasses.replace(before, level=level, leaves=leaves)
         return settled
 
-    def loop(
-        self, eqn: JaxprEqn, ins: tuple[Operand, ...], operations: list[Operation]
-    ) -> Sequence[int] | None:
+    def loop(self, eqn: JaxprEqn, ins: tuple[Operand, ...], operations: list[Operation]) -> Sequence[int] | None:
         body, n_cond, n_body = (
             eqn.params["body_jaxpr"],
             eqn.params["cond_nconsts"],
@@ -276,9 +261,7 @@ class _Analysis:
         )
         known = [self.of(o) for o in ins[n_cond:]]
         invariant = _invariant(body.jaxpr, n_body, len(known) - n_body)
-        inputs = [
-            v if i < n_body or invariant[i - n_body] else _streaming(object()) for i, v in enumerate(known)
-        ]
+        inputs = [v if i < n_body or invariant[i - n_body] else _streaming(object()) for i, v in enumerate(known)]
         plan = self.block(body, inputs)
         if not _holds_product(plan.operations):
             return None
@@ -286,9 +269,7 @@ class _Analysis:
         operations.append(While(self.uid(), eqn, plan, ins, outs))
         return outs
 
-    def branch(
-        self, eqn: JaxprEqn, ins: tuple[Operand, ...], operations: list[Operation]
-    ) -> Sequence[int] | None:
+    def branch(self, eqn: JaxprEqn, ins: tuple[Operand, ...], operations: list[Operation]) -> Sequence[int] | None:
         known = [self.of(o) for o in ins[1:]]
         plans = tuple(self.block(b, known) for b in eqn.params["branches"])
         if not any(_holds_product(p.operations) for p in plans):
@@ -297,9 +278,7 @@ class _Analysis:
         operations.append(Branch(self.uid(), eqn, plans, ins, outs))
         return outs
 
-    def remat(
-        self, eqn: JaxprEqn, ins: tuple[Operand, ...], operations: list[Operation]
-    ) -> Sequence[int] | None:
+    def remat(self, eqn: JaxprEqn, ins: tuple[Operand, ...], operations: list[Operation]) -> Sequence[int] | None:
         plan = self.block(_closed(eqn.params["jaxpr"]), [self.of(o) for o in ins])
         if not _holds_product(plan.operations):
             return None
@@ -330,19 +309,27 @@ def _holds_product(operations: Sequence[Operation]) -> bool:
     return any(not isinstance(op, Equation) for op in operations)
 
 
+def _aval(atom: Any) -> Any:
+    return atom.aval
+
+
+def _shape(atom: Any) -> tuple[int, ...]:
+    return tuple(_aval(atom).shape)
+
+
 def _why_digital(eqn: JaxprEqn, levels: list[Level], side: int | None, product: Product | None) -> str | None:
     """Why a product cannot sit on a crossbar, or None if it can."""
     if levels[0] is levels[1] is Level.STREAMING:
         return "both operands depend on the inputs"
     if side is None or product is None:
         return "the fixed operand holds no parameter"
-    if not all(jnp.issubdtype(a.aval.dtype, jnp.floating) for a in eqn.invars):
+    if not all(jnp.issubdtype(_aval(a).dtype, jnp.floating) for a in eqn.invars):
         return "not real floating-point numbers"
-    if product.kind == "dot" and not product.w_contract:
+    if isinstance(product, DotProduct) and not product.w_contract:
         return "an outer product: nothing is summed"
-    if product.kind == "conv" and side == 0:
+    if isinstance(product, Convolution) and side == 0:
         return "the image, not the kernel, is the parameter"
-    if product.kind == "conv" and eqn.params["batch_group_count"] != 1:
+    if isinstance(product, Convolution) and eqn.params["batch_group_count"] != 1:
         return "batch groups are not mapped"
     if 0 in product.sizes:
         return "empty"
@@ -361,7 +348,7 @@ def _hashable(params: dict[str, Any]) -> Hashable | None:
 def _number_of_constant(value: Any) -> Hashable:
     """Scalars are equal by value, everything else by identity (the jaxpr keeps it alive)."""
     dtype = getattr(value, "dtype", np.dtype(type(value)) if isinstance(value, bool | int | float) else None)
-    if dtype is None or isinstance(value, jax.core.Tracer) or np.ndim(value) > 0:
+    if dtype is None or isinstance(value, Tracer) or np.ndim(value) > 0:
         return ("object", id(value))
     if jnp.issubdtype(dtype, jax.dtypes.extended):
         return ("object", id(value))

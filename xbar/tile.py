@@ -5,6 +5,7 @@ from __future__ import annotations
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from devices import Device
@@ -46,16 +47,10 @@ class Tile(eqx.Module):
         for name in ("rows", "cols"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(
-                    f"Tile: {name}={value!r}; give a whole number of at least 1, for example 256."
-                )
+                raise ValueError(f"Tile: {name}={value!r}; give a whole number of at least 1, for example 256.")
         for name, unit in (("v_read", "V"), ("read_time", "s")):
             value = getattr(self, name)
-            if (
-                isinstance(value, jax.Array)
-                and not isinstance(value, jax.core.Tracer)
-                and not jnp.all(value > 0)
-            ):
+            if isinstance(value, jax.Array) and not isinstance(value, Tracer) and not jnp.all(value > 0):
                 raise ValueError(f"Tile: {name}={value} {unit} must be above 0.")
 
     @property

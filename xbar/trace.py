@@ -81,10 +81,8 @@ class _Request:
     @property
     def identity(self) -> Hashable:
         kinds = tuple((a.shape, a.dtype, a.weak_type) for a in (*self.params, *self.inputs))
-        frames = tuple(
-            (x.treedef, x.static, tuple(map(type, x.static))) for x in (self.frame, self.input_frame)
-        )
-        return self.f, frames, kinds, jax.config.jax_enable_x64
+        frames = tuple((x.treedef, x.static, tuple(map(type, x.static))) for x in (self.frame, self.input_frame))
+        return self.f, frames, kinds, jax.config.read("jax_enable_x64")
 
     def __hash__(self):
         return hash(self.identity)
@@ -108,8 +106,6 @@ def _trace_now(request: _Request) -> Traced:
         jaxpr, shape = jax.make_jaxpr(flat, return_shape=True)(*request.params, *request.inputs)
     except Exception as error:
         shapes = [f"{a.dtype}{list(a.shape)}" for a in request.inputs]
-        error.add_note(
-            f"xbar: this happened while tracing f(params, *inputs) with inputs {', '.join(shapes)}."
-        )
+        error.add_note(f"xbar: this happened while tracing f(params, *inputs) with inputs {', '.join(shapes)}.")
         raise
     return analyse(jaxpr, n, request.frame.paths, jax.tree.structure(shape))

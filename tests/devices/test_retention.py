@@ -59,9 +59,7 @@ def test_exact_curves(aihwkit, name):
     want, device = aihwkit["retention"][name], SETS[name]()
     target = jnp.asarray(want["g_target_uS"]) * US
     latents = StateAndNormal(target, jnp.zeros_like(target))
-    np.testing.assert_allclose(
-        device.programming.spread(target), np.asarray(want["sigma_prog_uS"]) * US, rtol=1e-5
-    )
+    np.testing.assert_allclose(device.programming.spread(target), np.asarray(want["sigma_prog_uS"]) * US, rtol=1e-5)
     np.testing.assert_allclose(device.drift.nu_mean(target / device.g_max), want["nu_mean"], rtol=1e-5)
     np.testing.assert_allclose(device.drift.nu_std(target / device.g_max), want["nu_std"], rtol=1e-5)
     for t, drifted, noise in zip(
@@ -81,9 +79,7 @@ def test_statistics_over_cells(aihwkit, name):
 
 
 def test_statistics_of_wan2022(aihwkit):
-    check_statistics(
-        aihwkit["retention"]["ReRamWan2022_gmax40"], devices.reram_wan2022(), BANDWIDTH, programmed=False
-    )
+    check_statistics(aihwkit["retention"]["ReRamWan2022_gmax40"], devices.reram_wan2022(), BANDWIDTH, programmed=False)
 
 
 def check_statistics(want, device, bandwidth, programmed=True):

@@ -44,9 +44,7 @@ def test_on_a_crossbar_with_a_gradient():
         device = eqx.tree_at(lambda d: d.drift.tau, ecram(), tau)
         tile = xbar.Tile(device=device, rows=4, cols=4, dac=xbar.DAC(None), adc=xbar.ADC(None))
         return jnp.sum(
-            xbar.analog(lambda w, x: x @ w, tile)(
-                jnp.ones((6, 5)), jnp.ones((2, 6)), key=jax.random.key(0), t=1e4
-            )
+            xbar.analog(lambda w, x: x @ w, tile)(jnp.ones((6, 5)), jnp.ones((2, 6)), key=jax.random.key(0), t=1e4)
         )
 
     slope = jax.jit(jax.grad(loss))(1e5)

@@ -6,14 +6,18 @@ import time
 
 import pytest
 
-HEAVY = "import sys; from experiments import cli; code = cli.command({arguments!r}); heavy = {{'jax', 'matplotlib', 'numpy', 'tyro'}} & set(sys.modules); sys.exit(f'imported {{heavy}}' if heavy else code)"
+HEAVY = """
+import sys
+from experiments import cli
+code = cli.command({arguments!r})
+heavy = {{'jax', 'matplotlib', 'numpy', 'tyro'}} & set(sys.modules)
+sys.exit(f'imported {{heavy}}' if heavy else code)
+"""
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["list"], ["--version"], []])
 def test_top_level_imports_nothing_heavy(arguments):
-    done = subprocess.run(
-        [sys.executable, "-c", HEAVY.format(arguments=arguments)], capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-c", HEAVY.format(arguments=arguments)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "xbar" in done.stdout or "accuracy-energy" in done.stdout
 

@@ -18,11 +18,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 def test_digits_are_those_of_the_source():
     """Every image and label of scikit-learn's copy, once, in the split that data/make_digits.py fixes."""
     data, source = datasets.load("digits"), load_digits()
-    assert (
-        data.x_train.shape == (1352, 8, 8)
-        and data.x_test.shape == (445, 8, 8)
-        and data.x_train.dtype == np.float32
-    )
+    assert data.x_train.shape == (1352, 8, 8) and data.x_test.shape == (445, 8, 8) and data.x_train.dtype == np.float32
     ours = np.concatenate([data.x_train, data.x_test]).reshape(1797, -1) * 16
     rows = lambda images: sorted(map(bytes, np.round(images).astype(np.uint8)))  # noqa: E731
     assert rows(ours) == rows(source.images.reshape(1797, -1))
@@ -73,7 +69,7 @@ def test_damaged_files_are_named(mnist):
         gzip.compress(b""),
     ):
         path.write_bytes(wrong)
-        with pytest.raises(UsageError, match="train-images-idx3-ubyte.gz.*Fetch it again"):
+        with pytest.raises(UsageError, match=r"train-images-idx3-ubyte.gz.*Fetch it again"):
             datasets.load("mnist")
     path.unlink()
     with pytest.raises(UsageError, match="cannot be read"):

@@ -52,9 +52,7 @@ def test_a_run_leaves_a_folder(xbar):
         "kind": "line",
         "seed": 0,
     }
-    assert {"jax", "python", "device", "xbar-sim"} <= json.loads(
-        (folder / "versions.json").read_text()
-    ).keys()
+    assert {"jax", "python", "device", "xbar-sim"} <= json.loads((folder / "versions.json").read_text()).keys()
 
 
 def test_json_is_the_only_thing_on_standard_output(xbar):

@@ -210,9 +210,7 @@ def test_calibrating_scans_and_stacks():
     by_path = {layer.path: chip.ranges[i] for i, layer in enumerate(chip.plan_layers)}
     assert by_path["stack"].dac.shape == (3, 1, 1)
     assert float(by_path["in"].dac[0, 0]) == pytest.approx(float(jnp.abs(xs).max()), rel=1e-6)
-    np.testing.assert_allclose(
-        chip(xs), model(params, xs), atol=0.02 * float(jnp.abs(model(params, xs)).max())
-    )
+    np.testing.assert_allclose(chip(xs), model(params, xs), atol=0.02 * float(jnp.abs(model(params, xs)).max()))
 
 
 def test_training_with_the_ranges_of_a_chip():

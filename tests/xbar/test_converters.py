@@ -40,9 +40,7 @@ def test_unlimited_converter_neither_rounds_nor_clips():
 def test_straight_through_slope():
     """Slope 1 inside the range and on its ends, 0 outside; a rounding that killed the gradient would give 0 inside."""
     slope = jax.vmap(jax.grad(lambda x: quantise(x, jnp.asarray(2.0), 4)))
-    np.testing.assert_allclose(
-        slope(jnp.asarray([-2.1, -2.0, -0.3, 0.0, 1.7, 2.0, 2.1])), [0, 1, 1, 1, 1, 1, 0]
-    )
+    np.testing.assert_allclose(slope(jnp.asarray([-2.1, -2.0, -0.3, 0.0, 1.7, 2.0, 2.1])), [0, 1, 1, 1, 1, 1, 0])
 
 
 @pytest.mark.parametrize("bits", [2, 3, 8])
@@ -60,9 +58,7 @@ def test_bit_serial_has_the_slope_of_the_sum():
     serial = xbar.DAC(bits=5, encoding="bit_serial")
     weights = jnp.asarray(serial.plane_weights())
     slope = jax.vmap(jax.grad(lambda x: weights @ serial.drive(x, jnp.asarray(2.0))))
-    np.testing.assert_allclose(
-        slope(jnp.asarray([-3.0, -1.1, 0.0, 0.4, 2.0])), [0, 0.5, 0.5, 0.5, 0.5], atol=1e-6
-    )
+    np.testing.assert_allclose(slope(jnp.asarray([-3.0, -1.1, 0.0, 0.4, 2.0])), [0, 0.5, 0.5, 0.5, 0.5], atol=1e-6)
 
 
 @pytest.mark.parametrize("bits", [0, 1, -3, 17, True])

@@ -91,9 +91,7 @@ def test_counts_with_amplitude_encoding():
 
 def test_counts_with_bit_serial_encoding():
     """7 ternary planes of an 8-bit code; a plane with a 0 in it drives no line."""
-    tile = xbar.Tile(
-        device=devices.ideal(), rows=8, cols=4, dac=xbar.DAC(8, encoding="bit_serial", range=4.0)
-    )
+    tile = xbar.Tile(device=devices.ideal(), rows=8, cols=4, dac=xbar.DAC(8, encoding="bit_serial", range=4.0))
     u = usage(program(tile))
     codes = np.round(np.clip(np.abs(np.asarray(X)) / 4.0, 0, 1) * 127).astype(int)
     assert float(u.driver_pulses) == 3 * sum(bin(c).count("1") for c in codes.ravel())

@@ -43,10 +43,8 @@ def test_empty_batch(chip):
 
 @pytest.mark.parametrize("value", [jnp.nan, jnp.inf])
 def test_weights_that_are_not_numbers(value):
-    with pytest.raises(ValueError, match="layers.0: a weight is NaN or infinite"):
-        xbar.analog(lambda p, x: x @ p["layers"][0], PCM).program(
-            {"layers": [W.at[1, 2].set(value)]}, X, key=KEY
-        )
+    with pytest.raises(ValueError, match=r"layers.0: a weight is NaN or infinite"):
+        xbar.analog(lambda p, x: x @ p["layers"][0], PCM).program({"layers": [W.at[1, 2].set(value)]}, X, key=KEY)
 
 
 @pytest.mark.parametrize("t", [-1.0, float("nan"), float("inf")])

@@ -31,7 +31,7 @@ def test_equinox():
         ]
     )
     chip = same(lambda m, x: jax.vmap(m)(x), model, jax.random.normal(KEY, (5, 1, 8, 8)), mapped=4)
-    assert [row.path for row in chip.layers][0] == "layers.0.weight"
+    assert next(iter(chip.layers)).path == "layers.0.weight"
 
 
 def test_equinox_recurrent_and_attention():
@@ -74,9 +74,7 @@ def test_ten_line_program():
         return x @ params
 
     x_example, x_batch = x[:1], x
-    tile = xbar.Tile(
-        device=devices.pcm_joshi2020(), rows=256, cols=256, dac=xbar.DAC(bits=8), adc=xbar.ADC(bits=8)
-    )
+    tile = xbar.Tile(device=devices.pcm_joshi2020(), rows=256, cols=256, dac=xbar.DAC(bits=8), adc=xbar.ADC(bits=8))
     network = xbar.analog(apply, tile)
     y = network(params, x, key=key)
     chip = network.program(params, x_example, key=key)

@@ -103,9 +103,7 @@ def test_gradients_stay_finite(device):
     params = {"w": jnp.zeros((6, 5)).at[0, :2].set(1.0), "b": jnp.zeros(5), "v": jnp.zeros((5, 3))}
     x = jnp.zeros((4, 6)).at[0, 0].set(1.0)
     network = xbar.analog(f, tile)
-    grads = jax.jit(jax.grad(lambda p, x: jnp.sum(network(p, x, key=jax.random.key(0))), argnums=(0, 1)))(
-        params, x
-    )
+    grads = jax.jit(jax.grad(lambda p, x: jnp.sum(network(p, x, key=jax.random.key(0))), argnums=(0, 1)))(params, x)
     assert all(bool(jnp.all(jnp.isfinite(g))) for g in jax.tree.leaves(grads))
     grads = eqx.filter_jit(eqx.filter_grad(lambda n: jnp.sum(n(params, x, key=jax.random.key(0)))))(network)
     assert all(bool(jnp.all(jnp.isfinite(g))) for g in jax.tree.leaves(grads))

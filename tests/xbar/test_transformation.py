@@ -39,9 +39,7 @@ def check(f, params, *inputs, mapped, digital=0):
         calibrated(*inputs),
         eqx.filter_jit(lambda c, x: c(*x))(chip, inputs),
     ):
-        jax.tree.map(
-            lambda g, w: np.testing.assert_allclose(g, w, atol=2e-5 * float(jnp.max(jnp.abs(w)))), got, want
-        )
+        jax.tree.map(lambda g, w: np.testing.assert_allclose(g, w, atol=2e-5 * float(jnp.max(jnp.abs(w)))), got, want)
         assert jax.tree.structure(got) == jax.tree.structure(want)
     return chip
 
@@ -110,9 +108,7 @@ def test_convolution_layouts(layouts):
     sizes = dict(N=3, C=4, H=9, W=8)
     kernel = dict(H=3, W=2, I=4, O=6)
     x, w = normal(0, *(sizes[c] for c in layouts[0])), normal(1, *(kernel[c] for c in layouts[1]))
-    check(
-        lambda w, x: lax.conv_general_dilated(x, w, (2, 1), "SAME", dimension_numbers=layouts), w, x, mapped=1
-    )
+    check(lambda w, x: lax.conv_general_dilated(x, w, (2, 1), "SAME", dimension_numbers=layouts), w, x, mapped=1)
 
 
 def test_one_and_three_dimensional_convolution():
@@ -181,9 +177,7 @@ def test_reversed_nested_scans():
 
         return lax.scan(outer, x, p, reverse=True)[0]
 
-    check(
-        deep, {"stack": normal(1, 2, 3, 6, 6) / 3, "each": normal(2, 2, 6, 6) / 3}, normal(0, 4, 6), mapped=2
-    )
+    check(deep, {"stack": normal(1, 2, 3, 6, 6) / 3, "each": normal(2, 2, 6, 6) / 3}, normal(0, 4, 6), mapped=2)
 
 
 def test_weights_indexed_by_a_loop_counter():

@@ -141,11 +141,7 @@ class NeuroSimSAR(AbstractADCModel):
         """Warns outside 14-130 nm and where the law's own conversion time is longer than asked for."""
         width, hertz = concrete(bits), concrete(rate)
         slow = width is not None and hertz is not None and hertz * (width + 1) * 1e-9 > 1
-        text = (
-            ("NeuroSim's SAR takes (bits + 1) ns per conversion, longer than the rate allows",)
-            if slow
-            else ()
-        )
+        text = ("NeuroSim's SAR takes (bits + 1) ns per conversion, longer than the rate allows",) if slow else ()
         return _range_notes("NeuroSim SAR law", bits, 1, node, 14e-9, 130e-9) + text
 
 

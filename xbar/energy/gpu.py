@@ -61,9 +61,7 @@ def h100_sxm() -> GPU:
 def a100_sxm() -> GPU:
     """NVIDIA A100 SXM: all recalled [L]; idle power assumed a tenth of the board power, as on the H100."""
     peak = {"fp16": 312e12, "int8": 624e12}
-    return GPU(
-        "A100 SXM", peak, 2.04e12, 400.0, 40.0, HBM_ENERGY, 40e6, ("A100 SXM: all constants recalled [L]",)
-    )
+    return GPU("A100 SXM", peak, 2.04e12, 400.0, 40.0, HBM_ENERGY, 40e6, ("A100 SXM: all constants recalled [L]",))
 
 
 class Roofline(eqx.Module):

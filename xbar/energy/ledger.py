@@ -39,9 +39,7 @@ _COMPONENT = np.array([COMPONENTS.index(component) for component, _ in TERMS.val
 _LATENTS = tuple(dict.fromkeys(sources[-1] for _, sources in TERMS.values()))
 _LATENT = np.array([_LATENTS.index(sources[-1]) for _, sources in TERMS.values()])
 SCOPE_NOTE = "not priced: leakage, clock and control, links between tiles, off-chip memory, programming"
-SPREAD_NOTE = (
-    "P10-P90: log-normal coefficients, shared by all layers, independent of each other; spreads are judged"
-)
+SPREAD_NOTE = "P10-P90: log-normal coefficients, shared by all layers, independent of each other; spreads are judged"
 
 
 SUMS = ("total", "layer", "component")  # what `Ledger.quantiles` can sum over

@@ -51,9 +51,7 @@ def _log_gate_energy(node: ArrayLike, supply: ArrayLike | None) -> jax.Array:
     return jnp.interp(jnp.log(node), _LOG_NODE, jnp.log(polynomial))
 
 
-def energy_scale(
-    node_from: ArrayLike, node_to: ArrayLike, supply_to: ArrayLike | None = None
-) -> Float[Array, "*_"]:
+def energy_scale(node_from: ArrayLike, node_to: ArrayLike, supply_to: ArrayLike | None = None) -> Float[Array, "*_"]:
     """Factor by which the energy of a digital operation changes from one node to another.
 
         E(to) / E(from) = p_to(V_to) / p_from(V_from),    p = a V^2 + b V + c

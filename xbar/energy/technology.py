@@ -77,9 +77,7 @@ class Technology(eqx.Module):
     """
 
     node: Float[Array, "*_"] = _number(22e-9)
-    supply: Float[Array, "*_"] | None = eqx.field(
-        converter=lambda x: None if x is None else as_float(x), default=None
-    )
+    supply: Float[Array, "*_"] | None = eqx.field(converter=lambda x: None if x is None else as_float(x), default=None)
     columns_per_adc: Float[Array, "*_"] = _number(8.0)
     activation_bits: Float[Array, "*_"] = _number(8.0)
     buffer_bytes: Float[Array, "*_"] = _number(8 * 1024.0)
@@ -131,11 +129,7 @@ class Technology(eqx.Module):
 
     def dac_conversion(self, bits: ArrayLike | None) -> jax.Array:
         """One multi-bit input conversion [J]; NaN for bits = None."""
-        return (
-            jnp.asarray(jnp.nan)
-            if bits is None
-            else self.at_node(self.dac) * 2.0 ** (jnp.asarray(bits) - 8.0)
-        )
+        return jnp.asarray(jnp.nan) if bits is None else self.at_node(self.dac) * 2.0 ** (jnp.asarray(bits) - 8.0)
 
     def adc_rate(self, read_time: ArrayLike) -> jax.Array:
         """Conversions per second [Hz] of one converter that serves its columns within one read."""

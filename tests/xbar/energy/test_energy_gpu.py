@@ -58,9 +58,7 @@ def test_launches_are_apart():
 
 def test_batching_and_range():
     """Fails if a larger batch costs more per inference, or low, middle, high are out of order."""
-    energies = [
-        float(roofline(2 * MACS, MACS, 1040, 2, gpu=h100_sxm(), batch=b).energy) for b in (1, 8, 64, 512)
-    ]
+    energies = [float(roofline(2 * MACS, MACS, 1040, 2, gpu=h100_sxm(), batch=b).energy) for b in (1, 8, 64, 512)]
     assert energies == sorted(energies, reverse=True)
     for batch in (1, 512):
         low, middle, high = roofline_range(2 * MACS, MACS, 1040, 2, gpu=h100_sxm(), batch=batch)

@@ -59,9 +59,7 @@ def test_neurosim_row_wire():
 def test_bit_serial_drivers():
     """Fails if pulses are not ISAAC's 0.39 pJ at 32 nm, or are priced as multi-bit conversions."""
     ledger = price([COST], [Usage(0, 0, 1000, 0, 0, 0, 1)], Work(), Technology(node=32e-9))
-    assert float(ledger.total) == pytest.approx(
-        1000 * (0.390625e-12 + 512 * 12 * 32e-9 * 0.2e-9 * 0.04), rel=1e-4
-    )
+    assert float(ledger.total) == pytest.approx(1000 * (0.390625e-12 + 512 * 12 * 32e-9 * 0.2e-9 * 0.04), rel=1e-4)
 
 
 def test_sums_agree():
@@ -173,10 +171,7 @@ def test_recalled_coefficients_are_footnoted():
 def test_prints_within_100_columns(layers):
     """Fails if long names, many layers, undefined entries or notes overflow the terminal."""
     bits = [None if i % 3 == 2 else 8 for i in range(layers)]
-    costs = [
-        LayerCosts(f"encoder.blocks.{i}.attention.weight", b, b, 256, 512, 1e-7, 0.2)
-        for i, b in enumerate(bits)
-    ]
+    costs = [LayerCosts(f"encoder.blocks.{i}.attention.weight", b, b, 256, 512, 1e-7, 0.2) for i, b in enumerate(bits)]
     text = str(price(costs, [USAGE] * layers, WORK, Technology()))
     assert max(map(len, text.splitlines())) <= 100
     for word in (*COMPONENTS, "P10", "P90", "per MAC", "per inference"):
