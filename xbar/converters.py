@@ -79,7 +79,7 @@ class DAC(eqx.Module):
         """How many times the array is read for one input vector."""
         return 1 if self.encoding == "amplitude" or self.bits is None else self.bits - 1
 
-    def drive(self, x: Float[Array, "*rest"], full_scale: Float[Array, "*#rest"]) -> Float[Array, planes * rest]:
+    def drive(self, x: Float[Array, "*rest"], full_scale: Float[Array, "*#rest"]) -> Float[Array, "..."]:
         """The levels in [-1, 1] put on the word lines, a plane for each read of the array.
 
         `sum_k weights[k] * planes[k]` is the quantised `x / full_scale`, where `weights` is `plane_weights`.
