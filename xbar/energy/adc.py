@@ -11,7 +11,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from xbar.energy.units import as_float, concrete
+from xbar.energy.units import as_float, concrete, interpolate
 
 
 def soft_min(x: ArrayLike, y: ArrayLike, temperature: ArrayLike = 0.0) -> jax.Array:
@@ -132,8 +132,8 @@ class NeuroSimSAR(AbstractADCModel):
     def energy(self, bits: ArrayLike, rate: ArrayLike, node: ArrayLike) -> Float[Array, "*_"]:
         """Energy per conversion [J]; the rate is the law's own, (bits + 1) ns, and `rate` is not used."""
         log_node, table = jnp.log(jnp.asarray(node) * 1e9), np.log(_SAR)
-        slope = jnp.exp(jnp.interp(log_node, table[:, 0], table[:, 1]))
-        offset = jnp.exp(jnp.interp(log_node, table[:, 0], table[:, 2]))
+        slope = jnp.exp(interpolate(log_node, table[:, 0], table[:, 1]))
+        offset = jnp.exp(interpolate(log_node, table[:, 0], table[:, 2]))
         b = jnp.asarray(bits)
         return (slope * b + offset) * (b + 1.0) * 1e-15
 

@@ -8,7 +8,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from xbar.energy.units import concrete
+from xbar.energy.units import concrete, interpolate
 
 # Energy of a logic gate against supply, p(V) = a V^2 + b V + c, in units common to all rows.
 # [R] accelergy-library-plug-in/scaling.py, from Stillmaker & Baas, Integration 58 (2017) 74,
@@ -42,13 +42,13 @@ def nominal_supply(node: ArrayLike) -> Float[Array, "*_"]:
     Returns:
         Supply [V]. Recalled values [L]; 32 and 20 nm share 0.9 V.
     """
-    return jnp.interp(jnp.log(node), _LOG_NODE, _TABLE[:, 4])
+    return interpolate(jnp.log(node), _LOG_NODE, _TABLE[:, 4])
 
 
 def _log_gate_energy(node: ArrayLike, supply: ArrayLike | None) -> jax.Array:
     volts = _TABLE[:, 4] if supply is None else jnp.asarray(supply)
     polynomial = _TABLE[:, 1] * volts**2 + _TABLE[:, 2] * volts + _TABLE[:, 3]
-    return jnp.interp(jnp.log(node), _LOG_NODE, jnp.log(polynomial))
+    return interpolate(jnp.log(node), _LOG_NODE, jnp.log(polynomial))
 
 
 def energy_scale(node_from: ArrayLike, node_to: ArrayLike, supply_to: ArrayLike | None = None) -> Float[Array, "*_"]:

@@ -36,3 +36,12 @@ def engineering(value: int | float, unit: str = "") -> str:
     exponent = math.floor(math.log10(abs(value)) / 3 + 1e-12)
     exponent = min(max(exponent, -8), 6)
     return f"{value / 1000.0**exponent:.3g} {_PREFIXES[exponent + 8]}{unit}".rstrip()
+
+
+def interpolate(x: ArrayLike, points: ArrayLike, values: ArrayLike) -> jax.Array:
+    """Linear interpolation of a table, held at its ends, in the dtype of `x`.
+
+    The table is cast first: `jnp.interp` keeps what it compiled for a NumPy table of another dtype.
+    """
+    x = as_float(x)
+    return jnp.interp(x, jnp.asarray(points, x.dtype), jnp.asarray(values, x.dtype))
