@@ -179,7 +179,7 @@ def convolution(params: dict, shapes: tuple[tuple[int, ...], ...], out_shape: tu
         x_shape=tuple(shapes[0]),
         out_shape=tuple(out_shape),
         window_strides=tuple(params["window_strides"]),
-        padding=tuple(tuple(p) for p in params["padding"]),
+        padding=tuple((int(low), int(high)) for low, high in params["padding"]),
         lhs_dilation=tuple(params["lhs_dilation"]),
         rhs_dilation=tuple(params["rhs_dilation"]),
         lhs_spec=tuple(numbers.lhs_spec),

@@ -151,10 +151,10 @@ class _Analysis:
 
     def plain(self, eqn: JaxprEqn, ins: tuple[Operand, ...], operations: list[Operation]) -> Sequence[int]:
         params = _hashable(eqn.params)
-        number = params and (eqn.primitive.name, params, tuple(self.of(o).number for o in ins))
+        number = None if params is None else (eqn.primitive.name, params, tuple(self.of(o).number for o in ins))
         outs = []
         for i in range(len(eqn.outvars)):
-            value = self.merged(ins, (number, i) if number else object())
+            value = self.merged(ins, object() if number is None else (number, i))
             outs.append(self.new(_streaming(value.number) if eqn.effects else value))
         operations.append(Equation(eqn, ins, tuple(outs)))
         return outs
