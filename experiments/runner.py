@@ -160,7 +160,7 @@ def current_versions() -> dict[str, str]:
     """Everything whose change could change a number."""
     import jax
 
-    packages = {p: importlib.metadata.version(p) for p in ("xbar-sim", "jax", "jaxlib", "numpy", "equinox", "optax")}
+    packages = {p: installed(p) for p in ("xbar-sim", "jax", "jaxlib", "numpy", "equinox", "optax")}
     return {
         **packages,
         "commit": _commit(),
@@ -168,6 +168,14 @@ def current_versions() -> dict[str, str]:
         "platform": f"{sys.platform} {platform.machine()}",
         "device": jax.devices()[0].device_kind,
     }
+
+
+def installed(package: str) -> str:
+    """Version of a package; a source tree that was not installed has none."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
 
 
 def _commit() -> str:

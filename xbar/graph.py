@@ -132,7 +132,15 @@ class Scan:
     @property
     def counts(self) -> tuple[int, int]:
         """Number of constants and of carried values."""
-        return self.eqn.params["num_consts"], self.eqn.params["num_carry"]
+        return scan_counts(self.eqn)
+
+
+def scan_counts(eqn: JaxprEqn) -> tuple[int, int]:
+    """Number of constants and of carried values of a `scan` equation."""
+    if "num_consts" in eqn.params:
+        return eqn.params["num_consts"], eqn.params["num_carry"]
+    consts, carry, _ = eqn.params["ft_in"].unpack()  # jax >= 0.11 keeps its operands as trees
+    return len(list(consts)), len(list(carry))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -37,6 +37,7 @@ from xbar.graph import (
     Traced,
     Value,
     While,
+    scan_counts,
 )
 from xbar.products import Convolution, DotProduct, Product, convolution, dot_product
 
@@ -221,7 +222,7 @@ class _Analysis:
 
     def scan(self, eqn: JaxprEqn, ins: tuple[Operand, ...], operations: list[Operation]) -> Sequence[int] | None:
         body, uid = eqn.params["jaxpr"], self.uid()
-        n_const, n_carry = eqn.params["num_consts"], eqn.params["num_carry"]
+        n_const, n_carry = scan_counts(eqn)
         self.lengths[uid] = eqn.params["length"]
         known = [self.of(o) for o in ins]
         invariant = _invariant(body.jaxpr, n_const, n_carry)
