@@ -139,7 +139,7 @@ def scan_counts(eqn: JaxprEqn) -> tuple[int, int]:
     """Number of constants and of carried values of a `scan` equation."""
     if "num_consts" in eqn.params:
         return eqn.params["num_consts"], eqn.params["num_carry"]
-    consts, carry, _ = eqn.params["ft_in"].unpack()  # jax >= 0.11 keeps its operands as trees
+    consts, carry, _ = eqn.params["ft_in"].unpack()  # newer jax keeps the operands as trees
     return len(list(consts)), len(list(carry))
 
 
