@@ -14,7 +14,7 @@ from xbar.mapping import Partition
 size = st.integers(1, 40)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=20)
 @given(groups=st.integers(1, 3), k=size, n=size, rows=size, cols=size)
 def test_tiles_hold_the_matrix_exactly(groups, k, n, rows, cols):
     """Splitting loses and repeats nothing, tiles never exceed their size, and a product over tiles is the product."""
@@ -29,7 +29,7 @@ def test_tiles_hold_the_matrix_exactly(groups, k, n, rows, cols):
     assert int(part.mask().sum()) == k * n and 0 < part.utilisation <= 1
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(value=st.floats(-10, 10), full_scale=st.floats(0.01, 10), bits=st.integers(2, 16))
 def test_a_code_is_never_further_than_half_a_step(value, full_scale, bits):
     """Inside the range within half an LSB, outside at the end of it; odd, and a code stays itself."""
@@ -42,7 +42,7 @@ def test_a_code_is_never_further_than_half_a_step(value, full_scale, bits):
     assert abs(again - got) <= 1e-5 * full_scale
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=15)
 @given(
     w=st.lists(st.lists(st.floats(-5, 5, width=32), min_size=3, max_size=3), min_size=2, max_size=6),
     g_min=st.floats(0, 2e-5),

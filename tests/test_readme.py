@@ -1,0 +1,25 @@
+"""The README's programs run as they stand."""
+
+import pathlib
+import re
+
+import pytest
+
+README = (pathlib.Path(__file__).parents[1] / "README.md").read_text()
+PROGRAMS = [p for p in re.findall(r"```python\n(.*?)```", README, re.S) if "apply(params, x): any JAX" not in p]
+
+
+def test_there_are_three_journeys():
+    assert len(PROGRAMS) == 3
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=["experiment", "device", "training"])
+def test_journey(program, capsys):
+    """Each of the journeys runs without an error; the first prints a tile map and a ledger."""
+    scope: dict = {}
+    exec(compile(program, "README.md", "exec"), scope)
+    out = capsys.readouterr().out
+    if "chip.layers" in program:
+        assert "layers.0.weight" in out and "P10-P90" in out and "H100" in out
+    if "LogRelaxation" in program:
+        assert 0 < float(out) < 1e-5
