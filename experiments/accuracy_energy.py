@@ -79,6 +79,9 @@ def check(config: Config) -> None:
         raise UsageError(f"--percentile {config.percentile}: give a number above 0 and at most 100.")
     if not config.clip > 0:
         raise UsageError(f"--clip {config.clip}: give a number above 0.")
+    for device in config.devices:
+        if not _tools(config, device).known:
+            raise UsageError(f"--times {' '.join(config.times)}: {device} has data at none of them; add 1s.")
 
 
 def layout(config: Config) -> Layout:
@@ -221,16 +224,14 @@ class _Tools:
         Converter ranges are those of a calibrated chip, measured anew at the start of each of a few rounds; those of
         the last round belong to the trained network.
         """
-        import equinox as eqx
         import jax
         import jax.numpy as jnp
 
         data, model = state.data, state.model
         times = jnp.asarray([self.times[i] for i in self.known])
-        ranges_of = eqx.filter_jit(lambda m, b, x, k: self._chip(m, None, b, x, k).ranges)
         for i, rate in enumerate(RATES):
             chip_key, train_key = jax.random.split(jax.random.fold_in(key, i))
-            ranges = ranges_of(model, bits, jnp.asarray(data.x_train[:256]), chip_key)
+            ranges = self._ranges(model, bits, jnp.asarray(data.x_train[:256]), chip_key)
             model = self.trainer.run(
                 model, data.x_train, data.y_train, key=train_key, rate=rate, extra=(bits, ranges, times)
             )
@@ -248,6 +249,12 @@ class _Tools:
             full[name] = np.full((len(self.times), *value.shape[1:]), np.nan)
             full[name][self.known] = value
         return full
+
+    @functools.cached_property
+    def _ranges(self) -> Any:
+        import equinox as eqx
+
+        return eqx.filter_jit(lambda model, bits, images, key: self._chip(model, None, bits, images, key).ranges)
 
     @functools.cached_property
     def _read(self) -> Any:

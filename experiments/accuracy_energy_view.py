@@ -125,7 +125,7 @@ def figure(results: Results) -> Any:
         wide.plot(joules, digital, mark, color="black", markersize=8, label=f"H100, {case}")
     bits, chips = _axis(results, "adc_bits"), len(_axis(results, "chip"))
     zoom.set(xlabel="energy of an inference [pJ]", ylabel=f"accuracy [%], mean ± sd over {chips} chips")
-    zoom.set_title(f"one day after programming, ADC {min(bits)} to {max(bits)} bit", fontsize=9)
+    zoom.set_title("one day after programming; small numbers: ADC bits", fontsize=9)
     wide.set(xscale="log", xlabel="energy of an inference [J]", ylim=zoom.get_ylim())
     wide.set_title(f"bars: P10 - P90 of the energy model ({max(bits)} bit)", fontsize=9)
     aging.set(
@@ -134,8 +134,8 @@ def figure(results: Results) -> Any:
         ylabel=f"accuracy [%], mean ± sd over {chips} chips",
     )
     aging.set_title(f"{max(bits)}-bit ADC, drift compensated", fontsize=9)
-    zoom.legend(fontsize=7, loc="lower right")
-    wide.legend(fontsize=7, loc="lower right")
+    zoom.legend(fontsize=7, loc="lower right", frameon=False)
+    wide.legend(fontsize=7, loc="lower right", frameon=False)
     return fig
 
 
@@ -160,6 +160,9 @@ def _energy_curve(axes: Any, results: Results, device: str, training: str, look:
     accuracy = 100 * results.select("accuracy", **at)
     energy = unit * results.select("energy", **at).sum(-1).mean(-1)
     axes.errorbar(energy, accuracy.mean(-1), yerr=_spread(accuracy), label=f"{device}, {training}", **look)
+    for bits, x, y in zip(_axis(results, "adc_bits"), energy, accuracy.mean(-1), strict=True):
+        if training == "naive":
+            axes.annotate(f"{bits}", (x, y), (4, -9), textcoords="offset points", fontsize=6, color=look["color"])
 
 
 def _model_range(axes: Any, results: Results, device: str, colour: str) -> None:

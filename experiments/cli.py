@@ -70,6 +70,8 @@ def command(arguments: list[str]) -> int:
             print(HELP, end="")
         case ["run", *_]:
             return complain(f"run needs the name of an experiment: {', '.join(EXPERIMENTS)}.")
+        case ["list" | "--version", *rest]:
+            return complain(f"{arguments[0]} takes no arguments, not {' '.join(rest)!r}.")
         case [other, *_]:
             close = difflib.get_close_matches(other, ["list", "run"], 1)
             return complain(
@@ -136,7 +138,7 @@ def carry_out(name: str, module: Any, output: Output, config: Any) -> int:
 
 def show(outcome: Any, config: Any, as_json: bool) -> None:
     """Prints the results."""
-    files = sorted(str(p) for p in outcome.folder.iterdir() if p.suffix in (".png", ".html", ".h5"))
+    files = sorted(str(p) for p in outcome.folder.iterdir() if p.suffix in (".png", ".svg", ".html", ".h5"))
     if as_json:
         document = {
             "folder": str(outcome.folder),
@@ -182,3 +184,7 @@ def track(name: str, points: Iterable[Any]) -> Iterator[Any]:
             progress.update(task, description=f"{name}: {', '.join(map(str, point.values()))}")
             yield point
             progress.advance(task)
+
+
+if __name__ == "__main__":
+    main()

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import hashlib
 import importlib.metadata
 import json
 import os
@@ -73,6 +74,7 @@ class Outcome:
     versions: dict[str, str]
 
 
+ROOT = pathlib.Path(__file__).parents[1]
 Say = Callable[[str], None]
 
 
@@ -88,22 +90,22 @@ def execute(
     module.check(config)
     layout, versions = module.layout(config), current_versions()
     folder = None if fresh else _earlier(out / name, config, versions, say)
-    if folder is None:
+    found = folder is not None and (folder / "results.h5").exists()
+    results = Results.load(folder / "results.h5", layout) if folder and found else Results(layout)
+    missing = [p for p in layout.points() if not results.is_finished(p)]
+    if folder and found:
+        done = len(layout.points()) - len(missing)
+        say(f"{folder}: {done} of {len(layout.points())} points are there already" + (", going on" if missing else ""))
+    if missing:
+        say(f"{name}: preparing")
+        state = module.prepare(config)
+    if folder is None:  # only now: input that cannot be used leaves nothing behind
         folder = _new_folder(out / name, config)
         write_text(folder / "config.json", json.dumps(dataclasses.asdict(config), indent=1))
         write_text(folder / "versions.json", json.dumps(versions, indent=1))
-    store = folder / "results.h5"
-    results = Results.load(store, layout) if store.exists() else Results(layout)
-    missing = [p for p in layout.points() if not results.is_finished(p)]
-    done = len(layout.points()) - len(missing)
-    if done:
-        say(f"{folder}: {done} of {len(layout.points())} points are there already" + (", going on" if missing else ""))
-    if missing:
-        say(f"{folder}: preparing")
-        state = module.prepare(config)
-        for point in track(missing):
-            results.put(point, module.compute(config, state, point))
-            results.save(store)
+    for point in track(missing) if missing else ():
+        results.put(point, module.compute(config, state, point))
+        results.save(folder / "results.h5")
     presentation = module.present(config, results)
     _publish(folder, name, module, config, versions, presentation)
     return Outcome(folder, results, presentation, versions)
@@ -164,6 +166,7 @@ def current_versions() -> dict[str, str]:
     return {
         **packages,
         "commit": _commit(),
+        "source": _source(),
         "python": platform.python_version(),
         "platform": f"{sys.platform} {platform.machine()}",
         "device": jax.devices()[0].device_kind,
@@ -179,10 +182,17 @@ def installed(package: str) -> str:
 
 
 def _commit() -> str:
-    here = pathlib.Path(__file__).parent
+    if not (ROOT / ".git").exists():  # an installed copy; a repository around it is somebody else's
+        return "unknown"
     command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
     try:
-        found = subprocess.run(command, cwd=here, capture_output=True, text=True, timeout=5)
+        found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=5)
     except (OSError, subprocess.TimeoutExpired):
         return "unknown"
     return found.stdout.strip() if found.returncode == 0 else "unknown"
+
+
+def _source() -> str:
+    """Hash of the code that computes: a working tree can change between two runs of one commit."""
+    files = sorted(f for package in ("devices", "xbar", "experiments") for f in (ROOT / package).rglob("*.py"))
+    return hashlib.sha256(b"".join(hashlib.sha256(f.read_bytes()).digest() for f in files)).hexdigest()[:12]

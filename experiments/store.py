@@ -82,7 +82,11 @@ class Results:
         """Enters what a point found; each value has the variable's axes without the point's."""
         for name, value in found.items():
             dims = self.layout.variables[name].dims
-            self.values[name][tuple(self.axis(d, point[d]) if d in point else slice(None) for d in dims)] = value
+            place = tuple(self.axis(d, point[d]) if d in point else slice(None) for d in dims)
+            shape, rest = self.values[name][place].shape, tuple(d for d in dims if d not in point)
+            if np.shape(value) != shape:
+                raise ValueError(f"{name} of point {dict(point)}: shape {np.shape(value)}, not {shape} of axes {rest}")
+            self.values[name][place] = value
         self.finished[self._place(point)] = True
 
     def _place(self, point: Mapping[str, Coordinate]) -> tuple[int, ...]:

@@ -5,6 +5,8 @@ import json
 import os
 import pathlib
 
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # tests compile far longer than they run
+
 import jax
 import pytest
 from jaxtyping import install_import_hook

@@ -12,7 +12,6 @@ import pytest
 
 from experiments import accuracy_energy, cli, datasets, networks, training
 
-pytestmark = pytest.mark.xdist_group("main job")  # one worker, so that the run is made once
 SMALL = [
     "--chips",
     "4",
@@ -87,6 +86,7 @@ def test_files(run):
         (["--chips", "0"], "at least 1"),
         (["--percentile", "0"], "at most 100"),
         (["--clip", "0"], "above 0"),
+        (["--devices", "reram", "--times", "1y"], "reram has data at none"),
     ],
 )
 def test_settings_that_cannot_be(flags, says, tmp_path, capsys):

@@ -131,6 +131,7 @@ def test_report_is_self_contained(xbar):
         (["run", "lin"], 2, "Did you mean 'line'"),
         (["rum", "line"], 2, "Did you mean 'run'"),
         (["run"], 2, "needs the name"),
+        (["list", "line"], 2, "takes no arguments"),
         (["run", "line", "--slopes"], 2, ""),
         (["run", "line", "--nonsense", "3"], 2, "nonsense"),
         (["run", "line", "--seed", "x"], 2, "x"),
@@ -194,3 +195,30 @@ def test_store_round_trip_with_scales_and_units(tmp_path):
         assert [x.decode() for x in file["y"].dims[1][0][:]] == ["a", "b"]
     with pytest.raises(UsageError, match="another kind"):
         Results.load(tmp_path / "r.h5", fake.layout(fake.Config(slopes=(1.0,))))
+
+
+def test_a_value_of_the_wrong_shape_is_not_spread_over_axes():
+    results = Results(fake.layout(fake.Config()))
+    with pytest.raises(ValueError, match=r"y of point.*shape \(\), not \(2,\) of axes \('x',\)"):
+        results.put({"slope": 1.0}, {"y": 5.0})
+    assert not results.is_finished({"slope": 1.0})
+
+
+def test_changed_code_never_mixes(xbar, monkeypatch, tmp_path):
+    """An edit without a commit makes another run; a repository around an installed copy is not ours."""
+    (tmp_path / "xbar").mkdir()
+    monkeypatch.setattr(runner, "ROOT", tmp_path)
+    xbar("run", "line")
+    (tmp_path / "xbar" / "new.py").write_text("edited = True")
+    xbar("run", "line")
+    assert len(folders()) == 2
+    assert {json.loads((f / "versions.json").read_text())["commit"] for f in folders()} == {"unknown"}
+
+
+def test_input_that_cannot_be_used_leaves_nothing_behind(xbar, monkeypatch):
+    def refuse(config):
+        raise UsageError("no data here")
+
+    monkeypatch.setattr(fake, "prepare", refuse)
+    code, _, err = xbar("run", "line")
+    assert code == 2 and "no data here" in err and not pathlib.Path("results").exists()

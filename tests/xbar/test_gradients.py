@@ -13,8 +13,6 @@ import devices
 import xbar
 from devices.drift import PowerLawDrift
 
-pytestmark = pytest.mark.xdist_group("gradients")  # one worker, so that all is compiled once
-
 
 def f(p, x):
     return jnp.tanh(x @ p["w"] + p["b"]) @ p["v"]
