@@ -58,7 +58,7 @@ def pcm_joshi2020() -> Device:
         faults=NoFaults(),
         provenance=Provenance(
             name="pcm_joshi2020",
-            technology="PCM (doped Ge2Sb2Te5, mushroom cell, 90 nm CMOS)",
+            technology="PCM (doped Ge2Sb2Te5 mushroom cells, 90 nm CMOS: recalled, not read)",
             doi="10.1038/s41467-020-16108-9",
             measured="write error, drift exponents and 1/f noise of arrays of phase-change cells",
             notes=(
@@ -98,7 +98,7 @@ def reram_wan2022() -> Device:
         faults=NoFaults(),
         provenance=Provenance(
             name="reram_wan2022",
-            technology="ReRAM (HfO2/TaOx, 1T1R, 130 nm CMOS)",
+            technology="ReRAM (130 nm CMOS; HfO2/TaOx, 1T1R: recalled, not read)",
             doi="10.1038/s41586-022-04992-8",
             measured="spread of conductance after write-verify, at 1 s, 1 day and 2 days",
             times=times,

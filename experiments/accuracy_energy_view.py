@@ -125,7 +125,7 @@ def figure(results: Results) -> Any:
         wide.plot(joules, digital, mark, color="black", markersize=8, label=f"H100, {case}")
     bits, chips = _axis(results, "adc_bits"), len(_axis(results, "chip"))
     zoom.set(xlabel="energy of an inference [pJ]", ylabel=f"accuracy [%], mean ± sd over {chips} chips")
-    zoom.set_title("one day after programming; small numbers: ADC bits", fontsize=9)
+    zoom.set_title(f"{_shown_time(results)} after programming; small numbers: ADC bits", fontsize=9)
     wide.set(xscale="log", xlabel="energy of an inference [J]", ylim=zoom.get_ylim())
     wide.set_title(f"bars: P10 - P90 of the energy model ({max(bits)} bit)", fontsize=9)
     aging.set(
@@ -145,6 +145,13 @@ def _look(training: str, colour: str) -> dict[str, Any]:
         color=colour, marker="o" if naive else "s", mfc="white" if naive else colour, linestyle="--" if naive else "-",
         markersize=5, linewidth=1, elinewidth=0.8, capsize=2,
     )  # fmt: skip
+
+
+def _shown_time(results: Results) -> str:
+    """The time of the left panels in words, for the devices that change with time."""
+    devices = [d for d in _axis(results, "device") if d != "ideal"]
+    times = sorted({_near_a_day(results, d) for d in devices})
+    return " or ".join(_NAMES.get(t, f"{t:g} s") for t in times) or "any time"
 
 
 def _near_a_day(results: Results, device: str) -> float:

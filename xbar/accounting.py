@@ -22,7 +22,7 @@ def usage_of_read(layer: Layer, tile: Tile, signals: Signals) -> Usage:
     part = partition_of(tile, groups, k, n)
     planes, vectors = signals.volts.shape[0], signals.volts.shape[3]
     serial = tile.dac.encoding == "bit_serial"
-    driven = jnp.sum(signals.volts != 0) * part.col_tiles
+    driven = jnp.sum(jnp.abs(signals.volts) > tile.v_read / 2) * part.col_tiles  # of planes that are -v, 0 or +v
     outputs = groups * vectors * n
     return Usage(
         array_joules=array_joules(tile, signals, part.mask()),

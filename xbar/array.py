@@ -153,7 +153,8 @@ def read(
     levels = tile.dac.drive(inputs, full_scale)
     volts = levels * tile.v_read.astype(x.dtype)
     if tile.dac.noise is not None and dac_key is not None:
-        volts = volts + tile.dac.noise * _normals(dac_key, volts)
+        driven = part.split_inputs(jnp.ones_like(x[:, :1]))  # rows beyond the matrix have no driver
+        volts = volts + tile.dac.noise * driven * _normals(dac_key, volts)
     g = conductances(tile, array, t)
     current = bit_line_currents(tile, g, volts)
     current = current + _read_noise(tile, array, volts, t, cell_key)
@@ -228,7 +229,8 @@ def _digital(
     """Scales reported currents to weights times activations and sums row tiles and planes: [groups, vectors, columns]."""
     per_siemens = array.scale / ((tile.device.g_max - tile.device.g_min) * tile.v_read)
     if array.reference is not None:
-        gain = array.reference / readout(tile, array, t, part)
+        now = readout(tile, array, t, part)
+        gain = jnp.where(now > 0, array.reference / jnp.where(now > 0, now, 1), 1)  # a tile of zeros has no gain
         per_siemens = per_siemens * gain[..., None]
     weights = jnp.asarray(tile.dac.plane_weights(), reported.dtype)
     value = jnp.tensordot(weights, reported, axes=1) if tile.dac.planes > 1 else reported[0]

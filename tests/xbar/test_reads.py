@@ -165,3 +165,18 @@ def test_partition_holds_every_weight_once():
     assert float(jnp.sum(blocks**2)) == pytest.approx(float(jnp.sum(w**2)), rel=1e-5)
     assert part.utilisation == pytest.approx(2 * 19 * 11 / (12 * 64))
     assert int(part.mask().sum()) == 19 * 11
+
+
+def test_driver_noise_comes_from_driven_rows_only():
+    """Nine rows on tiles of five: the tenth word line has no driver, so its (badly written) cells add no current."""
+    tile = xbar.Tile(
+        device=devices.pcm_joshi2020(),
+        rows=5,
+        cols=4,
+        dac=xbar.DAC(None, range=1.0, noise=0.05 * V),
+        adc=xbar.ADC(None),
+    )
+    w = jax.random.normal(jax.random.key(1), (9, 4))
+    chip = xbar.analog(lambda w, x: x @ w, tile).program(w, jnp.ones(9), key=jax.random.key(0))
+    volts = chip.watch((jnp.zeros((50, 9)),), key=jax.random.key(2), watch=lambda i, tile, array, s: s.volts)[1][0]
+    assert float(jnp.abs(volts[0, 0, 1, :, 4]).max()) == 0 and float(jnp.abs(volts[0, 0, 1, :, :4]).min()) > 0
