@@ -1,21 +1,39 @@
 """One memristive cell: its laws, and published devices made of them.
 
-`devices.pcm_joshi2020()` and the other presets give a `Device`; compose your own from the laws in `devices.programming`,
-`devices.drift`, `devices.noise`, `devices.conduction` and `devices.faults`, or write one (`devices.base` has the interfaces).
+`devices.pcm_joshi2020()` and the other presets give a `Device`; `devices.names()` lists them and
+`devices.describe(name)` says where their numbers come from. Compose your own from the laws in `devices.programming`,
+`write_verify`, `drift`, `noise`, `conduction`, `steps`, `updates` and `faults`, or write one (`devices.base` has the
+interfaces). `devices.compact` has state-equation models.
 """
 
-from devices import conduction, curves, drift, faults, noise, programming
+from devices import (
+    catalogue,
+    compact,
+    conduction,
+    curves,
+    drift,
+    faults,
+    noise,
+    presets,
+    programming,
+    steps,
+    updates,
+    write_verify,
+)
 from devices.base import (
     AbstractConduction,
     AbstractDrift,
     AbstractFaults,
     AbstractProgramming,
+    AbstractPulseUpdate,
     AbstractReadNoise,
     Cells,
-    Device,
-    Provenance,
 )
-from devices.presets import ideal, pcm_joshi2020, reram_wan2022
+from devices.catalogue import Provenance, bibtex, describe, description, find, names, published
+from devices.device import Device
+from devices.presets import *  # noqa: F403
+from devices.presets import __all__ as _presets
+from devices.references import Reference
 
 IS_XBAR_DEVICES = True  # what `xbar` looks for, to tell this package from another one called `devices`
 
@@ -24,17 +42,29 @@ __all__ = [
     "AbstractDrift",
     "AbstractFaults",
     "AbstractProgramming",
+    "AbstractPulseUpdate",
     "AbstractReadNoise",
     "Cells",
     "Device",
     "Provenance",
+    "Reference",
+    "bibtex",
+    "catalogue",
+    "compact",
     "conduction",
     "curves",
+    "describe",
+    "description",
     "drift",
     "faults",
-    "ideal",
+    "find",
+    "names",
     "noise",
-    "pcm_joshi2020",
+    "presets",
     "programming",
-    "reram_wan2022",
+    "published",
+    "steps",
+    "updates",
+    "write_verify",
+    *_presets,
 ]

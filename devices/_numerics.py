@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 
@@ -17,7 +21,57 @@ def unit_uniforms(key: PRNGKeyArray, like: Float[Array, "*cells"]) -> Float[Arra
     return jax.random.uniform(key, like.shape, jnp.float32).astype(like.dtype)
 
 
+def optional_array(value: Any) -> Array | None:
+    """An array, or None where there is none: a converter of fields."""
+    return None if value is None else jnp.asarray(value)
+
+
 def safe_sqrt(x: Float[Array, "*any"]) -> Float[Array, "*any"]:
     """`sqrt(max(x, 0))` whose derivative is 0, not infinite, where `x <= 0`."""
     positive = x > 0
     return jnp.where(positive, jnp.sqrt(jnp.where(positive, x, 1)), 0)
+
+
+def phi1(x: Float[Array, "*any"]) -> Float[Array, "*any"]:
+    """`(exp(x) - 1) / x`, smooth through 0; the argument is cut at 60, where a step is lost anyway."""
+    x = jnp.minimum(x, 60.0)
+    small = jnp.abs(x) < 1e-4
+    return jnp.where(small, 1 + x / 2 + x**2 / 6, jnp.expm1(x) / jnp.where(small, 1.0, x))
+
+
+def solve_increasing(
+    f: Callable[[Float[Array, "*cells"]], Float[Array, "*cells"]],
+    low: Float[Array, "*cells"],
+    high: Float[Array, "*cells"],
+    *,
+    steps: int = 40,
+) -> Float[Array, "*cells"]:
+    """The root, cell by cell, of an elementwise function that increases from `low` to `high`.
+
+    Newton's method kept inside a shrinking bracket: a step that would leave it, or that does not halve the last one, is a
+    bisection. Where `f` has no sign change the nearer end is returned, with a derivative of 0. The iterations are not
+    differentiated: two Newton steps from the root, whose values change nothing, carry its derivatives up to the third.
+    """
+
+    def newton_step(x):
+        value, slope = jax.jvp(f, (x,), (jnp.ones_like(x),))
+        return value, slope, jnp.where(slope > 0, value / jnp.where(slope > 0, slope, 1), 0)
+
+    def body(_, at):
+        low, high, x, last = at
+        value, slope, step = newton_step(x)
+        low, high = jnp.where(value < 0, x, low), jnp.where(value < 0, high, x)
+        newton, move = x - step, jnp.abs(step)
+        # a Newton step must stay inside and be less than half the last one, unless it is down to rounding
+        inside = (newton >= low) & (newton <= high) & (move < last / 2)
+        good = (slope > 0) & (inside | (move <= 4 * jnp.finfo(x.dtype).eps * jnp.abs(x)))
+        following = jnp.where(value == 0, x, jnp.where(good, newton, (low + high) / 2))
+        return low, high, following, jnp.where(good, move, high - low)
+
+    low, high = lax.stop_gradient((low, high))
+    start = (low, high, (low + high) / 2, high - low)
+    root = lax.stop_gradient(lax.fori_loop(0, steps, lambda k, at: lax.stop_gradient(body(k, at)), start)[2])
+    for _ in range(2):
+        _, _, step = newton_step(root)
+        root = root - jnp.where(jnp.abs(step) <= 1e-3 * (high - low), step, 0)
+    return root

@@ -59,3 +59,78 @@ class ClippedPower(eqx.Module):
 
     def __call__(self, x: Float[Array, "*cells"]) -> Float[Array, "*cells"]:
         return jnp.minimum(self.factor / jnp.maximum(x, _TINY) ** self.exponent, self.high)
+
+
+class Proportional(eqx.Module):
+    """`factor x`."""
+
+    factor: Float[Array, ""] = eqx.field(converter=jnp.asarray)
+
+    def __call__(self, x: Float[Array, "*cells"]) -> Float[Array, "*cells"]:
+        return self.factor * x
+
+
+class InverselyProportional(eqx.Module):
+    """`min(factor / x, high)`."""
+
+    factor: Float[Array, ""] = eqx.field(converter=jnp.asarray)
+    high: Float[Array, ""] = eqx.field(converter=jnp.asarray)
+
+    def __call__(self, x: Float[Array, "*cells"]) -> Float[Array, "*cells"]:
+        return jnp.minimum(self.factor / jnp.maximum(x, _TINY), self.high)
+
+
+class Saturating(eqx.Module):
+    """`high (1 - exp(-x / scale))`."""
+
+    high: Float[Array, ""] = eqx.field(converter=jnp.asarray)
+    scale: Float[Array, ""] = eqx.field(converter=jnp.asarray)
+
+    def __call__(self, x: Float[Array, "*cells"]) -> Float[Array, "*cells"]:
+        return -self.high * jnp.expm1(-x / self.scale)
+
+
+class LogarithmicOverState(eqx.Module):
+    """`factor log10(x / unit) / x`: an absolute amplitude that grows with the logarithm of the state, relative to the
+    state."""
+
+    factor: Float[Array, ""] = eqx.field(converter=jnp.asarray)
+    unit: Float[Array, ""] = eqx.field(converter=jnp.asarray)
+
+    def __call__(self, x: Float[Array, "*cells"]) -> Float[Array, "*cells"]:
+        x = jnp.maximum(x, _TINY)
+        return self.factor * jnp.log10(jnp.maximum(x / self.unit, 1)) / x
+
+
+class Table(eqx.Module):
+    """Linear between measured points, constant beyond them.
+
+    Args:
+        x: normalised conductances, ascending. y: values there.
+    """
+
+    x: Float[Array, " points"] = eqx.field(converter=jnp.asarray)
+    y: Float[Array, " points"] = eqx.field(converter=jnp.asarray)
+
+    def __call__(self, x: Float[Array, "*cells"]) -> Float[Array, "*cells"]:
+        return jnp.interp(x, self.x.astype(x.dtype), self.y.astype(x.dtype))
+
+
+class Split(eqx.Module):
+    """One curve below a threshold and another from there on."""
+
+    threshold: Float[Array, ""] = eqx.field(converter=jnp.asarray)
+    below: Curve
+    above: Curve
+
+    def __call__(self, x: Float[Array, "*cells"]) -> Float[Array, "*cells"]:
+        return jnp.where(x < self.threshold, self.below(x), self.above(x))
+
+
+class Squared(eqx.Module):
+    """The square of a curve: a variance from a standard deviation."""
+
+    curve: Curve
+
+    def __call__(self, x: Float[Array, "*cells"]) -> Float[Array, "*cells"]:
+        return self.curve(x) ** 2

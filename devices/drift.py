@@ -9,9 +9,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from devices._numerics import unit_normals
+from devices._numerics import optional_array, unit_normals
 from devices.base import AbstractDrift
 from devices.curves import Curve, Polynomial, as_curve
+from devices.programming import AbstractError, Normal
+
+BOLTZMANN_EV = 8.617333262e-5  # eV/K, CODATA 2018
 
 
 class NoDrift(AbstractDrift):
@@ -25,10 +28,14 @@ class NoDrift(AbstractDrift):
 
 
 class StateAndNormal(eqx.Module):
-    """The latents of a law conditioned on the programmed state: the target [S] and a unit normal."""
+    """The latents of a law conditioned on the programmed state: the target [S] and a random number of unit scale."""
 
     target: Float[Array, "*cells"]
     normal: Float[Array, "*cells"]
+
+    def at(self, g: Float[Array, "*cells"]) -> StateAndNormal:
+        """The same cell in another state [S]."""
+        return StateAndNormal(g, self.normal)
 
 
 class PowerLawDrift(AbstractDrift):
@@ -39,13 +46,15 @@ class PowerLawDrift(AbstractDrift):
     `g_0` is the conductance at `t_0` after the programming pulse, the moment at which `t = 0`.
 
     Args:
-        nu_mean, nu_std: mean and spread of the exponent: a number, or a curve of the normalised target.
+        nu_mean, nu_std: mean and spread of the exponent: a number, or a curve of the normalised target
+            (`devices.curves.Table` for measured values).
         g_max: normalisation of the curves [S].
         t0: time from the programming pulse to the first read [s].
 
     Reference: Nandakumar et al. 2019, 10.1109/ICECS46596.2019.8964852; Joshi et al. 2020, 10.1038/s41467-020-16108-9.
 
-    Breaks when: temperature changes (the exponent is for one), or the state is re-programmed (drift starts anew).
+    Breaks when: temperature changes (the exponent is for one; see `Arrhenius`), or the state is re-programmed (drift
+    starts anew).
     """
 
     nu_mean: Curve = eqx.field(converter=as_curve)
@@ -56,6 +65,9 @@ class PowerLawDrift(AbstractDrift):
     def latents(self, target: Float[Array, "*cells"], *, key: PRNGKeyArray) -> StateAndNormal:
         return StateAndNormal(target, unit_normals(key, target))
 
+    def rewritten(self, z: StateAndNormal, g: Float[Array, "*cells"]) -> StateAndNormal:
+        return z.at(g)
+
     def exponent(self, z: StateAndNormal) -> Float[Array, "*cells"]:
         """The drift exponent of each cell."""
         x = z.target / self.g_max
@@ -63,6 +75,76 @@ class PowerLawDrift(AbstractDrift):
 
     def __call__(self, g: Float[Array, "*cells"], z: StateAndNormal, t: Float[Array, ""]) -> Float[Array, "*cells"]:
         return g * jnp.exp(-self.exponent(z) * jnp.log1p(t / self.t0))
+
+
+class LogTimeRelaxation(AbstractDrift):
+    """Relaxation in logarithmic time, mean and spread, with tails of any weight.
+
+    $$ g(t) = g_0 + m(x)\\,\\ell + s(x)\\,(\\ell + \\ell_0)^p\\,z, \\qquad \\ell = \\ln\\max(t/t_0, 1) $$
+
+    `p = 1/2` is the variance linear in log time of filamentary ReRAM after write-verify; `p = 1` a spread linear in
+    log time. One `z` a
+    cell: its trajectory keeps its sign and its rank.
+
+    Args:
+        shift: m [S] an e-fold of time, spread: s [S]; a number or a curve of the normalised target.
+        g_max: normalisation [S]. t0: first time of the data [s]; before it nothing moves beyond what is there at `t0`.
+        offset: `l_0`, e-folds of relaxation that have passed at `t0`. power: p.
+        error: distribution of z: `Normal()` or `StudentT(dof)` of `devices.programming`.
+        low, high: bounds of the conductance [S].
+
+    Reference: A. Levy et al. for the variance linear in log time (recalled, not read); Falcone et al. 2025,
+    10.1002/adfm.202504688 (recalled), as in aihwkit's `ReRamCMONoiseModel`, for a mean and a spread linear in log time.
+
+    Breaks when: cells wander back (successive reads of a real cell are less than fully correlated in their deviation).
+    """
+
+    shift: Curve = eqx.field(converter=as_curve)
+    spread: Curve = eqx.field(converter=as_curve)
+    g_max: Float[Array, ""] = eqx.field(converter=jnp.asarray)
+    t0: Float[Array, ""] = eqx.field(converter=jnp.asarray)
+    offset: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=0.0)
+    power: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=0.5)
+    error: AbstractError = eqx.field(default_factory=Normal)
+    low: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=0.0)
+    high: Float[Array, ""] | None = eqx.field(converter=optional_array, default=None)
+
+    def latents(self, target: Float[Array, "*cells"], *, key: PRNGKeyArray) -> StateAndNormal:
+        return StateAndNormal(target, self.error(target, key=key))
+
+    def rewritten(self, z: StateAndNormal, g: Float[Array, "*cells"]) -> StateAndNormal:
+        return z.at(g)
+
+    def __call__(self, g: Float[Array, "*cells"], z: StateAndNormal, t: Float[Array, ""]) -> Float[Array, "*cells"]:
+        x = z.target / self.g_max
+        folds = jnp.log(jnp.maximum(t / self.t0, 1))
+        passed = folds + self.offset
+        growth = jnp.where(passed > 0, jnp.where(passed > 0, passed, 1) ** self.power, 0)
+        moved = jnp.maximum(g + self.shift(x) * folds + self.spread(x) * growth * z.normal, self.low)
+        return moved if self.high is None else jnp.minimum(moved, self.high)
+
+
+class StretchedExponential(AbstractDrift):
+    """Loss towards a rest state, as of electrochemical and volatile cells.
+
+    $$ g(t) = g_r + (g_0 - g_r)\\,e^{-(t/\\tau)^\\beta}, \\qquad \\tau = \\tau_0 e^{\\sigma z} $$
+
+    Args:
+        tau: `tau_0` [s]. beta: stretching; 1 is a plain exponential, as of a leaking capacitor.
+        rest: `g_r` [S]. spread: sigma, of ln tau over cells.
+    """
+
+    tau: Float[Array, ""] = eqx.field(converter=jnp.asarray)
+    beta: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=1.0)
+    rest: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=0.0)
+    spread: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=0.0)
+
+    def __call__(
+        self, g: Float[Array, "*cells"], z: Float[Array, "*cells"], t: Float[Array, ""]
+    ) -> Float[Array, "*cells"]:
+        ratio = t / (self.tau * jnp.exp(self.spread * z))
+        passed = jnp.where(ratio > 0, jnp.where(ratio > 0, ratio, 1) ** self.beta, 0)
+        return self.rest + (g - self.rest) * jnp.exp(-passed)
 
 
 class TabulatedSpread(AbstractDrift):
@@ -88,7 +170,78 @@ class TabulatedSpread(AbstractDrift):
     def latents(self, target: Float[Array, "*cells"], *, key: PRNGKeyArray) -> StateAndNormal:
         return StateAndNormal(target, unit_normals(key, target))
 
+    def rewritten(self, z: StateAndNormal, g: Float[Array, "*cells"]) -> StateAndNormal:
+        return z.at(g)
+
     def __call__(self, g: Float[Array, "*cells"], z: StateAndNormal, t: Float[Array, ""]) -> Float[Array, "*cells"]:
         nearest = jnp.argmin(jnp.abs(jax.lax.stop_gradient(t) - jnp.asarray(self.times, t.dtype)))
         spread = Polynomial(self.coefficients[nearest])(z.target / self.g_max)
         return jnp.maximum(g + spread * z.normal, 0)
+
+
+class InterpolatedShift(AbstractDrift):
+    """Mean shift and spread that were measured at several times, linear in time between them.
+
+    $$ g(t) = \\max\\bigl(\\bar g + \\sigma_t(\\bar g)\\,z, 0\\bigr), \\quad \\bar g = g_0 + \\Delta_t(g_0), \\quad
+       \\sigma_t(g) = A_t (1 - e^{-g/B_t}) $$
+
+    with `Delta_t` a polynomial of `g_0 / g_max` whose coefficients, like `A_t` and `B_t`, are interpolated in time.
+    Before the first and after the last time the end values hold.
+
+    Args:
+        times: [s]. shift: [S], a row of ascending powers of `g_0 / g_max` for each time. a, b: A, B [S] at each time.
+            g_max: [S].
+
+    Reference: Agrawal et al. 2022, 10.1109/IEDM45625.2022.10019564 (SONOS).
+
+    Breaks when: times lie outside the data; `Device` warns.
+    """
+
+    times: Float[Array, " times"] = eqx.field(converter=jnp.asarray)
+    shift: Float[Array, "times powers"] = eqx.field(converter=jnp.asarray)
+    a: Float[Array, " times"] = eqx.field(converter=jnp.asarray)
+    b: Float[Array, " times"] = eqx.field(converter=jnp.asarray)
+    g_max: Float[Array, ""] = eqx.field(converter=jnp.asarray)
+
+    def __call__(
+        self, g: Float[Array, "*cells"], z: Float[Array, "*cells"], t: Float[Array, ""]
+    ) -> Float[Array, "*cells"]:
+        at = lambda values: jnp.interp(t, self.times.astype(t.dtype), values.astype(t.dtype))  # noqa: E731
+        x, moved = g / self.g_max, jnp.zeros_like(g)
+        for power in reversed(range(self.shift.shape[1])):
+            moved = moved * x + at(self.shift[:, power])
+        mean = jnp.maximum(g + moved, 0)
+        return jnp.maximum(mean - at(self.a) * jnp.expm1(-mean / at(self.b)) * z, 0)
+
+
+class Arrhenius(AbstractDrift):
+    """Any drift law at another temperature: time runs faster when it is hot.
+
+    $$ g(t; T) = D(g, z, a\\,t), \\qquad a = \\exp\\Bigl[\\frac{E_a}{k}\\Bigl(\\frac1{T_0} - \\frac1T\\Bigr)\\Bigr] $$
+
+    For a power law this is `t0(T) = t0 exp[E_a/k (1/T - 1/T_0)]`.
+
+    Args:
+        law: the drift law, known at `reference`. energy: activation energy [eV]. temperature: T [K]. reference: `T_0` [K].
+
+    Breaks when: several processes of different energies take part, or the temperature changes on the way. Laws that
+    know a few times only must not be put here.
+    """
+
+    law: AbstractDrift
+    energy: Float[Array, ""] = eqx.field(converter=jnp.asarray)
+    temperature: Float[Array, ""] = eqx.field(converter=jnp.asarray)
+    reference: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=300.0)
+
+    def acceleration(self) -> Float[Array, ""]:
+        """How many times faster than at the reference temperature."""
+        return jnp.exp(self.energy / BOLTZMANN_EV * (1 / self.reference - 1 / self.temperature))
+
+    def latents(self, target: Float[Array, "*cells"], *, key: PRNGKeyArray) -> Any:
+        return self.law.latents(target, key=key)
+
+    def rewritten(self, z: Any, g: Float[Array, "*cells"]) -> Any:
+        return self.law.rewritten(z, g)
+
+    def __call__(self, g: Float[Array, "*cells"], z: Any, t: Float[Array, ""]) -> Float[Array, "*cells"]:
+        return self.law(g, z, t * self.acceleration())

@@ -1,12 +1,14 @@
-"""Faults: cells that do not do what they are told."""
+"""Faults and ageing: cells that do not do what they are told."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jax.core import Tracer
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from devices._numerics import unit_uniforms
 from devices.base import AbstractFaults
@@ -23,23 +25,130 @@ class NoFaults(AbstractFaults):
 
 
 class StuckAt(AbstractFaults):
-    """Cells stuck at a low or a high conductance, each independently of the others.
+    """Cells stuck at a low or a high conductance, or open, each independently of the others.
+
+    The yield is `1 - p_low - p_high - p_open`.
 
     Args:
-        p_low, p_high: probability that a cell is stuck low or high.
-        g_low, g_high: where it is stuck [S].
+        p_low, p_high, p_open: probability that a cell is stuck low, stuck high or open.
+        g_low, g_high: where it is stuck [S]; an open cell conducts nothing.
 
-    Breaks when: faults come in clusters or along lines.
+    Raises:
+        ValueError: if concrete probabilities are negative or sum to more than 1.
+
+    Breaks when: faults come in clusters or along lines; see `FaultMap`.
     """
 
     p_low: Float[Array, ""] = eqx.field(converter=jnp.asarray)
     p_high: Float[Array, ""] = eqx.field(converter=jnp.asarray)
     g_low: Float[Array, ""] = eqx.field(converter=jnp.asarray)
     g_high: Float[Array, ""] = eqx.field(converter=jnp.asarray)
+    p_open: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=0.0)
+
+    def __check_init__(self):
+        chances = (self.p_low, self.p_high, self.p_open)
+        if any(isinstance(p, Tracer) or not isinstance(p, jax.Array) or p.ndim for p in chances):
+            return
+        values = [float(p) for p in chances]
+        if min(values) < 0 or sum(values) > 1 + 1e-6:
+            raise ValueError(
+                f"StuckAt: p_low={values[0]:g}, p_high={values[1]:g}, p_open={values[2]:g} must be 0 or more and sum "
+                "to 1 at most."
+            )
 
     def latents(self, target: Float[Array, "*cells"], *, key: PRNGKeyArray) -> Float[Array, "*cells"]:
         return unit_uniforms(key, target)
 
     def __call__(self, g: Float[Array, "*cells"], z: Float[Array, "*cells"]) -> Float[Array, "*cells"]:
         stuck_high = jnp.where(z >= 1 - self.p_high, self.g_high, g)
-        return jnp.where(z < self.p_low, self.g_low, stuck_high)
+        opened = jnp.where((z >= self.p_low) & (z < self.p_low + self.p_open), 0, stuck_high)
+        return jnp.where(z < self.p_low, self.g_low, opened)
+
+
+class FaultMap(AbstractFaults):
+    """Known faults: a map of a particular array of cells, from a test of it.
+
+    Args:
+        stuck: whether each cell is stuck. g: where [S]; 0 for an open cell. Their shape is that of the cells, or
+            broadcasts to it.
+
+    Breaks when: cells are laid out otherwise than the map, as in the tiles of a network; write the map for the layout there.
+    """
+
+    stuck: Bool[Array, "*#cells"]
+    g: Float[Array, "*#cells"] = eqx.field(converter=jnp.asarray)
+
+    def latents(self, target: Float[Array, "*cells"], *, key: PRNGKeyArray) -> Any:
+        return None
+
+    def __call__(self, g: Float[Array, "*cells"], z: Any) -> Float[Array, "*cells"]:
+        return jnp.where(self.stuck, self.g.astype(g.dtype), g)
+
+
+class WornOut(AbstractFaults):
+    """Endurance: after some cycles the window closes and cells fail.
+
+    A cell fails, stuck at `g_stuck`, once it has seen more cycles than its lifetime `scale (-ln u)^(1/shape)`,
+    Weibull distributed. A cell that lives has its conductance pressed into a window that closes with every decade of
+    cycles past an onset:
+
+    $$ \\log_{10} g' = \\mathrm{clip}(\\log_{10} g, \\log_{10} g_{min} + c_{low} D, \\log_{10} g_{max} - c_{high} D), \\quad
+       D = \\log_{10}\\max(N/N_{on}, 1) $$
+
+    Args:
+        cycles: N, write cycles that the cells have seen. scale, shape: of the Weibull distribution, in cycles and 1.
+        g_stuck: [S], where failed cells end. g_min, g_max: the window of a fresh cell [S].
+        close_low, close_high: `c_low`, `c_high`: decades of conductance lost per decade of cycles. onset: `N_on`.
+
+    Reference: the window's law is the form of Lammie et al. 2021 in MemTorch (recalled, not read), in conductance.
+
+    Breaks when: cells have seen different numbers of cycles and `cycles` is one number (an array of the cells' shape is fine).
+    """
+
+    cycles: Float[Array, "*#cells"] = eqx.field(converter=jnp.asarray)
+    scale: Float[Array, ""] = eqx.field(converter=jnp.asarray)
+    shape: Float[Array, ""] = eqx.field(converter=jnp.asarray)
+    g_stuck: Float[Array, ""] = eqx.field(converter=jnp.asarray)
+    g_min: Float[Array, ""] = eqx.field(converter=jnp.asarray)
+    g_max: Float[Array, ""] = eqx.field(converter=jnp.asarray)
+    close_low: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=0.0)
+    close_high: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=0.0)
+    onset: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=1.0)
+
+    def latents(self, target: Float[Array, "*cells"], *, key: PRNGKeyArray) -> Float[Array, "*cells"]:
+        return unit_uniforms(key, target)
+
+    def lifetime(self, z: Float[Array, "*cells"]) -> Float[Array, "*cells"]:
+        """Cycles after which each cell fails."""
+        return self.scale * jnp.maximum(-jnp.log1p(-z), 1e-12) ** (1 / self.shape)
+
+    def window(self) -> tuple[Float[Array, "*cells"], Float[Array, "*cells"]]:
+        """Lowest and highest conductance [S] that living cells reach."""
+        decades = jnp.log10(jnp.maximum(self.cycles / self.onset, 1))
+        low, high = self.g_min * 10 ** (self.close_low * decades), self.g_max * 10 ** (-self.close_high * decades)
+        middle = jnp.sqrt(self.g_min * self.g_max)
+        return jnp.minimum(low, jnp.maximum(middle, self.g_min)), jnp.maximum(high, jnp.maximum(middle, self.g_min))
+
+    def __call__(self, g: Float[Array, "*cells"], z: Float[Array, "*cells"]) -> Float[Array, "*cells"]:
+        low, high = self.window()
+        alive = jnp.clip(g, low, high)
+        return jnp.where(self.cycles > self.lifetime(z), self.g_stuck, alive)
+
+
+class SumOfFaults(AbstractFaults):
+    """Several kinds of faults at once; the later ones have the last word.
+
+    Args:
+        parts: the faults.
+    """
+
+    parts: tuple[AbstractFaults, ...]
+
+    def latents(self, target: Float[Array, "*cells"], *, key: PRNGKeyArray) -> tuple[Any, ...]:
+        keys = jax.random.split(key, len(self.parts))
+        return tuple(part.latents(target, key=k) for part, k in zip(self.parts, keys, strict=True))
+
+    def __call__(self, g: Float[Array, "*cells"], z: tuple[Any, ...]) -> Float[Array, "*cells"]:
+        for part, own in zip(self.parts, z, strict=True):
+            g = part(g, own)
+        return g

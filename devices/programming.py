@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import abc
+
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from devices._numerics import unit_normals
 from devices.base import AbstractProgramming
-from devices.curves import Polynomial
+from devices.curves import Curve, as_curve
 
 
 class ExactProgramming(AbstractProgramming):
@@ -18,27 +21,123 @@ class ExactProgramming(AbstractProgramming):
         return target
 
 
-class PolynomialProgramming(AbstractProgramming):
-    """Gaussian write error whose spread is a polynomial of the target conductance.
+class AbstractError(eqx.Module):
+    """The shape of an error: a random number of unit scale."""
 
-    $$ g = \\max(g_T + \\sigma(g_T / g_{max})\\,\\xi, 0), \\qquad \\sigma(x) = \\max(\\sum_k c_k x^k, 0) $$
+    @abc.abstractmethod
+    def __call__(self, like: Float[Array, "*cells"], *, key: PRNGKeyArray) -> Float[Array, "*cells"]:
+        """A draw for each cell."""
+
+
+class Normal(AbstractError):
+    """Standard normal: the scale is the standard deviation."""
+
+    def __call__(self, like: Float[Array, "*cells"], *, key: PRNGKeyArray) -> Float[Array, "*cells"]:
+        return unit_normals(key, like)
+
+
+class Uniform(AbstractError):
+    """Uniform between -1 and 1: the scale is the half width, and the standard deviation 0.577 of it."""
+
+    def __call__(self, like: Float[Array, "*cells"], *, key: PRNGKeyArray) -> Float[Array, "*cells"]:
+        return jax.random.uniform(key, like.shape, jnp.float32, -1, 1).astype(like.dtype)
+
+
+class StudentT(AbstractError):
+    """Student's t: heavy tails; the standard deviation is `sqrt(dof / (dof - 2))` of the scale, infinite for `dof <= 2`.
 
     Args:
-        coefficients: `c_k` [S], ascending powers of `target / g_max`.
-        g_max: normalisation [S].
-
-    Reference: PCM, Joshi et al. 2020, 10.1038/s41467-020-16108-9.
-
-    Breaks when: the error has heavy tails, or is asymmetric; the clip at 0 S makes the mean of very low targets
-    rise (by 0.4 sigma at a target of 0).
+        dof: degrees of freedom; 1 is Cauchy's distribution, infinity the normal one.
     """
 
-    coefficients: Float[Array, " powers"] = eqx.field(converter=jnp.asarray)
-    g_max: Float[Array, ""] = eqx.field(converter=jnp.asarray)
+    dof: Float[Array, ""] = eqx.field(converter=jnp.asarray)
 
-    def spread(self, target: Float[Array, "*cells"]) -> Float[Array, "*cells"]:
-        """Standard deviation of the write error [S] at `target` [S]."""
-        return Polynomial(self.coefficients)(target / self.g_max)
+    def __call__(self, like: Float[Array, "*cells"], *, key: PRNGKeyArray) -> Float[Array, "*cells"]:
+        return jax.random.t(key, self.dof.astype(jnp.float32), like.shape, jnp.float32).astype(like.dtype)
+
+
+class SpreadProgramming(AbstractProgramming):
+    """An independent write error whose scale depends on the target.
+
+    $$ g = \\max(g_T + \\sigma(g_T / g_{max})\\,\\xi, 0) $$
+
+    Args:
+        spread: `sigma` [S]: a number or a curve of the normalised target (`devices.curves`: `Polynomial`, `Proportional`,
+            `InverselyProportional`, `Saturating`, `Table`).
+        g_max: normalisation [S].
+        error: distribution of xi: `Normal()`, `Uniform()` or `StudentT(dof)`.
+
+    Reference: PCM, Joshi et al. 2020, 10.1038/s41467-020-16108-9 (normal, polynomial spread).
+
+    Breaks when: the error is asymmetric; the clip at 0 S makes the mean of very low targets rise (by 0.4 sigma at a
+    target of 0, for a normal error).
+    """
+
+    spread: Curve = eqx.field(converter=as_curve)
+    g_max: Float[Array, ""] = eqx.field(converter=jnp.asarray)
+    error: AbstractError = eqx.field(default_factory=Normal)
+
+    def scale(self, target: Float[Array, "*cells"]) -> Float[Array, "*cells"]:
+        """Scale of the write error [S] at `target` [S]."""
+        return self.spread(target / self.g_max)
 
     def __call__(self, target: Float[Array, "*cells"], *, key: PRNGKeyArray) -> Float[Array, "*cells"]:
-        return jnp.maximum(target + self.spread(target) * unit_normals(key, target), 0)
+        return jnp.maximum(target + self.scale(target) * self.error(target, key=key), 0)
+
+
+class QuantisedProgramming(AbstractProgramming):
+    """Only certain conductances can be asked for: the target goes to the nearest, which is then programmed.
+
+    The derivative by the target passes straight through.
+
+    Args:
+        levels: the conductances [S], ascending. programming: the write error at each.
+    """
+
+    levels: Float[Array, " levels"] = eqx.field(converter=jnp.asarray)
+    programming: AbstractProgramming = eqx.field(default_factory=ExactProgramming)
+
+    def nearest(self, target: Float[Array, "*cells"]) -> Float[Array, "*cells"]:
+        """The level nearest to each target."""
+        levels = self.levels.astype(target.dtype)
+        bounds = (levels[1:] + levels[:-1]) / 2
+        rounded = levels[jnp.searchsorted(bounds, jax.lax.stop_gradient(target))]
+        return rounded + (target - jax.lax.stop_gradient(target))
+
+    def __call__(self, target: Float[Array, "*cells"], *, key: PRNGKeyArray) -> Float[Array, "*cells"]:
+        return self.programming(self.nearest(target), key=key)
+
+
+class QuantileProgramming(AbstractProgramming):
+    """A write error as it was measured: its quantiles at a few targets, linear between them.
+
+    $$ g = \\max(g_T + q(u, g_T), 0), \\qquad u \\sim U(0, 1) $$
+
+    Args:
+        targets: [S], ascending. probabilities: of the quantiles, ascending in (0, 1). errors: the quantiles [S].
+
+    Breaks when: tails beyond the outermost probabilities matter (they are cut there), or targets lie outside the
+    measured ones (the nearest measured target answers).
+    """
+
+    targets: Float[Array, " targets"] = eqx.field(converter=jnp.asarray)
+    probabilities: Float[Array, " probabilities"] = eqx.field(converter=jnp.asarray)
+    errors: Float[Array, "targets probabilities"] = eqx.field(converter=jnp.asarray)
+
+    def quantile(self, target: Float[Array, "*cells"], u: Float[Array, "*cells"]) -> Float[Array, "*cells"]:
+        """Error [S] at `target` [S] that is not exceeded with probability `u`."""
+        row, across = _bracket(self.targets.astype(target.dtype), target)
+        column, along = _bracket(self.probabilities.astype(target.dtype), u)
+        at = lambda i, j: self.errors[row + i, column + j].astype(target.dtype)  # noqa: E731
+        low, high = (at(i, 0) + along * (at(i, 1) - at(i, 0)) for i in (0, 1))
+        return low + across * (high - low)
+
+    def __call__(self, target: Float[Array, "*cells"], *, key: PRNGKeyArray) -> Float[Array, "*cells"]:
+        u = jax.random.uniform(key, target.shape, jnp.float32).astype(target.dtype)
+        return jnp.maximum(target + self.quantile(target, u), 0)
+
+
+def _bracket(nodes, x):
+    """The interval of ascending `nodes` that holds `x`, and how far along it, between 0 and 1."""
+    left = jnp.clip(jnp.searchsorted(nodes, x, side="right") - 1, 0, nodes.shape[0] - 2)
+    return left, jnp.clip((x - nodes[left]) / (nodes[left + 1] - nodes[left]), 0, 1)

@@ -22,7 +22,8 @@ COMPONENTS = ("array", "dac", "adc", "accumulate", "digital", "memory")
 GPU_CASES = ("batch 1", "batch 1, launches free", "ridge batch", "ridge batch, launches free")
 RATES = (2e-3, 1e-3, 3e-4)  # learning rates of the rounds of hardware-aware training
 TRAININGS = ("naive", "hardware-aware")
-DEVICES = {"ideal": "ideal", "pcm": "pcm_joshi2020", "reram": "reram_wan2022"}
+V_READ = 0.2  # V, of a full-scale input
+SHORT = {"pcm": "pcm_joshi2020", "reram": "reram_wan2022"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,8 +34,8 @@ class Config:
     """Data set; digits ships, the others come from XBAR_DATA."""
     network: Literal["mlp", "cnn"] = "mlp"
     """Multi-layer perceptron or small convolutional network."""
-    devices: tuple[Literal["ideal", "pcm", "reram"], ...] = ("ideal", "pcm", "reram")
-    """Memory cells: ideal, pcm (Joshi 2020), reram (Wan 2022)."""
+    devices: tuple[str, ...] = ("ideal", "pcm", "reram")
+    """Memory cells: ideal, pcm (Joshi 2020), reram (Wan 2022), or any device that `xbar cite` lists."""
     adc_bits: tuple[int, ...] = (4, 5, 6, 7, 8)
     """Resolutions of the output converters."""
     times: tuple[Literal["1s", "1h", "1d", "1mo", "1y"], ...] = ("1s", "1h", "1d", "1mo", "1y")
@@ -80,8 +81,26 @@ def check(config: Config) -> None:
     if not config.clip > 0:
         raise UsageError(f"--clip {config.clip}: give a number above 0.")
     for device in config.devices:
+        _known_device(device)
         if not _tools(config, device).known:
             raise UsageError(f"--times {' '.join(config.times)}: {device} has data at none of them; add 1s.")
+
+
+def _known_device(name: str) -> Any:
+    """The cell that a setting names."""
+    import devices
+
+    try:
+        make = devices.find(SHORT.get(name, name))
+    except ValueError as error:
+        raise UsageError(f"--devices {name}: {error}") from error
+    device = make() if devices.catalogue.makes_itself(make.__name__) else None
+    if not isinstance(device, devices.Device):
+        raise UsageError(
+            f"--devices {name}: a compact model of a single cell, not a device that can be programmed. Make one of it with "
+            "devices.compact.pulse_response."
+        )
+    return device
 
 
 def layout(config: Config) -> Layout:
@@ -170,11 +189,10 @@ class _Tools:
     """Training and evaluation for one device, compiled once for all ADC resolutions."""
 
     def __init__(self, config: Config, device: str):
-        import devices
         from experiments import networks, training
 
         self.config = config
-        self.device = getattr(devices, DEVICES[device])()
+        self.device = _known_device(device)
         self.forward = networks.forward
         self.times = [SECONDS[t] for t in config.times]
         self.known = [i for i, t in enumerate(self.times) if self._has_data(t)]
@@ -193,7 +211,9 @@ class _Tools:
 
         c = self.config
         dac, adc = xbar.DAC(bits=c.dac_bits, encoding=c.encoding), xbar.ADC(bits=bits)
-        return xbar.analog(self.forward, xbar.Tile(device=self.device, rows=c.rows, cols=c.cols, dac=dac, adc=adc))
+        return xbar.analog(
+            self.forward, xbar.Tile(device=self.device, rows=c.rows, cols=c.cols, dac=dac, adc=adc, v_read=V_READ)
+        )
 
     def _noisy(self, model: Any, images: Any, key: Any, extra: Any) -> Any:
         """Logits on devices of this step only, at one of the times, with the ranges of a calibrated chip."""
@@ -288,4 +308,10 @@ def _tools(config: Config, device: str) -> _Tools:
 def present(config: Config, results: Results) -> Any:
     from experiments import accuracy_energy_view as view
 
-    return view.present(config, results)
+    latest = max(SECONDS[t] for t in config.times)
+    made = {name: _known_device(name) for name in config.devices}
+    beyond = tuple(said for device in made.values() if (said := device.extrapolates(latest, V_READ)))
+    sources = tuple(
+        f"{n}: {d.provenance.name}, {', '.join(d.provenance.dois) or 'no publication'}" for n, d in made.items()
+    )
+    return view.present(config, results, sources, beyond)

@@ -14,10 +14,15 @@ from xbar.energy import engineering
 _NAMES = {1.0: "1 s", 3600.0: "1 h", 86_400.0: "1 day", 2_592_000.0: "1 month", 31_536_000.0: "1 year"}
 
 
-def present(config: Any, results: Results) -> Presentation:
-    """Tables, figure and method of a finished run."""
-    text = "\n\n".join([accuracy_table(results), energy_table(results), gain_sentence(results)])
-    return Presentation(text, {"accuracy-energy": figure(results)}, method(config, results), summary(results))
+def present(config: Any, results: Results, sources: tuple[str, ...], beyond: tuple[str, ...]) -> Presentation:
+    """Tables, figure and method of a finished run.
+
+    Args:
+        sources: a line for each device. beyond: a sentence for each device that is used beyond its data.
+    """
+    text = "\n\n".join([accuracy_table(results), energy_table(results), gain_sentence(results), *beyond])
+    described = (*method(config, results), *(f"Device {s}." for s in sources), *beyond)
+    return Presentation(text, {"accuracy-energy": figure(results)}, described, summary(results))
 
 
 def _axis(results: Results, name: str) -> tuple[Any, ...]:
@@ -30,6 +35,10 @@ def _known(results: Results, device: str) -> list[float]:
     return times[:1] if device == "ideal" else times
 
 
+def _name_width(results: Results) -> int:
+    return 1 + max(6, *(len(d) for d in _axis(results, "device")))
+
+
 def _percent(values: np.ndarray) -> str:
     return f"{100 * values.mean():.1f} ± {100 * values.std(ddof=1) if values.size > 1 else 0:.1f}"
 
@@ -37,11 +46,11 @@ def _percent(values: np.ndarray) -> str:
 def accuracy_table(results: Results) -> str:
     """Mean and standard deviation over chips, for every device, time and training: a column for each ADC resolution."""
     bits, chips = _axis(results, "adc_bits"), len(_axis(results, "chip"))
-    digital = 100 * results.select("digital_accuracy", training="naive").mean()
+    digital, wide = 100 * results.select("digital_accuracy", training="naive").mean(), _name_width(results)
     lines = [
         f"Accuracy [%] on {int(results['test_images'])} test images, mean ± standard deviation over {chips} chips; "
         f"digital network {digital:.1f}",
-        f"{'device':<7}{'time':<9}{'training':<16}" + "".join(f"{f'{b}-bit ADC':>13}" for b in bits),
+        f"{'device':<{wide}}{'time':<9}{'training':<16}" + "".join(f"{f'{b}-bit ADC':>13}" for b in bits),
     ]
     for device in _axis(results, "device"):
         for time in _known(results, device):
@@ -50,16 +59,16 @@ def accuracy_table(results: Results) -> str:
                     results.select("accuracy", device=device, time=time, training=training, adc_bits=b) for b in bits
                 )
                 when = "any" if device == "ideal" else _NAMES.get(time, f"{time:g} s")
-                lines.append(f"{device:<7}{when:<9}{training:<16}" + "".join(f"{_percent(c):>13}" for c in cells))
+                lines.append(f"{device:<{wide}}{when:<9}{training:<16}" + "".join(f"{_percent(c):>13}" for c in cells))
     return "\n".join(lines)
 
 
 def energy_table(results: Results) -> str:
     """Energy of an inference with its P10-P90, the share of its largest parts, and the GPU beside it."""
-    components = _axis(results, "component")
+    components, wide = _axis(results, "component"), _name_width(results)
     lines = [
         "Energy of an inference (naive mapping, first time with data), median coefficients",
-        f"{'device':<7}{'ADC':<7}{'total':>9}{'P10 - P90':>22}  " + "".join(f"{c:>11}" for c in components),
+        f"{'device':<{wide}}{'ADC':<7}{'total':>9}{'P10 - P90':>22}  " + "".join(f"{c:>11}" for c in components),
     ]
     for device in _axis(results, "device"):
         for bits in _axis(results, "adc_bits"):
@@ -68,7 +77,7 @@ def energy_table(results: Results) -> str:
             low, high = results.select("energy_quantile", **at)
             shares = "".join(f"{p / parts.sum():>11.0%}" for p in parts)
             spread = f"{engineering(low, 'J')} - {engineering(high, 'J')}"
-            lines.append(f"{device:<7}{f'{bits} bit':<7}{engineering(parts.sum(), 'J'):>9}{spread:>22}  {shares}")
+            lines.append(f"{device:<{wide}}{f'{bits} bit':<7}{engineering(parts.sum(), 'J'):>9}{spread:>22}  {shares}")
     lines.append("H100, INT8, roofline")
     cases = zip(_axis(results, "gpu_case"), results["gpu_energy"], strict=True)
     lines += [f"{name:<28}{engineering(joules, 'J'):>9}" for name, joules in cases]
@@ -212,9 +221,8 @@ def method(config: Any, results: Results) -> tuple[str, ...]:
         f"Each setting is read on {config.chips} chips of which all is drawn anew: write errors, drift exponents, read "
         f"noise. The naive chips' converter ranges cover {config.percentile:g} % of 256 training images; hardware-aware "
         "networks keep the ranges they were trained with. Global drift compensation, one factor a tile, is on for all.",
-        "Devices: ideal; pcm is Joshi et al. 2020 (10.1038/s41467-020-16108-9), t = 0 being 20 s after programming and a "
-        "year an extrapolation; reram is Wan et al. 2022 (10.1038/s41586-022-04992-8), which knows 1 s, 1 day and 2 days "
-        "only. Times at which a device has no data are left out.",
+        "Times at which a device has no data are left out. For pcm, t = 0 is 20 s after programming and a year an "
+        "extrapolation; reram is known at 1 s, 1 day and 2 days only.",
         "Energy comes from the voltages and conductances of these inferences (the array) and from published coefficients at "
         "22 nm (the rest), see xbar.energy.Technology. P10 - P90 is the log-normal uncertainty of those coefficients; their "
         "spreads are judged. Not priced: leakage, clock and control, links between tiles, off-chip memory, programming, "

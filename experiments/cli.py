@@ -20,6 +20,16 @@ EXPERIMENTS = {
         "accuracy of a network on crossbars over time, against the energy of an inference",
         "2 min",
     ),
+    "benchmark": (
+        "experiments.benchmark",
+        "how long things take, beside a reference timed in the same run",
+        "1 min",
+    ),
+    "device-zoo": (
+        "experiments.device_zoo",
+        "every published device: loops, pulses, drift, noise, programming error",
+        "2 min",
+    ),
 }
 
 HELP = """usage: xbar COMMAND ...
@@ -29,6 +39,7 @@ Analog memristor crossbars: how accurate is a network on this device, and what d
 commands:
   list             the experiments
   run NAME [...]   run one; `xbar run NAME --help` shows its settings
+  cite [NAME ...]  what to cite for a device, as BibTeX; without a name, the devices there are
 
 options:
   --version        print the version
@@ -60,23 +71,41 @@ def command(arguments: list[str]) -> int:
     match arguments:
         case ["--version"]:
             print(f"xbar {importlib.metadata.version('xbar-sim')}")
+        case ["cite", *names] if not any(n.startswith("-") for n in names):
+            return cite(names)
         case ["list"]:
             width = max(map(len, EXPERIMENTS))
             for name, (_, what, time) in EXPERIMENTS.items():
                 print(f"{name.ljust(width)}  {what} ({time})")
         case ["run", name, *flags] if not name.startswith("-"):
             return run(name, flags)
-        case [] | ["--help"] | ["-h"] | ["run", "--help"] | ["list", "--help"]:
+        case [] | ["--help"] | ["-h"] | ["run" | "list" | "cite", "--help"]:
             print(HELP, end="")
         case ["run", *_]:
             return complain(f"run needs the name of an experiment: {', '.join(EXPERIMENTS)}.")
-        case ["list" | "--version", *rest]:
+        case ["list" | "--version" | "cite", *rest]:
             return complain(f"{arguments[0]} takes no arguments, not {' '.join(rest)!r}.")
         case [other, *_]:
-            close = difflib.get_close_matches(other, ["list", "run"], 1)
+            close = difflib.get_close_matches(other, ["list", "run", "cite"], 1)
             return complain(
                 f"there is no command {other!r}." + (f" Did you mean {close[0]!r}?" if close else " See xbar --help.")
             )
+    return DONE
+
+
+def cite(names: list[str]) -> int:
+    """`xbar cite`: BibTeX of devices, or their names."""
+    import devices
+
+    if not names:
+        width = max(map(len, devices.names()))
+        for name in devices.names():
+            print(f"{name.ljust(width)}  {devices.find(name).provenance.technology}")  # pyright: ignore[reportFunctionMemberAccess]
+        return DONE
+    try:
+        print("\n\n".join(dict.fromkeys(devices.bibtex(name) for name in names)))
+    except ValueError as error:
+        return complain(str(error))
     return DONE
 
 

@@ -15,8 +15,7 @@ from devices.noise import OneOverFNoise, WhiteReadNoise
 
 
 def device(**laws):
-    fields = {f.name: getattr(devices.ideal(), f.name) for f in dataclasses.fields(devices.Device)}
-    return devices.Device(**{**fields, **laws})
+    return dataclasses.replace(devices.ideal(), **laws)
 
 
 def test_power_law_drift():
@@ -73,12 +72,3 @@ def test_wan_times_share_their_latents():
     sign = [jnp.sign(d.conductance(cells, t) - 2e-5) for t in (1.0, 86_400.0, 172_800.0)]
     np.testing.assert_array_equal(sign[0], sign[1])
     np.testing.assert_array_equal(sign[0], sign[2])
-
-
-@pytest.mark.parametrize("preset", [devices.ideal, devices.pcm_joshi2020, devices.reram_wan2022])
-def test_presets_say_where_they_come_from(preset):
-    about = preset().provenance
-    assert about.name == preset.__name__ and about.technology and about.measured
-    assert about.doi.startswith("10.") or preset is devices.ideal
-    if about.doi:
-        assert about.doi in preset.__doc__

@@ -48,7 +48,7 @@ PHYSICS = {
     "nu_std": (lambda t: t.device.drift.nu_std.value, 1e-4),
     "t0": (lambda t: t.device.drift.t0, 1e-2),
     "g_max": (lambda t: t.device.g_max, 1e-10),
-    "write error": (lambda t: t.device.programming.coefficients, jnp.asarray([1e-10, 0.0, 0.0])),
+    "write error": (lambda t: t.device.programming.spread.coefficients, jnp.asarray([1e-10, 0.0, 0.0])),
     "v_read": (lambda t: t.v_read, 1e-5),
     "read_time": (lambda t: t.read_time, 1e-11),
 }

@@ -1,0 +1,244 @@
+"""`Device`: a composition of one law of each kind."""
+
+from __future__ import annotations
+
+import warnings
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+from jaxtyping import Array, Bool, Float, Num, PRNGKeyArray
+
+from devices.base import (
+    AbstractConduction,
+    AbstractDrift,
+    AbstractFaults,
+    AbstractProgramming,
+    AbstractPulseUpdate,
+    AbstractReadNoise,
+    Cells,
+)
+from devices.catalogue import Provenance
+from devices.conduction import Ohmic
+from devices.drift import NoDrift
+from devices.faults import NoFaults
+from devices.noise import NoReadNoise
+from devices.programming import ExactProgramming
+
+_WARNED: set[Provenance] = set()  # devices that have said that they extrapolate
+
+
+class Device(eqx.Module):
+    """One kind of memristive cell: its conductance range and one law of each kind.
+
+    $$ g(t) = F\\bigl(D(P(g_{target}), z, t)\\bigr), \\qquad i = C(g(t), v) + \\text{read noise} $$
+
+    Args:
+        g_min, g_max: lowest and highest conductance that is programmed [S].
+        programming: write error P. drift: drift, relaxation and retention D. read_noise: variance of a read.
+        conduction: read current C. faults: stuck cells F. By default each does nothing (conduction: Ohm's law).
+        update: what programming pulses do; None: the cell is only ever programmed to a target.
+        provenance: source and reach of the numbers.
+
+    Raises:
+        ValueError: unless `0 <= g_min < g_max`.
+
+    Breaks when: the laws' own data end; see `provenance` and each law.
+    """
+
+    g_min: Float[Array, ""] = eqx.field(converter=jnp.asarray)
+    g_max: Float[Array, ""] = eqx.field(converter=jnp.asarray)
+    programming: AbstractProgramming = eqx.field(default_factory=ExactProgramming)
+    drift: AbstractDrift = eqx.field(default_factory=NoDrift)
+    read_noise: AbstractReadNoise = eqx.field(default_factory=NoReadNoise)
+    conduction: AbstractConduction = eqx.field(default_factory=Ohmic)
+    faults: AbstractFaults = eqx.field(default_factory=NoFaults)
+    update: AbstractPulseUpdate | None = None
+    provenance: Provenance = eqx.field(static=True, default=Provenance("unnamed"))
+
+    def __check_init__(self):
+        if isinstance(self.g_min, Tracer) or isinstance(self.g_max, Tracer):
+            return
+        if not isinstance(self.g_min, jax.Array) or self.g_min.ndim or self.g_max.ndim:
+            return  # a device under vmap or tree_map: leaves are whatever the transformation made of them
+        if not 0 <= float(self.g_min) < float(self.g_max):
+            raise ValueError(
+                f"Device needs 0 <= g_min < g_max in siemens, got g_min={float(self.g_min):g} S, "
+                f"g_max={float(self.g_max):g} S. Give both in siemens (25 uS is 25e-6)."
+            )
+
+    def program(self, target: Float[Array, "*cells"], *, key: PRNGKeyArray) -> Cells:
+        """Programs cells to `target` [S]: draws the write error and everything that makes each cell itself.
+
+        Raises:
+            ValueError: if a concrete target is not finite or lies outside `[g_min, g_max]`.
+        """
+        target = jnp.asarray(target)
+        self._check_target(target)
+        write, drift, noise, faults = jax.random.split(key, 4)
+        update = jax.random.fold_in(key, 4)
+        g = self.programming(target, key=write)
+        return Cells(
+            g=g,
+            drift=self.drift.latents(target, key=drift),
+            read_noise=self.read_noise.latents(g, key=noise),
+            faults=self.faults.latents(target, key=faults),
+            update=None if self.update is None else self.update.latents(g, key=update),
+        )
+
+    def pulse(
+        self,
+        cells: Cells,
+        n: Num[Array, "*#cells"] | int,
+        *,
+        key: PRNGKeyArray | None = None,
+        t: Float[Array, ""] | float = 0.0,
+        most: int | None = None,
+    ) -> Cells:
+        """Applies `n` programming pulses to each cell: potentiation if positive, depression if negative.
+
+        The time since programming starts anew for every cell that is returned.
+
+        Args:
+            cells: they are not changed; what comes of them is returned.
+            n: whole numbers of pulses, one for all cells or one for each.
+            key: for laws with cycle-to-cycle or write noise.
+            t: time since the last write [s]; the pulses act on the conductance after that much drift.
+            most: largest number of pulses to any cell. Needed where `n` is traced, found from `n` elsewhere.
+
+        Raises:
+            ValueError: if the device has no pulse law, `n` is not whole, or a bound on traced pulses is missing.
+        """
+        if self.update is None:
+            raise ValueError(
+                f"{self.provenance.name} has no pulse law: it can be programmed to a target only. "
+                "Give Device(update=...) a law from devices.updates."
+            )
+        most = _most_pulses(n) if most is None else most
+        n = jnp.asarray(n)
+        g = self.drift(cells.g, cells.drift, jnp.asarray(t, cells.g.dtype))
+        g, z = self.update(g, cells.update, n, key=key, most=most)
+        return Cells(
+            g=g,
+            drift=self.drift.rewritten(cells.drift, g),
+            read_noise=self.read_noise.rewritten(cells.read_noise, g),
+            faults=cells.faults,
+            update=z,
+        )
+
+    def conductance(self, cells: Cells, t: Float[Array, ""] | float) -> Float[Array, "*cells"]:
+        """Conductance [S] of the cells `t` [s] after programming: same cells, same time, same answer.
+
+        Raises:
+            ValueError: if a concrete `t` is negative or one for which the device has no data. A traced `t` of that
+                kind gives NaN.
+
+        Warns, once a device, where a concrete `t` lies beyond the times that the device's numbers come from.
+        """
+        self.check_time(t)
+        t = jnp.asarray(t, cells.g.dtype)
+        g = self.faults(self.drift(cells.g, cells.drift, t), cells.faults)
+        return jnp.where(self.time_is_valid(t), g, jnp.nan)
+
+    def read_variance(
+        self, cells: Cells, t: Float[Array, ""] | float, bandwidth: Float[Array, ""] | float
+    ) -> Float[Array, "*cells"]:
+        """Variance [S^2] of one read with noise bandwidth [Hz] (1/(2 integration time)), `t` [s] after programming."""
+        t = jnp.asarray(t, cells.g.dtype)
+        g = self.conductance(cells, t)
+        return self.read_noise(g, cells.read_noise, t, jnp.asarray(bandwidth, cells.g.dtype))
+
+    def trace(
+        self,
+        cells: Cells,
+        duration: float,
+        rate: float,
+        *,
+        key: PRNGKeyArray,
+        t: Float[Array, ""] | float = 0.0,
+    ) -> Float[Array, "points *cells"]:
+        """Conductance [S] of the cells in consecutive reads: a time series, for a spectrum or a histogram.
+
+        Args:
+            duration: of the series [s]. rate: reads a second [Hz]. t: time of the first read after programming [s];
+                drift during the series is left out.
+
+        Raises:
+            ValueError: unless there are two reads or more.
+        """
+        points = round(duration * rate)
+        if points < 2:
+            raise ValueError(f"Device.trace: {duration:g} s at {rate:g} Hz is {points} reads; two or more are needed.")
+        g, dtype = self.conductance(cells, t), cells.g.dtype
+        noise = self.read_noise.trace(
+            g, cells.read_noise, jnp.asarray(t, dtype), jnp.asarray(rate, dtype), points=points, key=key
+        )
+        return g + noise
+
+    @property
+    def has_read_noise(self) -> bool:
+        """Whether reads differ from each other, so that a read needs a key."""
+        return not self.read_noise.silent
+
+    @property
+    def first_time(self) -> float:
+        """The earliest time after programming [s] that the device's data describe."""
+        return 0.0 if self.provenance.times is None else self.provenance.times[0]
+
+    def time_is_valid(self, t: Float[Array, ""]) -> Bool[Array, ""]:
+        """Whether the device's data reach `t` [s]."""
+        if self.provenance.times is None:
+            return t >= 0
+        return jnp.any(jnp.isclose(t, jnp.asarray(self.provenance.times, t.dtype), rtol=1e-5))
+
+    def check_time(self, t: Float[Array, ""] | float) -> None:
+        """Raises ValueError if a concrete `t` [s] is one that the device's data do not reach."""
+        if isinstance(t, Tracer):
+            return
+        seconds = np.asarray(t, float)
+        if not np.all(np.isfinite(seconds)) or np.any(seconds < 0):
+            raise ValueError(f"t={t} s: time since programming must be a finite number of seconds >= 0.")
+        times = self.provenance.times
+        if times is not None and not all(np.isclose(s, times, rtol=1e-5).any() for s in seconds.ravel()):
+            raise ValueError(
+                f"t={t} s: {self.provenance.name} was measured at {', '.join(f'{x:g}' for x in times)} s only, and "
+                "nothing is known in between or beyond. Use one of these times, or a device with a drift law."
+            )
+        beyond = self.extrapolates(float(seconds.max(initial=0.0)))
+        if beyond and self.provenance not in _WARNED:
+            _WARNED.add(self.provenance)
+            warnings.warn(beyond, stacklevel=3)
+
+    def extrapolates(self, t: float | None = None, v: float | None = None) -> str | None:
+        """A sentence if the device is used beyond its data: `t` [s] after programming, or read at `v` [V]; None if within."""
+        about, said = self.provenance, []
+        if t is not None and about.span is not None and t > about.span[1] * (1 + 1e-6):
+            said.append(f"t = {t:g} s is beyond the {about.span[1]:g} s that its data reach")
+        if v is not None and about.volts is not None and abs(v) > about.volts * (1 + 1e-6):
+            said.append(f"{abs(v):g} V is beyond the {about.volts:g} V that its data reach")
+        return f"{about.name} extrapolates: {' and '.join(said)}." if said else None
+
+    def _check_target(self, target) -> None:
+        if isinstance(target, Tracer) or isinstance(self.g_max, Tracer) or not target.size:
+            return
+        low, high, slack = float(self.g_min), float(self.g_max), 1e-5 * float(self.g_max)
+        worst = np.asarray(target, float)
+        bad = ~np.isfinite(worst) | (worst < low - slack) | (worst > high + slack)
+        if bad.any():
+            raise ValueError(
+                f"Device.program: target holds {worst[bad].ravel()[0]:g} S ({int(bad.sum())} of {bad.size} cells), "
+                f"outside this device's range {low:g} .. {high:g} S. Scale or clip the targets first."
+            )
+
+
+def _most_pulses(n: Num[Array, "*cells"] | int) -> int:
+    if isinstance(n, Tracer):
+        raise ValueError(
+            "Device.pulse: n is traced (inside jit, vmap or grad), so say most=, the largest number of pulses."
+        )
+    counts = np.asarray(n)
+    if not np.all(np.isfinite(counts) & (counts == np.round(counts))):
+        raise ValueError("Device.pulse: n must be whole numbers of pulses, positive up and negative down.")
+    return int(np.max(np.abs(counts), initial=0))

@@ -1,0 +1,184 @@
+"""Pulse updates: a step law, how cells differ in it, and what is different from one pulse to the next."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float, Num, PRNGKeyArray
+
+from devices._numerics import optional_array, unit_normals
+from devices.base import AbstractPulseUpdate
+from devices.steps import AbstractStep
+
+
+class CellSpread(eqx.Module):
+    """How the cells of a chip differ in their step law.
+
+    With unit normals z of each cell and `s` the larger of the two mean steps:
+
+    $$ s_\\pm' = |s_\\pm + s\\,(\\epsilon \\pm \\sigma_b z_b)|, \\quad
+       \\epsilon = \\sigma_s z_s \\text{ or } e^{\\sigma_s z_s} - 1, \\qquad p' = p + \\sigma_p z_p $$
+
+    Args:
+        step: `sigma_s`, relative spread of the steps, common to both directions. log_normal: whether it is of their logarithm.
+        balance: `sigma_b`, relative spread between the directions.
+        others: standard deviations of other parameters of the law by name, in their own units: `{"g_max": 2e-6}`.
+
+    Reference: the form of aihwkit 1.2.0, `PulsedDevice` (MIT licence).
+
+    Breaks when: parameters are correlated from cell to cell; they are drawn independently here.
+    """
+
+    step: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=0.0)
+    balance: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=0.0)
+    others: Mapping[str, Float[Array, ""]] = eqx.field(
+        converter=lambda d: {name: jnp.asarray(s) for name, s in dict(d).items()}, default_factory=dict
+    )
+    log_normal: bool = eqx.field(static=True, default=False)
+
+    def draw(self, like: Float[Array, "*cells"], *, key: PRNGKeyArray) -> dict[str, Float[Array, "*cells"]]:
+        """Unit normals of each cell, by what they vary."""
+        names = ["step", "balance", *sorted(self.others)]
+        keys = jax.random.split(key, len(names))
+        return {name: unit_normals(k, like) for name, k in zip(names, keys, strict=True)}
+
+    def apply(self, law: AbstractStep, z: Mapping[str, Float[Array, "*cells"]]) -> AbstractStep:
+        """The law of each cell: parameters become arrays over cells."""
+        for name, spread in self.others.items():
+            where = functools.partial(_attribute, name=name)
+            law = eqx.tree_at(where, law, where(law) + spread * z[name])
+        base: Any = _innermost(law)
+        if not isinstance(getattr(base, "step_up", None), jax.Array):
+            return law  # a law without mean steps, such as a table: only its other parameters vary
+        nominal = jnp.maximum(base.step_up, base.step_down)
+        gain = jnp.expm1(self.step * z["step"]) if self.log_normal else self.step * z["step"]
+        tilt = self.balance * z["balance"]
+        steps = jnp.abs(base.step_up + nominal * (gain + tilt)), jnp.abs(base.step_down + nominal * (gain - tilt))
+        return eqx.tree_at(lambda l: (_innermost(l).step_up, _innermost(l).step_down), law, steps)
+
+
+def _attribute(law, name):
+    return functools.reduce(getattr, name.split("."), law)
+
+
+def _innermost(law):
+    return _innermost(law.law) if hasattr(law, "law") else law
+
+
+class CycleNoise(eqx.Module):
+    """How one pulse differs from the next.
+
+    $$ \\sigma = \\sigma_r |\\Delta g| + \\sigma_a + \\sigma_g |g - g_0|, \\qquad \\Delta g' = \\Delta g + \\sigma \\xi_k,
+       \\qquad \\xi_k = \\rho\\,\\xi_{k-1} + \\sqrt{1 - \\rho^2}\\,\\epsilon_k $$
+
+    Args:
+        relative: `sigma_r`. additive: `sigma_a` [S]. slope: `sigma_g`. g_zero: `g_0` [S].
+        correlation: rho, of one pulse with the next; 0 for independent pulses.
+    """
+
+    relative: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=0.0)
+    additive: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=0.0)
+    slope: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=0.0)
+    g_zero: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=0.0)
+    correlation: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=0.0)
+
+    def spread(self, g: Float[Array, "*cells"], step: Float[Array, "*cells"]) -> Float[Array, "*cells"]:
+        """Standard deviation [S] of a step of mean `step` [S] at `g` [S]."""
+        return self.relative * jnp.abs(step) + self.additive + self.slope * jnp.abs(g - self.g_zero)
+
+    def advance(self, xi: Float[Array, "*cells"], *, key: PRNGKeyArray) -> Float[Array, "*cells"]:
+        """The unit normal of the next pulse."""
+        fresh = unit_normals(key, xi)
+        return self.correlation * xi + jnp.sqrt(1 - self.correlation**2) * fresh
+
+
+class PulseLatents(eqx.Module):
+    """What a pulsed cell remembers.
+
+    Args:
+        normals: unit normals of the cell's own parameters. xi: the last pulse's unit normal.
+        offset: what the last write added to the cell's hidden conductance [S].
+    """
+
+    normals: dict[str, Float[Array, "*cells"]]
+    xi: Float[Array, "*cells"] | None
+    offset: Float[Array, "*cells"] | None
+
+
+class PulseUpdate(AbstractPulseUpdate):
+    """A step law with spread between cells, noise between pulses, and write noise.
+
+    After each pulse the hidden conductance `h` is `clip(h +- step(h) + noise)`; what is seen, `h` plus write noise, is
+    drawn anew by each call.
+
+    Args:
+        law: mean step at every conductance.
+        cells: how cells differ; None: not at all. pulses: how pulses differ; None: not at all.
+        write_noise: standard deviation [S] of what is seen around the hidden state; None: what is seen is the state.
+
+    Many pulses at once are one formula where the law has one and pulses do not differ, and a scan over pulses otherwise.
+
+    Breaks when: pulses of different amplitude or width are mixed (a law is for one pulse shape).
+    """
+
+    law: AbstractStep
+    cells: CellSpread | None = None
+    pulses: CycleNoise | None = None
+    write_noise: Float[Array, ""] | None = eqx.field(converter=optional_array, default=None)
+
+    def latents(self, programmed: Float[Array, "*cells"], *, key: PRNGKeyArray) -> PulseLatents:
+        first, last = jax.random.split(key)
+        return PulseLatents(
+            normals={} if self.cells is None else self.cells.draw(programmed, key=first),
+            xi=None if self.pulses is None else unit_normals(last, programmed),
+            offset=None if self.write_noise is None else jnp.zeros_like(programmed),
+        )
+
+    def cell_law(self, z: PulseLatents) -> AbstractStep:
+        """The step law of each cell."""
+        return self.law if self.cells is None else self.cells.apply(self.law, z.normals)
+
+    def __call__(
+        self,
+        g: Float[Array, "*cells"],
+        z: PulseLatents,
+        n: Num[Array, "*#cells"],
+        *,
+        key: PRNGKeyArray | None,
+        most: int,
+    ) -> tuple[Float[Array, "*cells"], PulseLatents]:
+        if key is None and (self.pulses is not None or self.write_noise is not None):
+            raise ValueError("pulses of this device differ from each other: pulse(..., key=jax.random.key(0)).")
+        law, n = self.cell_law(z), jnp.broadcast_to(n, g.shape).astype(g.dtype)
+        hidden = g if z.offset is None else g - z.offset
+        if law.closed_form and self.pulses is None:
+            hidden = jnp.where(n == 0, hidden, law.after(hidden, n))
+            xi = z.xi
+        else:
+            hidden, xi = self._one_by_one(law, hidden, z.xi, n, key, most)
+        if self.write_noise is None or z.offset is None or key is None:
+            return hidden, PulseLatents(z.normals, xi, z.offset)
+        fresh = self.write_noise * unit_normals(jax.random.fold_in(key, 1), g)
+        offset = jnp.where(n == 0, z.offset, fresh)
+        return hidden + offset, PulseLatents(z.normals, xi, offset)
+
+    def _one_by_one(self, law, hidden, xi, n, key, most):
+        keys = None if self.pulses is None else jax.random.split(jax.random.fold_in(key, 0), most)
+
+        def pulse(carry, at):
+            (g, xi), (k, key) = carry, at
+            step = jnp.where(n > 0, law.up(g), -law.down(g))
+            if self.pulses is not None:
+                fresh = self.pulses.advance(xi, key=key)
+                step = step + self.pulses.spread(g, step) * fresh
+                xi = jnp.where(k < jnp.abs(n), fresh, xi)
+            return (jnp.where(k < jnp.abs(n), law.clip(g + step), g), xi), None
+
+        (hidden, xi), _ = lax.scan(pulse, (hidden, xi), (jnp.arange(most), keys), length=most)
+        return hidden, xi
