@@ -115,7 +115,7 @@ class PulseUpdate(AbstractPulseUpdate):
     """A step law with spread between cells, noise between pulses, and write noise.
 
     After each pulse the hidden conductance `h` is `clip(h +- step(h) + noise)`; what is seen, `h` plus write noise, is
-    drawn anew by each call.
+    drawn anew by each call. Neither goes below 0 S.
 
     Args:
         law: mean step at every conductance.
@@ -158,14 +158,14 @@ class PulseUpdate(AbstractPulseUpdate):
         law, n = self.cell_law(z), jnp.broadcast_to(n, g.shape).astype(g.dtype)
         hidden = g if z.offset is None else g - z.offset
         if law.closed_form and self.pulses is None:
-            hidden = jnp.where(n == 0, hidden, law.after(hidden, n))
+            hidden = jnp.where(n == 0, hidden, jnp.maximum(law.after(hidden, n), 0))
             xi = z.xi
         else:
             hidden, xi = self._one_by_one(law, hidden, z.xi, n, key, most)
         if self.write_noise is None or z.offset is None or key is None:
             return hidden, PulseLatents(z.normals, xi, z.offset)
         fresh = self.write_noise * unit_normals(jax.random.fold_in(key, 1), g)
-        offset = jnp.where(n == 0, z.offset, fresh)
+        offset = jnp.where(n == 0, z.offset, jnp.maximum(fresh, -hidden))
         return hidden + offset, PulseLatents(z.normals, xi, offset)
 
     def _one_by_one(self, law, hidden, xi, n, key, most):
@@ -178,7 +178,7 @@ class PulseUpdate(AbstractPulseUpdate):
                 fresh = self.pulses.advance(xi, key=key)
                 step = step + self.pulses.spread(g, step) * fresh
                 xi = jnp.where(k < jnp.abs(n), fresh, xi)
-            return (jnp.where(k < jnp.abs(n), law.clip(g + step), g), xi), None
+            return (jnp.where(k < jnp.abs(n), jnp.maximum(law.clip(g + step), 0), g), xi), None
 
         (hidden, xi), _ = lax.scan(pulse, (hidden, xi), (jnp.arange(most), keys), length=most)
         return hidden, xi

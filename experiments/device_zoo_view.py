@@ -87,10 +87,10 @@ def figure(results: Results, name: str) -> Any | None:
     panels = [p for p in (_loop, _iv, _pulse, _drift_panel, _noise_panel, _write_panel) if _has(results, name, p)]
     if not panels:
         return None
-    fig, axes = plots.subplots(*[3.3] * len(panels), height=3.1)
+    fig, axes = plots.subplots(*[max(3.3, 5 / len(panels))] * len(panels), height=3.2)
     for panel, ax in zip(panels, axes, strict=True):
         panel(results, name, ax)
-    fig.suptitle(f"{name}: {devices.find(name).provenance.technology}", fontsize=9)  # pyright: ignore[reportFunctionMemberAccess]
+    fig.suptitle(f"{name}\n{devices.find(name).provenance.technology}", fontsize=9)  # pyright: ignore[reportFunctionMemberAccess]
     return fig
 
 
@@ -110,9 +110,14 @@ def _loop(results: Results, name: str, ax: Any) -> None:
     v, hertz = results.select("loop_volt", device=name), float(results.select("loop_hertz", device=name))
     currents = results.select("loop_current", device=name)
     unit, factor = _ampere(np.nanmax(np.abs(currents)))
-    for colour, times, i in zip(plots.PALETTE, results.layout.dimensions["slowness"].values, currents, strict=False):
-        if np.isfinite(i).all():
-            ax.plot(v, i * factor, color=colour, linewidth=1, label=f"{hertz * float(times):g} Hz")
+    errors = results.select("loop_error", device=name)
+    factors = results.layout.dimensions["slowness"].values
+    for colour, times, i, error in zip(plots.PALETTE, factors, currents, errors, strict=False):
+        sure = (
+            error <= 0.01
+        )  # otherwise the cell switches faster than the time steps resolve: when, is not known exactly
+        label = f"{hertz * float(times):g} Hz" + ("" if sure else ", switching not resolved")
+        ax.plot(v, i * factor, color=colour, linewidth=1, linestyle="-" if sure else "--", label=label)
     ax.set(xlabel="voltage [V]", ylabel=f"current [{unit}]")
     ax.set_title("pinched loop, second period", fontsize=8)
     ax.legend(fontsize=7)

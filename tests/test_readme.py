@@ -9,11 +9,11 @@ README = (pathlib.Path(__file__).parents[1] / "README.md").read_text()
 PROGRAMS = [p for p in re.findall(r"```python\n(.*?)```", README, re.S) if "apply(params, x): any JAX" not in p]
 
 
-def test_there_are_three_journeys():
-    assert len(PROGRAMS) == 3
+def test_there_are_four_programs():
+    assert len(PROGRAMS) == 4
 
 
-@pytest.mark.parametrize("program", PROGRAMS, ids=["experiment", "device", "training"])
+@pytest.mark.parametrize("program", PROGRAMS, ids=["experiment", "device", "synapse", "training"])
 def test_journey(program, capsys):
     """Each of the journeys runs without an error; the first prints a tile map and a ledger."""
     scope: dict = {}
@@ -22,4 +22,7 @@ def test_journey(program, capsys):
     if "chip.layers" in program:
         assert "layers.0.weight" in out and "P10-P90" in out and "H100" in out
     if "LogRelaxation" in program:
-        assert 0 < float(out) < 1e-5
+        assert 0 < float(out.splitlines()[0]) < 1e-5 and "NeuRRAM" in out
+    if "pulse_response" in program:
+        numbers = [float(word) for word in out.split()]
+        assert numbers[0] == pytest.approx(2e-4, rel=1e-3) and numbers[1] < 0.01 and 1.1e-4 < numbers[2] < 5e-4

@@ -1,0 +1,89 @@
+"""The device zoo, the benchmark and `xbar cite`, as a user runs them, on a few cells."""
+
+import json
+
+import numpy as np
+import pytest
+
+import devices
+from experiments import cli
+from experiments.zoo_waveforms import SINES
+
+SHOWN = ("pcm_joshi2020", "reram_wan2022", "ecram_lithium_tang2018", "yakopcic_oblea2010")
+
+
+@pytest.fixture(scope="module")
+def zoo(tmp_path_factory):
+    out = tmp_path_factory.mktemp("zoo")
+    import contextlib
+    import io
+
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        assert (
+            cli.command(["run", "device-zoo", "--json", "--cells", "200", "--out", str(out), "--devices", *SHOWN]) == 0
+        )
+    return json.loads(said.getvalue())
+
+
+def values(zoo, name, device):
+    variable = zoo["results"]["variables"][name]
+    return np.array(variable["values"][SHOWN.index(device)], float)
+
+
+def test_numbers(zoo):
+    """Programming error, drift and pulses of the zoo are those of the devices' own formulas."""
+    target = values(zoo, "write_target", "pcm_joshi2020")
+    error = values(zoo, "write_error", "pcm_joshi2020")
+    sigma = devices.pcm_joshi2020().programming.scale(target.astype("float32") + devices.pcm_joshi2020().g_min)
+    np.testing.assert_allclose((error[5:, 2] - error[5:, 0]) / 2.563, sigma[5:], rtol=0.3)
+    assert np.nansum(np.isfinite(values(zoo, "drift_time", "reram_wan2022"))) == 3
+    pulsed = values(zoo, "pulsed", "ecram_lithium_tang2018")[:, 1]
+    assert pulsed[49] > 9e-6 and pulsed[-1] < 2e-6
+    loop, volt = values(zoo, "loop_current", "yakopcic_oblea2010"), values(zoo, "loop_volt", "yakopcic_oblea2010")
+    areas = [abs(np.trapezoid(i[:200], volt[:200])) for i in loop]
+    assert areas[0] > 2 * areas[2], "a pinched loop collapses with frequency"
+    assert np.all(np.abs(loop[:, np.abs(volt) < 1e-9]) < 1e-9)
+
+
+def test_files(zoo):
+    names = {f.rsplit("/", 1)[1] for f in zoo["files"]}
+    assert {f"{n}.{k}" for n in SHOWN for k in ("png", "svg")} | {"report.html", "results.h5"} == names
+
+
+def test_every_compact_set_has_a_loop():
+    compact = {n for n in devices.names() if devices.find(n).__module__.startswith("devices.compact")}
+    assert set(SINES) == {n for n in compact if devices.catalogue.makes_itself(n)}
+
+
+def test_benchmark(capsys, tmp_path):
+    assert cli.command(["run", "benchmark", "--json", "--cells", "1000", "--repeats", "2", "--out", str(tmp_path)]) == 0
+    found = json.loads(capsys.readouterr().out)
+    seconds = np.array(found["results"]["variables"]["seconds"]["values"])
+    assert seconds.shape == (4, 2) and np.all(seconds > 0) and found["summary"]["ratios"]["pcm"] > 0
+
+
+def test_cite(capsys):
+    assert cli.command(["cite", "pcm_joshi2020", "vteam_magic"]) == 0
+    said = capsys.readouterr().out
+    assert said.count("@") == 2 + len(devices.find("vteam_magic").provenance.dois) and "Nature Communications" in said
+    assert cli.command(["cite"]) == 0
+    assert all(n in capsys.readouterr().out for n in ("ideal",))
+    assert cli.command(["cite", "pcm_joshi"]) == 2
+    assert "Did you mean 'pcm_joshi2020'" in capsys.readouterr().err
+    assert cli.command(["cite", "ideal"]) == 2
+    assert cli.command(["run", "device-zoo", "--devices", "nothing"]) == 2
+    assert cli.command(["run", "device-zoo", "--devices", "jart_vcm_v1b_variable"]) == 2
+
+
+def test_any_device_in_accuracy_energy(capsys, tmp_path):
+    """A device by its own name, beyond its data: it runs, warns once, and the results say so."""
+    few = "--steps 20 --hardware-steps 3 --chips 2 --test-images 20 --adc-bits 6 --times 1s 1mo".split()
+    devices.device._WARNED.clear()
+    with pytest.warns(UserWarning, match="sonos_agrawal2022 extrapolates"):
+        code = cli.command(["run", "accuracy-energy", *few, "--devices", "sonos_agrawal2022", "--out", str(tmp_path)])
+    said = capsys.readouterr()
+    assert code == 0, said.err
+    assert "sonos_agrawal2022 extrapolates: t = 2.592e+06 s is beyond the 432000 s that its data reach" in said.out
+    assert cli.command(["run", "accuracy-energy", "--devices", "pmc"]) == 2
+    assert cli.command(["run", "accuracy-energy", "--devices", "vteam_magic"]) == 2
+    assert "a compact model" in capsys.readouterr().err
