@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 from devices._numerics import safe_sqrt, solve_increasing
 from devices.base import AbstractConduction
-from devices.drift import BOLTZMANN_EV
+from devices.constants import BOLTZMANN_EV
 
 
 class Ohmic(AbstractConduction):

@@ -27,7 +27,7 @@ from devices.faults import NoFaults
 from devices.noise import NoReadNoise
 from devices.programming import ExactProgramming
 
-_WARNED: set[Provenance] = set()  # devices that have said that they extrapolate
+_WARNED: set[tuple[Provenance, str]] = set()  # devices that have said that they extrapolate, in time or in voltage
 
 
 class Device(eqx.Module):
@@ -206,10 +206,7 @@ class Device(eqx.Module):
                 f"t={t} s: {self.provenance.name} was measured at {', '.join(f'{x:g}' for x in times)} s only, and "
                 "nothing is known in between or beyond. Use one of these times, or a device with a drift law."
             )
-        beyond = self.extrapolates(float(seconds.max(initial=0.0)))
-        if beyond and self.provenance not in _WARNED:
-            _WARNED.add(self.provenance)
-            warnings.warn(beyond, stacklevel=3)
+        self.warn_beyond(t=float(seconds.max(initial=0.0)))
 
     def extrapolates(self, t: float | None = None, v: float | None = None) -> str | None:
         """A sentence if the device is used beyond its data: `t` [s] after programming, or read at `v` [V]; None if within."""
@@ -219,6 +216,13 @@ class Device(eqx.Module):
         if v is not None and about.volts is not None and abs(v) > about.volts * (1 + 1e-6):
             said.append(f"{abs(v):g} V is beyond the {about.volts:g} V that its data reach")
         return f"{about.name} extrapolates: {' and '.join(said)}." if said else None
+
+    def warn_beyond(self, *, t: float | None = None, v: float | None = None) -> None:
+        """Warns, once a device for times and once for voltages, if it is used beyond its data."""
+        for kind, said in (("time", self.extrapolates(t=t)), ("voltage", self.extrapolates(v=v))):
+            if said and (self.provenance, kind) not in _WARNED:
+                _WARNED.add((self.provenance, kind))
+                warnings.warn(said, stacklevel=4)
 
     def _check_target(self, target) -> None:
         if isinstance(target, Tracer) or isinstance(self.g_max, Tracer) or not target.size:

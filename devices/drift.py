@@ -11,10 +11,9 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from devices._numerics import optional_array, unit_normals
 from devices.base import AbstractDrift
+from devices.constants import BOLTZMANN_EV
 from devices.curves import Curve, Polynomial, as_curve
 from devices.programming import AbstractError, Normal
-
-BOLTZMANN_EV = 8.617333262e-5  # eV/K, CODATA 2018
 
 
 class NoDrift(AbstractDrift):

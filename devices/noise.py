@@ -13,10 +13,8 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from devices._numerics import phi1, unit_normals, unit_uniforms
 from devices.base import AbstractReadNoise
+from devices.constants import BOLTZMANN, ELEMENTARY_CHARGE
 from devices.curves import Curve, as_curve
-
-BOLTZMANN = 1.380649e-23  # J/K, exact in the SI
-ELEMENTARY_CHARGE = 1.602176634e-19  # C, exact in the SI
 
 
 class NoReadNoise(AbstractReadNoise):

@@ -30,6 +30,8 @@ class Tile(eqx.Module):
     Raises:
         ValueError: for sizes, a voltage or a time that cannot be.
 
+    Warns, once a device, where `v_read` is above the voltages that the device's data reach.
+
     Breaks when: `v_read` is high enough to disturb the cells; no read disturb is modelled.
     """
 
@@ -52,6 +54,12 @@ class Tile(eqx.Module):
             value = getattr(self, name)
             if isinstance(value, jax.Array) and not isinstance(value, Tracer) and not jnp.all(value > 0):
                 raise ValueError(f"Tile: {name}={value} {unit} must be above 0.")
+        if (
+            isinstance(self.v_read, jax.Array)
+            and not isinstance(self.v_read, Tracer)
+            and isinstance(self.device, Device)
+        ):
+            self.device.warn_beyond(v=float(jnp.max(self.v_read)))
 
     @property
     def bandwidth(self) -> Float[Array, ""]:

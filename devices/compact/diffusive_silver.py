@@ -10,8 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from devices._numerics import unit_normals
 from devices.catalogue import Provenance, published
 from devices.compact.base import AbstractMemristor
-
-BOLTZMANN = 8.617333262e-5  # [eV/K]
+from devices.constants import BOLTZMANN_EV
 
 
 class DiffusiveSilver(AbstractMemristor):
@@ -60,7 +59,7 @@ class DiffusiveSilver(AbstractMemristor):
         gathering = (
             jax.nn.sigmoid((size - self.threshold) / self.width) * jnp.exp(size / self.delay_voltage) / (2 * self.delay)
         )
-        decay = self.decay * jnp.exp(self.energy / BOLTZMANN * (1 / self.temperature - 1 / 300))
+        decay = self.decay * jnp.exp(self.energy / BOLTZMANN_EV * (1 / self.temperature - 1 / 300))
         return gathering - jax.nn.sigmoid((self.hold - size) / self.width) * jnp.log(2) / decay * x
 
     @property

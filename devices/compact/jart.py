@@ -10,15 +10,16 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from devices._numerics import safe_sqrt, solve_increasing
+from devices._numerics import optional_array, safe_sqrt, solve_increasing
 from devices.catalogue import Provenance, published
 from devices.compact.base import AbstractMemristor
 from devices.compact.windows import power
+from devices.constants import BOLTZMANN_EV, ELECTRON_MASS, ELEMENTARY_CHARGE, PLANCK, VACUUM_PERMITTIVITY
 
-_E, _K, _H, _EPS0, _MASS = 1.602177e-19, 1.380649e-23, 6.626070e-34, 8.854188e-12, 9.109384e-31
-_KELVIN = _K / _E  # [V/K]
 _UNIT = 1e26  # vacancy densities are in units of this [1/m^3]
-_TUNNEL = _H / (4 * math.pi) * math.sqrt(_UNIT / (_MASS * _EPS0))  # w_00 [V] of charge, density, permittivity 1
+_TUNNEL = (
+    PLANCK / (4 * math.pi) * math.sqrt(_UNIT / (ELECTRON_MASS * VACUUM_PERMITTIVITY))
+)  # w_00 [V] of charge, density, permittivity 1
 
 
 class JartVCM(AbstractMemristor):
@@ -86,9 +87,7 @@ class JartVCM(AbstractMemristor):
     r_th_line: Float[Array, "*cells"] = eqx.field(converter=jnp.asarray, default=90471.47)
     alpha_line: Float[Array, "*cells"] = eqx.field(converter=jnp.asarray, default=3.92e-3)
     charge: Float[Array, "*cells"] = eqx.field(converter=jnp.asarray, default=2.0)
-    start: Float[Array, "*cells"] | None = eqx.field(
-        converter=lambda n: None if n is None else jnp.asarray(n), default=None
-    )
+    start: Float[Array, "*cells"] | None = eqx.field(converter=optional_array, default=None)
 
     def contact_voltage(self, x: Float[Array, "*#cells"], v: Float[Array, "*#cells"]) -> Float[Array, "*cells"]:
         """Voltage [V] across the Schottky contact when `v` [V] is across the cell."""
@@ -132,7 +131,7 @@ class JartVCM(AbstractMemristor):
         n, u = jnp.exp(x), self.contact_voltage(x, v)
         i = self._series_current(n, v - u)
         disc, plug = self._resistances(n)
-        thermal = _KELVIN * self._temperature(n, u, i, v)
+        thermal = BOLTZMANN_EV * self._temperature(n, u, i, v)
         field = jnp.where(v < 0, i * disc / self.length, (u + i * (disc + plug)) / self.cell_length)
         room = jnp.where(
             v < 0, 1 - power(n / self.n_max, jnp.asarray(10.0)), 1 - power(self.n_min / n, jnp.asarray(10.0))
@@ -145,7 +144,7 @@ class JartVCM(AbstractMemristor):
 
     def _resistances(self, n):
         """Resistance of disc and plug [ohm]."""
-        per_length = 1 / (_UNIT * _E * self.charge * self.mobility * jnp.pi * self.radius**2)
+        per_length = 1 / (_UNIT * ELEMENTARY_CHARGE * self.charge * self.mobility * jnp.pi * self.radius**2)
         return per_length * self.length / n, per_length * (self.cell_length - self.length) / self.n_plug
 
     def _series_current(self, n, v):
@@ -164,12 +163,12 @@ class JartVCM(AbstractMemristor):
 
     def _lowering(self, n):
         """The barrier is lowered by this [V^(3/4)] times the fourth root of the contact's voltage."""
-        length = _E / (_EPS0 * self.permittivity_image)
+        length = ELEMENTARY_CHARGE / (VACUUM_PERMITTIVITY * self.permittivity_image)
         return jnp.sqrt(jnp.sqrt(length**3 * _UNIT * self.charge * n / (8 * jnp.pi**2)))
 
     def _schottky(self, n, u, temperature):
         """Current through the contact [A] at its voltage `u`."""
-        vt = _KELVIN * temperature
+        vt = BOLTZMANN_EV * temperature
         bend = self.barrier - self.fermi - u
         image = self._lowering(n) * safe_sqrt(safe_sqrt(bend))
         phi = jnp.maximum(self.barrier - image, 0)
@@ -178,7 +177,7 @@ class JartVCM(AbstractMemristor):
         w00 = _TUNNEL * jnp.sqrt(self.charge * n / self.permittivity)
         ratio = w00 / vt
         size = jnp.maximum(-u, 0)
-        prefactor = safe_sqrt(jnp.pi * w00 * (size + phi / jnp.cosh(ratio) ** 2)) / _KELVIN
+        prefactor = safe_sqrt(jnp.pi * w00 * (size + phi / jnp.cosh(ratio) ** 2)) / BOLTZMANN_EV
         slope = 1 / vt - jnp.tanh(ratio) / w00
         backward = (
             scale * prefactor * jnp.exp(-phi * jnp.tanh(ratio) / w00) * jnp.expm1(jnp.minimum(size * slope, 80.0))

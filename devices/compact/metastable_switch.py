@@ -13,8 +13,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from devices._numerics import phi1
 from devices.catalogue import Provenance, published
 from devices.compact.base import AbstractMemristor
-
-VOLTS_PER_KELVIN = 1.380649e-23 / 1.602176634e-19  # k / q, exact SI values
+from devices.constants import BOLTZMANN_EV
 
 
 class MetastableSwitch(AbstractMemristor):
@@ -55,7 +54,7 @@ class MetastableSwitch(AbstractMemristor):
 
     def rates(self, v: Float[Array, "*#cells"]) -> tuple[Float[Array, "*cells"], Float[Array, "*cells"]]:
         """Rates [1/s] at which a switch that is off turns on, and one that is on turns off."""
-        thermal = VOLTS_PER_KELVIN * self.temperature
+        thermal = BOLTZMANN_EV * self.temperature
         return jax.nn.sigmoid((v - self.v_on) / thermal) / self.tau, jax.nn.sigmoid(
             (-v - self.v_off) / thermal
         ) / self.tau

@@ -9,10 +9,7 @@ from jaxtyping import Array, Float
 from devices._numerics import safe_sqrt, solve_increasing
 from devices.catalogue import Provenance, published
 from devices.compact.base import AbstractMemristor
-
-BOLTZMANN = 8.617333262e-5  # [eV/K]
-ELEMENTARY_CHARGE = 1.602176634e-19  # [C]
-VACUUM_PERMITTIVITY = 8.8541878128e-12  # [F/m]
+from devices.constants import BOLTZMANN_EV, ELEMENTARY_CHARGE, VACUUM_PERMITTIVITY
 
 
 class PooleFrenkelSwitch(AbstractMemristor):
@@ -49,7 +46,7 @@ class PooleFrenkelSwitch(AbstractMemristor):
     def current(self, x: Float[Array, "*#cells"], v: Float[Array, "*#cells"]) -> Float[Array, "*cells"]:
         field = ELEMENTARY_CHARGE / (jnp.pi * VACUUM_PERMITTIVITY * self.permittivity * self.thickness)
         barrier = self.energy - safe_sqrt(field * jnp.abs(v))
-        return self.conductivity * self.area * v / self.thickness * jnp.exp(-barrier / (BOLTZMANN * x))
+        return self.conductivity * self.area * v / self.thickness * jnp.exp(-barrier / (BOLTZMANN_EV * x))
 
     def derivative(self, x: Float[Array, "*#cells"], v: Float[Array, "*#cells"]) -> Float[Array, "*cells"]:
         return (v * self.current(x, v) - (x - self.ambient) / self.resistance) / self.capacity
@@ -59,7 +56,7 @@ class PooleFrenkelSwitch(AbstractMemristor):
         lost = (x - self.ambient) / self.resistance
         # at this voltage the heat would do without the help of the field
         enough = safe_sqrt(
-            lost * self.thickness / (self.conductivity * self.area) * jnp.exp(self.energy / (BOLTZMANN * x))
+            lost * self.thickness / (self.conductivity * self.area) * jnp.exp(self.energy / (BOLTZMANN_EV * x))
         )
         return solve_increasing(lambda v: v * self.current(x, v) - lost, jnp.zeros_like(enough), enough)
 

@@ -9,11 +9,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from devices._numerics import unit_normals
+from devices._numerics import optional_array, unit_normals
 from devices.catalogue import Provenance, published
 from devices.compact.base import AbstractMemristor
-
-_KELVIN = 8.617333e-5  # Boltzmann constant over charge [V/K]
+from devices.constants import BOLTZMANN_EV
 
 
 class StanfordPKU(AbstractMemristor):
@@ -56,20 +55,14 @@ class StanfordPKU(AbstractMemristor):
     t_ox: Float[Array, "*cells"] = eqx.field(converter=jnp.asarray)
     beta: Float[Array, "*cells"] = eqx.field(converter=jnp.asarray)
     gamma_0: Float[Array, "*cells"] = eqx.field(converter=jnp.asarray)
-    gamma_0_reset: Float[Array, "*cells"] | None = eqx.field(
-        converter=lambda g: None if g is None else jnp.asarray(g), default=None
-    )
+    gamma_0_reset: Float[Array, "*cells"] | None = eqx.field(converter=optional_array, default=None)
     r_th: Float[Array, "*cells"] = eqx.field(converter=jnp.asarray, default=2.1e3)
     ambient: Float[Array, "*cells"] = eqx.field(converter=jnp.asarray, default=298.0)
-    f_min: Float[Array, "*cells"] | None = eqx.field(
-        converter=lambda f: None if f is None else jnp.asarray(f), default=1.4e9
-    )
+    f_min: Float[Array, "*cells"] | None = eqx.field(converter=optional_array, default=1.4e9)
     f_width: Float[Array, "*cells"] = eqx.field(converter=jnp.asarray, default=2e7)
     g_min: Float[Array, "*cells"] = eqx.field(converter=jnp.asarray, default=0.2e-9)
     g_max: Float[Array, "*cells"] = eqx.field(converter=jnp.asarray, default=1.7e-9)
-    start: Float[Array, "*cells"] | None = eqx.field(
-        converter=lambda g: None if g is None else jnp.asarray(g), default=None
-    )
+    start: Float[Array, "*cells"] | None = eqx.field(converter=optional_array, default=None)
 
     def current(self, x: Float[Array, "*#cells"], v: Float[Array, "*#cells"]) -> Float[Array, "*cells"]:
         return self.i_0 * jnp.exp(-x / self.g_0) * jnp.sinh(v / self.v_0)
@@ -89,7 +82,7 @@ class StanfordPKU(AbstractMemristor):
         )  # (1 + tanh z) / 2
 
     def derivative(self, x: Float[Array, "*#cells"], v: Float[Array, "*#cells"]) -> Float[Array, "*cells"]:
-        thermal = _KELVIN * self.temperature(x, v)
+        thermal = BOLTZMANN_EV * self.temperature(x, v)
         push = self.enhancement(x, v) * self.a_0 / self.t_ox * v / thermal
         barrier = self.activation / thermal
         return -self.velocity * (jnp.exp(push - barrier) - jnp.exp(-push - barrier)) / 2
@@ -139,7 +132,8 @@ class NoisyStanfordPKU(AbstractMemristor):
         *,
         key: PRNGKeyArray | None = None,
     ) -> Float[Array, "*cells"]:
-        assert key is not None, "NoisyStanfordPKU.step needs a key"
+        if key is None:
+            raise ValueError("NoisyStanfordPKU.step needs a key: step(x, v, dt, key=jax.random.key(0)).")
         mean = self.model.step(x, v, dt)
         heat = jax.nn.sigmoid((self.model.temperature(x, v) - self.t_c) / self.t_s)
         sigma = jnp.where(v == 0, 0, self.delta * heat * jnp.sqrt(self.tau * dt))

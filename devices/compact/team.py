@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from devices._numerics import optional_array
 from devices.catalogue import Provenance, published
 from devices.compact.base import AbstractMemristor
 from devices.compact.windows import AbstractWindow, Exponential, Linear, NoWindow, power
@@ -51,9 +52,7 @@ class AbstractThreshold(AbstractMemristor):
     r_off: Float[Array, "*cells"] = eqx.field(converter=jnp.asarray)
     w_on: Float[Array, "*cells"] = eqx.field(converter=jnp.asarray, default=0.0)
     w_off: Float[Array, "*cells"] = eqx.field(converter=jnp.asarray, default=1.0)
-    start: Float[Array, "*cells"] | None = eqx.field(
-        converter=lambda w: None if w is None else jnp.asarray(w), default=None
-    )
+    start: Float[Array, "*cells"] | None = eqx.field(converter=optional_array, default=None)
     width: Float[Array, "*cells"] = eqx.field(converter=jnp.asarray, default=0.0)
     window: AbstractWindow = NoWindow()
     read_out: str = eqx.field(static=True, default="linear")

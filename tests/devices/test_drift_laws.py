@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import devices
+import xbar
 from devices import curves, drift, programming
 
 US = 1e-6
@@ -106,6 +107,11 @@ def test_beyond_the_data_is_said_once():
         device.conductance(cells, 432_000.0)
     assert "0.8 V is beyond the 0.5 V" in (devices.reram_milo2021().extrapolates(v=0.8) or "")
     assert devices.reram_milo2021().extrapolates(1e9, 0.5) is None
+    with pytest.warns(UserWarning, match="reram_milo2021 extrapolates: 0.8 V"):
+        xbar.Tile(device=devices.reram_milo2021(), v_read=0.8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        xbar.Tile(device=devices.reram_milo2021(), v_read=0.8)
 
 
 def test_tabulated_exponent():

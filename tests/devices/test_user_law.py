@@ -101,5 +101,9 @@ def test_a_preset_of_ones_own(capsys):
     tile = xbar.Tile(device=devices.find("my_ecram")(), rows=4, cols=4)
     y = xbar.analog(lambda w, x: x @ w, tile)(jnp.ones((6, 5)), jnp.ones((2, 6)), key=jax.random.key(0), t=1e4)
     assert y.shape == (2, 5) and bool(jnp.all(jnp.isfinite(y)))
+
+    def my_ecram():
+        """Somebody else's."""
+
     with pytest.raises(ValueError, match="there is a 'my_ecram' already"):
-        devices.published(devices.Provenance("my_ecram"))(type("my_ecram", (), {}))
+        devices.published(devices.Provenance("my_ecram"))(my_ecram)

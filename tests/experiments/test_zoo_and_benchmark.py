@@ -77,7 +77,8 @@ def test_cite(capsys):
 
 def test_any_device_in_accuracy_energy(capsys, tmp_path):
     """A device by its own name, beyond its data: it runs, warns once, and the results say so."""
-    few = "--steps 20 --hardware-steps 3 --chips 2 --test-images 20 --adc-bits 6 --times 1s 1mo".split()
+    few = ["--steps", "20", "--hardware-steps", "3", "--chips", "2", "--test-images", "20"]
+    few += ["--adc-bits", "6", "--times", "1s", "1mo"]
     devices.device._WARNED.clear()
     with pytest.warns(UserWarning, match="sonos_agrawal2022 extrapolates"):
         code = cli.command(["run", "accuracy-energy", *few, "--devices", "sonos_agrawal2022", "--out", str(tmp_path)])

@@ -25,7 +25,7 @@ STATES = {"jart_vcm_v1b": (np.log(0.2), np.log(5.0))}
 
 @pytest.mark.parametrize("name", CASES)
 def test_table_is_what_pulses_do(name):
-    """Ten pulses up and ten down on the model itself and on the table, from a quarter of the range: within 1.5 % of the range."""
+    """Ten pulses up and ten down on the model itself and on the table, from a quarter of the range: 1.5 % of it."""
     with jax.enable_x64(True):
         make, up, down = CASES[name]
         up, down = (jax.tree.map(lambda v: jnp.asarray(v, jnp.float64), p) for p in (up, down))
