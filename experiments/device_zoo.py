@@ -153,7 +153,8 @@ def read(device: Any, cells: int, key: Any) -> dict[str, Any]:
         made = device.program(jnp.broadcast_to(g[:, None], (len(STATES), few)), key=key)
         trace = jax.jit(lambda c, k: device.trace(c, READS / RATE, RATE, key=k, t=device.first_time))(made, key)
         values = np.asarray(trace, float)
-        f, density = scipy.signal.welch(values / values.mean(0), RATE, nperseg=2 * POINTS["frequency"] + 2, axis=0)
+        length = 2 * POINTS["frequency"] + 2
+        f, density = scipy.signal.welch(values / values.mean(0) - 1, RATE, nperseg=length, axis=0, detrend=False)
         found["noise_frequency"], found["noise"] = f[1:-1], density[1:-1].mean(-1).T
     return {name: np.asarray(value) for name, value in found.items()}
 

@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 STYLE: Any = {
     "axes.grid": True,
+    "figure.max_open_warning": 0,
     "axes.spines.right": False,
     "axes.spines.top": False,
     "font.size": 9,

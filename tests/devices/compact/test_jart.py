@@ -1,6 +1,8 @@
 """JART VCM v1b against a plain re-statement of its equations, Diffrax and what is known of its switching. A negative
 voltage SETs."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -139,3 +141,16 @@ def test_devices_differ(key):
 
 def test_many_cells():
     a_million(jart_vcm_v1b(), -0.5, 1e-9, cells=100_000)  # a tenth: each solves for its contact voltage
+
+
+@pytest.mark.slow
+def test_gradient_of_a_simulation():
+    """Reverse mode through a whole simulation, 10 ns at -0.45 V, against central differences. It compiles for minutes."""
+    wave = Waveform([0.0, 1e-8], [-0.45, -0.45])
+    with jax.enable_x64(True):
+        last = lambda m: simulate(m, wave, x0=0.0, substeps=4, throw=False).x[-1]  # noqa: E731
+        gradient = jax.jit(jax.grad(last))(jart_vcm_v1b())
+        for name in ("radius", "activation", "r_th"):
+            value = getattr(jart_vcm_v1b(), name)
+            up, down = (last(dataclasses.replace(jart_vcm_v1b(), **{name: value * (1 + s)})) for s in (1e-6, -1e-6))
+            assert float(getattr(gradient, name) * value) == pytest.approx(float(up - down) / 2e-6, rel=1e-6)
