@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Mapping
 from typing import Any
@@ -122,6 +123,9 @@ class PulseUpdate(AbstractPulseUpdate):
         cells: how cells differ; None: not at all. pulses: how pulses differ; None: not at all.
         write_noise: standard deviation [S] of what is seen around the hidden state; None: what is seen is the state.
 
+    Raises:
+        ValueError: if the spread is of a parameter that the law does not have.
+
     Many pulses at once are one formula where the law has one and pulses do not differ, and a scan over pulses otherwise.
 
     Breaks when: pulses of different amplitude or width are mixed (a law is for one pulse shape).
@@ -131,6 +135,18 @@ class PulseUpdate(AbstractPulseUpdate):
     cells: CellSpread | None = None
     pulses: CycleNoise | None = None
     write_noise: Float[Array, ""] | None = eqx.field(converter=optional_array, default=None)
+
+    def __check_init__(self):
+        for name in () if self.cells is None else self.cells.others:
+            try:
+                _attribute(self.law, name)
+            except AttributeError:
+                there = [f.name for f in dataclasses.fields(self.law)]
+                if hasattr(self.law, "law"):
+                    there += [f"law.{f.name}" for f in dataclasses.fields(self.law.law)]
+                raise ValueError(
+                    f"CellSpread: {type(self.law).__name__} has no parameter {name!r} to vary; it has {', '.join(there)}."
+                ) from None
 
     def latents(self, programmed: Float[Array, "*cells"], *, key: PRNGKeyArray) -> PulseLatents:
         first, last = jax.random.split(key)

@@ -154,7 +154,7 @@ def read(device: Any, cells: int, key: Any) -> dict[str, Any]:
         trace = jax.jit(lambda c, k: device.trace(c, READS / RATE, RATE, key=k, t=device.first_time))(made, key)
         values = np.asarray(trace, float)
         length = 2 * POINTS["frequency"] + 2
-        f, density = scipy.signal.welch(values / values.mean(0) - 1, RATE, nperseg=length, axis=0, detrend=False)
+        f, density = scipy.signal.welch(values / values.mean(0) - 1, RATE, nperseg=length, axis=0, detrend=False)  # pyright: ignore[reportArgumentType]
         found["noise_frequency"], found["noise"] = f[1:-1], density[1:-1].mean(-1).T
     return {name: np.asarray(value) for name, value in found.items()}
 

@@ -63,11 +63,17 @@ def pulse_response(
 
     Raises:
         RuntimeError: if a pulse is not resolved by so many substeps.
-        ValueError: if the conductance is the same at both ends, or a concrete pulse drives the wrong way.
+        ValueError: if the model is stochastic, the conductance is the same at both ends, or a concrete pulse drives
+            the wrong way.
 
     Breaks when: one pulse crosses most of the range (the table is then coarse), or the model remembers more than its
     conductance says (as with a second state).
     """
+    if model.stochastic:
+        raise ValueError(
+            f"pulse_response: {type(model).__name__} is stochastic and has no single answer to a pulse. "
+            "Give its mean model, and the noise as pulses=CycleNoise(...)."
+        )
     read = lambda x: model.current(x, jnp.full_like(x, v_read)) / v_read  # noqa: E731
     ends = jnp.asarray(model.bounds if states is None else states, jnp.result_type(float))
     conductances = read(ends)

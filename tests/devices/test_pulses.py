@@ -243,6 +243,8 @@ def test_pulses_refuse_what_cannot_be():
     cells = device.program(jnp.full(2, 5e-6), key=jax.random.key(0))
     with pytest.raises(ValueError, match="key=jax"):
         device.pulse(cells, 1)
+    with pytest.raises(ValueError, match="no parameter 'gmax' to vary; it has step_up"):
+        PulseUpdate(cases.STEPS["constant"], CellSpread(others={"gmax": 1e-6}))
     with pytest.raises(ValueError, match="whole numbers"):
         device.pulse(cells, jnp.asarray(0.5), key=jax.random.key(0))
     with pytest.raises(ValueError, match="say most="):

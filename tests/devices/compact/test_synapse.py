@@ -71,5 +71,8 @@ def test_what_cannot_be():
         pulse_response(wsdc(), Pulse(-0.3, 1e-3), Pulse(0.3, 1e-3), nodes=9)
     with pytest.raises(ValueError, match="does not move"):
         pulse_response(vteam_magic(), Pulse(-0.1, 1e-9), Pulse(1.0, 1e-7), nodes=9, tolerance=1.0)
+    switches = devices.compact.StochasticMetastableSwitch(devices.compact.gmss_spice_default(), 10)
+    with pytest.raises(ValueError, match="Give its mean model"):
+        pulse_response(switches, Pulse(0.5, 1e-4), Pulse(-0.5, 1e-4))
     with pytest.raises(ValueError, match="both end states"):
         pulse_response(wsdc(), Pulse(0.3, 1e-3), Pulse(-0.3, 1e-3), nodes=9, states=(0.5, 0.5))
