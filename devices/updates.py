@@ -142,8 +142,9 @@ class PulseUpdate(AbstractPulseUpdate):
                 _attribute(self.law, name)
             except AttributeError:
                 there = [f.name for f in dataclasses.fields(self.law)]
-                if hasattr(self.law, "law"):
-                    there += [f"law.{f.name}" for f in dataclasses.fields(self.law.law)]
+                inner: Any = getattr(self.law, "law", None)
+                if inner is not None:
+                    there += [f"law.{f.name}" for f in dataclasses.fields(inner)]
                 raise ValueError(
                     f"CellSpread: {type(self.law).__name__} has no parameter {name!r} to vary; it has {', '.join(there)}."
                 ) from None

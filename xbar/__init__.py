@@ -18,7 +18,7 @@ from xbar.calibrate import calibrate, compensate
 from xbar.converters import ADC, DAC
 from xbar.mapping import AbstractMapping, Differential
 from xbar.tile import Tile
-from xbar.wires import AbstractWires, IdealWires
+from xbar.wires import AbstractWires, IdealWires, ResistiveWires
 
 __all__ = [
     "ADC",
@@ -30,6 +30,7 @@ __all__ = [
     "Differential",
     "GPUBaseline",
     "IdealWires",
+    "ResistiveWires",
     "Tile",
     "analog",
     "calibrate",

@@ -1,5 +1,6 @@
 """Interconnect resistance: what the wires of a tile make of its conductances."""
 
 from xbar.wires.base import AbstractWires, IdealWires
+from xbar.wires.resistive import ResistiveWires
 
-__all__ = ["AbstractWires", "IdealWires"]
+__all__ = ["AbstractWires", "IdealWires", "ResistiveWires"]

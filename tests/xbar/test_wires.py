@@ -1,0 +1,150 @@
+"""Wire resistance against exact nodal solutions, conservation laws, and limits."""
+
+import os
+import pathlib
+
+import equinox as eqx
+import hypothesis
+import hypothesis.strategies as st
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import devices
+import xbar
+from xbar import ResistiveWires
+
+
+@pytest.fixture(scope="module")
+def nodal():
+    """Exact answers of small crossbars (cross-checked with ngspice and badcrossbar); skips where XBAR_DATA does not
+    lead there."""
+    path = pathlib.Path(os.environ.get("XBAR_DATA", "")) / "oracles" / "nodal.npz"
+    if not os.environ.get("XBAR_DATA") or not path.is_file():
+        pytest.skip("XBAR_DATA names no folder with oracles/nodal.npz, exact answers of small crossbars")
+    return np.load(path)
+
+
+@eqx.filter_jit
+def solve(wires, g, v):
+    return wires.effective(g), wires.solve(g, v)
+
+
+def test_against_exact_answers(nodal):
+    """Currents, node voltages and power of all 19 cases to 1e-10: 1 x 1 to 64 x 64, ideal rows or columns, opens,
+    both ends, terminals."""
+    assert len(nodal["names"]) == 19
+    with jax.enable_x64(True):
+        for name in nodal["names"]:
+            want = {k: nodal[f"{name}/{k}"] for k in ("i_out", "i_bottom", "i_in", "v_wl", "v_bl", "power", "g", "v")}
+            drive, ground = nodal[f"{name}/sides"]
+            wires = ResistiveWires(
+                *nodal[f"{name}/param"], drive="both" if drive else "left", ground="both" if ground else "bottom"
+            )
+            transfer, found = solve(wires, jnp.asarray(want["g"]), jnp.asarray(want["v"]))
+            power = found.cells + found.word_lines + found.bit_lines + found.terminals
+            ours = [want["v"] @ transfer, found.i_out, found.i_bottom, found.i_in, found.v_word, found.v_bit, power]
+            keys = ("i_out", "i_out", "i_bottom", "i_in", "v_wl", "v_bl", "power")
+            for key, value in zip(keys, ours, strict=True):
+                np.testing.assert_allclose(
+                    value, want[key], rtol=0, atol=1e-10 * np.abs(want[key]).max() + 1e-30, err_msg=f"{name} {key}"
+                )
+
+
+@hypothesis.settings(max_examples=12, deadline=None)
+@hypothesis.given(
+    shape=st.sampled_from([(1, 3), (5, 4)]),
+    ohms=st.tuples(*[st.sampled_from([0.0, 0.3, 40.0])] * 4),
+    ends=st.tuples(st.sampled_from(["left", "both"]), st.sampled_from(["bottom", "both"])),
+    seed=st.integers(0, 1000),
+)
+def test_conservation(shape, ohms, ends, seed):
+    """Charge: what enters leaves. Energy: the drivers' power is what cells, lines and terminals dissipate, each of
+    them 0 or more."""
+    with jax.enable_x64(True):
+        key = jax.random.key(seed)
+        g = 10 ** jax.random.uniform(key, shape, minval=-6.0, maxval=-3.5) * (jax.random.uniform(key, shape) > 0.2)
+        v = jax.random.normal(jax.random.fold_in(key, 1), (3, shape[0]))
+        _, found = solve(ResistiveWires(*ohms, drive=ends[0], ground=ends[1]), g, v)
+        v, found = np.asarray(v), jax.tree.map(np.asarray, found)
+    parts = np.stack([found.cells, found.word_lines, found.bit_lines, found.terminals])
+    power = np.sum(v * found.i_in, 1)
+    np.testing.assert_allclose(parts.sum(0), power, rtol=1e-9, atol=1e-20)
+    assert np.all(parts >= -1e-12 * power.max())
+    np.testing.assert_allclose(found.i_in.sum(1), found.i_out.sum(1), rtol=1e-7, atol=1e-16)
+
+
+def test_gradients():
+    """By cells and by every resistance, under jit, against central differences; second derivatives too."""
+    with jax.enable_x64(True):
+        g = 10 ** jax.random.uniform(jax.random.key(0), (5, 4), minval=-5.0, maxval=-3.5)
+        weights = jax.random.normal(jax.random.key(1), (5, 4)) * 1e5
+        wires = ResistiveWires(5.0, 3.0, 20.0, 10.0, drive="both", ground="both")
+
+        def loss(wires, g):
+            return jnp.sum(weights * wires.effective(g)) ** 2
+
+        by_wires, by_cells = eqx.filter_jit(jax.grad(loss, argnums=(0, 1)))(wires, g)
+        move = 1e-4 * g * jax.random.normal(jax.random.key(2), g.shape)
+        along = jax.jit(lambda s: loss(wires, g + s * move))
+        assert float(jnp.sum(by_cells * move)) == pytest.approx(float(along(1.0) - along(-1.0)) / 2, rel=1e-5)
+        second = jax.jit(jax.grad(jax.grad(along)))(0.0)
+        assert float(second) == pytest.approx(float(along(1.0) - 2 * along(0.0) + along(-1.0)), rel=1e-3)
+        for name in ("r_row", "r_col", "r_source", "r_sense"):
+            assert float(getattr(by_wires, name)) == pytest.approx(slope_by(name, wires, loss, g), rel=1e-5)
+
+
+def slope_by(name, wires, loss, g):
+    """Central difference of `loss` by one of the resistances."""
+    value = getattr(wires, name)
+    at = jax.jit(lambda s: loss(eqx.tree_at(lambda w: getattr(w, name), wires, value * s), g))
+    return float((at(1.0001) - at(0.9999)) / (2e-4 * value))
+
+
+def test_no_resistance_is_no_wires():
+    g = 10 ** jax.random.uniform(jax.random.key(0), (8, 6), minval=-6.0, maxval=-4.0)
+    np.testing.assert_allclose(ResistiveWires(0.0, 0.0).effective(g), g, rtol=1e-6)
+
+
+def test_float32():
+    """128 x 64 cells of 1 to 100 uS at 2 ohm: 2e-6 of the largest transfer conductance."""
+    g = 10 ** jax.random.uniform(jax.random.key(0), (128, 64), minval=-6.0, maxval=-4.0)
+    single = ResistiveWires(2.0, 2.0).effective(g)
+    with jax.enable_x64(True):
+        double = np.asarray(ResistiveWires(2.0, 2.0).effective(g.astype(jnp.float64)))
+    np.testing.assert_allclose(single, double, rtol=0, atol=2e-6 * float(double.max()))
+    assert single.dtype == jnp.float32 and float(double[0, -1] / g[0, -1]) < 0.95, "far corners must lose voltage"
+
+
+def test_on_a_crossbar():
+    """A chip behind resistive wires computes with the effective map of each of its tiles, and training sees the wires."""
+    w, x = jax.random.normal(jax.random.key(0), (12, 5)), jax.random.normal(jax.random.key(1), (3, 12))
+
+    def output(ohm, w):
+        tile = xbar.Tile(
+            device=devices.ideal(),
+            rows=8,
+            cols=4,
+            dac=xbar.DAC(None),
+            adc=xbar.ADC(None),
+            wires=ResistiveWires(ohm, ohm),
+        )
+        return xbar.analog(lambda w, x: x @ w, tile)(w, x, key=jax.random.key(2))
+
+    ideal, dropped = output(0.0, w), output(200.0, w)
+    np.testing.assert_allclose(ideal, x @ w, rtol=2e-5, atol=2e-5)
+    lost = 1 - float(jnp.sum(ideal * dropped) / jnp.sum(ideal**2))
+    assert 0.005 < lost < 0.2
+    slope = jax.jit(jax.grad(lambda ohm: jnp.sum(ideal * output(ohm, w))))(200.0)
+    near = float(jnp.sum(ideal * output(210.0, w)) - jnp.sum(ideal * output(190.0, w))) / 20
+    assert float(slope) == pytest.approx(near, rel=0.02) and slope < 0
+
+
+def test_what_cannot_be():
+    with pytest.raises(ValueError, match="r_col=-1"):
+        ResistiveWires(1.0, -1.0)
+    with pytest.raises(ValueError, match="'left' or 'both'"):
+        ResistiveWires(1.0, 1.0, drive="right")
+    with pytest.raises(ValueError, match="Use ohmic cells"):
+        xbar.Tile(device=devices.tio2_crossbar(), wires=ResistiveWires(1.0, 1.0))
