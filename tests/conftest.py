@@ -11,6 +11,8 @@ import jax
 import pytest
 from jaxtyping import install_import_hook
 
+MOST_MAPS = 15_000  # one module of tests adds up to 30,000
+
 install_import_hook(["devices", "xbar"], "beartype.beartype")
 
 
@@ -19,6 +21,15 @@ def data_folder() -> pathlib.Path | None:
     """The folder with independent oracles and data sets, if the machine has one."""
     folder = os.environ.get("XBAR_DATA")
     return pathlib.Path(folder) if folder and pathlib.Path(folder).is_dir() else None
+
+
+@pytest.fixture(autouse=True, scope="module")
+def room_for_compiled_code():
+    """Drops compiled functions before a worker has used up its memory maps (65,530 a process on Linux), where XLA crashes."""
+    yield
+    maps = pathlib.Path("/proc/self/maps")
+    if maps.is_file() and len(maps.read_bytes().splitlines()) > MOST_MAPS:
+        jax.clear_caches()
 
 
 @pytest.fixture(scope="session")
