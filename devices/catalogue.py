@@ -19,8 +19,8 @@ class Provenance:
     Args:
         name: the function that makes it. technology: the kind of cell, in words. doi: the work to cite for it; more in `also`.
         measured: what was measured, on how much, in words.
-        numbers: how the numbers came here: "read" in the source or in a public program that implements it, "recalled"
-            from memory, "assumed" where some are a choice of ours, "none" where there are none.
+        numbers: how the numbers came here: "read" in the source or in a public program that implements it, "fitted" to
+            measured data, "recalled" from memory, "assumed" where some are a choice of ours, "none" where there are none.
         times: the only times [s] that have data; None: any t >= 0. span: first and last time [s] that have data, where the law
             says something beyond them. volts: largest voltage [V] of the data. temperature: of the data [K].
         notes: what a user should know.

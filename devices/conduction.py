@@ -122,24 +122,26 @@ class TitaniumOxide(AbstractConduction):
     $$ i = A_1 v + A_3 v^3, \\quad A_1 = a_0 + a_1 g + a_2 T, \\quad A_3 = b_0 g + b_1 g^2 + b_2 T^{-1.33} $$
 
     Args:
-        temperature: T in degrees Celsius, as the fit has it.
+        temperature: [K]; the fit's T is in degrees Celsius.
         linear_terms, cubic_terms: a [S, 1, S/C] and b.
 
     Reference: the mean model of the TiO2-x cells of Strukov's group, in pytorch-metal-oxide-memristor-crossbar
     (github.com/caixunshiren, Apache-2.0).
 
-    Breaks when: `g` leaves 3 - 300 uS. The published spread of `A_1` and `A_3` between cells is not part of this law.
+    Breaks when: `g` leaves 3 - 300 uS, or it freezes (the power of T in Celsius). The published spread of `A_1` and
+    `A_3` between cells is not part of this law.
     """
 
     linear: ClassVar[bool] = False
-    temperature: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=25.0)
+    temperature: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=298.15)
     linear_terms: Float[Array, "3"] = eqx.field(converter=jnp.asarray, default=(-2.58e-6, 0.977, 1.166e-7))
     cubic_terms: Float[Array, "3"] = eqx.field(converter=jnp.asarray, default=(1.18, 6596.0, 1.605e-3))
 
     def __call__(self, g: Float[Array, "*#cells"], v: Float[Array, "*#cells"]) -> Float[Array, "*cells"]:
         a, b = self.linear_terms, self.cubic_terms
-        first = a[0] + a[1] * g + a[2] * self.temperature
-        third = b[0] * g + b[1] * g**2 + b[2] * self.temperature**-1.33
+        celsius = self.temperature - 273.15
+        first = a[0] + a[1] * g + a[2] * celsius
+        third = b[0] * g + b[1] * g**2 + b[2] * celsius**-1.33
         return first * v + third * v**3
 
 

@@ -110,6 +110,7 @@ class Device(eqx.Module):
 
         Raises:
             ValueError: if the device has no pulse law, `n` is not whole, or a bound on traced pulses is missing.
+            RuntimeError: if a cell gets more pulses than `most`.
         """
         if self.update is None:
             raise ValueError(
@@ -117,9 +118,13 @@ class Device(eqx.Module):
                 "Give Device(update=...) a law from devices.updates."
             )
         most = _most_pulses(n) if most is None else most
-        n = jnp.asarray(n)
+        n = eqx.error_if(
+            jnp.asarray(n),
+            jnp.any(jnp.abs(n) > most),
+            f"Device.pulse: a cell gets more pulses than most={most} allows.",
+        )
         g = self.drift(cells.g, cells.drift, jnp.asarray(t, cells.g.dtype))
-        g, z = self.update(g, cells.update, n, key=key, most=most)
+        g, z = self.update(g, cells.update, jnp.asarray(n), key=key, most=most)
         return Cells(
             g=g,
             drift=self.drift.rewritten(cells.drift, g),

@@ -305,6 +305,7 @@ class PiecewiseStep(AbstractStep):
 
     Args:
         steps_up, steps_down: steps [S] at the nodes. g_min, g_max: range of the nodes and hard bounds [S].
+        step_up, step_down: factors on the tables, so that cells can differ in them.
 
     Breaks when: the conductance leaves the range (the end nodes answer there).
     """
@@ -313,6 +314,8 @@ class PiecewiseStep(AbstractStep):
     steps_down: Float[Array, " nodes"] = eqx.field(converter=jnp.asarray)
     g_min: Num[Array, "*#cells"] = eqx.field(converter=jnp.asarray)
     g_max: Float[Array, "*#cells"] = eqx.field(converter=jnp.asarray)
+    step_up: Float[Array, "*#cells"] = eqx.field(converter=jnp.asarray, default=1.0)
+    step_down: Float[Array, "*#cells"] = eqx.field(converter=jnp.asarray, default=1.0)
 
     def _read(self, nodes, g):
         last = nodes.shape[0] - 1
@@ -321,10 +324,10 @@ class PiecewiseStep(AbstractStep):
         return nodes[left] + (at - left) * (nodes[left + 1] - nodes[left])
 
     def up(self, g: Float[Array, "*cells"]) -> Float[Array, "*cells"]:
-        return self._read(self.steps_up, g)
+        return self.step_up * self._read(self.steps_up, g)
 
     def down(self, g: Float[Array, "*cells"]) -> Float[Array, "*cells"]:
-        return self._read(self.steps_down, g)
+        return self.step_down * self._read(self.steps_down, g)
 
 
 class Referenced(AbstractStep):

@@ -11,6 +11,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.core import Tracer
 from jaxtyping import Array, Float, Num, PRNGKeyArray
 
 from devices._numerics import optional_array, unit_normals
@@ -55,8 +56,8 @@ class CellSpread(eqx.Module):
             where = functools.partial(_attribute, name=name)
             law = eqx.tree_at(where, law, where(law) + spread * z[name])
         base: Any = _innermost(law)
-        if not isinstance(getattr(base, "step_up", None), jax.Array):
-            return law  # a law without mean steps, such as a table: only its other parameters vary
+        if not hasattr(base, "step_up"):
+            return law  # `PulseUpdate` has refused a spread of steps for such a law
         nominal = jnp.maximum(base.step_up, base.step_down)
         gain = jnp.expm1(self.step * z["step"]) if self.log_normal else self.step * z["step"]
         tilt = self.balance * z["balance"]
@@ -124,7 +125,7 @@ class PulseUpdate(AbstractPulseUpdate):
         write_noise: standard deviation [S] of what is seen around the hidden state; None: what is seen is the state.
 
     Raises:
-        ValueError: if the spread is of a parameter that the law does not have.
+        ValueError: if the spread is of a parameter, or of steps, that the law does not have.
 
     Many pulses at once are one formula where the law has one and pulses do not differ, and a scan over pulses otherwise.
 
@@ -137,6 +138,13 @@ class PulseUpdate(AbstractPulseUpdate):
     write_noise: Float[Array, ""] | None = eqx.field(converter=optional_array, default=None)
 
     def __check_init__(self):
+        if self.cells is not None and not hasattr(_innermost(self.law), "step_up"):
+            spreads = (self.cells.step, self.cells.balance)
+            if not all(isinstance(s, jax.Array) and not isinstance(s, Tracer) and not s.any() for s in spreads):
+                raise ValueError(
+                    f"CellSpread: {type(self.law).__name__} has no step_up and step_down for step= or balance= to vary. Name "
+                    "its own parameters in others=."
+                )
         for name in () if self.cells is None else self.cells.others:
             try:
                 _attribute(self.law, name)

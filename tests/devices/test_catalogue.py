@@ -16,6 +16,8 @@ def test_says_what_it_is(name):
     assert about.name == name and about.technology and about.measured
     assert about.numbers in ("read", "fitted", "recalled", "assumed", "none")
     assert all(d in REFERENCES for d in about.dois), about.dois
+    if make.__module__.startswith("devices.presets") and about.doi and about.numbers == "read":
+        assert about.doi in make.__doc__, "the docstring names its source"
     if isinstance(made, devices.Device):
         assert made.provenance == about and 0 <= float(made.g_min) < float(made.g_max)
     said = devices.description(name)

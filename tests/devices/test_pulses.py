@@ -249,5 +249,14 @@ def test_pulses_refuse_what_cannot_be():
         device.pulse(cells, jnp.asarray(0.5), key=jax.random.key(0))
     with pytest.raises(ValueError, match="say most="):
         jax.jit(lambda n: device.pulse(cells, n, key=jax.random.key(0)))(3)
+    with pytest.raises(RuntimeError, match="more pulses than most=2 allows"):
+        device.pulse(cells, 3, key=jax.random.key(0), most=2)
+    bare = type(
+        "Bare",
+        (devices.steps.AbstractStep,),
+        {"g_min": 0.0, "g_max": 1.0, "up": lambda s, g: g, "down": lambda s, g: g},
+    )
+    with pytest.raises(ValueError, match="no step_up and step_down"):
+        PulseUpdate(bare(), CellSpread(step=0.1))
     jitted = jax.jit(lambda n: device.pulse(cells, n, key=jax.random.key(0), most=3).g)(3)
     np.testing.assert_allclose(jitted, device.pulse(cells, 3, key=jax.random.key(0)).g, rtol=1e-6)

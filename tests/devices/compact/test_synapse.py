@@ -47,7 +47,11 @@ def test_table_is_what_pulses_do(name):
 
 def test_in_a_device_and_with_a_gradient():
     """A write-verified, pulsed device of VTEAM cells; more speed means larger steps, and the gradient says by how much."""
-    update = pulse_response(wsdc(), Pulse(0.3, 4e-6), Pulse(-0.25, 2e-6), nodes=65, cells=devices.updates.CellSpread())
+    spread = devices.updates.CellSpread(step=0.2)
+    update = pulse_response(wsdc(), Pulse(0.3, 4e-6), Pulse(-0.25, 2e-6), nodes=65, cells=spread)
+    g = jnp.full(20_000, 2e-4)
+    moved, _ = update(g, update.latents(g, key=jax.random.key(1)), jnp.asarray(1), key=None, most=1)
+    assert float(jnp.std(moved - g) / jnp.mean(moved - g)) == pytest.approx(0.2, rel=0.03)
     device = devices.Device(
         update.law.g_min,
         update.law.g_max,
