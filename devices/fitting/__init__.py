@@ -1,0 +1,30 @@
+"""From measurements to devices: `fit(trace)` finds the law, its numbers and their errors.
+
+One module a kind of measurement, each a list of `CANDIDATES` (see `AbstractCandidate`); the search, the errors, the tests and the
+advice are common to all.
+"""
+
+from devices.fitting.candidate import AbstractCandidate, AbstractResiduals
+from devices.fitting.fit import coverage, fit, fit_candidate
+from devices.fitting.kinds import candidates
+from devices.fitting.parameters import Parameter, Space
+from devices.fitting.result import Check, Fit, Number, Panel, Series
+from devices.fitting.uncertainty import bootstrap, profile
+
+__all__ = [
+    "AbstractCandidate",
+    "AbstractResiduals",
+    "Check",
+    "Fit",
+    "Number",
+    "Panel",
+    "Parameter",
+    "Series",
+    "Space",
+    "bootstrap",
+    "candidates",
+    "coverage",
+    "fit",
+    "fit_candidate",
+    "profile",
+]

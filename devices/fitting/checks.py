@@ -1,0 +1,64 @@
+"""Tests that a wrong model fails."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import stats
+
+from devices.fitting.result import Check
+
+
+def uniform(probabilities: np.ndarray, what: str) -> Check:
+    """Whether probability integral transforms are uniform, as those of a right distribution are (Kolmogorov-Smirnov).
+
+    Parameters fitted to the same data make the test lenient: a rejection counts, an acceptance says little.
+    """
+    p = np.asarray(probabilities, float)
+    p = p[np.isfinite(p)]
+    found = stats.kstest(p, "uniform")
+    says = "does not follow" if found.pvalue < 0.01 else "is compatible with"
+    return Check(
+        "distribution", float(found.statistic), float(found.pvalue),
+        f"the distribution of {what} {says} the model's (Kolmogorov-Smirnov distance {found.statistic:.3f}, {len(p)} values)",
+    )  # fmt: skip
+
+
+def uncorrelated(residuals: np.ndarray, what: str, lags: int = 10) -> Check:
+    """Whether consecutive residuals (last axis; NaN where there is none) forget each other (Ljung-Box, pooled over rows)."""
+    r = np.atleast_2d(np.asarray(residuals, float))
+    r = r - np.nanmean(r)
+    power = np.nansum(r**2)
+    n = int(np.isfinite(r).sum())
+    lags = max(min(lags, r.shape[1] // 4), 1)
+    rho = np.array([np.nansum(r[:, k:] * r[:, :-k]) / max(power, 1e-300) for k in range(1, lags + 1)])
+    statistic = float(n * (n + 2) * np.sum(rho**2 / np.maximum(n - np.arange(1, lags + 1), 1)))
+    p = float(stats.chi2.sf(statistic, lags))
+    says = "are correlated: the model misses a shape" if p < 0.01 else "show no correlation"
+    return Check(
+        "residual correlation", statistic, p, f"consecutive {what} {says} (lag-1 correlation {rho[0]:+.2f}, Ljung-Box)"
+    )
+
+
+def scatter(squares: float, freedom: float, what: str) -> Check:
+    """Whether a sum of squared standardised residuals is as large as its degrees of freedom say (chi-squared, upper tail)."""
+    p = float(stats.chi2.sf(squares, freedom))
+    says = "exceeds" if p < 0.01 else "agrees with"
+    return Check("lack of fit", float(squares / freedom), p, f"the scatter of {what} {says} what noise explains (reduced chi-squared {squares / freedom:.2f})")
+
+
+def lack_of_fit(model: np.ndarray, data: np.ndarray, group: np.ndarray, unknowns: int, what: str) -> Check:
+    """Whether group means deviate from the model by more than the scatter within groups explains (F test).
+
+    Args:
+        model, data: values. group: which of them are repetitions of each other. unknowns: fitted parameters.
+    """
+    _, group = np.unique(group, return_inverse=True)
+    counts = np.bincount(group)
+    mean = np.bincount(group, data) / counts
+    within = float(np.sum((data - mean[group]) ** 2))
+    between = float(np.sum(counts * (mean - np.bincount(group, model) / counts) ** 2))
+    f1, f2 = max(len(counts) - unknowns, 1), max(len(data) - len(counts), 1)
+    ratio = (between / f1) / max(within / f2, 1e-300)
+    p = float(stats.f.sf(ratio, f1, f2))
+    says = "deviate from the model by more than" if p < 0.01 else "deviate from the model no more than"
+    return Check("lack of fit", ratio, p, f"means of {what} {says} their scatter explains (F({f1}, {f2}) = {ratio:.2f})")

@@ -1,0 +1,174 @@
+"""`fit`: from a trace to a model with honest numbers."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from devices.fitting import uncertainty
+from devices.fitting.candidate import AbstractCandidate, AbstractResiduals
+from devices.fitting.kinds import candidates
+from devices.fitting.optimum import GAIN, Optimum, search_data, search_once
+from devices.fitting.parameters import Space
+from devices.fitting.result import Fit, Number
+from devices.instruments.trace import FileError, Trace
+
+STARTS = 24
+
+
+def fit(trace: Trace, model: str | None = None, *, starts: int = STARTS, seed: int = 0, others: bool = True) -> Fit:
+    """Fits the models of a trace's kind, or the one named, and returns the best with errors on every number.
+
+    Models are ranked by BIC. Standard errors are Laplace's; where a test rejects the noise model and there are enough blocks
+    of data, they are the block-robust sandwich's, which is said in `flags`. Parameters that the data hardly determine get
+    the interval of their profile likelihood.
+
+    Args:
+        model: name of a model; None: all of the kind. starts: searches from different points. seed: of the starts.
+        others: whether the runners-up come along in `Fit.others`.
+
+    Raises:
+        FileError: if the trace lacks what the models need, or there is no model of that name.
+    """
+    trace = _usable(trace)
+    available = candidates(trace.kind)
+    if model is not None and model not in available:
+        raise FileError(f"there is no model {model!r} for a {trace.kind}; there are {', '.join(available)}.")
+    chosen = list(available.values()) if model is None else [available[model]]
+    fits, refusals = [], []
+    for one in chosen:
+        try:
+            fits.append(fit_candidate(*one.of(trace), trace, starts=starts, seed=seed))
+        except FileError as error:
+            refusals.append(f"{one.name}: {error}")
+    if not fits:
+        raise FileError(f"{trace.name}: " + "; ".join(refusals))
+    fits.sort(key=lambda f: f.bic if np.isfinite(f.bic) else np.inf)
+    best = dataclasses.replace(fits[0], flags=(*fits[0].flags, *refusals))
+    return dataclasses.replace(best, others=tuple(fits[1:])) if others else best
+
+
+def _usable(trace: Trace) -> Trace:
+    good = trace.good
+    if not good.any():
+        reasons = "; ".join(f.reason for f in trace.flags if f.excluded)
+        raise FileError(f"{trace.name}: no rows are left to fit: {reasons}.")
+    return trace if good.all() else trace.where(good)
+
+
+def fit_candidate(candidate: AbstractCandidate, data: Any, trace: Trace, *, starts: int = STARTS, seed: int = 0) -> Fit:
+    """Fits one model."""
+    began = time.perf_counter()
+    space = Space(candidate.parameters())
+    first = space.starts(candidate.guesses(data), starts, seed)
+    with jax.enable_x64(True):
+        data = jax.tree.map(np.asarray, data)
+        blocks = jax.eval_shape(lambda: candidate.nll(_probe(candidate, space), data)).shape[0]
+        best = search_once(candidate, space.frame(), data, first, np.ones(blocks), np.ones(len(space)))
+        best = jax.tree.map(np.asarray, best)
+    return _conclude(candidate, space, data, best, trace, began)
+
+
+def _probe(candidate, space: Space):
+    values = space.frame().values(jnp.zeros(len(space)))
+    return {**values, "sigma": jnp.ones(())} if isinstance(candidate, AbstractResiduals) else values
+
+
+def _conclude(candidate, space: Space, data: Any, best: Optimum, trace: Trace, began: float) -> Fit:
+    rows = candidate.count(data)
+    values = values_at(space, best.theta, float(best.sigma))
+    checks = candidate.checks(values, data)
+    wrong = any(c.rejected for c in checks)
+    robust = wrong and len(best.scores) > len(space)
+    spread = uncertainty.covariance(best, robust=robust)
+    found = uncertainty.numbers(space, best, spread, rows, {})
+    found = _profiled(candidate, space, data, best, found)
+    flags = [f"{f.name}: {f.reason}" for f in trace.flags]
+    flags += [c.sentence for c in checks if c.rejected]
+    if robust:
+        flags.append("standard errors are those of blocks of data, because the model's noise does not describe the residuals")
+    elif wrong:
+        flags.append("the model is rejected, and there are too few blocks of data for errors that do not trust it")
+    converged = float(best.gain) < GAIN
+    code = (
+        "converged"
+        if converged
+        else f"not converged: the log likelihood could still gain {float(best.gain):.2g}; use more starts, or a simpler model"
+    )
+    return Fit(
+        kind=trace.kind,
+        model=candidate.name,
+        law=candidate.law,
+        numbers=found,
+        sigma=float(best.sigma),
+        theta=np.asarray(best.theta),
+        covariance=spread,
+        correlation=uncertainty.correlation(spread),
+        converged=converged,
+        code=code,
+        nll=float(best.nll),
+        rows=rows,
+        held_out=uncertainty.held_out(candidate, space, data, best),
+        checks=checks,
+        measures=candidate.measures(values, data),
+        flags=tuple(flags) + uncertainty.inseparable(space, best),
+        advice=uncertainty.advice(candidate, space, data, best),
+        panels=candidate.panels(values, data),
+        seconds=time.perf_counter() - began,
+        trace=trace,
+        candidate=candidate,
+        data=data,
+    )
+
+
+def values_at(space: Space, theta: np.ndarray, sigma: float) -> dict[str, float]:
+    """Parameters as numbers, by name, with `sigma` where the model has one."""
+    with jax.enable_x64(True):
+        values = {name: float(v) for name, v in space.frame().values(jnp.asarray(theta)).items()}
+    return {**values, "sigma": float(sigma)} if np.isfinite(sigma) else values
+
+
+def _profiled(candidate, space: Space, data: Any, best: Optimum, found: Sequence[Number]) -> tuple[Number, ...]:
+    """Intervals by profile likelihood for parameters whose Laplace error is large, at most four of them."""
+    doubtful = sorted((n for n in found if n.note), key=lambda n: n.name)[:4]
+    better = {}
+    for number in doubtful:
+        low, high = uncertainty.profile(candidate, space, data, best, number.name)
+        better[number.name] = dataclasses.replace(number, low=low, high=high, note=f"{number.note}; interval by profile")
+    return tuple(better.get(n.name, n) for n in found)
+
+
+def coverage(candidate: AbstractCandidate, data: Any, values: dict[str, float], *, count: int = 200, starts: int = 2, seed: int = 0):
+    """How often 90 % intervals hold the truth, by parameter, over data sets simulated from the model at `values`.
+
+    A test of a fitter, and of a protocol before it is measured.
+
+    Args:
+        values: the truth, `sigma` included where the model has one. count: data sets. starts: searches for each (from its own guess
+            being left aside: the truth, and points of the start ranges).
+
+    Returns:
+        share of intervals that hold the truth, and the estimates, both by name.
+    """
+    space = Space(candidate.parameters())
+    first = np.repeat(space.starts([values], starts, seed)[None], count, 0)
+    with jax.enable_x64(True):
+        data = jax.tree.map(np.asarray, data)
+        truth = {n: jnp.asarray(v, float) for n, v in values.items()}
+        sets = jax.jit(jax.vmap(lambda k: candidate.simulate(truth, data, key=k)))(jax.random.split(jax.random.key(seed), count))
+        blocks = jax.eval_shape(lambda: candidate.nll(_probe(candidate, space), data)).shape[0]
+        ends = search_data(candidate, space.frame(), sets, first, np.ones(blocks), np.ones(len(space)))
+        ends = jax.tree.map(np.asarray, ends)
+    rows, held, estimates = candidate.count(data), [], []
+    for k in range(count):
+        one = jax.tree.map(lambda x, k=k: x[k], ends)
+        found = uncertainty.numbers(space, one, uncertainty.covariance(one, robust=False), rows, {})
+        held.append([n.low <= values[n.name] <= n.high for n in found])
+        estimates.append([n.value for n in found])
+    return dict(zip(space.names, np.mean(held, 0), strict=True)), dict(zip(space.names, np.array(estimates).T, strict=True))

@@ -1,0 +1,167 @@
+"""The search for the best parameters: a damped Newton method, and Levenberg-Marquardt where there are residuals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float
+
+from devices.fitting.candidate import AbstractCandidate, AbstractResiduals
+from devices.fitting.parameters import Frame
+
+Local = tuple[Float[Array, ""], Float[Array, " p"], Float[Array, "p p"]]  # value, gradient, curvature
+WORST = 1e12  # stands for a likelihood that is not a number
+RIDGE = 1e-4  # a coordinate that the data do not hold has this much information, a standard error of 100
+GAIN = 1e-3  # an optimum is one from which the quadratic model promises less log likelihood than this
+
+
+class Optimum(eqx.Module):
+    """Where a search ended.
+
+    Args:
+        theta: coordinates. sigma: standard deviation of the residuals, NaN for other likelihoods. nll: negative log
+            likelihood. gain: log likelihood that could still be gained, by the quadratic model. information: curvature of the
+            negative log likelihood at the end (Gauss-Newton's for residuals). scores: gradient of each block.
+    """
+
+    theta: Float[Array, " p"]
+    sigma: Float[Array, ""]
+    nll: Float[Array, ""]
+    gain: Float[Array, ""]
+    information: Float[Array, "p p"]
+    scores: Float[Array, "blocks p"]
+
+
+def search(
+    candidate: AbstractCandidate,
+    frame: Frame,
+    data: Any,
+    starts: Float[Array, "starts p"],
+    weights: Float[Array, " blocks"],
+    free: Float[Array, " p"],
+    *,
+    steps: int = 100,
+) -> Optimum:
+    """The best end of searches from several starts at once; traced by JAX, and batched by `jax.vmap` over data and weights.
+
+    Args:
+        weights: how often each block counts (0: left out). free: 1 for coordinates that move, 0 for those that stay at
+            their start. steps: Newton steps at most.
+    """
+    local = _local(candidate, frame, data, weights)
+    ends = jax.vmap(lambda start: minimise(local, start, free, steps))(starts)
+    values = jax.vmap(lambda theta: local(theta)[0])(ends)
+    theta = ends[jnp.argmin(jnp.where(jnp.isfinite(values), values, jnp.inf))]
+    return describe(candidate, frame, data, theta, weights, free)
+
+
+def describe(candidate, frame: Frame, data: Any, theta, weights, free) -> Optimum:
+    """Likelihood, information and scores at `theta`."""
+    value, gradient, curvature = _local(candidate, frame, data, weights)(theta)
+    _, gain = _newton(gradient * free, _held(curvature, free), 0.0)
+    sigma = jnp.full((), jnp.nan)
+    if isinstance(candidate, AbstractResiduals):
+        used = candidate.used(data) * weights[:, None]
+        squares = jnp.sum(used * candidate.residuals(frame.values(theta), data) ** 2)
+        freedom = jnp.maximum(jnp.sum(used) - jnp.sum(free), 1)
+        sigma, curvature = jnp.sqrt(squares / freedom), curvature * freedom / jnp.sum(used)
+
+    def blocks(theta):
+        values = frame.values(theta)
+        return candidate.nll({**values, "sigma": sigma} if isinstance(candidate, AbstractResiduals) else values, data)
+
+    return Optimum(theta, sigma, value, gain, curvature, jax.jacfwd(blocks)(theta))
+
+
+def _local(candidate: AbstractCandidate, frame: Frame, data: Any, weights) -> Callable[[Any], Local]:
+    """Value, gradient and curvature of the negative log likelihood as a function of the coordinates."""
+    if not isinstance(candidate, AbstractResiduals):
+
+        def total(theta):
+            return jnp.sum(weights * candidate.nll(frame.values(theta), data))
+
+        return lambda theta: (_finite(total(theta)), jax.grad(total)(theta), jax.hessian(total)(theta))
+
+    root = jnp.sqrt(weights)[:, None]
+    rows = jnp.sum(candidate.used(data) * weights[:, None])
+
+    def residuals(theta):
+        both = candidate.residuals(frame.values(theta), data) * candidate.used(data) * root
+        return both.ravel(), both.ravel()
+
+    def local(theta):
+        slopes, r = jax.jacfwd(residuals, has_aux=True)(theta)
+        squares = jnp.maximum(jnp.sum(r**2), 1e-300)
+        value = rows / 2 * (jnp.log(2 * jnp.pi * squares / rows) + 1)
+        return _finite(value), rows * slopes.T @ r / squares, rows * slopes.T @ slopes / squares
+
+    return local
+
+
+def _finite(value):
+    return jnp.where(jnp.isfinite(value), value, WORST)
+
+
+def _held(curvature, free):
+    """Curvature in which coordinates that stay do not take part."""
+    return curvature * free[:, None] * free + jnp.diag(1 - free)
+
+
+def _newton(gradient, curvature, damping):
+    """A damped step downhill, and the decrease that an undamped one promises.
+
+    Directions of negative curvature are turned round; no coordinate moves by more than 2.
+    """
+    gradient, curvature = jnp.nan_to_num(gradient), jnp.nan_to_num(curvature)
+    scale = jnp.sqrt(jnp.abs(jnp.diag(curvature)) + RIDGE)
+    sizes, axes = jnp.linalg.eigh(curvature / (scale[:, None] * scale))
+    along, sizes = axes.T @ (gradient / scale), jnp.abs(sizes) + 1e-9
+    step = -(axes @ (along / (sizes + damping))) / scale
+    step = step * jnp.minimum(1, 2 / jnp.maximum(jnp.max(jnp.abs(step)), 1e-300))
+    return step, jnp.sum(along**2 / sizes) / 2
+
+
+def minimise(local: Callable[[Any], Local], start: Float[Array, " p"], free: Float[Array, " p"], steps: int):
+    """Damped Newton from one start: a step that does not go down is taken again with ten times the damping."""
+
+    def body(carry):
+        theta, damping, k, _ = carry
+        value, gradient, curvature = local(theta)
+        step, gain = _newton(gradient * free, _held(curvature, free), damping)
+        there = local(theta + step)[0]
+        better = there < value
+        stop = (gain < 1e-3 * GAIN) | (damping > 1e10)
+        damping = jnp.where(better, damping / 10, jnp.maximum(damping, 1e-4) * 10)
+        return jnp.where(better, theta + step, theta), damping, k + 1, stop
+
+    first = (start, jnp.asarray(1e-3, start.dtype), jnp.asarray(0), jnp.asarray(False))
+    return lax.while_loop(lambda c: (c[2] < steps) & ~c[3], body, first)[0]
+
+
+@eqx.filter_jit
+def search_once(candidate, frame, data, starts, weights, free) -> Optimum:
+    """`search`, compiled."""
+    return search(candidate, frame, data, starts, weights, free)
+
+
+@eqx.filter_jit
+def search_weights(candidate, frame, data, start, weights, free) -> Optimum:
+    """One search from `start` for each row of `weights`: a bootstrap, or blocks left out."""
+    return jax.vmap(lambda w: search(candidate, frame, data, start[None], w, free, steps=30))(weights)
+
+
+@eqx.filter_jit
+def search_starts(candidate, frame, data, starts, weights, free) -> Optimum:
+    """One search from each start, none compared with another: a profile, where `free` holds a coordinate."""
+    return jax.vmap(lambda s: search(candidate, frame, data, s[None], weights, free, steps=30))(starts)
+
+
+@eqx.filter_jit
+def search_data(candidate, frame, data, starts, weights, free) -> Optimum:
+    """One search for each entry of the leading axis of `data` and `starts`: many devices, or many simulated data sets."""
+    return jax.vmap(lambda d, s: search(candidate, frame, d, s, weights, free))(data, starts)
