@@ -1,7 +1,7 @@
 """From measurements to devices: `fit(trace)` finds the law, its numbers and their errors.
 
-One module a kind of measurement, each a list of `CANDIDATES` (see `AbstractCandidate`); the search, the errors, the tests and the
-advice are common to all.
+One module a kind of measurement, each a list of `CANDIDATES` (see `AbstractCandidate`); the search, the errors, the
+tests and the advice are common to all.
 """
 
 from devices.fitting.candidate import AbstractCandidate, AbstractResiduals

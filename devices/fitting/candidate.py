@@ -80,8 +80,8 @@ class AbstractCandidate(eqx.Module):
 
     @abc.abstractmethod
     def laws(self, values: Values, data: Data) -> dict[str, Any]:
-        """The parts of a `Device` that this measurement determines: `programming`, `drift`, ..., and `g_min`, `g_max` [S] where
-        it knows them. Traceable, so that a posterior of parameters becomes one of devices."""
+        """The parts of a `Device` that this measurement determines: `programming`, `drift`, ..., and `g_min`, `g_max`
+        [S] where it knows them. Traceable, so that a posterior of parameters becomes one of devices."""
 
 
 class AbstractResiduals(AbstractCandidate):

@@ -43,7 +43,12 @@ def scatter(squares: float, freedom: float, what: str) -> Check:
     """Whether a sum of squared standardised residuals is as large as its degrees of freedom say (chi-squared, upper tail)."""
     p = float(stats.chi2.sf(squares, freedom))
     says = "exceeds" if p < 0.01 else "agrees with"
-    return Check("lack of fit", float(squares / freedom), p, f"the scatter of {what} {says} what noise explains (reduced chi-squared {squares / freedom:.2f})")
+    return Check(
+        "lack of fit",
+        float(squares / freedom),
+        p,
+        f"the scatter of {what} {says} what noise explains (reduced chi-squared {squares / freedom:.2f})",
+    )
 
 
 def lack_of_fit(model: np.ndarray, data: np.ndarray, group: np.ndarray, unknowns: int, what: str) -> Check:
@@ -61,4 +66,6 @@ def lack_of_fit(model: np.ndarray, data: np.ndarray, group: np.ndarray, unknowns
     ratio = (between / f1) / max(within / f2, 1e-300)
     p = float(stats.f.sf(ratio, f1, f2))
     says = "deviate from the model by more than" if p < 0.01 else "deviate from the model no more than"
-    return Check("lack of fit", ratio, p, f"means of {what} {says} their scatter explains (F({f1}, {f2}) = {ratio:.2f})")
+    return Check(
+        "lack of fit", ratio, p, f"means of {what} {says} their scatter explains (F({f1}, {f2}) = {ratio:.2f})"
+    )

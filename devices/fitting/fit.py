@@ -82,7 +82,7 @@ def _probe(candidate, space: Space):
 
 def _conclude(candidate, space: Space, data: Any, best: Optimum, trace: Trace, began: float) -> Fit:
     rows = candidate.count(data)
-    values = values_at(space, best.theta, float(best.sigma))
+    values = values_at(space, np.asarray(best.theta), float(best.sigma))
     checks = candidate.checks(values, data)
     wrong = any(c.rejected for c in checks)
     robust = wrong and len(best.scores) > len(space)
@@ -92,7 +92,9 @@ def _conclude(candidate, space: Space, data: Any, best: Optimum, trace: Trace, b
     flags = [f"{f.name}: {f.reason}" for f in trace.flags]
     flags += [c.sentence for c in checks if c.rejected]
     if robust:
-        flags.append("standard errors are those of blocks of data, because the model's noise does not describe the residuals")
+        flags.append(
+            "standard errors are those of blocks of data, because the model's noise does not describe the residuals"
+        )
     elif wrong:
         flags.append("the model is rejected, and there are too few blocks of data for errors that do not trust it")
     converged = float(best.gain) < GAIN
@@ -140,18 +142,28 @@ def _profiled(candidate, space: Space, data: Any, best: Optimum, found: Sequence
     better = {}
     for number in doubtful:
         low, high = uncertainty.profile(candidate, space, data, best, number.name)
-        better[number.name] = dataclasses.replace(number, low=low, high=high, note=f"{number.note}; interval by profile")
+        better[number.name] = dataclasses.replace(
+            number, low=low, high=high, note=f"{number.note}; interval by profile"
+        )
     return tuple(better.get(n.name, n) for n in found)
 
 
-def coverage(candidate: AbstractCandidate, data: Any, values: dict[str, float], *, count: int = 200, starts: int = 2, seed: int = 0):
+def coverage(
+    candidate: AbstractCandidate,
+    data: Any,
+    values: dict[str, float],
+    *,
+    count: int = 200,
+    starts: int = 2,
+    seed: int = 0,
+):
     """How often 90 % intervals hold the truth, by parameter, over data sets simulated from the model at `values`.
 
     A test of a fitter, and of a protocol before it is measured.
 
     Args:
-        values: the truth, `sigma` included where the model has one. count: data sets. starts: searches for each (from its own guess
-            being left aside: the truth, and points of the start ranges).
+        values: the truth, `sigma` included where the model has one. count: data sets. starts: searches for each (from
+            its own guess being left aside: the truth, and points of the start ranges).
 
     Returns:
         share of intervals that hold the truth, and the estimates, both by name.
@@ -161,7 +173,9 @@ def coverage(candidate: AbstractCandidate, data: Any, values: dict[str, float], 
     with jax.enable_x64(True):
         data = jax.tree.map(np.asarray, data)
         truth = {n: jnp.asarray(v, float) for n, v in values.items()}
-        sets = jax.jit(jax.vmap(lambda k: candidate.simulate(truth, data, key=k)))(jax.random.split(jax.random.key(seed), count))
+        sets = jax.jit(jax.vmap(lambda k: candidate.simulate(truth, data, key=k)))(
+            jax.random.split(jax.random.key(seed), count)
+        )
         blocks = jax.eval_shape(lambda: candidate.nll(_probe(candidate, space), data)).shape[0]
         ends = search_data(candidate, space.frame(), sets, first, np.ones(blocks), np.ones(len(space)))
         ends = jax.tree.map(np.asarray, ends)
@@ -171,4 +185,6 @@ def coverage(candidate: AbstractCandidate, data: Any, values: dict[str, float], 
         found = uncertainty.numbers(space, one, uncertainty.covariance(one, robust=False), rows, {})
         held.append([n.low <= values[n.name] <= n.high for n in found])
         estimates.append([n.value for n in found])
-    return dict(zip(space.names, np.mean(held, 0), strict=True)), dict(zip(space.names, np.array(estimates).T, strict=True))
+    return dict(zip(space.names, np.mean(held, 0), strict=True)), dict(
+        zip(space.names, np.array(estimates).T, strict=True)
+    )

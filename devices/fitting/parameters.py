@@ -11,7 +11,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
-from scipy.stats import qmc
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,9 +116,16 @@ class Space:
     def starts(self, guesses: Sequence[Mapping[str, float]], count: int, seed: int = 0) -> np.ndarray:
         """`count` points to start from: the guesses, then a Latin hypercube over the start ranges."""
         first = [self.theta(g) for g in guesses][:count]
-        drawn = qmc.LatinHypercube(len(self), seed=seed).random(max(count - len(first), 1))
+        drawn = _latin_hypercube(max(count - len(first), 1), len(self), seed)
         spread = []
         for k, p in enumerate(self.parameters):
             low, high = (p.theta(x) for x in p.start or (p.low, p.high))
             spread.append(low + (high - low) * drawn[:, k])
         return np.concatenate([np.array(first).reshape(-1, len(self)), np.stack(spread, 1)])[:count]
+
+
+def _latin_hypercube(points: int, axes: int, seed: int) -> np.ndarray:
+    """Points on the unit cube, one in each of as many slices along every axis."""
+    rng = np.random.default_rng(seed)
+    slices = rng.permuted(np.tile(np.arange(points)[:, None], axes), axis=0)
+    return (slices + rng.random((points, axes))) / points

@@ -57,8 +57,8 @@ def correlation(spread: np.ndarray) -> np.ndarray:
 
 
 def profile(candidate, space: Space, data: Any, best: Optimum, name: str, points: int = 15) -> tuple[float, float]:
-    """90 % interval of one parameter by its profile likelihood: the values that cost less than 1.35 log likelihood when all other
-    parameters follow. Bounds of the search are returned where the profile never rises that far."""
+    """90 % interval of one parameter by its profile likelihood: the values that cost less than 1.35 log likelihood
+    when all other parameters follow. Bounds of the search are returned where the profile never rises that far."""
     k = space.names.index(name)
     reach = min(6.0, 4 * float(np.sqrt(covariance(best, robust=False)[k, k])))
     grid = np.linspace(-reach, reach, points)
@@ -69,10 +69,16 @@ def profile(candidate, space: Space, data: Any, best: Optimum, name: str, points
     with jax.enable_x64(True):
         ends = search_starts(candidate, space.frame(), data, starts, np.ones(len(best.scores)), free)
     cost = np.asarray(ends.nll) - float(best.nll)
-    limit = stats.chi2.ppf(LEVEL, 1) / 2
-    edges = [_crossing(grid[points // 2 :], cost[points // 2 :], limit), _crossing(grid[points // 2 :: -1], cost[points // 2 :: -1], limit)]
+    limit = float(stats.chi2.ppf(LEVEL, 1)) / 2
+    edges = [
+        _crossing(grid[points // 2 :], cost[points // 2 :], limit),
+        _crossing(grid[points // 2 :: -1], cost[points // 2 :: -1], limit),
+    ]
     with jax.enable_x64(True):
-        at = [float(best.theta[k]) + (edge if edge is not None else side * 40.0) for edge, side in zip(edges, (1, -1), strict=True)]
+        at = [
+            float(best.theta[k]) + (edge if edge is not None else side * 40.0)
+            for edge, side in zip(edges, (1, -1), strict=True)
+        ]
         theta = np.repeat(np.asarray(best.theta)[None], 2, 0)
         theta[:, k] = at
         high, low = (float(v) for v in space.frame().values(jnp.asarray(theta))[name])
@@ -142,13 +148,15 @@ def inseparable(space: Space, best: Optimum) -> tuple[str, ...]:
             if abs(rho[i, j]) > 0.98 and max(np.sqrt(spread[i, i]) / alone[i], np.sqrt(spread[j, j]) / alone[j]) > 5:
                 a, b = space.names[j], space.names[i]
                 found.append(
-                    f"{a} and {b} cannot be told apart with these data: correlation {rho[i, j]:+.3f}; only a combination of them is known."
+                    f"{a} and {b} cannot be told apart with these data: correlation {rho[i, j]:+.3f}; only a "
+                    "combination of them is known."
                 )
     return tuple(found)
 
 
 def advice(candidate: AbstractCandidate, space: Space, data: Any, best: Optimum) -> tuple[str, ...]:
-    """Which measurement would tell most, by Fisher information: the proposals of the candidate, each simulated at the estimate.
+    """Which measurement would tell most, by Fisher information: the proposals of the candidate, each simulated at the
+    estimate.
 
     A proposal is ranked by how much it shrinks the error of the worst known coordinate, measured together with the data that
     are there.
@@ -176,11 +184,16 @@ def _information(candidate, space: Space, protocol: Any, best: Optimum) -> np.nd
         theta = jnp.asarray(best.theta)
         values = frame.values(theta)
         if isinstance(candidate, AbstractResiduals):
-            slopes = jax.jacfwd(lambda th: (candidate.residuals(frame.values(th), protocol) * candidate.used(protocol)).ravel())(theta)
+            slopes = jax.jacfwd(
+                lambda th: (candidate.residuals(frame.values(th), protocol) * candidate.used(protocol)).ravel()
+            )(theta)
             return np.nan_to_num(np.asarray(slopes.T @ slopes / best.sigma**2))
         total = 0.0
         for k in range(4):  # the observed information of four draws stands for its mean
             drawn = candidate.simulate(values, protocol, key=jax.random.key(k))
-            total = total + np.asarray(jax.hessian(lambda th, d=drawn: jnp.sum(candidate.nll(frame.values(th), d)))(theta)) / 4
+            total = (
+                total
+                + np.asarray(jax.hessian(lambda th, d=drawn: jnp.sum(candidate.nll(frame.values(th), d)))(theta)) / 4
+            )
         sizes, axes = np.linalg.eigh(np.nan_to_num(total))
         return (axes * np.maximum(sizes, 0)) @ axes.T

@@ -157,9 +157,7 @@ def _optimum(candidate, space, data, found):
     from devices.fitting.optimum import search_once
 
     with jax.enable_x64(True):
-        best = search_once(
-            candidate, space.frame(), data, found.theta[None], np.ones(ROWS // 10), np.ones(len(space))
-        )
+        best = search_once(candidate, space.frame(), data, found.theta[None], np.ones(ROWS // 10), np.ones(len(space)))
         return jax.tree.map(np.asarray, best)
 
 
@@ -196,7 +194,12 @@ def test_held_out_error_prefers_the_right_model():
 
 @pytest.mark.parametrize(
     "low, high, start, log",
-    [(0.0, np.inf, None, True), (-1.0, np.inf, (0.0, 1.0), False), (0.0, 1.0, (0.5, 2.0), False), (0.0, 1.0, None, True)],
+    [
+        (0.0, np.inf, None, True),
+        (-1.0, np.inf, (0.0, 1.0), False),
+        (0.0, 1.0, (0.5, 2.0), False),
+        (0.0, 1.0, None, True),
+    ],
 )
 def test_parameters_without_a_range_are_refused(low, high, start, log):
     with pytest.raises(ValueError, match="Parameter p: low="):

@@ -1,0 +1,7 @@
+"""To other programs: a device's pulse law for aihwkit and NeuroSim, a compact model as Verilog-A."""
+
+from devices.exchange.aihwkit import to_aihwkit
+from devices.exchange.neurosim import to_neurosim
+from devices.exchange.verilog_a import to_verilog_a
+
+__all__ = ["to_aihwkit", "to_neurosim", "to_verilog_a"]
