@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import TYPE_CHECKING, Any, Literal
+import hashlib
+import pathlib
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
 
 from experiments.errors import UsageError
 from experiments.store import Dimension, Layout, Results, Variable
@@ -34,8 +38,11 @@ class Config:
     """Data set; digits ships, the others come from XBAR_DATA."""
     network: Literal["mlp", "cnn"] = "mlp"
     """Multi-layer perceptron or small convolutional network."""
-    devices: tuple[str, ...] = ("ideal", "pcm", "reram")
-    """Memory cells: ideal, pcm (Joshi 2020), reram (Wan 2022), or any device that `xbar cite` lists."""
+    devices: Annotated[tuple[str, ...], tyro.conf.arg(aliases=["--device"])] = ("ideal", "pcm", "reram")
+    """Memory cells: ideal, pcm (Joshi 2020), reram (Wan 2022), any device that `xbar cite` lists, or a device file
+    (*.toml)."""
+    posterior: bool = False
+    """Read every chip a second time with a device drawn from the posterior that a device file carries."""
     adc_bits: tuple[int, ...] = (4, 5, 6, 7, 8)
     """Resolutions of the output converters."""
     times: tuple[Literal["1s", "1h", "1d", "1mo", "1y"], ...] = ("1s", "1h", "1d", "1mo", "1y")
@@ -82,6 +89,8 @@ def check(config: Config) -> None:
         raise UsageError(f"--clip {config.clip}: give a number above 0.")
     for device in config.devices:
         _known_device(device)
+        if config.posterior:
+            _drawn_devices(device, config.chips)
         if not _tools(config, device).known:
             raise UsageError(f"--times {' '.join(config.times)}: {device} has data at none of them; add 1s.")
 
@@ -89,7 +98,13 @@ def check(config: Config) -> None:
 def _known_device(name: str) -> Any:
     """The cell that a setting names."""
     import devices
+    from devices.device_file import DeviceFileError, load
 
+    if name.endswith(".toml"):
+        try:
+            return load(name)
+        except DeviceFileError as error:
+            raise UsageError(f"--devices {error}") from error
     try:
         make = devices.find(SHORT.get(name, name))
     except ValueError as error:
@@ -101,6 +116,24 @@ def _known_device(name: str) -> Any:
             "devices.compact.pulse_response."
         )
     return device
+
+
+def _drawn_devices(name: str, count: int) -> Any:
+    """Devices drawn from the posterior of a device file, along a leading axis; None for a device without one."""
+    from devices.device_file import DeviceFileError, load_draws
+
+    if not name.endswith(".toml"):
+        return None
+    try:
+        return load_draws(name, count)
+    except DeviceFileError as error:
+        raise UsageError(f"--posterior: {error}") from error
+
+
+def inputs(config: Config) -> dict[str, str]:
+    """Contents of the device files, as a hash: a run belongs to them."""
+    files = [name for name in config.devices if name.endswith(".toml")]
+    return {name: hashlib.sha256(pathlib.Path(name).read_bytes()).hexdigest()[:12] for name in files}
 
 
 def layout(config: Config) -> Layout:
@@ -117,6 +150,9 @@ def layout(config: Config) -> Layout:
     setting = ("training", "device", "adc_bits", "time")
     variables = {
         "accuracy": Variable((*setting, "chip"), "share of test images classified correctly"),
+        "accuracy_posterior": Variable(
+            (*setting, "chip"), "the same with a device drawn from the posterior for each chip; NaN without one"
+        ),
         "energy": Variable((*setting, "chip", "component"), "energy of an inference, median coefficients", "J"),
         "energy_quantile": Variable((*setting, "quantile"), "quantile of the energy of an inference", "J"),
         "digital_accuracy": Variable(("training", "device", "adc_bits"), "accuracy of the weights without hardware"),
@@ -171,6 +207,7 @@ def compute(config: Config, state: State, point: dict[str, Any]) -> dict[str, An
     x_test, y_test = (jnp.asarray(a[: config.test_images]) for a in (state.data.x_test, state.data.y_test))
     found: dict[str, list[Any]] = {
         "accuracy": [],
+        "accuracy_posterior": [],
         "energy": [],
         "energy_quantile": [],
         "digital_accuracy": [],
@@ -192,6 +229,7 @@ class _Tools:
         from experiments import networks, training
 
         self.config = config
+        self.name = device
         self.device = _known_device(device)
         self.forward = networks.forward
         self.times = [SECONDS[t] for t in config.times]
@@ -206,13 +244,14 @@ class _Tools:
             return False
         return True
 
-    def _network(self, bits: Any) -> xbar.Analog:
+    def _network(self, bits: Any, device: Any = None) -> xbar.Analog:
         import xbar
 
         c = self.config
         dac, adc = xbar.DAC(bits=c.dac_bits, encoding=c.encoding), xbar.ADC(bits=bits)
         return xbar.analog(
-            self.forward, xbar.Tile(device=self.device, rows=c.rows, cols=c.cols, dac=dac, adc=adc, v_read=V_READ)
+            self.forward,
+            xbar.Tile(device=device or self.device, rows=c.rows, cols=c.cols, dac=dac, adc=adc, v_read=V_READ),
         )
 
     def _noisy(self, model: Any, images: Any, key: Any, extra: Any) -> Any:
@@ -226,14 +265,14 @@ class _Tools:
         chip = self._network(bits).program(model, images[:1], key=write).with_ranges(ranges)
         return xbar.compensate(chip)(images, t=jax.random.choice(when, times), key=read)
 
-    def _chip(self, model: Any, ranges: Any, bits: Any, images: Any, key: Any) -> xbar.Chip:
+    def _chip(self, model: Any, ranges: Any, bits: Any, images: Any, key: Any, device: Any = None) -> xbar.Chip:
         """One chip with the ranges that its network was trained with, or calibrated on training images if None."""
         import jax
 
         import xbar
 
         write, read = jax.random.split(key)
-        chip = self._network(bits).program(model, images[:1], key=write)
+        chip = self._network(bits, device).program(model, images[:1], key=write)
         if ranges is not None:
             return xbar.compensate(chip.with_ranges(ranges))
         return xbar.calibrate(chip, images, key=read, method="percentile", percentile=self.config.percentile)
@@ -263,7 +302,11 @@ class _Tools:
         import numpy as np
 
         times = jnp.asarray([self.times[i] for i in self.known])
-        found = self._read(model, ranges, bits, jnp.asarray(data.x_train[:256]), x, y, times, chips)
+        given = (model, ranges, bits, jnp.asarray(data.x_train[:256]), x, y, times, chips)
+        found = {name: np.asarray(value) for name, value in self._read(*given, None).items()}
+        found["accuracy_posterior"] = np.full(found["accuracy"].shape, np.nan)
+        if self.config.posterior and (drawn := _drawn_devices(self.name, len(chips))) is not None:
+            found["accuracy_posterior"] = np.asarray(self._read(*given, drawn)["accuracy"])
         full = {}
         for name, value in found.items():
             full[name] = np.full((len(self.times), *value.shape[1:]), np.nan)
@@ -285,8 +328,9 @@ class _Tools:
         from experiments import networks
 
         @eqx.filter_jit
-        def read(model, ranges, bits, x_cal, x, y, times, chips):
-            wafer = jax.vmap(lambda k: self._chip(model, ranges, bits, x_cal, k))(chips)
+        def read(model, ranges, bits, x_cal, x, y, times, chips, drawn):
+            make = lambda k, device: self._chip(model, ranges, bits, x_cal, k, device)  # noqa: E731
+            wafer = jax.vmap(make, in_axes=(0, None if drawn is None else 0))(chips, drawn)
 
             def at(t):
                 one = lambda chip, k: networks.accuracy(chip(x, t=t, key=k), y)  # noqa: E731

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pathlib
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,8 @@ def present(config: Any, results: Results, sources: tuple[str, ...], beyond: tup
     Args:
         sources: a line for each device. beyond: a sentence for each device that is used beyond its data.
     """
-    text = "\n\n".join([accuracy_table(results), energy_table(results), gain_sentence(results), *beyond])
+    posterior = (posterior_table(results),) if config.posterior else ()
+    text = "\n\n".join([accuracy_table(results), *posterior, energy_table(results), gain_sentence(results), *beyond])
     described = (*method(config, results), *(f"Device {s}." for s in sources), *beyond)
     return Presentation(text, {"accuracy-energy": figure(results)}, described, summary(results))
 
@@ -35,8 +37,13 @@ def _known(results: Results, device: str) -> list[float]:
     return times[:1] if device == "ideal" else times
 
 
+def _shown(device: str) -> str:
+    """A device's name in tables: that of its file without the folder."""
+    return pathlib.PurePath(device).stem if device.endswith(".toml") else device
+
+
 def _name_width(results: Results) -> int:
-    return 1 + max(6, *(len(d) for d in _axis(results, "device")))
+    return 1 + max(6, *(len(_shown(d)) for d in _axis(results, "device")))
 
 
 def _percent(values: np.ndarray) -> str:
@@ -59,7 +66,32 @@ def accuracy_table(results: Results) -> str:
                     results.select("accuracy", device=device, time=time, training=training, adc_bits=b) for b in bits
                 )
                 when = "any" if device == "ideal" else _NAMES.get(time, f"{time:g} s")
-                lines.append(f"{device:<{wide}}{when:<9}{training:<16}" + "".join(f"{_percent(c):>13}" for c in cells))
+                lines.append(
+                    f"{_shown(device):<{wide}}{when:<9}{training:<16}" + "".join(f"{_percent(c):>13}" for c in cells)
+                )
+    return "\n".join(lines)
+
+
+def posterior_table(results: Results) -> str:
+    """The same with the devices' numbers drawn from the posterior of their fit, and how much the draw moves a chip."""
+    bits, chips, wide = _axis(results, "adc_bits"), len(_axis(results, "chip")), _name_width(results)
+    lines = [
+        f"Accuracy [%] with device numbers drawn from their posterior, one draw for each of {chips} chips: mean ± standard "
+        "deviation",
+        "(in brackets: root mean square change of a chip by the draw, the part of the error bar that the measurement leaves)",
+        f"{'device':<{wide}}{'time':<9}{'training':<16}" + "".join(f"{f'{b}-bit ADC':>20}" for b in bits),
+    ]
+    for device in _axis(results, "device"):
+        for time in _known(results, device):
+            for training in _axis(results, "training"):
+                cells = []
+                for b in bits:
+                    at = dict(device=device, time=time, training=training, adc_bits=b)
+                    drawn, fixed = (results.select(name, **at) for name in ("accuracy_posterior", "accuracy"))
+                    change = 100 * np.sqrt(np.mean((drawn - fixed) ** 2))
+                    cells.append("no posterior" if np.isnan(drawn).all() else f"{_percent(drawn)} ({change:.1f})")
+                row = f"{_shown(device):<{wide}}{_NAMES.get(time, f'{time:g} s'):<9}{training:<16}"
+                lines.append(row + "".join(f"{c:>20}" for c in cells))
     return "\n".join(lines)
 
 
@@ -77,7 +109,9 @@ def energy_table(results: Results) -> str:
             low, high = results.select("energy_quantile", **at)
             shares = "".join(f"{p / parts.sum():>11.0%}" for p in parts)
             spread = f"{engineering(low, 'J')} - {engineering(high, 'J')}"
-            lines.append(f"{device:<{wide}}{f'{bits} bit':<7}{engineering(parts.sum(), 'J'):>9}{spread:>22}  {shares}")
+            lines.append(
+                f"{_shown(device):<{wide}}{f'{bits} bit':<7}{engineering(parts.sum(), 'J'):>9}{spread:>22}  {shares}"
+            )
     lines.append("H100, INT8, roofline")
     cases = zip(_axis(results, "gpu_case"), results["gpu_energy"], strict=True)
     lines += [f"{name:<28}{engineering(joules, 'J'):>9}" for name, joules in cases]
@@ -106,7 +140,8 @@ def gain_sentence(results: Results) -> str:
     pair = results.select("accuracy", device=device, time=time, adc_bits=bits)
     worse = sum(g[0] < 0 for g in noisy)
     return (
-        f"Hardware-aware training gains most on {device} after {_NAMES.get(time, f'{time:g} s')} with a {bits}-bit ADC: "
+        f"Hardware-aware training gains most on {_shown(device)} after {_NAMES.get(time, f'{time:g} s')} with a "
+        f"{bits}-bit ADC: "
         f"{_percent(pair[0])} becomes {_percent(pair[1])} %, {best:+.1f} points.\n"
         f"Over the {len(noisy)} settings with real devices it gains {np.mean([g[0] for g in noisy]):+.1f} points on average, "
         f"and loses in {worse}."
@@ -175,7 +210,7 @@ def _energy_curve(axes: Any, results: Results, device: str, training: str, look:
     at = dict(device=device, training=training, time=_near_a_day(results, device))
     accuracy = 100 * results.select("accuracy", **at)
     energy = unit * results.select("energy", **at).sum(-1).mean(-1)
-    axes.errorbar(energy, accuracy.mean(-1), yerr=_spread(accuracy), label=f"{device}, {training}", **look)
+    axes.errorbar(energy, accuracy.mean(-1), yerr=_spread(accuracy), label=f"{_shown(device)}, {training}", **look)
     for bits, x, y in zip(_axis(results, "adc_bits"), energy, accuracy.mean(-1), strict=True):
         if training == "naive":
             axes.annotate(f"{bits}", (x, y), (4, -9), textcoords="offset points", fontsize=6, color=look["color"])
@@ -197,7 +232,7 @@ def _model_range(axes: Any, results: Results, device: str, colour: str) -> None:
         color=colour,
         marker="s",
         capsize=3,
-        label=device,
+        label=_shown(device),
     )
 
 
@@ -221,6 +256,16 @@ def method(config: Any, results: Results) -> tuple[str, ...]:
         f"Each setting is read on {config.chips} chips of which all is drawn anew: write errors, drift exponents, read "
         f"noise. The naive chips' converter ranges cover {config.percentile:g} % of 256 training images; hardware-aware "
         "networks keep the ranges they were trained with. Global drift compensation, one factor a tile, is on for all.",
+        *(
+            (
+                "With --posterior every chip is read a second time as a chip of a device drawn from what the "
+                "measurements leave "
+                "open (the posterior in the device file); keys, and so the chip's unit random numbers, are the same "
+                "both times.",
+            )
+            if config.posterior
+            else ()
+        ),
         "Times at which a device has no data are left out. For pcm, t = 0 is 20 s after programming and a year an "
         "extrapolation; reram is known at 1 s, 1 day and 2 days only.",
         "Energy comes from the voltages and conductances of these inferences (the array) and from published coefficients at "

@@ -39,6 +39,7 @@ Analog memristor crossbars: how accurate is a network on this device, and what d
 commands:
   list             the experiments
   run NAME [...]   run one; `xbar run NAME --help` shows its settings
+  fit FILES [...]  fit device models to measurements; `xbar fit --help` shows the settings
   cite [NAME ...]  what to cite for a device, as BibTeX; without a name, the devices there are
 
 options:
@@ -77,6 +78,8 @@ def command(arguments: list[str]) -> int:
             width = max(map(len, EXPERIMENTS))
             for name, (_, what, time) in EXPERIMENTS.items():
                 print(f"{name.ljust(width)}  {what} ({time})")
+        case ["fit", *flags]:
+            return fit(flags)
         case ["run", name, *flags] if not name.startswith("-"):
             return run(name, flags)
         case [] | ["--help"] | ["-h"] | ["run" | "list" | "cite", "--help"]:
@@ -86,7 +89,7 @@ def command(arguments: list[str]) -> int:
         case ["list" | "--version" | "cite", *rest]:
             return complain(f"{arguments[0]} takes no arguments, not {' '.join(rest)!r}.")
         case [other, *_]:
-            close = difflib.get_close_matches(other, ["list", "run", "cite"], 1)
+            close = difflib.get_close_matches(other, ["list", "run", "fit", "cite"], 1)
             return complain(
                 f"there is no command {other!r}." + (f" Did you mean {close[0]!r}?" if close else " See xbar --help.")
             )
@@ -121,6 +124,37 @@ def run(name: str, flags: list[str]) -> int:
     except SystemExit as leave:
         return leave.code if isinstance(leave.code, int) else USAGE
     return carry_out(name, module, output, config)
+
+
+def fit(flags: list[str]) -> int:
+    """`xbar fit FILES`: fits device models to laboratory files."""
+    import tyro
+
+    from experiments import fit as fitting
+    from experiments.errors import UsageError
+
+    try:
+        arguments = tyro.cli(fitting.Arguments, prog="xbar fit", args=flags, config=(tyro.conf.FlagCreatePairsOff,))
+    except SystemExit as leave:
+        return leave.code if isinstance(leave.code, int) else USAGE
+    try:
+        outcome = fitting.carry_out(arguments, say, lambda points: track("fit", points))
+    except UsageError as error:
+        return complain(str(error))
+    except KeyboardInterrupt:
+        say("interrupted; nothing was written")
+        return INTERRUPTED
+    except Exception as error:
+        if arguments.debug:
+            raise
+        say(f"xbar: {type(error).__name__}: {error}  (--debug shows where)")
+        return FAILED
+    print(json.dumps(fitting.as_json(outcome)) if arguments.json else outcome.text)
+    if not arguments.json:
+        print()
+        for path in outcome.files:
+            print(path)
+    return DONE if outcome.device is not None or arguments.out is None else USAGE
 
 
 def parse(program: str, module: Any, flags: list[str]) -> tuple[Output, Any]:

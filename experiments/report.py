@@ -20,26 +20,33 @@ h1 { font-size: 1.5em; } h2 { font-size: 1.15em; margin-top: 2em; } code { font-
 def page(title: str, command: str, shown: Presentation, config: dict[str, Any], versions: dict[str, str]) -> str:
     """The page as text; figures are embedded, nothing is loaded from elsewhere."""
     parts = [
-        f"<h1>{html.escape(title)}</h1>",
         f"<p><code>{html.escape(command)}</code></p>",
-        *(_figure(name, figure) for name, figure in shown.figures.items()),
+        *(image(name, figure) for name, figure in shown.figures.items()),
         f"<h2>Numbers</h2><pre>{html.escape(shown.text)}</pre>",
         "<h2>Method and assumptions</h2>",
         *(f"<p>{html.escape(paragraph)}</p>" for paragraph in shown.method),
-        f"<h2>Settings</h2>{_table(config)}",
-        f"<h2>Versions</h2>{_table(versions)}",
+        f"<h2>Settings</h2>{table(config)}",
+        f"<h2>Versions</h2>{table(versions)}",
     ]
+    return document(title, "".join(parts))
+
+
+def document(title: str, body: str) -> str:
+    """A whole page around its content."""
     head = f'<meta charset="utf-8"><title>{html.escape(title)}</title><style>{_STYLE}</style>'
-    return f'<!doctype html><html lang="en"><head>{head}</head><body>{"".join(parts)}</body></html>\n'
+    heading = f"<h1>{html.escape(title)}</h1>"
+    return f'<!doctype html><html lang="en"><head>{head}</head><body>{heading}{body}</body></html>\n'
 
 
-def _figure(name: str, figure: Any) -> str:
+def image(name: str, figure: Any) -> str:
+    """A figure inside the page."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=160)
     data = base64.b64encode(buffer.getvalue()).decode()
     return f'<p><img alt="{html.escape(name)}" src="data:image/png;base64,{data}"></p>'
 
 
-def _table(values: dict[str, Any]) -> str:
+def table(values: dict[str, Any]) -> str:
+    """Names and values."""
     rows = (f"<tr><td>{html.escape(k)}</td><td>{html.escape(str(v))}</td></tr>" for k, v in values.items())
     return f"<table>{''.join(rows)}</table>"

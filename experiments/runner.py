@@ -10,6 +10,7 @@ An experiment is a module:
     TITLE = "What it shows"
     def check(config): ...            # raises UsageError for settings that cannot be
     def layout(config): ...           # -> store.Layout: axes, variables, which axes make a point
+    def inputs(config): ...           # optional -> {file: hash}: what else a run belongs to, beside its settings
     def prepare(config): ...          # -> anything: data, trained networks; called only if a point is missing
     def compute(config, state, point): ...   # -> {variable: values without the point's axes}; may fill others too
     def present(config, results): ... # -> Presentation
@@ -89,6 +90,7 @@ def execute(
     """
     module.check(config)
     layout, versions = module.layout(config), current_versions()
+    versions |= getattr(module, "inputs", lambda config: {})(config)
     folder = None if fresh else _earlier(out / name, config, versions, say)
     found = folder is not None and (folder / "results.h5").exists()
     results = Results.load(folder / "results.h5", layout) if folder and found else Results(layout)

@@ -1,0 +1,211 @@
+"""`xbar fit`: from laboratory files to a device file and a page that says what was found."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+import os
+import pathlib
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+
+from experiments.errors import UsageError
+from experiments.runner import current_versions, write_text
+
+if TYPE_CHECKING:
+    from devices.fitting import Fit
+    from devices.instruments import Trace
+
+TITLE = "Fits device models to measurements"
+Target = Literal["aihwkit", "neurosim", "verilog-a"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Arguments:
+    """Fits device models to laboratory files: says what the files hold and what is wrong with them, ranks models, and writes a
+    device file that `xbar run accuracy-energy --device` takes, and one HTML page."""
+
+    files: Annotated[tuple[pathlib.Path, ...], tyro.conf.Positional]
+    """Files or folders of one device or one kind of device."""
+    kind: str | None = None
+    """Kind of measurement, where the files do not say."""
+    model: str | None = None
+    """The model to fit; by default all of the kind, ranked by BIC."""
+    out: pathlib.Path | None = None
+    """Device file to write, such as my_device.toml; the page stands beside it. Default: a new folder in results/fit."""
+    sidecar: pathlib.Path | None = None
+    """TOML file that says what the files do not (units, columns, shunt)."""
+    export: tuple[Target, ...] = ()
+    """Other programs to write the device for, beside the device file."""
+    draws: int = 64
+    """Devices drawn from the posterior into the device file."""
+    starts: int = 24
+    """Searches from different points, for each model."""
+    seed: int = 0
+    """Decides the starts and the draws."""
+    json: bool = False
+    """Print one JSON document on standard output, and nothing else there."""
+    debug: bool = False
+    """Show the traceback of an error."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What came out: fits, refusals of traces that could not be fitted, and the files written."""
+
+    fits: tuple[Fit, ...]
+    refusals: tuple[str, ...]
+    device: Any
+    files: tuple[pathlib.Path, ...]
+    text: str
+
+
+def carry_out(arguments: Arguments, say: Callable[[str], None], track: Callable) -> Outcome:
+    """Reads, fits, and writes.
+
+    Raises:
+        UsageError: for input that cannot be used; nothing is written then.
+    """
+    from devices.instruments import FileError
+
+    _check(arguments)
+    try:
+        traces = _read(arguments, say)
+        fits, refusals = _fit_all(traces, arguments, track)
+    except FileError as error:
+        raise UsageError(str(error)) from error
+    for refusal in refusals:
+        say(f"xbar: left out: {refusal}")
+    return _write(arguments, fits, refusals, say)
+
+
+def _check(arguments: Arguments) -> None:
+    if not arguments.files:
+        raise UsageError("fit needs files: xbar fit MEASUREMENT.csv [...] --out my_device.toml")
+    for name in ("draws", "starts"):
+        if getattr(arguments, name) < 1:
+            raise UsageError(f"--{name} {getattr(arguments, name)}: give at least 1.")
+    out = arguments.out
+    if out is not None and (out.suffix != ".toml" or not out.parent.is_dir() or out.is_dir()):
+        raise UsageError(f"--out {out}: give a file that ends in .toml, in a folder that exists.")
+
+
+def _read(arguments: Arguments, say: Callable[[str], None]) -> tuple[Trace, ...]:
+    from devices.instruments import read
+
+    traces = read(arguments.files, kind=arguments.kind, sidecar=arguments.sidecar)
+    for trace in traces:
+        say(f"{trace.name}: {trace.kind}, {len(trace)} readings, {trace.format}")
+    return traces
+
+
+def _fit_all(traces: Sequence[Trace], arguments: Arguments, track: Callable) -> tuple[tuple[Fit, ...], tuple[str, ...]]:
+    from devices.fitting import fit
+    from devices.instruments import FileError
+
+    fits, refusals = [], []
+    points = [{"kind": t.kind, "source": t.name} for t in traces]
+    for trace, _ in zip(traces, track(points), strict=True):
+        try:
+            fits.append(fit(trace, arguments.model, starts=arguments.starts, seed=arguments.seed))
+        except FileError as error:
+            refusals.append(str(error))
+    if not fits:
+        raise FileError("; ".join(refusals))
+    return tuple(fits), tuple(refusals)
+
+
+def _write(
+    arguments: Arguments, fits: tuple[Fit, ...], refusals: tuple[str, ...], say: Callable[[str], None]
+) -> Outcome:
+    from devices.fitting.assemble import assemble, posterior
+    from devices.instruments import FileError
+    from experiments import fit_view
+
+    out = arguments.out or _new_folder() / "device.toml"
+    device, drawn, why = None, None, ""
+    try:
+        device = assemble(fits, out.stem)
+        drawn = posterior(fits, out.stem, count=arguments.draws, seed=arguments.seed)
+    except FileError as error:
+        why = f"no device file: {error}"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    files = []
+    if device is not None:
+        from devices.device_file import save
+
+        save(device, out, drawn)
+        files.append(out)
+    files += _export(arguments.export, device, fits, out, say)
+    text = fit_view.text(fits, refusals, why)
+    page = out.with_suffix(".html")
+    command = " ".join(["xbar fit", *map(str, arguments.files)])
+    write_text(page, fit_view.page(fits, refusals, why, command, current_versions()))
+    return Outcome(fits, refusals, device, (*files, page), text)
+
+
+def _new_folder() -> pathlib.Path:
+    stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
+    return pathlib.Path("results") / "fit" / f"{stamp}-{os.getpid()}"
+
+
+def _export(
+    targets: Sequence[Target], device: Any, fits: Sequence[Fit], out: pathlib.Path, say: Callable
+) -> list[pathlib.Path]:
+    """Writes the device for other programs; what cannot be is said, and the rest is written."""
+    from devices.exchange import to_aihwkit, to_neurosim, to_verilog_a
+
+    written = []
+    for target in dict.fromkeys(targets):
+        path = out.with_suffix(f".{target}.{'va' if target == 'verilog-a' else 'json'}")
+        try:
+            if target == "verilog-a":
+                content = to_verilog_a(_compact(fits), out.stem.replace("-", "_"))
+            elif device is None:
+                raise ValueError("there is no device")
+            else:
+                content = json.dumps((to_aihwkit if target == "aihwkit" else to_neurosim)(device), indent=1)
+        except ValueError as error:
+            say(f"xbar: no {target} file: {error}")
+            continue
+        write_text(path, content)
+        written.append(path)
+    return written
+
+
+def _compact(fits: Sequence[Fit]) -> Any:
+    for one in fits:
+        if hasattr(one.candidate, "model"):
+            return one.candidate.model(one.estimate)
+    raise ValueError("none of the fitted models is a compact model; fit an I-V loop")
+
+
+def as_json(outcome: Outcome) -> dict[str, Any]:
+    """The results for machines."""
+    return {
+        "fits": [_fit_json(f) for f in outcome.fits],
+        "left_out": list(outcome.refusals),
+        "files": [str(p) for p in outcome.files],
+    }
+
+
+def _fit_json(one: Fit) -> dict[str, Any]:
+    return {
+        "source": list(one.trace.source),
+        "kind": one.kind,
+        "model": one.model,
+        "converged": one.converged,
+        "code": one.code,
+        "parameters": [dataclasses.asdict(n) for n in one.numbers],
+        "bic": one.bic,
+        "aic": one.aic,
+        "held_out": one.held_out,
+        "measures": dict(one.measures),
+        "tests": [{**dataclasses.asdict(c), "rejected": c.rejected} for c in one.checks],
+        "flags": list(one.flags),
+        "advice": list(one.advice),
+        "others": [_fit_json(o) for o in one.others],
+    }

@@ -1,0 +1,143 @@
+"""What `xbar fit` shows: tables for the terminal, and one HTML page with pictures."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from experiments import plots, report
+
+if TYPE_CHECKING:
+    from devices.fitting import Fit, Panel
+
+SHOWN = 20  # fits that are told in full; the rest in one line each
+
+
+def text(fits: Sequence[Fit], refusals: Sequence[str], why: str) -> str:
+    """The terminal's output."""
+    parts = [_fit_text(f) for f in fits[:SHOWN]]
+    if len(fits) > SHOWN:
+        parts.append("\n".join(f"{f.trace.name}: {f.model}, {_measures(f)}" for f in fits[SHOWN:]))
+    if why:
+        parts.append(why)
+    return "\n\n".join(parts)
+
+
+def _fit_text(fit: Fit) -> str:
+    lines = [
+        f"{fit.trace.name}: {fit.kind}, {len(fit.trace)} readings",
+        *models_table(fit),
+        "",
+        f"{fit.model}: {fit.law}",
+    ]
+    if not fit.converged:
+        lines.append(f"  ! {fit.code}")
+    lines += numbers_table(fit)
+    if np.isfinite(fit.sigma):
+        lines.append(f"  residuals: standard deviation {fit.sigma:.4g}")
+    lines += [f"  test: {c.sentence}; p = {c.p:.2g}{' REJECTED' if c.rejected else ''}" for c in fit.checks]
+    lines += [f"  note: {f}" for f in fit.flags]
+    lines += [f"  next: {a}" for a in fit.advice]
+    return "\n".join(lines)
+
+
+def models_table(fit: Fit) -> list[str]:
+    """The models tried, best first."""
+    ranked = (fit, *fit.others)
+    wide = max(len(f.model) for f in ranked) + 2
+    lines = [f"  {'model':<{wide}}{'BIC - best':>12}{'AIC - best':>12}{'held out':>20}  {'tests':<10}figures of merit"]
+    for one in ranked:
+        unseen = "-" if np.isnan(one.held_out[0]) else f"{one.held_out[0]:.4g} ± {one.held_out[1]:.2g}"
+        verdict = "rejected" if one.rejected else ("passed" if one.checks else "none")
+        lines.append(
+            f"  {one.model:<{wide}}{one.bic - fit.bic:>12.1f}{one.aic - fit.aic:>12.1f}{unseen:>20}  "
+            f"{verdict:<10}{_measures(one)}"
+        )
+    return lines
+
+
+def _measures(fit: Fit) -> str:
+    return ", ".join(f"{name} {value:.3g}" for name, value in list(fit.measures.items())[:3])
+
+
+def numbers_table(fit: Fit) -> list[str]:
+    """Parameters with their errors."""
+    wide = max((len(n.name) for n in fit.numbers), default=0) + 2
+    lines = [f"  {'':<{wide}}{'estimate':>12}{'error':>11}{'90 % interval':>26}  unit"]
+    for n in fit.numbers:
+        interval = f"{n.low:.4g} .. {n.high:.4g}"
+        lines.append(f"  {n.name:<{wide}}{n.value:>12.5g}{n.stderr:>11.2g}{interval:>26}  {n.unit:<6}{n.note}".rstrip())
+    return lines
+
+
+def page(fits: Sequence[Fit], refusals: Sequence[str], why: str, command: str, versions: dict[str, str]) -> str:
+    """One self-contained page."""
+    parts = [f"<p><code>{html.escape(command)}</code></p>"]
+    if why:
+        parts.append(f"<p>{html.escape(why)}</p>")
+    parts += [f"<p>Left out: {html.escape(r)}</p>" for r in refusals]
+    parts += [_section(f) for f in fits]
+    parts.append(
+        "<h2>How to read it</h2><p>Errors are standard errors from the curvature of the likelihood, or from the "
+        "scatter of whole "
+        "blocks of data where a test rejects the noise model. Intervals hold 90 %. A test rejects at p &lt; 0.01. "
+        "'Held out' is the "
+        "mean negative log likelihood a reading of blocks that a fit has not seen: smaller is better.</p>"
+    )
+    parts.append(f"<h2>Versions</h2>{report.table(versions)}")
+    return report.document("Fit of device models to measurements", "".join(parts))
+
+
+def _section(fit: Fit) -> str:
+    block = lambda lines: f"<pre>{html.escape(chr(10).join(lines))}</pre>"  # noqa: E731
+    listed = lambda items: "<ul>" + "".join(f"<li>{html.escape(i)}</li>" for i in items) + "</ul>"  # noqa: E731
+    parts = [
+        f"<h2>{html.escape(fit.trace.name)}: {html.escape(fit.kind)}</h2>",
+        f"<p>{len(fit.trace)} readings of {len(np.unique(fit.trace['device']))} cells, read as "
+        f"{html.escape(fit.trace.format or 'a table')}. "
+        f"Best of {1 + len(fit.others)} models: <b>{html.escape(fit.model)}</b>, {html.escape(fit.law)} "
+        f"({html.escape(fit.code)}).</p>",
+    ]
+    if fit.panels:
+        parts.append(report.image(f"{fit.model} on {fit.trace.name}", figure(fit.panels)))
+    parts += [block(models_table(fit)), block(numbers_table(fit))]
+    if fit.checks:
+        parts.append("<h3>Tests</h3>" + listed([f"{c.sentence}; p = {c.p:.2g}" for c in fit.checks]))
+    if fit.flags:
+        parts.append("<h3>Flags</h3>" + listed(fit.flags))
+    if fit.advice:
+        parts.append("<h3>What to measure next</h3>" + listed(fit.advice))
+    return "".join(parts)
+
+
+def figure(panels: Sequence[Panel]) -> Any:
+    """All panels of a fit, side by side, four at most."""
+    panels = panels[:4]
+    fig, axes = plots.subplots(*[4.2] * len(panels), height=3.6)
+    for panel, axis in zip(panels, axes, strict=True):
+        draw(panel, axis)
+    return fig
+
+
+def draw(panel: Panel, axis: Any) -> None:
+    """One panel."""
+    for k, s in enumerate(panel.series):
+        colour = plots.PALETTE[k % len(plots.PALETTE)]
+        if s.style == "points":
+            axis.plot(s.x, s.y, ".", color=colour, markersize=3, label=s.label, alpha=0.6)
+        elif s.style == "line":
+            axis.plot(s.x, s.y, "-", color=colour, linewidth=1.2, label=s.label)
+        else:
+            axis.fill_between(s.x, s.y, s.y2, color=colour, alpha=0.25, linewidth=0, label=s.label)
+    axis.set(xlabel=panel.x, ylabel=panel.y, xscale=panel.x_scale)
+    if panel.y_scale == "symlog":
+        largest = max((np.nanmax(np.abs(s.y)) for s in panel.series if len(s.y)), default=1.0)
+        axis.set_yscale("symlog", linthresh=largest * 1e-3 or 1.0)
+    else:
+        axis.set_yscale(panel.y_scale)
+    axis.set_title(panel.title, fontsize=9)
+    if any(s.label for s in panel.series):
+        axis.legend(fontsize=7, frameon=False)
