@@ -18,7 +18,7 @@ from xbar.calibrate import calibrate, compensate
 from xbar.converters import ADC, DAC
 from xbar.mapping import AbstractMapping, Differential
 from xbar.tile import Tile
-from xbar.wires import AbstractWires, IdealWires, ResistiveWires
+from xbar.wires import AbstractWires, IdealWires, ResistiveWires, ohm_per_cell
 
 __all__ = [
     "ADC",
@@ -36,4 +36,5 @@ __all__ = [
     "calibrate",
     "compensate",
     "gpu_baseline",
+    "ohm_per_cell",
 ]

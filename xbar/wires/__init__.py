@@ -2,5 +2,6 @@
 
 from xbar.wires.base import AbstractWires, IdealWires
 from xbar.wires.resistive import ResistiveWires
+from xbar.wires.technology import ohm_per_cell
 
-__all__ = ["AbstractWires", "IdealWires", "ResistiveWires"]
+__all__ = ["AbstractWires", "IdealWires", "ResistiveWires", "ohm_per_cell"]

@@ -1,0 +1,107 @@
+"""Given inputs on a tile with resistive wires: conjugate gradients on the bit lines, with the word lines eliminated."""
+
+from __future__ import annotations
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float, Int
+
+from xbar.wires.ladder import Ladders
+
+
+class Report(eqx.Module):
+    """How a solution was reached.
+
+    Args:
+        iterations: of conjugate gradients. residual: the currents that do not add up at the nodes, in the norm of the
+            preconditioner, relative to the currents that the inputs inject; the largest of all inputs.
+    """
+
+    iterations: Int[Array, ""]
+    residual: Float[Array, ""]
+
+
+class Lines(eqx.Module):
+    """Both families of lines of one tile, factored.
+
+    With word lines eliminated the bit-line voltages obey `(M - N) u = b`: M are the bit lines with all cells to ground
+    (one ladder a line), `N u` the currents that come back through the word lines, b those that the inputs drive.
+
+    Args:
+        g: cells [S], rows counted from the bottom up, as the bit lines run. words, bits: the ladders.
+    """
+
+    g: Float[Array, "rows cols"]
+    words: Ladders
+    bits: Ladders
+
+    def word_voltages(
+        self, u: Float[Array, "rows cols inputs"] | None, v: Float[Array, "rows inputs"] | None
+    ) -> Float[Array, "rows cols inputs"]:
+        """Word-line voltages [V] for bit-line voltages `u` and drivers at `v` [V]; None is 0 V everywhere."""
+        inputs = v.shape[-1] if u is None else u.shape[-1]
+        currents = jnp.zeros((*self.g.shape, inputs), self.g.dtype) if u is None else self.g[..., None] * u
+        return jnp.swapaxes(self.words.voltages(jnp.swapaxes(currents, 0, 1), v), 0, 1)
+
+    def returned(self, u):
+        """`N u`: currents [A] into the bit lines through word lines whose drivers are at 0 V."""
+        return self.g[..., None] * self.word_voltages(u, None)
+
+    def settled(self, currents):
+        """`M^-1 j`: bit-line voltages [V] for injected currents [A], all word lines held at 0 V."""
+        return self.bits.voltages(currents)
+
+
+def bit_voltages(
+    lines: Lines, v: Float[Array, "rows inputs"], tolerance: Float[Array, ""], most: int
+) -> tuple[Float[Array, "rows cols inputs"], Report]:
+    """Bit-line voltages [V] for input voltages `v` [V].
+
+    Differentiable to any order: derivatives are those of the solution, one more solution each, and nothing of the
+    iterations is kept.
+    """
+    driven = lines.settled(lines.g[..., None] * lines.word_voltages(None, v))
+
+    def solve(_, y):
+        moved, report = _gradients(lines, lines.returned(y), tolerance, most)
+        return y + moved, report
+
+    def solve_transposed(_, y):
+        moved, report = _gradients(lines, y, tolerance, most)
+        return y + lines.returned(moved), report
+
+    return lax.custom_linear_solve(
+        lambda u: u - lines.settled(lines.returned(u)), driven, solve, solve_transposed, has_aux=True
+    )
+
+
+def _gradients(lines: Lines, b, tolerance, most):
+    """`(M - N)^-1 b` by conjugate gradients preconditioned with M.
+
+    `M p` follows the directions by recurrence, so that M itself, infinite for wires of 0 ohm, is never applied.
+    """
+    lines = jax.tree.map(lax.stop_gradient, lines)
+    dot = lambda x, y: jnp.sum(x * y, (0, 1))  # noqa: E731
+    z = lines.settled(b)
+    size = dot(b, z)
+    scale = jnp.where(size > 0, size, 1)
+
+    def going(at):
+        _, _, _, _, rz, k = at
+        return (jnp.max(rz / scale) > tolerance**2) & (k < most)
+
+    def step(at):
+        x, r, p, mp, rz, k = at
+        sp = mp - lines.returned(p)
+        down = dot(p, sp)
+        alpha = rz / jnp.where(down > 0, down, 1)
+        x, r = x + alpha * p, r - alpha * sp
+        z = lines.settled(r)
+        new = jnp.maximum(dot(r, z), 0)
+        beta = new / jnp.where(rz > 0, rz, 1)
+        return x, r, z + beta * p, r + beta * mp, new, k + 1
+
+    x, _, _, _, rz, k = lax.while_loop(going, step, (jnp.zeros_like(b), b, z, b, size, jnp.asarray(0)))
+    return x, Report(k, jnp.sqrt(jnp.max(rz / scale)))

@@ -1,0 +1,69 @@
+"""Ladders: lines of resistors with a current injected at every node, solved without subtraction."""
+
+from __future__ import annotations
+
+import equinox as eqx
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float
+
+SHORT = 1e-9  # ohm: stands for an end of 0 ohm, which has no admittance to write down
+
+
+class Ladders(eqx.Module):
+    """Many equal ladders: `n` nodes in a row, each loaded to ground, the first driven, the last too if `last` is given.
+
+    Seen from node k away from the driven end, what is behind is a conductance `Y_k` and a current `J_k`,
+
+    $$ Y_k = g_k + f_{k+1} Y_{k+1}, \\quad J_k = j_k + f_{k+1} J_{k+1}, \\quad f_k = 1 / (1 + r_k Y_k), \\qquad
+       w_k = f_k (w_{k-1} + r_k J_k) $$
+
+    All terms are positive: no accuracy is lost however different the resistances are, and 0 ohm is allowed.
+
+    Args:
+        factors: `f`. resistances: `r_k` between node k and the one before it, or the driver [ohm]. last: resistance
+            from the last node to a second driver, `SHORT` or more [ohm]; None: the line is open there.
+    """
+
+    factors: Float[Array, "n lines"]
+    resistances: Float[Array, " n"]
+    last: Float[Array, ""] | None
+
+    @classmethod
+    def of(
+        cls, load: Float[Array, "n lines"], resistances: Float[Array, " n"], last: Float[Array, ""] | None
+    ) -> Ladders:
+        """Ladders with conductances `load` [S] from every node to ground."""
+
+        def before(behind, at):
+            g, r = at
+            y = g + behind
+            factor = 1 / (1 + r * y)
+            return factor * y, factor
+
+        end = jnp.zeros_like(load[0]) if last is None else jnp.full_like(load[0], 1 / last)
+        _, factors = lax.scan(before, end, (load, resistances), reverse=True)
+        return cls(factors, resistances, last)
+
+    def voltages(
+        self, currents: Float[Array, "n lines inputs"], driver: Float[Array, "lines inputs"] | None = None
+    ) -> Float[Array, "n lines inputs"]:
+        """Voltage [V] of every node, with `currents` [A] injected and all drivers of a line at `driver` [V] (None: ground)."""
+        factors = self.factors[..., None]
+
+        def before(behind, at):
+            factor, j = at
+            j = j + behind
+            return factor * j, j
+
+        def after(voltage, at):
+            factor, r, j = at
+            voltage = factor * (voltage + r * j)
+            return voltage, voltage
+
+        nothing = jnp.zeros_like(currents[0])
+        end = nothing if driver is None or self.last is None else driver / self.last
+        _, behind = lax.scan(before, end, (factors, currents), reverse=True)
+        start = nothing if driver is None else driver
+        _, found = lax.scan(after, start, (factors, self.resistances, behind))
+        return found
