@@ -30,6 +30,11 @@ EXPERIMENTS = {
         "every published device: loops, pulses, drift, noise, programming error",
         "2 min",
     ),
+    "ir-drop": (
+        "experiments.ir_drop",
+        "wire resistance: error and accuracy against array size, and what helps",
+        "4 min",
+    ),
 }
 
 HELP = """usage: xbar COMMAND ...

@@ -1,0 +1,225 @@
+"""What wires with resistance cost in accuracy, against array size and ohms per cell, and what helps against it.
+
+{wires as they are, a gain a column, heavy lines moved to the drivers, both, trained through the wires} x size x
+resistance. Cells are exact, so that nothing but the wires is to blame.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from typing import Any
+
+from experiments.errors import UsageError
+from experiments.store import Dimension, Layout, Results, Variable
+
+TITLE = "Wire resistance: error and accuracy against array size, and what helps"
+REMEDIES = ("none", "column gain", "remapped", "remapped, gain", "trained")
+HIDDEN = 256  # neurons: the second layer fills the word lines of a 256-row tile
+BATCH = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Settings; the defaults take about four minutes on two cores."""
+
+    sizes: tuple[int, ...] = (16, 32, 64, 128)
+    """Rows and bit-line pairs of a tile."""
+    ohms: tuple[float, ...] = (0.5, 2.0, 8.0)
+    """Resistance of word and bit line from one cell to the next [ohm]; xbar.ohm_per_cell knows it for a process."""
+    g_min: float = 1e-6
+    """Lowest conductance of a cell [S]."""
+    g_max: float = 1e-4
+    """Highest conductance of a cell [S]."""
+    largest_trained: int = 32
+    """Tiles up to this size are trained through (the cost grows with the fourth power)."""
+    steps: int = 1500
+    """Steps of digital training."""
+    wire_steps: int = 150
+    """Steps of training through the wires, from the digital network."""
+    test_images: int = 445
+    """Test images at most."""
+    seed: int = 0
+    """Decides the training."""
+
+
+def check(config: Config) -> None:
+    """Raises UsageError for settings that cannot be."""
+    for name in ("sizes", "ohms"):
+        values = getattr(config, name)
+        if not values or len(set(values)) != len(values) or min(values) < (2 if name == "sizes" else 0):
+            raise UsageError(
+                f"--{name}: give one or more different values (sizes of 2 or more, ohms of 0 or more), not {list(values)}."
+            )
+    if not 0 <= config.g_min < config.g_max:
+        raise UsageError(f"--g-min {config.g_min:g} --g-max {config.g_max:g}: give 0 <= g_min < g_max, in siemens.")
+    for name in ("steps", "wire_steps", "test_images"):
+        if getattr(config, name) < 1:
+            raise UsageError(f"--{name.replace('_', '-')} {getattr(config, name)}: give at least 1.")
+
+
+def layout(config: Config) -> Layout:
+    nodes = tuple(range(max(config.sizes)))
+    dimensions = {
+        "size": Dimension(config.sizes, "rows and columns of a tile"),
+        "ohm": Dimension(config.ohms, "wire resistance a cell", "ohm"),
+        "remedy": Dimension(REMEDIES, "what is done about it"),
+        "row": Dimension(nodes, "word line"),
+        "col": Dimension(nodes, "bit line"),
+    }
+    variables = {
+        "accuracy": Variable(("size", "ohm", "remedy"), "share of test images classified correctly; NaN: not trained"),
+        "product_error": Variable(
+            ("size", "ohm"), "root mean square error of the products, relative to their root mean square"
+        ),
+        "weight_error": Variable(("size", "ohm"), "relative root mean square change of the weights"),
+        "drop": Variable(
+            ("size", "ohm", "row", "col"), "voltage across each cell, relative to its input; NaN beyond the tile"
+        ),
+        "digital_accuracy": Variable((), "accuracy of the weights without hardware"),
+    }
+    return Layout(dimensions, variables, ("size", "ohm"))
+
+
+@dataclasses.dataclass(frozen=True)
+class State:
+    """What all points share."""
+
+    data: Any
+    model: Any
+
+
+def forward(layers: Any, images: Any, through: Any = None) -> Any:
+    """Logits of dense layers; `through` maps a weight matrix (inputs x outputs) to the one that the arrays compute with."""
+    import jax
+
+    x = images.reshape(len(images), -1)
+    for k, layer in enumerate(layers):
+        weight = layer.weight.T if through is None else through(layer.weight.T)
+        x = x @ weight + layer.bias
+        x = jax.nn.relu(x) if k + 1 < len(layers) else x
+    return x
+
+
+def prepare(config: Config) -> State:
+    """Loads the digits and trains the digital network."""
+    import equinox as eqx
+    import jax
+
+    from experiments import datasets, training
+
+    data = datasets.load("digits")
+    key = jax.random.key(config.seed)
+    first, last = jax.random.split(key)
+    model = [eqx.nn.Linear(64, HIDDEN, key=first), eqx.nn.Linear(HIDDEN, 10, key=last)]
+    plain = training.Trainer(lambda m, x, k, extra: forward(m, x), steps=config.steps)
+    return State(data, plain.run(model, data.x_train, data.y_train, key=jax.random.fold_in(key, 1)))
+
+
+def compute(config: Config, state: State, point: dict[str, Any]) -> dict[str, Any]:
+    """Everything at one size and resistance."""
+    import jax.numpy as jnp
+    import numpy as np
+
+    from experiments import networks
+
+    tools = Wires(config, point["size"], point["ohm"])
+    x, y = (jnp.asarray(a[: config.test_images]) for a in (state.data.x_test, state.data.y_test))
+    accuracy = lambda model, through: float(networks.accuracy(forward(model, x, through), y))  # noqa: E731
+    remedies = {"none": (), "column gain": ("gain",), "remapped": ("remap",), "remapped, gain": ("remap", "gain")}
+    found = [accuracy(state.model, functools.partial(tools.through, remedies=r)) for r in remedies.values()]
+    trained = tools.train(state) if point["size"] <= config.largest_trained else None
+    found.append(np.nan if trained is None else accuracy(trained, tools.through))
+    weights = state.model[0].weight.T
+    changed, inputs = tools.through(weights), x.reshape(len(x), -1)
+    rms = lambda a: float(jnp.sqrt(jnp.mean(a**2)))  # noqa: E731
+    return {
+        "accuracy": np.array(found),
+        "product_error": rms(inputs @ (changed - weights)) / rms(inputs @ weights),
+        "weight_error": rms(changed - weights) / rms(weights),
+        "drop": tools.drop(max(config.sizes)),
+        "digital_accuracy": accuracy(state.model, None),
+    }
+
+
+class Wires:
+    """Weights behind the wires of tiles of one size and resistance."""
+
+    def __init__(self, config: Config, size: int, ohm: float):
+        import devices
+        import xbar
+
+        self.config, self.size = config, size
+        self.wires = xbar.ResistiveWires(ohm, ohm)
+        device = devices.Device(config.g_min, config.g_max)
+        converters = dict(dac=xbar.DAC(None), adc=xbar.ADC(None))
+        self.tile = xbar.Tile(device=device, rows=size, cols=size, wires=self.wires, **converters)
+
+    def through(self, weight: Any, remedies: tuple[str, ...] = ()) -> Any:
+        """The matrix that the arrays compute with: what they answer to unit vectors."""
+        import jax
+        import jax.numpy as jnp
+
+        import xbar
+
+        rows, cols = (
+            self._order(weight) if "remap" in remedies else (jnp.arange(weight.shape[0]), jnp.arange(weight.shape[1]))
+        )
+        placed = weight[rows][:, cols]
+        array = xbar.analog(lambda w, x: x @ w, self.tile)
+        seen = array(placed, jnp.eye(len(placed), dtype=placed.dtype), key=jax.random.key(0))
+        if "gain" in remedies:
+            seen = self._gained(placed, seen)
+        return jnp.zeros_like(seen).at[rows[:, None], cols[None]].set(seen)
+
+    def _order(self, weight):
+        """Within each tile, heavy rows to the bottom, where bit lines end, and heavy columns to the left, next to the
+        drivers."""
+        import jax.numpy as jnp
+
+        def sorted_blocks(load, ascending):
+            blocks = [jnp.arange(k, min(k + self.size, len(load))) for k in range(0, len(load), self.size)]
+            return jnp.concatenate([b[jnp.argsort(load[b] if ascending else -load[b])] for b in blocks])
+
+        load = jnp.abs(weight)
+        return sorted_blocks(load.sum(1), True), sorted_blocks(load.sum(0), False)
+
+    def _gained(self, weight, seen):
+        """One factor for each bit-line pair of each tile, the best in least squares: a digital gain after the converter."""
+        import jax.numpy as jnp
+
+        parts = []
+        for k in range(0, len(weight), self.size):
+            want, have = weight[k : k + self.size], seen[k : k + self.size]
+            power = jnp.sum(have**2, 0)
+            parts.append(have * jnp.where(power > 0, jnp.sum(want * have, 0) / jnp.where(power > 0, power, 1), 1))
+        return jnp.concatenate(parts)
+
+    def train(self, state: State) -> Any:
+        """The network after some steps with the wires in the forward pass, gradients through their exact map."""
+        import jax
+
+        from experiments import training
+
+        trainer = training.Trainer(
+            lambda m, x, k, extra: forward(m, x, self.through), steps=self.config.wire_steps, batch=BATCH
+        )
+        key = jax.random.key(self.config.seed)
+        return trainer.run(state.model, state.data.x_train, state.data.y_train, key=key, rate=1e-3)
+
+    def drop(self, most: int) -> Any:
+        """Voltage across every cell of a full tile of mid-range cells, all inputs at 1 V, relative to the input."""
+        import jax.numpy as jnp
+        import numpy as np
+
+        middle = (self.config.g_min + self.config.g_max) / 2
+        found = self.wires.solve(jnp.full((self.size, self.size), middle), jnp.ones((1, self.size)))
+        full = np.full((most, most), np.nan)
+        full[: self.size, : self.size] = found.v_word[0] - found.v_bit[0]
+        return full
+
+
+def present(config: Config, results: Results) -> Any:
+    from experiments import ir_drop_view
+
+    return ir_drop_view.present(config, results)

@@ -1,0 +1,128 @@
+"""What `ir-drop` shows: tables, curves against size, and a picture of the voltages over an array."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from experiments import plots
+from experiments.runner import Presentation
+from experiments.store import Results
+
+
+def present(config: Any, results: Results) -> Presentation:
+    """Tables, figures and method of a finished run."""
+    text = "\n\n".join([accuracy_table(results), error_table(results)])
+    figures = {"ir-drop": curves(results), "ir-drop-map": maps(results)}
+    return Presentation(text, figures, method(config), summary(results))
+
+
+def _axis(results: Results, name: str) -> tuple[Any, ...]:
+    return results.layout.dimensions[name].values
+
+
+def accuracy_table(results: Results) -> str:
+    """Accuracy for every size, resistance and remedy."""
+    remedies = _axis(results, "remedy")
+    lines = [
+        f"Accuracy [%] of the digits behind resistive wires; digital network {100 * float(results['digital_accuracy']):.1f}",
+        f"{'tile':<11}{'ohm/cell':>9}" + "".join(f"{r:>16}" for r in remedies),
+    ]
+    for size in _axis(results, "size"):
+        for ohm in _axis(results, "ohm"):
+            found = results.select("accuracy", size=size, ohm=ohm)
+            cells = "".join(f"{'-' if np.isnan(a) else f'{100 * a:.1f}':>16}" for a in found)
+            lines.append(f"{f'{size} x {size}':<11}{ohm:>9g}{cells}")
+    return "\n".join(lines)
+
+
+def error_table(results: Results) -> str:
+    """Relative error of the first layer's products, and the voltage that is left for the worst placed cell."""
+    ohms = _axis(results, "ohm")
+    lines = [
+        "Error of the first layer's products [% of their RMS], and smallest voltage across a cell [% of the input] "
+        "in a full tile",
+        f"{'tile':<11}" + "".join(f"{f'{o:g} ohm':>18}" for o in ohms),
+    ]
+    for size in _axis(results, "size"):
+        row = ""
+        for ohm in ohms:
+            error = 100 * float(results.select("product_error", size=size, ohm=ohm))
+            left = 100 * float(np.nanmin(results.select("drop", size=size, ohm=ohm)))
+            row += f"{f'{error:.2f} ({left:.1f})':>18}"
+        lines.append(f"{f'{size} x {size}':<11}{row}")
+    return "\n".join(lines)
+
+
+def curves(results: Results) -> Any:
+    """Error of the products, and accuracy with each remedy, against size."""
+    fig, (left, right) = plots.subplots(4.2, 5.2, height=3.8)
+    sizes, ohms = np.array(_axis(results, "size")), _axis(results, "ohm")
+    for colour, ohm in zip(plots.PALETTE, ohms, strict=False):
+        left.plot(
+            sizes, 100 * results.select("product_error", ohm=ohm), "o-", color=colour, label=f"{ohm:g} ohm a cell"
+        )
+    left.set(
+        xscale="log", yscale="log", xlabel="rows and columns of a tile", ylabel="error of the products [% of their RMS]"
+    )
+    worst = max(ohms)
+    for colour, remedy in zip(plots.PALETTE, _axis(results, "remedy"), strict=False):
+        found = 100 * results.select("accuracy", ohm=worst, remedy=remedy)
+        right.plot(sizes, found, "o-", color=colour, label=remedy)
+    right.axhline(
+        100 * float(results["digital_accuracy"]), color="black", linewidth=1, linestyle=":", label="digital network"
+    )
+    right.set(xscale="log", xlabel="rows and columns of a tile", ylabel="accuracy [%]")
+    right.set_title(f"{worst:g} ohm a cell", fontsize=9)
+    for axes in (left, right):
+        axes.set_xticks(sizes, [str(s) for s in sizes])
+        axes.minorticks_off()
+        axes.legend(fontsize=7, frameon=False)
+    return fig
+
+
+def maps(results: Results) -> Any:
+    """Voltage across the cells of the largest tile, for every resistance."""
+    size, ohms = max(_axis(results, "size")), _axis(results, "ohm")[-3:]
+    fig, panels = plots.subplots(*[3.6] * len(ohms), height=3.4)
+    for axes, ohm in zip(panels, ohms, strict=True):
+        left = 100 * results.select("drop", size=size, ohm=ohm)
+        shown = axes.imshow(left, origin="upper", cmap="viridis", vmax=100)
+        axes.set(xlabel="bit line (drivers at the left)", ylabel="word line (ground at the bottom)")
+        axes.set_title(f"{size} x {size}, {ohm:g} ohm a cell", fontsize=9)
+        axes.grid(False)
+        fig.colorbar(shown, ax=axes, label="voltage across the cell [% of the input]")
+    return fig
+
+
+def method(config: Any) -> tuple[str, ...]:
+    """How it was done, under which assumptions."""
+    return (
+        f"An MLP 64-256-10 was trained digitally on the digits ({config.steps} Adam steps) and mapped onto tiles of "
+        "differential pairs, "
+        f"cells between {config.g_min:g} and {config.g_max:g} S, without converters, noise or write errors. Word "
+        "lines are driven at the left, "
+        "bit lines end at ground at the bottom. The effective conductances are exact (xbar.ResistiveWires).",
+        "Column gain: one digital factor for every bit-line pair of every tile, by least squares on the weights. "
+        "Remapped: within each tile "
+        "heavy rows go to the bottom and heavy columns to the left, undone in the routing of inputs and outputs. Trained: "
+        f"{config.wire_steps} further steps with the wires in the forward pass and exact gradients through them, for "
+        "tiles up to "
+        f"{config.largest_trained} x {config.largest_trained}; larger ones are left out for time ('-').",
+        "The map shows a tile full of cells of mid-range conductance with all inputs at full scale: the worst case. "
+        "Error of the products: first "
+        "layer, on the test images.",
+    )
+
+
+def summary(results: Results) -> dict[str, Any]:
+    """A few numbers for machines."""
+    at = dict(size=max(_axis(results, "size")), ohm=max(_axis(results, "ohm")))
+    return {
+        "digital_accuracy": float(results["digital_accuracy"]),
+        "worst": {
+            **at,
+            **dict(zip(_axis(results, "remedy"), map(float, results.select("accuracy", **at)), strict=True)),
+        },
+    }
