@@ -2,12 +2,15 @@
 
 import ast
 import pathlib
+import subprocess
+import sys
 
 import pytest
 
 ROOT = pathlib.Path(__file__).parent.parent
 ROOMS = ("devices", "xbar", "experiments")
-OUTER = {"matplotlib", "rich", "tyro", "h5py", "argparse", "yaml"}
+OUTER = {"matplotlib", "rich", "tyro", "argparse", "yaml"}
+FILES_OF_LABS = {"csv", "gzip", "zipfile", "h5py", "openpyxl"}  # formats of files, known to devices/instruments alone
 FILES = sorted(p for room in ROOMS for p in (ROOT / room).rglob("*.py"))
 
 
@@ -21,9 +24,17 @@ def imported(path):
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_imports_point_downwards(path):
-    room = ROOMS.index(path.relative_to(ROOT).parts[0])
-    forbidden = set(ROOMS[room + 1 :]) | (OUTER if room < 2 else set())
+    parts = path.relative_to(ROOT).parts
+    room = ROOMS.index(parts[0])
+    formats = set() if parts[:2] == ("devices", "instruments") else FILES_OF_LABS
+    forbidden = set(ROOMS[room + 1 :]) | (OUTER | formats if room < 2 else set())
     assert not forbidden & set(imported(path))
+
+
+def test_devices_do_not_load_the_readers_of_files():
+    loaded = "import sys, devices; print(*(n for n in ('devices.instruments', 'openpyxl', 'h5py') if n in sys.modules))"
+    result = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert not result.stdout.split()
 
 
 def test_there_is_something_to_check():

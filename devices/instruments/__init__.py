@@ -1,0 +1,30 @@
+"""Readers of laboratory files: from a file as the instrument wrote it to a `Trace` in SI units.
+
+`read(path)` finds the format by the content. What the content does not say (which column is which, units, a shunt, the
+frequency) is never guessed: it is asked for in a sidecar (`sidecar.py`), a small TOML file beside the data, and the message
+shows one to copy. What a headerless layout was taken for stands in a flag of the trace, as does all that looks wrong with the
+data (`quality.py`).
+
+To add a format, write a module here and put it into `FORMATS` in `reading.py`, before the tables of any kind:
+
+    NAME = "my tester"
+
+    def recognises(file: File) -> bool:      # by content; `file.start` are the lines of the first 64 kB
+        return bool(file.start) and file.start[0].startswith("MyTester v")
+
+    def read(file: File, side: Mapping[str, Any]) -> list[Trace]:
+        values = table.numbers(file, skip=2)  # missing numbers are NaN
+        columns = {"v": values[:, 0], "i": values[:, 1] * 1e-6}
+        return [Trace("loop", columns, (str(file.path),), NAME, (file.path.stem,), {"compliance": 1e-4})]
+
+`recognises` must be true for no other format's files. `read` gives SI units and says in a `Flag` what it took for granted;
+`side` is what the sidecar says (its protocol and signs are applied later, to all formats alike). With `SEVERAL_FILES = True`
+other files of the format are other devices or cycles of one trace; a function `combine(traces)` joins them in another way. Add
+a small made-up file to the tests: values in, values out.
+"""
+
+from devices.instruments.quality import inspect
+from devices.instruments.reading import FORMATS, read
+from devices.instruments.trace import KINDS, UNITS, FileError, Flag, Trace
+
+__all__ = ["FORMATS", "KINDS", "UNITS", "FileError", "Flag", "Trace", "inspect", "read"]

@@ -1,0 +1,176 @@
+"""`read`: from files and folders to traces: which format, which sidecar, duplicates, merging, and the check of quality."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+from devices.instruments import (
+    arc_one,
+    arc_two,
+    clarius,
+    columns,
+    easyexpert,
+    endurance,
+    hdf5,
+    headed,
+    keithley2600,
+    knowm,
+    merge,
+    oscilloscope,
+    pulse_map,
+    pulse_rows,
+    quality,
+    read_iv,
+    relaxation,
+    time_series,
+    write_verify,
+)
+from devices.instruments import (
+    sidecar as sidecars,
+)
+from devices.instruments.source import LIMIT_MB, File, Stranger
+from devices.instruments.trace import FileError, Flag, Trace
+
+
+@runtime_checkable
+class Format(Protocol):
+    """What a module of a format must have; it may have `SEVERAL_FILES` and `combine` as well."""
+
+    @property
+    def NAME(self) -> str:
+        """What users call the format."""
+        ...
+
+    @property
+    def recognises(self) -> Callable[[File], bool]:
+        """Whether the content is of this format."""
+        ...
+
+    @property
+    def read(self) -> Callable[[File, Mapping[str, Any]], list[Trace]]:
+        """Traces of a file, with what its sidecar says."""
+        ...
+
+
+# The first that recognises a file reads it: instruments, then logs of rigs, then tables of any kind.
+FORMATS: tuple[Format, ...] = (
+    clarius, knowm, arc_two, arc_one, easyexpert, keithley2600, oscilloscope,
+    write_verify, pulse_rows, time_series, relaxation, pulse_map, read_iv, endurance,
+    hdf5, headed, columns,
+)  # fmt: skip
+NAMED_BY_SIDECAR: tuple[Format, ...] = (oscilloscope, headed, columns)
+COMPANIONS = {"settings.json"}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Place:
+    """A file to read, and the folder that was asked for if it was found there."""
+
+    path: pathlib.Path
+    root: pathlib.Path | None = None
+
+
+def read(
+    path_or_paths: str | pathlib.Path | Sequence[str | pathlib.Path],
+    *,
+    kind: str | None = None,
+    sidecar: Mapping[str, Any] | str | pathlib.Path | None = None,
+) -> tuple[Trace, ...]:
+    """Traces of files and folders, in SI units, with flags for all that was assumed or looks wrong.
+
+    A folder is walked; what is no measurement in it is left out with a note. Several files of the same kind, format and
+    protocol become one trace where the format allows it.
+
+    Args:
+        path_or_paths: a file, a folder, or several. kind: keep only this kind, and take tables that could be it for it.
+        sidecar: what `<file>.toml` would say, as a mapping or a path; it overrules those beside the files.
+
+    Raises:
+        FileError: if a file is missing, damaged, of no known layout, or needs a sidecar; the message says how to mend it.
+    """
+    one = isinstance(path_or_paths, (str, pathlib.Path))
+    asked = [pathlib.Path(p) for p in ([path_or_paths] if one else path_or_paths)]  # type: ignore[list-item]
+    places = [place for path in asked for place in _walk(path)]
+    found: list[merge.Part] = []
+    skipped: list[str] = []
+    done: set[pathlib.Path] = set()
+    for place in places:
+        if place.path in done:
+            continue
+        try:
+            parts = _read_one(place, kind, sidecar)
+        except Stranger as error:
+            if place.root is None:
+                raise
+            skipped.append(f"{place.path.relative_to(place.root)} ({error.why})")
+            continue
+        done |= {pathlib.Path(source) for part in parts for source in part.trace.source} | {place.path}
+        found += parts
+    parts = merge.mark_duplicates(found)
+    traces = merge.merged(parts)
+    if skipped and traces:
+        traces[0] = traces[0].flagged(Flag("skipped files", f"Left out of the folder: {'; '.join(skipped)}."))
+    kept = [trace for trace in traces if kind in (None, trace.kind)]
+    if not kept:
+        _nothing(asked, traces, skipped, kind)
+    return tuple(quality.inspect(trace) for trace in kept)
+
+
+def _nothing(asked: list[pathlib.Path], traces: list[Trace], skipped: list[str], kind: str | None) -> None:
+    where = ", ".join(map(str, asked)) or "(no path)"
+    if traces:
+        raise FileError(f"{where} holds no {kind}; it holds {', '.join(sorted({trace.kind for trace in traces}))}.")
+    why = f"; left out: {'; '.join(skipped)}" if skipped else ""
+    raise FileError(f"{where} holds no measurement that can be read{why}. Give files, or a folder with files.")
+
+
+def _walk(path: pathlib.Path) -> Iterable[_Place]:
+    if not path.is_dir():
+        return [_Place(path)]
+    files = (
+        p
+        for p in sorted(path.rglob("*"))
+        if p.is_file() and not any(q.startswith(".") for q in p.relative_to(path).parts)
+    )
+    return [_Place(p, path) for p in files if p.suffix != ".toml" and p.name not in COMPANIONS]
+
+
+def _read_one(place: _Place, kind: str | None, given: Any) -> list[merge.Part]:
+    """Traces of one file with its sidecar applied."""
+    side = sidecars.find(place.path, place.root, given)
+    file = File(place.path, side.get("max_megabytes", LIMIT_MB))
+    form = _format(file, side)
+    traces = [sidecars.apply(trace, side) for trace in form.read(file, {**side, "wanted": kind} if kind else side)]
+    return [merge.Part(trace, form, side.get("each_file")) for trace in traces]
+
+
+def _format(file: File, side: Mapping[str, Any]) -> Format:
+    """The format of a file by its content, or the one that its sidecar names.
+
+    Raises:
+        FileError: if the sidecar names none that there is. Stranger: if no format knows the content.
+    """
+    if "format" in side:
+        named = [form for form in FORMATS if side["format"] == form.NAME]
+        if not named:
+            raise FileError(
+                f"{file.path}: there is no format {side['format']!r}; there are {', '.join(form.NAME for form in FORMATS)}."
+            )
+        return named[0]
+    candidates = FORMATS
+    if "columns" in side and not (file.is_zip or file.is_hdf5):
+        candidates = NAMED_BY_SIDECAR
+    form = next((form for form in candidates if form.recognises(file)), None)
+    if form is None:
+        what = (
+            "a workbook that Clarius did not write" if file.is_zip else f"starts with {(file.start or [''])[0][:60]!r}"
+        )
+        raise Stranger(
+            f"{file.path} is of no layout that is known ({what}). Known are: {', '.join(f.NAME for f in FORMATS)}. Save it as "
+            "CSV with headers such as `Voltage (V),Current (A)`.",
+            "no known layout",
+        )
+    return form

@@ -1,0 +1,152 @@
+"""The sidecar: a small TOML file beside the data that says what the data cannot say themselves.
+
+It is `<file>.toml` next to a file, or `xbar-data.toml` in its folder (or a folder above, up to the one that was asked for),
+with tables `[files."*reset*"]` for some of the files; what is written closest to the file wins.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import fnmatch
+import pathlib
+import tomllib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from devices.instruments import units
+from devices.instruments.trace import KINDS, UNITS, FileError, Flag, Trace
+
+FOLDER = "xbar-data.toml"
+KEYS = {
+    "kind": str, "format": str, "columns": list, "units": list, "sign": Mapping, "pattern": Mapping, "normalised": list,
+    "each_file": str, "channel": str, "positive": str, "skip_rows": int, "max_megabytes": (int, float),
+    "protocol": Mapping, "files": Mapping,
+}  # fmt: skip
+PROTOCOL = {
+    "series_resistance": "ohm", "shunt": "ohm", "compliance": "A", "frequency": "Hz", "v_read": "V", "rate": "Hz",
+    "width_up": "s", "width_down": "s", "amplitude_up": "V", "amplitude_down": "V", "temperature": "K", "area": "m2",
+    "g_min": "S", "g_max": "S", "current_offset": "A",
+}  # fmt: skip
+EXTRA = ("r", "r0", "r_on", "r_off", "r_before", "r_after", "g_up", "g_down", "r_up", "r_down", "v_shunt", "-")
+
+
+def find(path: pathlib.Path, root: pathlib.Path | None, given: Any) -> dict[str, Any]:
+    """All that sidecars say about one file: of its folders from `root` down, of its own, then what was passed along.
+
+    Raises:
+        FileError: if a sidecar is no TOML, or holds something that it must not.
+    """
+    folders = [path.parent]
+    while root is not None and folders[0] != root and root in folders[0].parents:
+        folders.insert(0, folders[0].parent)
+    places = [folder / FOLDER for folder in folders] + [path.with_name(path.name + ".toml")]
+    layers = [(str(place), _load(place)) for place in places if place.is_file()]
+    if given is not None:
+        layers.append(
+            ("sidecar=", dict(given)) if isinstance(given, Mapping) else (str(given), _load(pathlib.Path(given)))
+        )
+    merged: dict[str, Any] = {}
+    for where, layer in layers:
+        for part in _parts(where, layer, path):
+            protocol = {**merged.get("protocol", {}), **part.get("protocol", {})}
+            merged = {**merged, **part, "protocol": protocol}
+    return merged
+
+
+def _load(path: pathlib.Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        raise FileError(f"there is no sidecar {path}; check the spelling.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise FileError(f"{path} is no TOML: {error}. Text stands in quotes, lists in [ ].") from None
+    except OSError as error:
+        raise FileError(f"{path} cannot be read: {error.strerror}.") from None
+
+
+def _parts(where: str, layer: dict[str, Any], path: pathlib.Path):
+    """The layer itself, then those of its `files` tables whose pattern fits the file."""
+    yield _checked(where, {key: value for key, value in layer.items() if key != "files"})
+    for pattern, table in layer.get("files", {}).items():
+        if fnmatch.fnmatch(path.name, pattern) or fnmatch.fnmatch(path.as_posix(), pattern):
+            yield _checked(f'{where}, [files."{pattern}"]', table)
+
+
+def _checked(where: str, table: dict[str, Any]) -> dict[str, Any]:
+    for key, value in table.items():
+        if key not in KEYS:
+            raise FileError(f"{where}: there is no key {key!r}; there are {', '.join(KEYS)}.")
+        if not isinstance(value, KEYS[key]) or isinstance(value, bool):
+            raise FileError(f"{where}: {key} = {value!r} has the wrong type; see the example in the documentation.")
+    for key, value in table.get("protocol", {}).items():
+        if key not in PROTOCOL:
+            raise FileError(
+                f"{where}: there is no protocol.{key}; there are {', '.join(f'{k} [{u}]' for k, u in PROTOCOL.items())}."
+            )
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not np.isfinite(value):
+            raise FileError(f"{where}: protocol.{key} = {value!r} must be a number in {PROTOCOL[key]}.")
+    if table.get("kind", "loop") not in KINDS:
+        raise FileError(f"{where}: there is no kind {table['kind']!r}; there are {', '.join(KINDS)}.")
+    if table.get("each_file", "device") not in ("device", "cycle"):
+        raise FileError(f'{where}: each_file = {table["each_file"]!r} must be "device" or "cycle".')
+    if table.get("positive", "up") not in ("up", "down"):
+        raise FileError(
+            f'{where}: positive = {table["positive"]!r} must be "up" or "down": what positive pulses do to G.'
+        )
+    allowed = (*UNITS, *EXTRA)
+    for column in (*table.get("columns", ()), *table.get("sign", {})):
+        if column not in allowed:
+            raise FileError(f"{where}: there is no column {column!r}; there are {', '.join(allowed)}.")
+    for text in table.get("units", ()):
+        if not isinstance(text, str) or units.unit(text) is None:
+            raise FileError(f'{where}: {text!r} is no unit; write "V", "uA", "ms", "kohm", "uS", "C", or "1" for none.')
+    return table
+
+
+def apply(trace: Trace, sidecar: Mapping[str, Any]) -> Trace:
+    """The trace with the sidecar's protocol, its signs, and its siemens for normalised conductances."""
+    protocol = sidecar.get("protocol", {})
+    changed = [k for k, v in protocol.items() if k in trace.protocol and trace.protocol[k] != v]
+    if changed:
+        what = ", ".join(f"{k} {protocol[k]:g} (the file says {trace.protocol[k]})" for k in changed)
+        trace = trace.flagged(Flag("sidecar overrules file", f"The sidecar sets {what}."))
+    trace = dataclasses.replace(trace, protocol={**trace.protocol, **protocol})
+    signs = {c: float(s) for c, s in sidecar.get("sign", {}).items() if c in trace and s != 1}
+    if signs:
+        columns = {name: signs.get(name, 1.0) * values for name, values in trace.columns.items()}
+        reason = "The sidecar multiplies " + ", ".join(f"{c} by {s:g}" for c, s in signs.items()) + "."
+        trace = dataclasses.replace(trace, columns=columns).flagged(Flag("sign from sidecar", reason))
+    return (
+        _in_siemens(trace, sidecar.get("normalised"))
+        if trace.unit == "1" and {"g_min", "g_max"} <= set(protocol)
+        else trace
+    )
+
+
+def _in_siemens(trace: Trace, ends: list | None) -> Trace:
+    """Normalised conductances lo..hi become g_min..g_max, in a straight line."""
+    if not ends or len(ends) != 2 or not ends[1] > ends[0]:
+        raise FileError(
+            f"{trace.name}: g_min and g_max are given for normalised values, but not which values they belong to; add "
+            f"`normalised = [-1.0, 1.0]` (value at g_min, value at g_max) to the sidecar."
+        )
+    low, high = ends
+    g_min, g_max = trace.protocol["g_min"], trace.protocol["g_max"]
+    columns = {
+        name: g_min + (values - low) / (high - low) * (g_max - g_min) if UNITS[name] == "S" else values
+        for name, values in trace.columns.items()
+    }
+    reason = (
+        f"Normalised {low:g}..{high:g} was mapped in a straight line to {g_min:g}..{g_max:g} S, as the sidecar says."
+    )
+    return dataclasses.replace(trace, columns=columns, unit="S").flagged(Flag("mapped to siemens", reason))
+
+
+def example(path: pathlib.Path, first_row: str, count: int, body: str) -> str:
+    """The sidecar to copy, with the number of columns and the first row of that very file."""
+    return (
+        f"Write what is missing into {path.name}.toml beside it, for example:\n\n"
+        f"# {path.name}: {count} columns; first row: {first_row[:120].strip()}\n{body.strip()}\n"
+    )
