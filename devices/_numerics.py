@@ -45,8 +45,11 @@ def solve_increasing(
     high: Float[Array, "*cells"],
     *,
     steps: int = 40,
+    start: Float[Array, "*cells"] | None = None,
 ) -> Float[Array, "*cells"]:
     """The root, cell by cell, of an elementwise function that increases from `low` to `high`.
+
+    `start`: a guess within the bracket, by default its middle.
 
     Newton's method kept inside a shrinking bracket: a step that would leave it, or that does not halve the last one, is a
     bisection. Where `f` has no sign change the nearer end is returned, with a derivative of 0. The iterations are not
@@ -69,8 +72,9 @@ def solve_increasing(
         return low, high, following, jnp.where(good, move, high - low)
 
     low, high = lax.stop_gradient((low, high))
-    start = (low, high, (low + high) / 2, high - low)
-    root = lax.stop_gradient(lax.fori_loop(0, steps, lambda k, at: lax.stop_gradient(body(k, at)), start)[2])
+    guess = (low + high) / 2 if start is None else jnp.clip(lax.stop_gradient(start), low, high)
+    first = (low, high, guess, high - low)
+    root = lax.stop_gradient(lax.fori_loop(0, steps, lambda k, at: lax.stop_gradient(body(k, at)), first)[2])
     for _ in range(2):
         _, _, step = newton_step(root)
         root = root - jnp.where(jnp.abs(step) <= 1e-3 * (high - low), step, 0)

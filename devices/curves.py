@@ -134,3 +134,31 @@ class Squared(eqx.Module):
 
     def __call__(self, x: Float[Array, "*cells"]) -> Float[Array, "*cells"]:
         return self.curve(x) ** 2
+
+
+class ClippedPolynomial(eqx.Module):
+    """`sum_k coefficients[k] c^k` with `c = clip(x, low, high)`, ascending powers: of any sign, and constant beyond the data.
+
+    Args:
+        coefficients: ascending powers. low, high: reach of the data in x.
+    """
+
+    coefficients: Float[Array, " powers"] = eqx.field(converter=jnp.asarray)
+    low: Float[Array, ""] = eqx.field(converter=jnp.asarray)
+    high: Float[Array, ""] = eqx.field(converter=jnp.asarray)
+
+    def __call__(self, x: Float[Array, "*cells"]) -> Float[Array, "*cells"]:
+        x = jnp.clip(x, self.low, self.high).astype(x.dtype)
+        total = jnp.zeros_like(x)
+        for power in reversed(range(self.coefficients.shape[0])):
+            total = total * x + self.coefficients[power].astype(x.dtype)
+        return total
+
+
+class Exponential(eqx.Module):
+    """The exponential of a curve: a property whose logarithm is smooth."""
+
+    curve: Curve
+
+    def __call__(self, x: Float[Array, "*cells"]) -> Float[Array, "*cells"]:
+        return jnp.exp(self.curve(x))

@@ -244,3 +244,59 @@ class Arrhenius(AbstractDrift):
 
     def __call__(self, g: Float[Array, "*cells"], z: Any, t: Float[Array, ""]) -> Float[Array, "*cells"]:
         return self.law(g, z, t * self.acceleration())
+
+
+class ActivatedLoss(AbstractDrift):
+    """Loss over a barrier of its own for every cell, as of filaments that dissolve when they are hot.
+
+    $$ g(t) = g_r + (g_0 - g_r)\\,e^{-t/\\tau}, \\qquad \\tau = \\tau_0\\,e^{(E(x) + \\sigma z) / kT}, \\quad
+       x = g_T / g_{max} $$
+
+    Args:
+        barrier: E [eV], a number or a curve of the normalised target. spread: sigma [eV], over cells.
+        g_max: normalisation [S]. temperature: T [K]. rest: `g_r` [S]. attempt: `tau_0` [s].
+
+    Reference: distributed barriers with one attempt frequency, Gibbs et al. 1983, 10.1063/1.331650 (recalled, not read).
+
+    Breaks when: a cell has several barriers, or its temperature changes on the way.
+    """
+
+    barrier: Curve = eqx.field(converter=as_curve)
+    spread: Float[Array, ""] = eqx.field(converter=jnp.asarray)
+    g_max: Float[Array, ""] = eqx.field(converter=jnp.asarray)
+    temperature: Float[Array, ""] = eqx.field(converter=jnp.asarray)
+    rest: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=0.0)
+    attempt: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=1e-13)
+
+    def latents(self, target: Float[Array, "*cells"], *, key: PRNGKeyArray) -> StateAndNormal:
+        return StateAndNormal(target, unit_normals(key, target))
+
+    def rewritten(self, z: StateAndNormal, g: Float[Array, "*cells"]) -> StateAndNormal:
+        return z.at(g)
+
+    def __call__(self, g: Float[Array, "*cells"], z: StateAndNormal, t: Float[Array, ""]) -> Float[Array, "*cells"]:
+        barrier = self.barrier(z.target / self.g_max) + self.spread * z.normal
+        rate = jnp.exp(jnp.minimum(-barrier / (BOLTZMANN_EV * self.temperature) - jnp.log(self.attempt), 80.0))
+        return self.rest + (g - self.rest) * jnp.exp(-t * rate)
+
+
+class Successive(AbstractDrift):
+    """Several drift laws at once: each acts on what the earlier ones leave.
+
+    Args:
+        parts: the laws.
+    """
+
+    parts: tuple[AbstractDrift, ...]
+
+    def latents(self, target: Float[Array, "*cells"], *, key: PRNGKeyArray) -> tuple[Any, ...]:
+        keys = jax.random.split(key, len(self.parts))
+        return tuple(part.latents(target, key=k) for part, k in zip(self.parts, keys, strict=True))
+
+    def rewritten(self, z: tuple[Any, ...], g: Float[Array, "*cells"]) -> tuple[Any, ...]:
+        return tuple(part.rewritten(own, g) for part, own in zip(self.parts, z, strict=True))
+
+    def __call__(self, g: Float[Array, "*cells"], z: tuple[Any, ...], t: Float[Array, ""]) -> Float[Array, "*cells"]:
+        for part, own in zip(self.parts, z, strict=True):
+            g = part(g, own, t)
+        return g

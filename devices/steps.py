@@ -330,6 +330,46 @@ class PiecewiseStep(AbstractStep):
         return self.step_down * self._read(self.steps_down, g)
 
 
+class LogPolynomialStep(AbstractStep):
+    """A step of the logarithm of the conductance: what a pulse does to the charge of a floating gate below threshold.
+
+    $$ \\Delta g_\\pm = \\pm g \\bigl(e^{\\pm s_\\pm P_\\pm(z)} - 1\\bigr), \\qquad P(z) = \\max\\Bigl(\\sum_k c_k z^k,
+    0\\Bigr), \\qquad
+       z = 2 \\frac{\\ln(g / g_{min})}{\\ln(g_{max} / g_{min})} - 1 $$
+
+    Args:
+        coefficients_up, coefficients_down: `c_k` of the change of ln g by one pulse, ascending powers.
+        g_min, g_max: range of `z` and hard bounds [S], above 0. step_up, step_down: factors `s`, so that cells can
+        differ in them.
+
+    Reference: the form in which Wang et al. 2022, "A memristive deep belief neural network based on silicon synapses",
+    describe
+    Y-Flash cells (recalled, not read).
+
+    Breaks when: conductances reach 0 S, from where no such step leads back.
+    """
+
+    coefficients_up: Float[Array, " powers"] = eqx.field(converter=jnp.asarray)
+    coefficients_down: Num[Array, " others"] = eqx.field(converter=jnp.asarray)
+    g_min: Float[Array, "*#cells"] = eqx.field(converter=jnp.asarray)
+    g_max: Float[Array, "*#cells"] = eqx.field(converter=jnp.asarray)
+    step_up: Float[Array, "*#cells"] = eqx.field(converter=jnp.asarray, default=1.0)
+    step_down: Float[Array, "*#cells"] = eqx.field(converter=jnp.asarray, default=1.0)
+
+    def _change(self, coefficients, g):
+        z = 2 * jnp.log(jnp.maximum(g / self.g_min, 1e-6)) / jnp.log(self.g_max / self.g_min) - 1
+        total = jnp.zeros_like(z)
+        for power in reversed(range(coefficients.shape[0])):
+            total = total * z + coefficients[power].astype(g.dtype)
+        return jnp.maximum(total, 0)
+
+    def up(self, g: Float[Array, "*cells"]) -> Float[Array, "*cells"]:
+        return g * jnp.expm1(self.step_up * self._change(self.coefficients_up, g))
+
+    def down(self, g: Float[Array, "*cells"]) -> Float[Array, "*cells"]:
+        return -g * jnp.expm1(-self.step_down * self._change(self.coefficients_down, g))
+
+
 class Referenced(AbstractStep):
     """A step law seen from a reference: `g` is what the cell has more than its reference cell.
 

@@ -101,8 +101,8 @@ def _section(fit: Fit) -> str:
         f"Best of {1 + len(fit.others)} models: <b>{html.escape(fit.model)}</b>, {html.escape(fit.law)} "
         f"({html.escape(fit.code)}).</p>",
     ]
-    if fit.panels:
-        parts.append(report.image(f"{fit.model} on {fit.trace.name}", figure(fit.panels)))
+    for k in range(0, len(fit.panels), 2):
+        parts.append(report.image(f"{fit.model} on {fit.trace.name}", figure(fit.panels[k : k + 2])))
     parts += [block(models_table(fit)), block(numbers_table(fit))]
     if fit.checks:
         parts.append("<h3>Tests</h3>" + listed([f"{c.sentence}; p = {c.p:.2g}" for c in fit.checks]))
@@ -114,22 +114,23 @@ def _section(fit: Fit) -> str:
 
 
 def figure(panels: Sequence[Panel]) -> Any:
-    """All panels of a fit, side by side, four at most."""
-    panels = panels[:4]
-    fig, axes = plots.subplots(*[4.2] * len(panels), height=3.6)
+    """Panels side by side."""
+    fig, axes = plots.subplots(*[5.5] * len(panels), height=3.8)
     for panel, axis in zip(panels, axes, strict=True):
         draw(panel, axis)
     return fig
 
 
 def draw(panel: Panel, axis: Any) -> None:
-    """One panel."""
-    for k, s in enumerate(panel.series):
-        colour = plots.PALETTE[k % len(plots.PALETTE)]
+    """One panel; what a model says of a group of points has their colour."""
+    colours: dict[str, str] = {}
+    for s in panel.series:
+        colour = colours.setdefault(s.label.removesuffix(", model"), plots.PALETTE[len(colours) % len(plots.PALETTE)])
         if s.style == "points":
             axis.plot(s.x, s.y, ".", color=colour, markersize=3, label=s.label, alpha=0.6)
         elif s.style == "line":
-            axis.plot(s.x, s.y, "-", color=colour, linewidth=1.2, label=s.label)
+            shown = "" if s.label.endswith(", model") else s.label
+            axis.plot(s.x, s.y, "-", color=colour, linewidth=1.2, label=shown or None)
         else:
             axis.fill_between(s.x, s.y, s.y2, color=colour, alpha=0.25, linewidth=0, label=s.label)
     axis.set(xlabel=panel.x, ylabel=panel.y, xscale=panel.x_scale)

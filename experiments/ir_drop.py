@@ -152,8 +152,7 @@ class Wires:
         self.config, self.size = config, size
         self.wires = xbar.ResistiveWires(ohm, ohm)
         device = devices.Device(config.g_min, config.g_max)
-        converters = dict(dac=xbar.DAC(None), adc=xbar.ADC(None))
-        self.tile = xbar.Tile(device=device, rows=size, cols=size, wires=self.wires, **converters)
+        self.tile = xbar.Tile(device, size, size, dac=xbar.DAC(None), adc=xbar.ADC(None), wires=self.wires)
 
     def through(self, weight: Any, remedies: tuple[str, ...] = ()) -> Any:
         """The matrix that the arrays compute with: what they answer to unit vectors."""

@@ -9,11 +9,11 @@ README = (pathlib.Path(__file__).parents[1] / "README.md").read_text()
 PROGRAMS = [p for p in re.findall(r"```python\n(.*?)```", README, re.S) if "apply(params, x): any JAX" not in p]
 
 
-def test_there_are_four_programs():
-    assert len(PROGRAMS) == 4
+def test_there_are_five_programs():
+    assert len(PROGRAMS) == 5
 
 
-@pytest.mark.parametrize("program", PROGRAMS, ids=["experiment", "device", "synapse", "training"])
+@pytest.mark.parametrize("program", PROGRAMS, ids=["fit", "experiment", "device", "synapse", "training"])
 def test_journey(program, capsys):
     """Each of the journeys runs without an error; the first prints a tile map and a ledger."""
     scope: dict = {}
@@ -23,6 +23,8 @@ def test_journey(program, capsys):
         assert "layers.0.weight" in out and "P10-P90" in out and "H100" in out
     if "LogRelaxation" in program:
         assert 0 < float(out.splitlines()[0]) < 1e-5 and "NeuRRAM" in out
+    if "fitting.fit" in program:
+        assert "curvature" in out and "Cubic" in out
     if "pulse_response" in program:
         numbers = [float(word) for word in out.split()]
         assert numbers[0] == pytest.approx(2e-4, rel=1e-3) and numbers[1] < 0.01 and 1.1e-4 < numbers[2] < 5e-4

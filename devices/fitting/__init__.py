@@ -4,6 +4,7 @@ One module a kind of measurement, each a list of `CANDIDATES` (see `AbstractCand
 tests and the advice are common to all.
 """
 
+from devices.fitting.assemble import assemble, posterior
 from devices.fitting.candidate import AbstractCandidate, AbstractResiduals
 from devices.fitting.fit import coverage, fit, fit_candidate
 from devices.fitting.kinds import candidates
@@ -21,10 +22,12 @@ __all__ = [
     "Parameter",
     "Series",
     "Space",
+    "assemble",
     "bootstrap",
     "candidates",
     "coverage",
     "fit",
     "fit_candidate",
+    "posterior",
     "profile",
 ]

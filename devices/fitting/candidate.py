@@ -32,6 +32,8 @@ class AbstractCandidate(eqx.Module):
     kind: ClassVar[str]  # of Trace
     name: ClassVar[str]  # as in `--model`
     law: ClassVar[str]  # the equation, in one line for people
+    starts: ClassVar[int] = 24  # searches at most: fewer where a large likelihood has good guesses
+    keeps_excluded: ClassVar[bool] = False  # whether `of` wants rows that flags exclude, too, and masks them itself
 
     @classmethod
     @abc.abstractmethod
@@ -41,6 +43,11 @@ class AbstractCandidate(eqx.Module):
         Raises:
             FileError: if the trace lacks what the model needs.
         """
+
+    @classmethod
+    def alike(cls, data: list[Data]) -> list[Data]:
+        """Data of several traces, padded to one shape where the model can do that."""
+        return data
 
     @abc.abstractmethod
     def parameters(self) -> tuple[Parameter, ...]:
@@ -73,6 +80,10 @@ class AbstractCandidate(eqx.Module):
     def measures(self, values: Mapping[str, float], data: Data) -> dict[str, float]:
         """Figures of merit by name ("nRMSE", "R2")."""
         return {}
+
+    def notes(self, data: Data) -> tuple[str, ...]:
+        """What was assumed about the data, in sentences for `Fit.flags`."""
+        return ()
 
     def experiments(self, data: Data) -> tuple[tuple[str, Data], ...]:
         """Measurements that could be made next: a sentence, and its protocol as data (the readings in it are not used)."""
@@ -107,3 +118,21 @@ class AbstractResiduals(AbstractCandidate):
     def count(self, data: Data) -> int:
         with jax.enable_x64(True):
             return int(jnp.sum(self.used(data)))
+
+
+class AbstractPredictive(AbstractCandidate):
+    """A candidate that foretells each reading from those before it, with a normal error: a Kalman filter, an autoregression.
+
+    Searched with Fisher's information, which first derivatives give:
+
+    $$ -\\ln L = \\tfrac12 \\sum \\ln 2\\pi S + \\nu^2 / S, \\qquad
+       I = \\sum \\nabla\\nu\\,\\nabla\\nu^T / S + \\tfrac12 \\nabla\\ln S\\,\\nabla\\ln S^T $$
+    """
+
+    @abc.abstractmethod
+    def ahead(self, values: Values, data: Data) -> tuple[Float[Array, "blocks rows"], Float[Array, "blocks rows"]]:
+        """Reading minus prediction nu, and variance S of that; 0 and 1/2 pi where there is no reading."""
+
+    def nll(self, values: Values, data: Data) -> Float[Array, " blocks"]:
+        miss, variance = self.ahead(values, data)
+        return 0.5 * jnp.sum(jnp.log(2 * jnp.pi * variance) + miss**2 / variance, 1)

@@ -69,3 +69,27 @@ def lack_of_fit(model: np.ndarray, data: np.ndarray, group: np.ndarray, unknowns
     return Check(
         "lack of fit", ratio, p, f"means of {what} {says} their scatter explains (F({f1}, {f2}) = {ratio:.2f})"
     )
+
+
+def even_scatter(scores: np.ndarray, group: np.ndarray, unknowns: int, what: str) -> Check:
+    """Whether standard normal scores scatter equally in all groups: squares beyond chi-squared say where a model misses.
+
+    Args:
+        scores: standard normal, if the model is right. group: which of them belong together; those of fewer than 20 are
+            left out.
+        unknowns: fitted parameters.
+    """
+    _, group = np.unique(group, return_inverse=True)
+    counts = np.bincount(group)
+    sums = np.bincount(group, np.asarray(scores, float) ** 2)
+    large = counts >= 20
+    squares = float(np.sum((sums[large] - counts[large]) ** 2 / (2 * counts[large])))
+    freedom = max(int(large.sum()) - unknowns, 1)
+    p = float(stats.chi2.sf(squares, freedom))
+    says = "differs between" if p < 0.01 else "is the same in all"
+    return Check(
+        "even scatter",
+        squares / freedom,
+        p,
+        f"the scatter that is left {says} {what} (reduced chi-squared {squares / freedom:.2f})",
+    )

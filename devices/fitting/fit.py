@@ -36,7 +36,7 @@ def fit(trace: Trace, model: str | None = None, *, starts: int = STARTS, seed: i
     Raises:
         FileError: if the trace lacks what the models need, or there is no model of that name.
     """
-    trace = _usable(trace)
+    usable = _usable(trace)
     available = candidates(trace.kind)
     if model is not None and model not in available:
         raise FileError(f"there is no model {model!r} for a {trace.kind}; there are {', '.join(available)}.")
@@ -44,7 +44,8 @@ def fit(trace: Trace, model: str | None = None, *, starts: int = STARTS, seed: i
     fits, refusals = [], []
     for one in chosen:
         try:
-            fits.append(fit_candidate(*one.of(trace), trace, starts=starts, seed=seed))
+            rows = trace if one.keeps_excluded else usable
+            fits.append(fit_candidate(*one.of(rows), rows, starts=starts, seed=seed))
         except FileError as error:
             refusals.append(f"{one.name}: {error}")
     if not fits:
@@ -66,7 +67,7 @@ def fit_candidate(candidate: AbstractCandidate, data: Any, trace: Trace, *, star
     """Fits one model."""
     began = time.perf_counter()
     space = Space(candidate.parameters())
-    first = space.starts(candidate.guesses(data), starts, seed)
+    first = space.starts(candidate.guesses(data), min(starts, candidate.starts), seed)
     with jax.enable_x64(True):
         data = jax.tree.map(np.asarray, data)
         blocks = jax.eval_shape(lambda: candidate.nll(_probe(candidate, space), data)).shape[0]
@@ -89,7 +90,7 @@ def _conclude(candidate, space: Space, data: Any, best: Optimum, trace: Trace, b
     spread = uncertainty.covariance(best, robust=robust)
     found = uncertainty.numbers(space, best, spread, rows, {})
     found = _profiled(candidate, space, data, best, found)
-    flags = [f"{f.name}: {f.reason}" for f in trace.flags]
+    flags = [*(f"{f.name}: {f.reason}" for f in trace.flags), *candidate.notes(data)]
     flags += [c.sentence for c in checks if c.rejected]
     if robust:
         flags.append(

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from devices.fitting.candidate import AbstractCandidate, AbstractResiduals
+from devices.fitting.candidate import AbstractCandidate, AbstractPredictive, AbstractResiduals
 from devices.fitting.parameters import Frame
 
 Local = tuple[Float[Array, ""], Float[Array, " p"], Float[Array, "p p"]]  # value, gradient, curvature
@@ -54,8 +54,7 @@ def search(
             their start. steps: Newton steps at most.
     """
     local = _local(candidate, frame, data, weights)
-    ends = jax.vmap(lambda start: minimise(local, start, free, steps))(starts)
-    values = jax.vmap(lambda theta: local(theta)[0])(ends)
+    ends, values = jax.vmap(lambda start: minimise(local, start, free, steps))(starts)
     theta = ends[jnp.argmin(jnp.where(jnp.isfinite(values), values, jnp.inf))]
     return describe(candidate, frame, data, theta, weights, free)
 
@@ -80,6 +79,8 @@ def describe(candidate, frame: Frame, data: Any, theta, weights, free) -> Optimu
 
 def _local(candidate: AbstractCandidate, frame: Frame, data: Any, weights) -> Callable[[Any], Local]:
     """Value, gradient and curvature of the negative log likelihood as a function of the coordinates."""
+    if isinstance(candidate, AbstractPredictive):
+        return _fisher(candidate, frame, data, weights)
     if not isinstance(candidate, AbstractResiduals):
 
         def total(theta):
@@ -99,6 +100,26 @@ def _local(candidate: AbstractCandidate, frame: Frame, data: Any, weights) -> Ca
         squares = jnp.maximum(jnp.sum(r**2), 1e-300)
         value = rows / 2 * (jnp.log(2 * jnp.pi * squares / rows) + 1)
         return _finite(value), rows * slopes.T @ r / squares, rows * slopes.T @ slopes / squares
+
+    return local
+
+
+def _fisher(candidate: AbstractPredictive, frame: Frame, data: Any, weights) -> Callable[[Any], Local]:
+    """Value, gradient and Fisher's information of a likelihood of normal prediction errors."""
+
+    def ahead(theta):
+        miss, variance = candidate.ahead(frame.values(theta), data)
+        both = miss, jnp.log(variance)
+        return both, both
+
+    def local(theta):
+        (slopes, bends), (miss, log_variance) = jax.jacfwd(ahead, has_aux=True)(theta)
+        weight, precision = jnp.broadcast_to(weights[:, None], miss.shape), jnp.exp(-log_variance)
+        pull, excess = weight * miss * precision, weight * (1 - miss**2 * precision) / 2
+        gradient = jnp.einsum("br,brp->p", pull, slopes) + jnp.einsum("br,brp->p", excess, bends)
+        first = jnp.einsum("br,brp,brq->pq", weight * precision, slopes, slopes)
+        value = jnp.sum(weight * (log_variance + jnp.log(2 * jnp.pi) + miss**2 * precision)) / 2
+        return _finite(value), gradient, first + jnp.einsum("br,brp,brq->pq", weight / 2, bends, bends)
 
     return local
 
@@ -127,20 +148,30 @@ def _newton(gradient, curvature, damping):
 
 
 def minimise(local: Callable[[Any], Local], start: Float[Array, " p"], free: Float[Array, " p"], steps: int):
-    """Damped Newton from one start: a step that does not go down is taken again with ten times the damping."""
+    """Damped Newton from one start, and the value at its end: a step that does not go down is taken again, ten times as damped."""
 
     def body(carry):
-        theta, damping, k, _ = carry
-        value, gradient, curvature = local(theta)
+        theta, here, damping, k, _ = carry
+        value, gradient, curvature = here
         step, gain = _newton(gradient * free, _held(curvature, free), damping)
-        there = local(theta + step)[0]
-        better = there < value
-        stop = (gain < 1e-3 * GAIN) | (damping > 1e10)
-        damping = jnp.where(better, damping / 10, jnp.maximum(damping, 1e-4) * 10)
-        return jnp.where(better, theta + step, theta), damping, k + 1, stop
+        there = local(theta + step)
+        better = there[0] < value
+        stop = ((gain < 1e-3 * GAIN) & (k > 0)) | (damping > 1e10)
+        damping = jnp.where(better, jnp.where(k > 0, damping / 10, damping), jnp.maximum(damping, 1e-4) * 10)
+        here = jax.tree.map(lambda new, old: jnp.where(better, new, old), there, here)
+        return jnp.where(better, theta + step, theta), here, damping, k + 1, stop
 
-    first = (start, jnp.asarray(1e-3, start.dtype), jnp.asarray(0), jnp.asarray(False))
-    return lax.while_loop(lambda c: (c[2] < steps) & ~c[3], body, first)[0]
+    size, kind = start.size, start.dtype  # nothing is known of the start yet: the first step is none, and is taken
+    nothing = (jnp.full((), jnp.inf, kind), jnp.zeros(size, kind), jnp.eye(size, dtype=kind))
+    first = (start, nothing, jnp.asarray(1e-3, kind), jnp.asarray(0), jnp.asarray(False))
+    theta, here, *_ = lax.while_loop(lambda c: (c[3] < steps) & ~c[4], body, first)
+    return theta, here[0]
+
+
+@eqx.filter_jit
+def information_of(candidate, frame, data, theta, weights) -> Float[Array, "p p"]:
+    """Curvature of the negative log likelihood at `theta`, compiled."""
+    return _local(candidate, frame, data, weights)(theta)[2]
 
 
 @eqx.filter_jit

@@ -10,7 +10,7 @@ import numpy as np
 from scipy import stats
 
 from devices.fitting.candidate import AbstractCandidate, AbstractResiduals
-from devices.fitting.optimum import RIDGE, Optimum, search_starts, search_weights
+from devices.fitting.optimum import RIDGE, Optimum, information_of, search_starts, search_weights
 from devices.fitting.parameters import Space
 from devices.fitting.result import Number
 
@@ -24,7 +24,8 @@ def covariance(best: Optimum, *, robust: bool) -> np.ndarray:
     The sandwich holds for noise of any shape and correlation within blocks; it needs more blocks than parameters.
     """
     information, scores = np.asarray(best.information), np.asarray(best.scores)
-    inverse = np.linalg.inv(information + RIDGE * np.eye(len(information)))
+    sizes, axes = np.linalg.eigh(information)
+    inverse = (axes / (np.maximum(sizes, 0) + RIDGE)) @ axes.T  # a direction of negative curvature is one that is not known
     if not robust:
         return inverse
     blocks = len(scores)
@@ -139,8 +140,8 @@ def _block_costs(candidate, frame, data, ends):
 def inseparable(space: Space, best: Optimum) -> tuple[str, ...]:
     """Sentences about parameters that the data cannot tell apart."""
     information = np.asarray(best.information)
-    spread = np.linalg.inv(information + RIDGE * np.eye(len(information)))
-    alone = 1 / np.sqrt(np.diag(information) + RIDGE)  # error of each if all others were known
+    spread = covariance(best, robust=False)
+    alone = 1 / np.sqrt(np.maximum(np.diag(information), 0) + RIDGE)  # error of each if all others were known
     found = []
     rho = correlation(spread)
     for i in range(len(space)):
@@ -189,11 +190,9 @@ def _information(candidate, space: Space, protocol: Any, best: Optimum) -> np.nd
             )(theta)
             return np.nan_to_num(np.asarray(slopes.T @ slopes / best.sigma**2))
         total = 0.0
-        for k in range(4):  # the observed information of four draws stands for its mean
+        for k in range(4):  # the information of four draws stands for its mean
             drawn = candidate.simulate(values, protocol, key=jax.random.key(k))
-            total = (
-                total
-                + np.asarray(jax.hessian(lambda th, d=drawn: jnp.sum(candidate.nll(frame.values(th), d)))(theta)) / 4
-            )
+            blocks = jax.eval_shape(lambda d=drawn: candidate.nll(values, d)).shape
+            total = total + np.asarray(information_of(candidate, frame, drawn, theta, jnp.ones(blocks))) / 4
         sizes, axes = np.linalg.eigh(np.nan_to_num(total))
         return (axes * np.maximum(sizes, 0)) @ axes.T

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import pathlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -103,7 +104,8 @@ class Trace:
     @property
     def name(self) -> str:
         """Where it comes from, in a few words."""
-        return ", ".join(self.source[:2]) + (f" and {len(self.source) - 2} more" if len(self.source) > 2 else "")
+        files = [pathlib.PurePath(s).name for s in self.source]
+        return ", ".join(files[:2]) + (f" and {len(files) - 2} more" if len(files) > 2 else "")
 
     @property
     def good(self) -> np.ndarray:

@@ -46,6 +46,14 @@ DRIFT = {
     "days": drift.InterpolatedShift(
         [0.0, 1000.0], [[0.0, 0.0], [0.2 * US, -0.3 * US]], [0.3 * US, 0.5 * US], [8 * US, 9 * US], G_MAX
     ),
+    "exponential of a polynomial": drift.LogTimeRelaxation(
+        curves.ClippedPolynomial([0.0, -0.1 * US], 0.1, 0.9),
+        curves.Exponential(curves.ClippedPolynomial([-15.0, 1.0, -1.0], 0.1, 0.9)),
+        G_MAX, 1e-2, 0.5,
+    ),
+    "loss": drift.Successive(
+        (drift.ActivatedLoss(curves.Table([0.0, 1.0], [1.0, 1.1]), 0.05, G_MAX, 400.0), drift.LogTimeRelaxation(0.0, 0.1 * US, G_MAX, 1e-2))
+    ),
     "hot": drift.Arrhenius(drift.PowerLawDrift(0.05, 0.02, G_MAX, 20.0), 0.6, 350.0),
 }
 NOISE = {
@@ -87,6 +95,7 @@ STEPS = {
     "exponential": steps.ExponentialStep(0.1 * US, 0.11 * US, 0.2, 0.3, 2.0, 1.5, 0.5, 0.1, 12 * US, 0.0, G_MAX),
     "power": steps.PowerStep(0.3 * US, 0.2 * US, 1.7, 0.6, 0.0, G_MAX),
     "piecewise": steps.PiecewiseStep([0.2 * US, 0.1 * US, 0.05 * US], [0.0, 0.1 * US, 0.2 * US], 0.0, G_MAX),
+    "log polynomial": steps.LogPolynomialStep([0.2, -0.05, 0.01], [0.1, 0.05], 0.1 * US, G_MAX),
     "referenced": steps.Referenced(
         steps.SoftBounds(0.3 * US, 0.2 * US, 12 * US, 0.0, G_MAX), reference=-12 * US, at_symmetry=True
     ),

@@ -2,11 +2,13 @@
 
 import json
 
+import jax
 import numpy as np
 import pytest
 
 import devices
-from experiments import cli
+import xbar
+from experiments import benchmark_cases, cli
 from experiments.zoo_waveforms import SINES
 
 SHOWN = ("pcm_joshi2020", "reram_wan2022", "ecram_lithium_tang2018", "yakopcic_oblea2010")
@@ -56,10 +58,36 @@ def test_every_compact_set_has_a_loop():
 
 
 def test_benchmark(capsys, tmp_path):
-    assert cli.command(["run", "benchmark", "--json", "--cells", "1000", "--repeats", "2", "--out", str(tmp_path)]) == 0
+    few = ["--json", "--cells", "1000", "--repeats", "2", "--cases", "pcm", "ir-64", "--out", str(tmp_path)]
+    assert cli.command(["run", "benchmark", *few]) == 0
     found = json.loads(capsys.readouterr().out)
     seconds = np.array(found["results"]["variables"]["seconds"]["values"])
-    assert seconds.shape == (4, 2) and np.all(seconds > 0) and found["summary"]["ratios"]["pcm"] > 0
+    assert seconds.shape == (2, 2) and np.all(seconds > 0) and found["summary"]["ratios"]["pcm"] > 0
+    assert cli.command(["run", "benchmark", "--cases", "nothing"]) == 2
+
+
+def test_the_peers_of_the_benchmark_answer_the_same():
+    """Ours, SciPy's sparse LU and (where installed) badcrossbar on one tile: currents to 1e-8."""
+    with jax.enable_x64(True):
+        g, v = benchmark_cases._wired(24, 3)
+        found = xbar.ResistiveWires(benchmark_cases.OHM, benchmark_cases.OHM).solve(g, v).i_out
+        np.testing.assert_allclose(benchmark_cases._peer("SciPy sparse LU", g, v)(None).T, found, rtol=1e-8)
+        if benchmark_cases.available("badcrossbar"):
+            np.testing.assert_allclose(benchmark_cases._peer("badcrossbar", g, v)(None), found, rtol=1e-8)
+
+
+def test_ir_drop(capsys, tmp_path):
+    """Small: the error grows with the tile and with the wires' resistance, and a gain a column takes some of it away."""
+    few = ["--sizes", "8", "32", "--ohms", "1", "20", "--steps", "200", "--wire-steps", "5", "--largest-trained", "8"]
+    assert cli.command(["run", "ir-drop", *few, "--json", "--out", str(tmp_path)]) == 0
+    variables = json.loads(capsys.readouterr().out)["results"]["variables"]
+    error = np.array(variables["product_error"]["values"])  # size, ohm
+    assert error[0, 0] < error[0, 1] < error[1, 1] and error[0, 0] < error[1, 0]
+    drop = np.array(variables["drop"]["values"], float)
+    assert np.nanmin(drop[1, 1]) < np.nanmin(drop[0, 0]) < 1 and np.isnan(drop[0, 0, 8:]).all()
+    accuracy = np.array(variables["accuracy"]["values"], float)
+    assert np.isfinite(accuracy[0]).all() and np.isnan(accuracy[1, :, 4]).all()
+    assert cli.command(["run", "ir-drop", "--sizes", "1"]) == 2
 
 
 def test_cite(capsys):

@@ -1,0 +1,287 @@
+"""Read currents of many cells: the law of conduction, with an offset of the instrument for each cell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.scipy.special import gammaln
+from jaxtyping import Array, Float, PRNGKeyArray
+from scipy import stats
+
+from devices._numerics import safe_sqrt
+from devices.conduction import Cubic, Ohmic, PooleFrenkel, Sinh, StateDependent
+from devices.fitting import checks
+from devices.fitting.candidate import AbstractCandidate
+from devices.fitting.parameters import Parameter
+from devices.fitting.read_iv_data import cells, lag_one, linear, median_error, own_shape, project
+from devices.fitting.result import Check, Panel, Series
+from devices.instruments.trace import Trace
+
+GROUPS = 4  # of conductance, in which the shape is tested
+
+
+class OhmicRead(AbstractCandidate):
+    """A law of conduction common to all cells, each with its own conductance, offset and noise.
+
+    $$ i_{ck} = g_c\\,f(v_{ck}; \\theta) + o_c + \\sigma_c \\varepsilon_{ck}, \\quad f(v) \\to v \\text{ for small } v,
+       \\quad 1/\\sigma_c^2 \\sim \\Gamma(\\nu/2,\\; 2/(\\nu s^2)) $$
+
+    `g_c`, `o_c` (flat) and `sigma_c` are integrated out in closed form, so that two thousand of them cost no degrees
+    of freedom twice (restricted likelihood); with R_c the sum of squares that least squares leaves, X_c the columns
+    (f, 1) and m_c = n_c - 2,
+
+    $$ -\\ln L_c = -\\ln\\frac{\\Gamma((\\nu + m_c)/2)}{\\Gamma(\\nu/2)} + \\frac{m_c}{2} \\ln(\\pi\\nu s^2)
+       + \\frac{\\nu + m_c}{2} \\ln\\Bigl(1 + \\frac{R_c}{\\nu s^2}\\Bigr) + \\frac12 \\ln|X_c^T X_c| $$
+
+    s: typical noise; nu: how alike the cells' noise is (large: the same). `v` is the voltage across the cell: a
+    resistance in series, where the protocol names one, has had its drop taken off with the measured current; the
+    offset found is then `1 + R g` times the instrument's.
+
+    Breaks when: the offset moves during a sweep; or the noise of a cell is correlated (a check says so; the errors
+    of blocks stand).
+    """
+
+    kind: ClassVar[str] = "read-iv"
+    name: ClassVar[str] = "ohmic"
+    law: ClassVar[str] = "i = g v + offset"
+
+    @classmethod
+    def of(cls, trace: Trace) -> tuple[OhmicRead, dict[str, Any]]:
+        return cls(), cells(trace)
+
+    def parameters(self) -> tuple[Parameter, ...]:
+        return (
+            Parameter("s", "A", 1e-18, 1.0, (1e-9, 1e-6), log=True),
+            Parameter("nu", "", 0.5, 1e4, (2.0, 30.0), log=True),
+        )
+
+    def guesses(self, data: Any) -> list[dict[str, float]]:
+        *_, residual, _ = project(data["v"], data["i"], data["used"], np)
+        sigma = float(np.median(np.sqrt(np.sum(residual**2, 1) / (np.sum(data["used"], 1) - 2))))
+        return [{"s": sigma, "nu": 8.0, **own} for own in self.shapes(data)]
+
+    def shapes(self, data: Any) -> list[dict[str, float]]:
+        """Starts for the parameters of the shape."""
+        return [{}]
+
+    def shape(self, values: Mapping[str, Any], v: Any, g: Any) -> Any:
+        """f(v), for cells of about conductance g."""
+        return v
+
+    def fitted(self, values: Mapping[str, Any], data: Any) -> tuple[Any, ...]:
+        """g, offset, residuals of each cell, ln determinant, and f(v)."""
+        f_at = lambda g: self.shape(values, data["v"], g[:, None])  # noqa: E731
+        g, *_ = project(data["v"], data["i"], data["used"])
+        # where the shape depends on g, each needs the other
+        g = lax.fori_loop(1, self.rounds, lambda _, g: project(f_at(g), data["i"], data["used"])[0], jnp.asarray(g))
+        f = f_at(g)
+        return *project(f, data["i"], data["used"]), f
+
+    rounds: ClassVar[int] = 1
+
+    def nll(self, values: Mapping[str, Any], data: Any) -> Float[Array, " blocks"]:
+        *_, residual, determinant, _ = self.fitted(values, data)
+        nu, scale = values["nu"], values["nu"] * values["s"] ** 2
+        m = jnp.sum(data["used"], 1) - 2
+        gammas = gammaln(nu / 2) - gammaln((nu + m) / 2)
+        squares = jnp.sum(residual**2, 1)
+        return gammas + m / 2 * jnp.log(jnp.pi * scale) + (nu + m) / 2 * jnp.log1p(squares / scale) + determinant / 2
+
+    def simulate(self, values: Mapping[str, Any], data: Any, *, key: PRNGKeyArray) -> Any:
+        g, offset, *_, f = self.fitted(values, data)
+        spread, noise = jax.random.split(key)
+        half = values["nu"] / 2
+        sigma = values["s"] * jnp.sqrt(half / jax.random.gamma(spread, half, g.shape, jnp.float64))
+        noise = sigma[:, None] * jax.random.normal(noise, f.shape, jnp.float64)
+        return {**data, "i": data["used"] * (g[:, None] * f + offset[:, None] + noise)}
+
+    def count(self, data: Any) -> int:
+        return int(np.sum(data["used"]) - 2 * len(data["used"]))
+
+    def _numpy(self, values: Mapping[str, float], data: Any) -> list[np.ndarray]:
+        with jax.enable_x64(True):
+            return [np.asarray(x) for x in self.fitted({k: jnp.asarray(v) for k, v in values.items()}, data)]
+
+    def checks(self, values: Mapping[str, float], data: Any) -> tuple[Check, ...]:
+        g, _, residual, _, f = self._numpy(values, data)
+        m = np.sum(data["used"], 1) - 2
+        squares = np.sum(residual**2, 1)
+        own = residual / np.sqrt(squares / m)[:, None]
+        rho, error = lag_one(own, [f, np.ones_like(f)], data["used"])
+        p = float(2 * stats.norm.sf(abs(rho) / error))
+        says = "is correlated along the sweep" if p < 0.01 else "shows no correlation along the sweep"
+        f_cdf = stats.f.cdf(squares / m / values["s"] ** 2, m, values["nu"])
+        return (
+            self._shape_check(g, own, data),
+            Check("residual correlation", rho, p, f"the noise of a cell {says} (lag-1 correlation {rho:+.2f})"),
+            checks.uniform(f_cdf, "the cells' noise"),
+        )
+
+    def _shape_check(self, g: np.ndarray, own: np.ndarray, data: Any) -> Check:
+        """Whether standardised residuals, averaged over the cells of a group of conductance, stay around 0 at every
+        voltage."""
+        total, freedom = 0.0, -(len(self.parameters()) - 2)
+        for group in np.array_split(np.argsort(g), min(GROUPS, len(g))):
+            seen = data["used"][group].sum(0)
+            total += float(np.sum(own[group].sum(0) ** 2 / np.maximum(seen, 1)))
+            freedom += int((seen > 0).sum()) - 2
+        return checks.scatter(total, float(max(freedom, 1)), "the mean over cells at each voltage")
+
+    def squares(self, data: Any) -> dict[str, np.ndarray]:
+        """Sums of squares of each cell with a shape of its own, without and with an offset where least squares gives
+        them."""
+        return {"no offset": linear([data["v"]], data), "own shape": linear([data["v"], np.ones_like(data["v"])], data)}
+
+    def measures(self, values: Mapping[str, float], data: Any) -> dict[str, float]:
+        _, offset, residual, *_ = self._numpy(values, data)
+        found = {"nRMSE": median_error(np.sum(residual**2, 1), data)}
+        found |= {f"nRMSE, {name}": median_error(squares, data) for name, squares in self.squares(data).items()}
+        low, high = np.percentile(offset, [5, 95])
+        return {
+            **found,
+            "median offset [A]": float(np.median(offset)),
+            "offset 5 % [A]": float(low),
+            "offset 95 % [A]": float(high),
+        }
+
+    def panels(self, values: Mapping[str, float], data: Any) -> tuple[Panel, ...]:
+        g, offset, residual, _, f = self._numpy(values, data)
+        shown = np.argsort(g)[np.linspace(0, len(g) - 1, min(len(g), 8)).astype(int)]
+        curves = []
+        for c in shown:
+            used = data["used"][c] > 0
+            order = np.flatnonzero(used)[np.argsort(data["v"][c][used])]
+            v = data["v"][c, order]
+            curves += [
+                Series(f"{g[c] * 1e6:.3g} uS", v, data["i"][c, order] - offset[c]),
+                Series("model", v, g[c] * f[c, order], "line"),
+            ]
+        rest = [
+            Series(f"{g[c] * 1e6:.3g} uS", data["v"][c][data["used"][c] > 0], residual[c][data["used"][c] > 0])
+            for c in shown
+        ]
+        return (
+            Panel("Read current", "voltage [V]", "current less offset [A]", tuple(curves)),
+            Panel("Residuals", "voltage [V]", "current [A]", tuple(rest)),
+            Panel("Offset", "conductance [S]", "offset [A]", (Series("cells", g, offset),)),
+        )
+
+    def experiments(self, data: Any) -> tuple[tuple[str, Any], ...]:
+        return (
+            ("read up to twice the voltage", {**data, "v": 2 * data["v"], "i": 2 * data["i"]}),
+            ("read both polarities", {**data, "v": data["v"] * np.where(np.arange(data["v"].shape[1]) % 2, 1, -1)}),
+        )
+
+    def conduction(self, values: Mapping[str, Any]) -> Any:
+        """The law of devices."""
+        return Ohmic()
+
+    def laws(self, values: Mapping[str, Any], data: Any) -> dict[str, Any]:
+        """Conduction, and the range of the cells' conductances; the offset belongs to the instrument."""
+        g, *_ = self.fitted(values, data)
+        g_max = jnp.max(g)
+        return {"conduction": self.conduction(values), "g_min": jnp.clip(jnp.min(g), 0, 0.99 * g_max), "g_max": g_max}
+
+
+class CubicRead(OhmicRead):
+    """`OhmicRead` with `f = v + curvature v^3`, as `Cubic`."""
+
+    name: ClassVar[str] = "cubic"
+    law: ClassVar[str] = "i = g (v + c v^3) + offset"
+
+    def parameters(self) -> tuple[Parameter, ...]:
+        return (*super().parameters(), Parameter("curvature", "1/V^2", -np.inf, np.inf, (-2.0, 4.0)))
+
+    def shapes(self, data: Any) -> list[dict[str, float]]:
+        return [{"curvature": c} for c in (0.0, 0.5, 2.0)]
+
+    def shape(self, values: Mapping[str, Any], v: Any, g: Any) -> Any:
+        return v + values["curvature"] * v**3
+
+    def squares(self, data: Any) -> dict[str, np.ndarray]:
+        v = data["v"]
+        return {"no offset": linear([v, v**3], data), "own shape": linear([v, v**3, np.ones_like(v)], data)}
+
+    def conduction(self, values: Mapping[str, Any]) -> Any:
+        return Cubic(values["curvature"])
+
+
+class SinhRead(OhmicRead):
+    """`OhmicRead` with `f = v_0 sinh(v / v_0)`, as `Sinh`."""
+
+    name: ClassVar[str] = "sinh"
+    law: ClassVar[str] = "i = g v0 sinh(v/v0) + offset"
+    low: ClassVar[float] = 0.02
+
+    def parameters(self) -> tuple[Parameter, ...]:
+        return (*super().parameters(), Parameter("v0", "V", self.low, 100.0, (0.2, 5.0), log=True))
+
+    def shapes(self, data: Any) -> list[dict[str, float]]:
+        return [{"v0": v} for v in (0.2, 0.6, 2.0)]
+
+    def shape(self, values: Mapping[str, Any], v: Any, g: Any) -> Any:
+        return values["v0"] * jnp.sinh(v / values["v0"])
+
+    def squares(self, data: Any) -> dict[str, np.ndarray]:
+        low = max(self.low, float(np.max(np.abs(data["v"]))) / 20)
+        with jax.enable_x64(True):
+            shape = lambda v, v0: np.asarray(self.shape({"v0": v0}, v, None))  # noqa: E731
+            return {"own shape": own_shape(shape, np.geomspace(low, 100.0, 120), data)}
+
+    def conduction(self, values: Mapping[str, Any]) -> Any:
+        return Sinh(values["v0"])
+
+
+class PooleFrenkelRead(SinhRead):
+    """`OhmicRead` with `f = v exp(sqrt(|v| / v_0))`, as `PooleFrenkel`."""
+
+    name: ClassVar[str] = "poole-frenkel"
+    law: ClassVar[str] = "i = g v exp(sqrt(|v|/v0)) + offset"
+
+    def shape(self, values: Mapping[str, Any], v: Any, g: Any) -> Any:
+        return v * jnp.exp(safe_sqrt(jnp.abs(v) / values["v0"]))
+
+    def conduction(self, values: Mapping[str, Any]) -> Any:
+        return PooleFrenkel(values["v0"])
+
+
+class StateCubicRead(OhmicRead):
+    """`OhmicRead` with a cubic term of its own for every state, as `StateDependent`.
+
+    $$ g f = g v + (c_0 + c_1 u + c_2 u^2)\\,v^3, \\qquad u = \\log_{10}(g / 50\\,\\mu S) $$
+
+    Since u needs g and g needs the cubic term, the two are found in turn.
+    """
+
+    name: ClassVar[str] = "state-dependent cubic"
+    law: ClassVar[str] = "i = g v + c(log10 g) v^3 + offset"
+    rounds: ClassVar[int] = 12
+    reference: ClassVar[float] = 50e-6  # [S], where c0 is the cubic term
+
+    def parameters(self) -> tuple[Parameter, ...]:
+        own = [Parameter(f"c{k}", "A/V^3", -np.inf, np.inf, (-1e-4, 1e-4)) for k in range(3)]
+        return (*super().parameters(), *own)
+
+    def shapes(self, data: Any) -> list[dict[str, float]]:
+        return [{"c0": c, "c1": 0.0, "c2": 0.0} for c in (0.0, 4e-5)]
+
+    def shape(self, values: Mapping[str, Any], v: Any, g: Any) -> Any:
+        g = jnp.maximum(g, 1e-7)
+        u = jnp.log10(g / self.reference)
+        return v + (values["c0"] + values["c1"] * u + values["c2"] * u**2) / g * v**3
+
+    def squares(self, data: Any) -> dict[str, np.ndarray]:
+        return CubicRead.squares(self, data)  # type: ignore[arg-type]  # needs only the data
+
+    def conduction(self, values: Mapping[str, Any]) -> Any:
+        m, (a, b, c) = np.log10(self.reference), (values[f"c{k}"] for k in range(3))
+        cubic = jnp.stack([a - b * m + c * m**2, b - 2 * c * m, c])
+        return StateDependent(jnp.zeros(1), cubic)
+
+
+CANDIDATES = (OhmicRead, CubicRead, SinhRead, PooleFrenkelRead, StateCubicRead)

@@ -1,0 +1,309 @@
+"""Relaxation in logarithmic time: the likelihood of repeated reads, which programming logs and retention share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Float, PRNGKeyArray
+from scipy import stats
+
+from devices.curves import ClippedPolynomial, Exponential
+from devices.drift import LogTimeRelaxation
+from devices.fitting import checks, relaxation_view
+from devices.fitting.candidate import AbstractCandidate, Data, Values
+from devices.fitting.parameters import Parameter
+from devices.fitting.result import Check, Panel
+from devices.instruments.trace import FileError
+from devices.programming import Normal, StudentT
+
+MOST = 48  # reads of one write that a fit uses
+
+
+def reads_of_writes(
+    t: np.ndarray, g: np.ndarray, g0: np.ndarray, write: np.ndarray, block: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Rows of a table as one row a write: times, changes since the write, which of them are there, start and block.
+
+    Args:
+        t, g, g0: time [s], read and first conductance [S]; rows at t <= 0 are left out. write: which rows are of one write.
+        block: which writes are of one cell.
+
+    Raises:
+        FileError: if no row has a time after the write.
+    """
+    later = np.isfinite(t) & np.isfinite(g) & np.isfinite(g0) & (t > 0)
+    if not later.any():
+        raise FileError(
+            "no read has a time after the write (t > 0) and a finite conductance; relaxation needs column t in seconds."
+        )
+    t, g, g0, write, block = (v[later] for v in (t, g, g0, write, block))
+    order = np.lexsort((t, write))
+    t, g, g0, write, block = (v[order] for v in (t, g, g0, write, block))
+    _, first, row, counts = np.unique(write, return_index=True, return_inverse=True, return_counts=True)
+    column = np.arange(len(t)) - first[row]
+    column, counts = _thinned(column, counts[row])
+    kept = column >= 0
+    t, g, g0, row, column = (v[kept] for v in (t, g, g0, row, column))
+    used = np.arange(counts.max()) < counts[first][:, None]
+    times = np.repeat(t[np.cumsum(counts[first]) - 1][:, None], used.shape[1], 1)
+    change = np.zeros(times.shape)
+    times[row, column], change[row, column] = t, g - g0
+    start = g0[np.searchsorted(row, np.arange(len(first)))]
+    found = {"t": times, "d": change, "used": used.astype(float), "g0": start, "heat": np.zeros(len(first))}
+    return {**found, "block": np.unique(block[first], return_inverse=True)[1], **_memory(times, used)}
+
+
+def _thinned(column: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Columns and counts, with `MOST` reads a write left, evenly in the logarithm of their number; -1 for those left out."""
+    if counts.max() <= MOST:
+        return column, counts
+    wanted = np.unique(np.round(np.geomspace(1, counts.max(), MOST)).astype(int)) - 1
+    place = np.full(counts.max(), -1)
+    place[wanted] = np.arange(len(wanted))
+    return place[column], np.searchsorted(wanted, counts - 1, side="right")
+
+
+def _memory(times: np.ndarray, used: np.ndarray) -> dict[str, np.ndarray]:
+    """Axes in which a walk in logarithmic time since the first read is independent, and its variances along them.
+
+    With them the likelihood needs no filter: noise adds the same variance to every axis, and what passed before the first
+    read is one more direction, `ones`.
+    """
+    folds = np.log(times / times[:, :1])
+    both = used[:, :, None] & used[:, None, :]
+    walk = (
+        np.where(both, np.minimum(folds[:, :, None], folds[:, None, :]), 0) - np.eye(used.shape[1]) * ~used[:, None, :]
+    )
+    sizes, axes = np.linalg.eigh(walk)
+    real = (sizes > -0.5).astype(float)  # the others belong to reads that are not there
+    axes = axes.transpose(0, 2, 1) * real[:, :, None]
+    return {
+        "axes": axes,
+        "variances": np.maximum(sizes, 0),
+        "real": real,
+        "ones": np.einsum("wij,wj->wi", axes, used.astype(float)),
+        "folds": np.einsum("wij,wj->wi", axes, folds * used),
+    }
+
+
+class LogTime(AbstractCandidate):
+    """A random walk in logarithmic time around a mean shift, with a fluctuation that reads do not remember.
+
+    $$ g(t_k) - g_0 = m(x)\\,\\ell_k + s(x)\\,\\lambda\\,(w_k + \\sqrt{\\rho}\\,\\epsilon_k), \\qquad
+       w_k - w_{k-1} \\sim N(0, \\ell_k - \\ell_{k-1}),
+       \\quad \\ell = \\ln(t/t_0), \\quad x = g_0 / g_{max} $$
+
+    `m` is a polynomial and `s` the exponential of one, both given by their values at conductances that divide the range of
+    the data evenly (`shift_1` at the lowest). With `heavy` tails one `lambda^2 = dof / chi^2_dof` a write makes every
+    deviation Student's t, without it `lambda = 1`. So the variance (with `dof / (dof - 2)`) is `s^2 (ln(t/t_0) + rho)`.
+
+    Blocks are cells. Reference: the variance linear in log time is that of A. Levy et al. (recalled, not read).
+
+    Breaks when: deviations are asymmetric, or tails get lighter with time, as in a walk made of few jumps.
+    """
+
+    heavy: ClassVar[bool]
+    shift_nodes: ClassVar[int] = 2
+    spread_nodes: ClassVar[int] = 4
+    starts: ClassVar[int] = 2
+
+    reach: Float[np.ndarray | Array, "2"]  # of x in the data
+    g_max: Float[np.ndarray | Array, ""]
+    first: Float[np.ndarray | Array, ""]  # time
+    size: Float[np.ndarray | Array, ""]  # of changes
+    blocks: int
+
+    @classmethod
+    def about(cls, data: Data, g_max: float, **more: Any):
+        """The candidate for reads of writes."""
+        x = data["g0"] / g_max
+        low, high = np.quantile(x, [0.005, 0.995])
+        if not high > low:
+            low, high = x.min() - 0.01, x.max() + 0.01
+        size = max(np.sqrt(np.mean(data["d"][data["used"] > 0] ** 2)), 1e-4 * g_max)
+        return cls(
+            reach=np.array([low, high]),
+            g_max=np.asarray(g_max, float),
+            first=np.asarray(data["t"].min()),
+            size=np.asarray(size),
+            blocks=int(data["block"].max()) + 1,
+            **more,
+        )
+
+    def parameters(self) -> tuple[Parameter, ...]:
+        size, first = float(self.size), float(self.first)
+        shifts = [
+            Parameter(f"shift_{k + 1}", "S", -np.inf, np.inf, (-size / 5, size / 5)) for k in range(self.shift_nodes)
+        ]
+        spreads = [
+            Parameter(f"spread_{k + 1}", "S", 0.0, np.inf, (size / 10, size), log=True)
+            for k in range(self.spread_nodes)
+        ]
+        rest = [
+            Parameter("t0", "s", first * 1e-9, first * 0.999, (first * 0.01, first * 0.9), log=True),
+            Parameter("noise", "", 1e-4, 1e4, (0.1, 3.0), log=True),
+        ]
+        dof = [Parameter("dof", "", 0.5, 200.0, (1.5, 10.0), log=True)] if self.heavy else []
+        return (*shifts, *spreads, *rest, *dof)
+
+    def guesses(self, data: Data) -> list[dict[str, float]]:
+        """The median shift and the spread of changes near each node, as if relaxation had begun soon before the first read."""
+        x, last = np.clip(data["g0"] / self.g_max, *self.reach), np.sum(data["used"], 1).astype(int) - 1
+        folds = np.log(data["t"] / (self.first * 0.3))
+        row = np.arange(len(x))
+        change, root = data["d"][row, last], np.sqrt(folds[row, last])
+        found = {"t0": float(self.first) * 0.3, "noise": 0.5} | ({"dof": 3.0} if self.heavy else {})
+        for name, count in (("shift", self.shift_nodes), ("spread", self.spread_nodes)):
+            nodes = np.linspace(float(self.reach[0]), float(self.reach[1]), count)
+            near = np.argmin(np.abs(x[:, None] - nodes), 1)
+            for k in range(count):
+                c, f = (v[near == k] if (near == k).any() else v for v in (change, root))
+                spread = np.subtract(*np.quantile(c / f, [0.84, 0.16])) / 2 if len(c) > 4 else 0.0
+                value = np.median(c / f**2) if name == "shift" else max(spread, float(self.size) / 100)
+                found[f"{name}_{k + 1}"] = float(value)
+        return [found]
+
+    def _curve(self, values: Values, name: str, count: int, log: bool) -> ClippedPolynomial:
+        """The polynomial of x through the values at the nodes."""
+        at = jnp.stack([values[f"{name}_{k + 1}"] for k in range(count)])
+        nodes = self.reach[0] + (self.reach[1] - self.reach[0]) * jnp.linspace(0, 1, count)
+        powers = nodes[:, None] ** jnp.arange(count)
+        return ClippedPolynomial(jnp.linalg.solve(powers, jnp.log(at) if log else at), *self.reach)
+
+    def shift(self, values: Values) -> ClippedPolynomial:
+        """Mean change [S] an e-fold of time over x."""
+        return self._curve(values, "shift", self.shift_nodes, False)
+
+    def spread(self, values: Values) -> Exponential:
+        """Scale of the change [S] at one e-fold of time over x."""
+        return Exponential(self._curve(values, "spread", self.spread_nodes, True))
+
+    def folds(self, values: Values, data: Data) -> Float[Array, "writes reads"]:
+        """E-folds of time since relaxation began."""
+        return jnp.log(data["t"] / values["t0"]) + self.heated(values, data)[:, None]
+
+    def heated(self, values: Values, data: Data) -> Float[Array, " writes"]:
+        """E-folds that the temperature of each write adds."""
+        return jnp.zeros(jnp.shape(data["heat"]))
+
+    def noise(self, values: Values) -> Float[Array, ""]:
+        """Variance of what reads do not remember, in that of one e-fold."""
+        return values["noise"]
+
+    def curves(self, values: Values, data: Data) -> tuple[Float[Array, " writes"], Float[Array, " writes"]]:
+        """Shift and spread [S] of each write."""
+        x = jnp.asarray(data["g0"]) / self.g_max
+        return self.shift(values)(x), self.spread(values)(x)
+
+    def nll(self, values: Values, data: Data) -> Float[Array, " blocks"]:
+        return jax.ops.segment_sum(self.costs(values, data), data["block"], self.blocks)
+
+    def costs(self, values: Values, data: Data) -> Float[Array, " writes"]:
+        """Negative log likelihood of each write."""
+        shift, scale = self.curves(values, data)
+        before = jnp.log(data["t"][:, 0] / values["t0"]) + self.heated(values, data)
+        change = jnp.einsum("wij,wj->wi", data["axes"], data["d"])
+        y = (change - shift[:, None] * (before[:, None] * data["ones"] + data["folds"])) / scale[:, None]
+        weight = data["real"] / (data["variances"] + self.noise(values))
+        along, across = jnp.sum(weight * data["ones"] ** 2, 1), jnp.sum(weight * data["ones"] * y, 1)
+        squares = jnp.sum(weight * y**2, 1) - before * across**2 / (1 + before * along)
+        reads = jnp.sum(data["used"], 1)
+        size = (
+            jnp.log1p(before * along) + jnp.sum(data["real"] * jnp.log(data["variances"] + self.noise(values)), 1)
+        ) / 2
+        size = size + reads * jnp.log(scale)
+        if not self.heavy:
+            return size + squares / 2 + reads / 2 * jnp.log(2 * jnp.pi)
+        dof = values["dof"]
+        shape = lax.lgamma(dof / 2) - lax.lgamma((dof + reads) / 2) + reads / 2 * jnp.log(dof * jnp.pi)
+        return size + shape + (dof + reads) / 2 * jnp.log1p(squares / dof)
+
+    def simulate(self, values: Values, data: Data, *, key: PRNGKeyArray) -> Data:
+        folds, (shift, scale) = self.folds(values, data), self.curves(values, data)
+        walk, noise, tails = jax.random.split(key, 3)
+        steps = jnp.diff(folds, axis=1, prepend=0.0)
+        wander = jnp.cumsum(jnp.sqrt(steps) * jax.random.normal(walk, folds.shape, jnp.float64), 1)
+        unit = wander + jnp.sqrt(self.noise(values)) * jax.random.normal(noise, folds.shape, jnp.float64)
+        if self.heavy:
+            dof = values["dof"]
+            unit = unit * jnp.sqrt(dof / 2 / jax.random.gamma(tails, dof / 2, scale.shape, jnp.float64))[:, None]
+        change = shift[:, None] * folds + scale[:, None] * unit
+        return {**data, "d": change * data["used"]}
+
+    def count(self, data: Data) -> int:
+        return int(np.sum(data["used"]))
+
+    def marginal(self, values: Mapping[str, float], data: Data) -> tuple[np.ndarray, np.ndarray, Any]:
+        """Mean and scale [S] of every change, and the distribution of a change in units of the scale."""
+        with jax.enable_x64(True):
+            numbers = {n: jnp.asarray(v) for n, v in values.items()}
+            shift, scale = (np.asarray(v) for v in self.curves(numbers, data))
+            folds = np.asarray(self.folds(numbers, data))
+            growth = np.sqrt(folds + float(self.noise(numbers)))
+        shape = stats.t(values["dof"]) if self.heavy else stats.norm()
+        return shift[:, None] * folds, scale[:, None] * growth, shape
+
+    def scores(self, values: Mapping[str, float], data: Data) -> np.ndarray:
+        """What each read adds to the earlier ones of its write, as standard normal numbers; NaN where there is no read.
+
+        Kalman's filter of the walk; Student's t of the earlier reads' surprises where tails are heavy.
+        """
+        mean, _, _ = self.marginal(values, data)
+        with jax.enable_x64(True):
+            numbers = {n: jnp.asarray(v) for n, v in values.items()}
+            folds, noise = np.asarray(self.folds(numbers, data)), float(self.noise(numbers))
+            scale = np.asarray(self.curves(numbers, data)[1])
+        y, used = (data["d"] - mean) / scale[:, None], np.asarray(data["used"])
+        z, walk, variance, last = np.full(y.shape, np.nan), np.zeros(len(y)), np.zeros(len(y)), np.zeros(len(y))
+        squares, seen = np.zeros(len(y)), np.zeros(len(y))
+        for k in range(y.shape[1]):
+            variance, last = variance + folds[:, k] - last, folds[:, k]
+            total = variance + noise
+            plain = (y[:, k] - walk) / np.sqrt(total)
+            gain = used[:, k] * variance / total
+            walk, variance = walk + gain * (y[:, k] - walk), variance * (1 - gain)
+            z[:, k] = self._normal_score(plain, values.get("dof", np.inf), squares, seen)
+            squares, seen = squares + used[:, k] * plain**2, seen + used[:, k]
+        return np.where(used > 0, z, np.nan)
+
+    @staticmethod
+    def _normal_score(z, dof, squares, seen):
+        if not np.isfinite(dof):
+            return z
+        tail = stats.t.sf(np.abs(z) * np.sqrt((dof + seen) / (dof + squares)), dof + seen)
+        return np.sign(z) * stats.norm.isf(np.maximum(tail, 1e-300))
+
+    def checks(self, values: Mapping[str, float], data: Data) -> tuple[Check, ...]:
+        z = self.scores(values, data)
+        there = np.isfinite(z)
+        group = relaxation_view.group_of(data, 6)[:, None] * z.shape[1] + np.arange(z.shape[1])
+        found = [
+            checks.uniform(stats.norm.cdf(z[there]), "changes of conductance"),
+            checks.even_scatter(z[there], group[there], len(self.parameters()), "conductances and times"),
+        ]
+        if z.shape[1] > 1:
+            found.append(checks.uncorrelated(z, "changes of conductance"))
+        return tuple(found)
+
+    def measures(self, values: Mapping[str, float], data: Data) -> dict[str, float]:
+        return relaxation_view.measures(*self.marginal(values, data), data, float(self.g_max))
+
+    def panels(self, values: Mapping[str, float], data: Data) -> tuple[Panel, ...]:
+        return relaxation_view.panels(*self.marginal(values, data), data)
+
+    def experiments(self, data: Data) -> tuple[tuple[str, Data], ...]:
+        t, used = (np.concatenate([data[n], data[n][:, -1:] * f], 1) for n, f in (("t", 100), ("used", 1)))
+        later = {**data, "t": t, "used": used, "d": np.zeros(t.shape), **_memory(t, used > 0)}
+        return (("one more read of every write, at 100 times the last time", later),)
+
+    def laws(self, values: Values, data: Data) -> dict[str, Any]:
+        error = StudentT(values["dof"]) if self.heavy else Normal()
+        law = LogTimeRelaxation(
+            self.shift(values), self.spread(values), self.g_max, values["t0"], self.noise(values), 0.5, error
+        )
+        return {"drift": law}

@@ -1,0 +1,53 @@
+"""Models of retention: what becomes of programmed conductances in time."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from devices.fitting import bake, power_law
+from devices.fitting.candidate import Data, Values
+from devices.fitting.relaxation import LogTime, reads_of_writes
+from devices.instruments.trace import FileError, Trace
+
+
+def temperatures(trace: Trace) -> np.ndarray:
+    """The temperatures [K] in a trace; one, 300 K, if it says none."""
+    return np.unique(trace["temperature"]) if "temperature" in trace else np.array([300.0])
+
+
+class _Retention(LogTime):
+    kind: ClassVar[str] = "retention"
+    shift_nodes: ClassVar[int] = 4
+    spread_nodes: ClassVar[int] = 5
+
+    g_min: Any = None
+
+    @classmethod
+    def of(cls, trace: Trace):
+        if len(temperatures(trace)) > 1:
+            raise FileError(f"is for one temperature, and {trace.name} has {len(temperatures(trace))}.")
+        data = reads_of_writes(trace["t"], trace["g"], trace["g0"], trace["device"], trace["device"])
+        g_max = float(trace.protocol.get("g_max", np.max(data["g0"])))
+        return cls.about(data, g_max, g_min=np.asarray(np.min(data["g0"]))), data
+
+    def laws(self, values: Values, data: Data) -> dict[str, Any]:
+        return {**super().laws(values, data), "g_min": self.g_min, "g_max": self.g_max}
+
+
+class NormalRelaxation(_Retention):
+    __doc__ = LogTime.__doc__
+    name: ClassVar[str] = "relaxation-normal"
+    law: ClassVar[str] = "g(t) - g0 ~ N(m(g0) ln(t/t0), s(g0)^2 (ln(t/t0) + noise))"
+    heavy: ClassVar[bool] = False
+
+
+class StudentRelaxation(_Retention):
+    __doc__ = LogTime.__doc__
+    name: ClassVar[str] = "relaxation-t"
+    law: ClassVar[str] = "g(t) - g0 = m(g0) ln(t/t0) + s(g0) sqrt(ln(t/t0) + noise) z, z Student t of dof"
+    heavy: ClassVar[bool] = True
+
+
+CANDIDATES = (NormalRelaxation, StudentRelaxation, *power_law.CANDIDATES, *bake.CANDIDATES)

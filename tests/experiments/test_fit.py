@@ -1,0 +1,184 @@
+"""`xbar fit` as people run it: from a laboratory's log to the accuracy of a network, and every file that cannot be used."""
+
+import gzip
+import json
+import os
+import pathlib
+
+import numpy as np
+import pytest
+
+import devices
+from devices.device_file import load, load_draws
+from experiments import cli
+
+
+@pytest.fixture
+def measured():
+    """The folder of measured data; skips where XBAR_DATA does not lead there."""
+    folder = pathlib.Path(os.environ.get("XBAR_DATA", "")) / "measured"
+    if not os.environ.get("XBAR_DATA") or not folder.is_dir():
+        pytest.skip("XBAR_DATA names no folder with measured/, real laboratory data")
+    return folder
+
+
+def test_from_my_measurements_to_my_network(measured, tmp_path, monkeypatch, capsys):
+    """Write-verify logs of 100 cells -> a device file with its posterior -> accuracy of the digits network over time.
+
+    Accuracy after a second must be near the digital network's (within 5 points for 8-bit converters), carry a spread over
+    chips, and a second one with the numbers drawn from what the measurement leaves open.
+    """
+    monkeypatch.chdir(tmp_path)
+    log = next(iter((measured / "rram_target_program").glob("13scheme*")))
+    assert cli.command(["fit", str(log), "--out", "my.toml", "--draws", "8"]) == 0
+    said = capsys.readouterr()
+    assert "90 % interval" in said.out and "my.toml" in said.out and "my.html" in said.out
+    device = load("my.toml")
+    assert device.provenance.numbers == "fitted" and device.provenance.span is not None
+    assert device.provenance.span[1] == pytest.approx(10, rel=0.2)
+    assert any(np.ptp(leaf, axis=0).max() > 0 for leaf in _leaves(load_draws("my.toml", 8)))
+    page = pathlib.Path("my.html").read_text()
+    assert "data:image/png;base64," in page and "http" not in page.split("base64,")[0]
+
+    settings = ["--device", "my.toml", "--posterior", "--times", "1s", "1d", "--adc-bits", "8", "--chips", "4"]
+    settings += ["--steps", "300", "--hardware-steps", "60", "--json"]
+    assert cli.command(["run", "accuracy-energy", *settings]) == 0
+    variables = json.loads(capsys.readouterr().out)["results"]["variables"]
+    values = lambda name: np.array(variables[name]["values"], float)  # noqa: E731
+    accuracy, drawn = (values(n)[:, 0, 0] for n in ("accuracy", "accuracy_posterior"))  # training, time, chip
+    assert accuracy.shape == (2, 2, 4)
+    assert np.all(accuracy[:, 0].mean(-1) > values("digital_accuracy").max() - 0.05)
+    assert np.all(np.isfinite(drawn)) and np.any(drawn != accuracy)
+    assert np.any(accuracy.std(-1) > 0)
+
+
+def _leaves(device):
+    import equinox as eqx
+    import jax
+
+    return jax.tree.leaves(eqx.filter(device, eqx.is_array))
+
+
+def good_table(path):
+    v = np.concatenate([np.linspace(0, 1, 20), np.linspace(1, 0, 20)])
+    path.write_text("Voltage (V),Current (A)\n" + "\n".join(f"{x:.6g},{1e-5 * x:.6g}" for x in v))
+
+
+def wrong_columns(path):
+    path.write_text("alpha,beta,gamma\n1,2,3\n2,3,4\n")
+
+
+def mixed_units(path):
+    path.write_text("Voltage (V),Current (A)\n0.1,1e-6\n0.2 mV,2 uA\n0.3,3e-6\n")
+
+
+def empty(path):
+    path.write_text("")
+
+
+def truncated(path):
+    good_table(path)
+    whole = gzip.compress(path.read_bytes() * 50)
+    path.write_bytes(whole[: len(whole) // 2])
+
+
+def all_nan(path):
+    path.write_text("Voltage (V),Current (A)\n" + "nan,nan\n" * 20)
+
+
+def junk(path):
+    path.write_bytes(np.random.default_rng(0).bytes(5000))
+
+
+def sparse(path):
+    with path.open("wb") as file:
+        file.truncate(2 * 2**30)
+
+
+def swapped(path):
+    v = np.linspace(0.1, 1, 30)
+    path.write_text("Voltage (V),Current (A)\n" + "\n".join(f"{1e-5 * x:.6g},{x:.6g}" for x in v))
+
+
+def commas(path):
+    path.write_text("Voltage (V),Current (A)\n" + "\n".join(f"0,{k},1e-6,{k}" for k in range(20)))
+
+
+def half_a_mark(path):
+    path.write_bytes(b"\xef\xbb\xbf")  # a byte order mark and nothing behind it
+
+
+BAD = [wrong_columns, mixed_units, empty, truncated, all_nan, junk, sparse, swapped, commas, half_a_mark]
+
+
+@pytest.mark.parametrize("make", BAD, ids=lambda f: f.__name__)
+def test_bad_files_give_one_message_and_leave_nothing(make, tmp_path, monkeypatch, capsys):
+    """Exit code 2, one message that names the file, no traceback, nothing written."""
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / ("data.csv.gz" if make is truncated else "data.csv")
+    make(path)
+    assert cli.command(["fit", str(path), "--out", "my.toml"]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.count("xbar: ") == 1 and "data.csv" in said.err and "Traceback" not in said.err
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+def test_the_same_file_twice_is_said(measured, tmp_path, monkeypatch, capsys):
+    """A copy is left out and said to be one; two copies do not count as two devices."""
+    monkeypatch.chdir(tmp_path)
+    log = next(iter((measured / "rram_target_program").glob("13scheme*")))
+    for name in ("a.tsv.gz", "b.tsv.gz"):
+        (tmp_path / name).write_bytes(log.read_bytes())
+    cli.command(["fit", "a.tsv.gz", "b.tsv.gz", "--out", "my.toml", "--starts", "2"])
+    said = capsys.readouterr()
+    assert "duplicate" in said.out + said.err
+
+
+def test_no_permission(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    good_table(tmp_path / "data.csv")
+    monkeypatch.setattr(pathlib.Path, "open", _refused)
+    monkeypatch.setattr("builtins.open", _refused)
+    assert cli.command(["fit", "data.csv", "--out", "my.toml"]) == 2
+    monkeypatch.undo()
+    assert "ermission" in capsys.readouterr().err and not (tmp_path / "my.toml").exists()
+
+
+def _refused(*args, **kwargs):
+    raise PermissionError(13, "Permission denied", "data.csv")
+
+
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        ([], "fit needs files"),
+        (["nowhere.csv"], "nowhere.csv"),
+        (["data.csv", "--out", "my.json"], "ends in .toml"),
+        (["data.csv", "--kind", "loops"], "loop"),
+        (["data.csv", "--model", "nothing"], "nothing"),
+        (["data.csv", "--draws", "0"], "--draws 0"),
+    ],
+)
+def test_wrong_use_is_told_how_to_mend_it(arguments, said, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    good_table(tmp_path / "data.csv")
+    assert cli.command(["fit", *arguments]) == 2
+    assert said in capsys.readouterr().err
+    assert [p.name for p in tmp_path.iterdir()] == ["data.csv"]
+
+
+def test_exports_stand_beside_the_device(measured, tmp_path, monkeypatch, capsys):
+    """A pulse train in siemens gives aihwkit's and NeuroSim's numbers; Verilog-A is refused with its reason."""
+    monkeypatch.chdir(tmp_path)
+    up = 1e-6 + 9e-6 * (1 - np.exp(-np.arange(60) / 20))
+    down = up[-1] - (up[-1] - 1e-6) * (1 - np.exp(-np.arange(1, 61) / 25))
+    noise = 3e-8 * np.random.default_rng(0).standard_normal(120)
+    g = np.concatenate([up, down]) + noise
+    rows = [f"{k},{1 if k < 60 else -1},{x:.6g}" for k, x in enumerate(g)]
+    pathlib.Path("pulses.csv").write_text("pulse,direction,G (S)\n" + "\n".join(rows))
+    assert cli.command(["fit", "pulses.csv", "--out", "my.toml", "--export", "aihwkit", "neurosim", "verilog-a"]) == 0
+    assert "no verilog-a file" in capsys.readouterr().err
+    assert json.loads(pathlib.Path("my.aihwkit.json").read_text())["parameters"]["dw_min"] > 0
+    assert 0 < json.loads(pathlib.Path("my.neurosim.json").read_text())["NL_LTP"] < 9
+    assert isinstance(load("my.toml"), devices.Device)
