@@ -83,6 +83,10 @@ class AbstractLoop(AbstractResiduals):
     circuit: bool = eqx.field(static=True)
     scale: Scale
 
+    @property
+    def starts(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return 6 if self.circuit else 24  # each step behind a resistor is an equation to be solved
+
     @classmethod
     def of(cls, trace: Trace) -> tuple[AbstractLoop, Any]:
         trace = compliance(trace)

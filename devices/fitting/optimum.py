@@ -148,7 +148,7 @@ def _newton(gradient, curvature, damping):
 
 
 def minimise(local: Callable[[Any], Local], start: Float[Array, " p"], free: Float[Array, " p"], steps: int):
-    """Damped Newton from one start, and the value at its end: a step that does not go down is taken again, ten times as damped."""
+    """Damped Newton from one start, and the value at its end: a step not going down is taken again, ten times as damped."""
 
     def body(carry):
         theta, here, damping, k, _ = carry

@@ -25,7 +25,9 @@ def covariance(best: Optimum, *, robust: bool) -> np.ndarray:
     """
     information, scores = np.asarray(best.information), np.asarray(best.scores)
     sizes, axes = np.linalg.eigh(information)
-    inverse = (axes / (np.maximum(sizes, 0) + RIDGE)) @ axes.T  # a direction of negative curvature is one that is not known
+    inverse = (
+        axes / (np.maximum(sizes, 0) + RIDGE)
+    ) @ axes.T  # a direction of negative curvature is one that is not known
     if not robust:
         return inverse
     blocks = len(scores)

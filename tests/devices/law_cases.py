@@ -49,10 +49,15 @@ DRIFT = {
     "exponential of a polynomial": drift.LogTimeRelaxation(
         curves.ClippedPolynomial([0.0, -0.1 * US], 0.1, 0.9),
         curves.Exponential(curves.ClippedPolynomial([-15.0, 1.0, -1.0], 0.1, 0.9)),
-        G_MAX, 1e-2, 0.5,
+        G_MAX,
+        1e-2,
+        0.5,
     ),
     "loss": drift.Successive(
-        (drift.ActivatedLoss(curves.Table([0.0, 1.0], [1.0, 1.1]), 0.05, G_MAX, 400.0), drift.LogTimeRelaxation(0.0, 0.1 * US, G_MAX, 1e-2))
+        (
+            drift.ActivatedLoss(curves.Table([0.0, 1.0], [1.0, 1.1]), 0.05, G_MAX, 400.0),
+            drift.LogTimeRelaxation(0.0, 0.1 * US, G_MAX, 1e-2),
+        )
     ),
     "hot": drift.Arrhenius(drift.PowerLawDrift(0.05, 0.02, G_MAX, 20.0), 0.6, 350.0),
 }

@@ -45,6 +45,7 @@ def test_intervals_hold_the_truth_as_often_as_they_say(model):
     assert {name: share for name, share in held.items() if not 0.84 <= share <= 0.96} == {}
 
 
+@pytest.mark.slow
 def test_an_autoregression_without_noise_is_rejected_where_there_is_some_and_the_right_model_is_not():
     trace = table(800)
     wrong, right = (fit_candidate(*model.of(trace), trace, starts=2) for model in (RememberingCycles, NoisyCycles))

@@ -93,6 +93,7 @@ def test_lifetimes_are_censored_not_cut():
     assert times.mean() < 0.6e6
 
 
+@pytest.mark.slow
 def test_wrong_scatter_is_rejected_and_the_right_one_is_not():
     trace = drawn(RememberingHeavyTails, protocol(rows=2000), ONE)
     assert fitted(Window, trace).rejected
@@ -175,6 +176,7 @@ def test_measured_cell_meets_the_reference_numbers():
     assert found.rejected  # readings of this cell are correlated and heavy tailed
 
 
+@pytest.mark.slow
 @measured
 def test_measured_cell_stays_fresh_until_an_onset():
     found = fitted(OnsetWindow, cell_of_file())

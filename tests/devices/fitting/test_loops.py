@@ -103,11 +103,13 @@ def test_intervals_hold_the_truth_as_often_as_they_say(model):
     check_coverage(model, 400, 0.84, 0.96)
 
 
+@pytest.mark.slow
 def test_intervals_of_one_filament_hold_the_truth():
     """As above, always run: 100 pairs, 80 to 98 % (a right interval leaves that band 1 time in 300)."""
     check_coverage(loops.OneFilament, 100, 0.80, 0.98)
 
 
+@pytest.mark.slow
 def test_a_wrong_model_is_rejected_and_the_right_one_is_not():
     """Switches that saturate against a filament that does not: residuals of the wrong one are correlated."""
     trace, found = protocol(simulated(loops.Switches)[1]["i"]), {}
@@ -139,6 +141,7 @@ def best_values(candidate, data):
     return optimum(candidate, data)[2]
 
 
+@pytest.mark.slow
 def test_parameters_that_one_loop_cannot_separate_are_named():
     """Of one small loop at one rate, VTEAM's rates are known together with threshold and exponent only."""
     trace = protocol(simulated(loops.WindowedThreshold)[1]["i"])
@@ -194,6 +197,7 @@ def test_laws_are_pulses_that_cross_the_range(model):
     assert float((law.g_max - down) / span) == pytest.approx(0.9, abs=0.1)
 
 
+@pytest.mark.slow
 def test_many_devices_are_fitted_at_once():
     """Thirty filaments whose thresholds differ: each is found within five of its standard errors."""
     rng, traces, truths = np.random.default_rng(0), [], []
@@ -293,6 +297,7 @@ def test_one_set_of_parameters_holds_over_three_decades_of_frequency():
     assert nrmse(candidate.fitted(best_values(candidate, data), data), data, data["used"] > 0) < 0.12
 
 
+@pytest.mark.slow
 def test_filaments_meet_the_set_and_reset_of_a_dc_sweep():
     """SET run 117 and its RESET: 0.15 decades at |v| > 30 mV outside compliance (one exponential rate: 0.242)."""
     folder = measured("clarius_rram_dc")
@@ -303,6 +308,7 @@ def test_filaments_meet_the_set_and_reset_of_a_dc_sweep():
     assert log_rmse(fitted, data, (data["used"] > 0) & (np.abs(data["v"]) > 0.03)) < 0.15
 
 
+@pytest.mark.slow
 def test_a_loop_of_seven_decades_without_time():
     """Cu/a-SiC/TiN: 0.2 decades at |v| > 30 mV outside compliance (global search: 0.204 to 0.475); assumptions are said."""
     v, i = np.loadtxt(measured("asic_cu_bipolar_iv") / "example_bipolar_measurement.txt").T

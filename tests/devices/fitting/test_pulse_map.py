@@ -75,6 +75,7 @@ def test_least_squares_find_the_voltage_of_half_switching():
     assert found.candidate.laws(found.estimate, data) == {}
 
 
+@pytest.mark.slow
 def test_cells_that_switch_or_not_are_no_cells_that_switch_halfway():
     """The likelihoods prefer what the data were drawn from, by far; the mean model's noise is rejected."""
     candidate, data = simulated(AllOrNothing)

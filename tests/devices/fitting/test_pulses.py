@@ -63,6 +63,7 @@ def truth_of(candidate, data):
     return {p.name: float(guess[p.name]) for p in candidate.parameters()} | noise
 
 
+@pytest.mark.slow
 def test_reads_and_updates_are_told_apart():
     """Noise of reads 0.2 uS, of updates 30 % of a step, spread of devices 15 %: within four standard errors, and the
     model stands."""

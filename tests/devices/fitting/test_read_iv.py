@@ -57,6 +57,7 @@ def test_intervals_hold_the_truth_slow(candidate):
     check_coverage(candidate)
 
 
+@pytest.mark.slow
 def test_wrong_laws_are_rejected_and_the_right_one_is_not():
     trace = drawn(SinhRead, protocol(200))
     found = {c.name: fitted(c, trace) for c in (OhmicRead, SinhRead)}
@@ -66,6 +67,7 @@ def test_wrong_laws_are_rejected_and_the_right_one_is_not():
     assert found["sinh"].estimate["v0"] == pytest.approx(0.4, abs=3 * found["sinh"].stderr["v0"])
 
 
+@pytest.mark.slow
 def test_noise_correlated_along_the_sweep_is_noticed():
     """A wander in steps as large as the noise: rejected by the correlation check, whose projection is accounted
     for."""

@@ -107,6 +107,7 @@ def test_wrong_model_is_rejected_and_right_one_is_not(right, values, wrong, trac
     assert worse.rejected or wrong is OneExponent
 
 
+@pytest.mark.slow
 def test_one_barrier_does_not_explain_two_processes():
     """Data with loss: the model without it fails the test of even scatter over temperatures."""
     _, data = drawn(RelaxationAndLoss, LOSS, baked())

@@ -64,6 +64,7 @@ def test_intervals_hold_the_truth_slow(candidate):
     check_coverage(candidate, 100_000)
 
 
+@pytest.mark.slow
 def test_intervals_hold_for_series_too():
     """From reads to intervals: 6 cells of steep noise (b = 1.4) with a floor, 18 intervals of 90 %; fewer than 13 within
     would happen to right ones in 1 case of 160."""
@@ -76,6 +77,7 @@ def test_intervals_hold_for_series_too():
     assert np.mean(exponents) == pytest.approx(1.4, abs=0.08)
 
 
+@pytest.mark.slow
 def test_wrong_spectra_are_rejected_and_the_right_one_is_not():
     """Power law with floor: white and Lorentzian spectra fail the tests, the power law passes and has the lowest
     BIC."""
@@ -129,6 +131,7 @@ def population(cells=30, seed=0):
 POPULATION = {"K": 1e-5, "p": 1.5, "s_K": 0.6, "b": 1.15, "s_b": 0.1, "w": 1e-8, "q": 1.0, "s_w": 0.3}
 
 
+@pytest.mark.slow
 def test_intervals_of_a_population_hold_the_truth():
     """200 sets of 30 cells, 90 % intervals: 84 to 96 % of them."""
     held, _ = coverage(PopulationSpectrum(), population(), POPULATION)
@@ -209,6 +212,7 @@ def test_measured_cells_meet_the_reference_spectra():
         assert abs(np.log(power.estimate["K"] / amplitude)) < 0.75
 
 
+@pytest.mark.slow
 @measured
 def test_measured_cells_need_more_than_a_power_law_but_for_one():
     series = series_of_file()

@@ -61,6 +61,7 @@ def test_likelihood_is_that_of_the_forward_algorithm():
     assert len(nll) > 10
 
 
+@pytest.mark.slow
 def test_one_trap_is_found_and_beats_its_spectrum():
     """A quarter of a thousand switches: all numbers within 3.5 errors, no rejection, and a likelihood that a normal
     process of the same spectrum does not reach, though its check of the spectrum passes."""
@@ -83,6 +84,7 @@ def test_one_trap_is_found_and_beats_its_spectrum():
     np.testing.assert_allclose(variance, np.var(trace["g"]), rtol=0.12)
 
 
+@pytest.mark.slow
 def test_levels_in_coloured_noise_are_rejected():
     """An autoregression without levels: the trap fits, but what is left remembers, and the Lorentzian is the better
     model."""
