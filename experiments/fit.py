@@ -99,6 +99,8 @@ def _read(arguments: Arguments, say: Callable[[str], None]) -> tuple[Trace, ...]
     traces = read(arguments.files, kind=arguments.kind, sidecar=arguments.sidecar)
     for trace in traces:
         say(f"{trace.name}: {trace.kind}, {len(trace)} readings, {trace.format}")
+        for flag in trace.flags:
+            say(f"  {flag.name}: {flag.reason}")
     return traces
 
 
