@@ -20,7 +20,7 @@ def text(fits: Sequence[Fit], refusals: Sequence[str], why: str) -> str:
     """The terminal's output."""
     parts = [_fit_text(f) for f in fits[:SHOWN]]
     if len(fits) > SHOWN:
-        parts.append("\n".join(f"{f.trace.name}: {f.model}, {_measures(f)}" for f in fits[SHOWN:]))
+        parts.append("\n".join(f"{f.trace.title}: {f.model}, {_measures(f)}" for f in fits[SHOWN:]))
     if why:
         parts.append(why)
     return "\n\n".join(parts)
@@ -28,7 +28,7 @@ def text(fits: Sequence[Fit], refusals: Sequence[str], why: str) -> str:
 
 def _fit_text(fit: Fit) -> str:
     lines = [
-        f"{fit.trace.name}: {fit.kind}, {len(fit.trace)} readings",
+        f"{fit.trace.title}: {fit.kind}, {len(fit.trace)} readings",
         *models_table(fit),
         "",
         f"{fit.model}: {fit.law}",
@@ -95,14 +95,14 @@ def _section(fit: Fit) -> str:
     block = lambda lines: f"<pre>{html.escape(chr(10).join(lines))}</pre>"  # noqa: E731
     listed = lambda items: "<ul>" + "".join(f"<li>{html.escape(i)}</li>" for i in items) + "</ul>"  # noqa: E731
     parts = [
-        f"<h2>{html.escape(fit.trace.name)}: {html.escape(fit.kind)}</h2>",
+        f"<h2>{html.escape(fit.trace.title)}: {html.escape(fit.kind)}</h2>",
         f"<p>{len(fit.trace)} readings of {len(np.unique(fit.trace['device']))} cells, read as "
         f"{html.escape(fit.trace.format or 'a table')}. "
         f"Best of {1 + len(fit.others)} models: <b>{html.escape(fit.model)}</b>, {html.escape(fit.law)} "
         f"({html.escape(fit.code)}).</p>",
     ]
     for k in range(0, len(fit.panels), 2):
-        parts.append(report.image(f"{fit.model} on {fit.trace.name}", figure(fit.panels[k : k + 2])))
+        parts.append(report.image(f"{fit.model} on {fit.trace.title}", figure(fit.panels[k : k + 2])))
     parts += [block(models_table(fit)), block(numbers_table(fit))]
     if fit.checks:
         parts.append("<h3>Tests</h3>" + listed([f"{c.sentence}; p = {c.p:.2g}" for c in fit.checks]))

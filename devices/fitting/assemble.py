@@ -58,7 +58,7 @@ def posterior(fits: Sequence[Fit], name: str = "fitted", *, count: int = 64, see
 def provenance(fits: Sequence[Fit], name: str) -> Provenance:
     """Where the numbers come from, and how far the data reach in time, voltage and temperature."""
     traces = [fit.trace for fit in fits]
-    measured = "; ".join(f"{f.kind} of {_count(f.trace)} ({f.trace.name}): {f.model}, {f.law}" for f in fits)
+    measured = "; ".join(f"{f.kind} of {_count(f.trace)} ({f.trace.title}): {f.model}, {f.law}" for f in fits)
     times = [t["t"][t["t"] > 0] for t in traces if "t" in t and t.kind in ("programming", "retention")]
     volts = [np.max(np.abs(t["v"])) for t in traces if t.kind == "read-iv"]
     volts += [abs(float(t.protocol["v_read"])) for t in traces if "v_read" in t.protocol]

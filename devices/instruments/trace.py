@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -103,9 +103,13 @@ class Trace:
 
     @property
     def name(self) -> str:
-        """Where it comes from, in a few words."""
-        files = [pathlib.PurePath(s).name for s in self.source]
-        return ", ".join(files[:2]) + (f" and {len(files) - 2} more" if len(files) > 2 else "")
+        """Its files, so that they can be found."""
+        return _listed(self.source)
+
+    @property
+    def title(self) -> str:
+        """Its files without their folders."""
+        return _listed([pathlib.PurePath(s).name for s in self.source])
 
     @property
     def good(self) -> np.ndarray:
@@ -139,3 +143,7 @@ class Trace:
         _, first = np.unique(values, return_index=True)
         for value in values[np.sort(first)]:
             yield self.where(values == value)
+
+
+def _listed(files: Sequence[str]) -> str:
+    return ", ".join(files[:2]) + (f" and {len(files) - 2} more" if len(files) > 2 else "")
