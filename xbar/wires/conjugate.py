@@ -41,8 +41,9 @@ class Lines(eqx.Module):
         self, u: Float[Array, "rows cols inputs"] | None, v: Float[Array, "rows inputs"] | None
     ) -> Float[Array, "rows cols inputs"]:
         """Word-line voltages [V] for bit-line voltages `u` and drivers at `v` [V]; None is 0 V everywhere."""
-        inputs = v.shape[-1] if u is None else u.shape[-1]
-        currents = jnp.zeros((*self.g.shape, inputs), self.g.dtype) if u is None else self.g[..., None] * u
+        if u is None:
+            u = jnp.zeros((*self.g.shape, 1 if v is None else v.shape[-1]), self.g.dtype)
+        currents = self.g[..., None] * u
         return jnp.swapaxes(self.words.voltages(jnp.swapaxes(currents, 0, 1), v), 0, 1)
 
     def returned(self, u):

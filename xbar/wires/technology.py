@@ -44,8 +44,8 @@ def ohm_per_cell(
     if (node is None) == (half_pitch is None):
         raise ValueError("ohm_per_cell: give either node= or half_pitch=, in metres (22 nm is 22e-9).")
     if node is not None:
-        nanometres = int(round(node * 1e9, 3)) if float(round(node * 1e9, 3)).is_integer() else -1
-        if nanometres not in _HALF_PITCH:
+        nanometres = round(node * 1e9)
+        if nanometres not in _HALF_PITCH or abs(node * 1e9 - nanometres) > 1e-3:
             raise ValueError(
                 f"ohm_per_cell: node={node:g} m is not in the table (5, 7, 10, 14, 22, 32, 45, 65, 90, 130 nm; 22 nm "
                 "is 22e-9). "
