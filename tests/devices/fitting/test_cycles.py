@@ -56,6 +56,7 @@ def test_an_autoregression_without_noise_is_rejected_where_there_is_some_and_the
         assert abs(right.estimate[name] - value) < 4 * right.stderr[name], name
 
 
+@pytest.mark.slow
 def test_independent_cycles_are_the_sample_mean_and_standard_deviation():
     trace = table(150)
     found = fit_candidate(*IndependentCycles.of(trace), trace, starts=1)

@@ -81,6 +81,7 @@ def check_coverage(candidate, trace, truth):
     assert all(0.84 <= share <= 0.96 for share in held.values()), held
 
 
+@pytest.mark.slow
 def test_lifetimes_are_censored_not_cut():
     """Weibull through censored times: the scale is right within three errors, while the mean of the failures seen is
     far below."""

@@ -116,6 +116,7 @@ def test_one_barrier_does_not_explain_two_processes():
 
 
 @pytest.mark.parametrize("model, values, trace", [CASES[1], CASES[3], (RelaxationAndLoss, LOSS, baked(1000))])
+@pytest.mark.slow
 def test_device_made_of_the_laws_does_as_the_model(model, values, trace):
     """Median and 16 to 84 % range of the changes against data drawn from the model (of the power law at the last time, where
     noise of reads, which is none of drift, is small): to 12 % of the range

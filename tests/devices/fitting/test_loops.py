@@ -273,6 +273,7 @@ BY_NAME = {m.name: m for m in loops.CANDIDATES}
 
 
 @pytest.mark.parametrize("model", MODELS)
+@pytest.mark.slow
 def test_loops_of_knowm_devices_are_met_as_well_as_by_global_search(model):
     """But for three of 24 numbers, which are 2 to 4 % short (`SHORT`)."""
     for name, columns in PUBLISHED.items():
