@@ -32,6 +32,14 @@ def safe_sqrt(x: Float[Array, "*any"]) -> Float[Array, "*any"]:
     return jnp.where(positive, jnp.sqrt(jnp.where(positive, x, 1)), 0)
 
 
+def polynomial(coefficients: Float[Array, " powers"], x: Float[Array, "*any"]) -> Float[Array, "*any"]:
+    """`sum_k coefficients[k] x^k`, ascending powers, in the dtype of `x`."""
+    total = jnp.zeros_like(x)
+    for power in reversed(range(coefficients.shape[0])):
+        total = total * x + coefficients[power].astype(x.dtype)
+    return total
+
+
 def phi1(x: Float[Array, "*any"]) -> Float[Array, "*any"]:
     """`(exp(x) - 1) / x`, smooth through 0; the argument is cut at 60, where a step is lost anyway."""
     x = jnp.minimum(x, 60.0)

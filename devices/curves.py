@@ -8,6 +8,8 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from devices._numerics import polynomial
+
 Curve = Callable[[Float[Array, "*cells"]], Float[Array, "*cells"]]
 _TINY = 1e-12  # stands for g = 0 in a logarithm; every published curve is clipped long before
 
@@ -32,10 +34,7 @@ class Polynomial(eqx.Module):
     coefficients: Float[Array, " powers"] = eqx.field(converter=jnp.asarray)
 
     def __call__(self, x: Float[Array, "*cells"]) -> Float[Array, "*cells"]:
-        total = jnp.zeros_like(x)
-        for power in reversed(range(self.coefficients.shape[0])):
-            total = total * x + self.coefficients[power].astype(x.dtype)
-        return jnp.maximum(total, 0)
+        return jnp.maximum(polynomial(self.coefficients, x), 0)
 
 
 class ClippedLogarithm(eqx.Module):
@@ -148,11 +147,7 @@ class ClippedPolynomial(eqx.Module):
     high: Float[Array, ""] = eqx.field(converter=jnp.asarray)
 
     def __call__(self, x: Float[Array, "*cells"]) -> Float[Array, "*cells"]:
-        x = jnp.clip(x, self.low, self.high).astype(x.dtype)
-        total = jnp.zeros_like(x)
-        for power in reversed(range(self.coefficients.shape[0])):
-            total = total * x + self.coefficients[power].astype(x.dtype)
-        return total
+        return polynomial(self.coefficients, jnp.clip(x, self.low, self.high).astype(x.dtype))
 
 
 class Exponential(eqx.Module):

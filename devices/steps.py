@@ -7,7 +7,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Num
 
-from devices._numerics import optional_array, phi1, solve_increasing
+from devices._numerics import optional_array, phi1, polynomial, solve_increasing
 
 Number = float | int | Float[Array, ""]
 
@@ -333,9 +333,8 @@ class PiecewiseStep(AbstractStep):
 class LogPolynomialStep(AbstractStep):
     """A step of the logarithm of the conductance: what a pulse does to the charge of a floating gate below threshold.
 
-    $$ \\Delta g_\\pm = \\pm g \\bigl(e^{\\pm s_\\pm P_\\pm(z)} - 1\\bigr), \\qquad P(z) = \\max\\Bigl(\\sum_k c_k z^k,
-    0\\Bigr), \\qquad
-       z = 2 \\frac{\\ln(g / g_{min})}{\\ln(g_{max} / g_{min})} - 1 $$
+    $$ \\Delta g_\\pm = \\pm g \\bigl(e^{\\pm s_\\pm P_\\pm(z)} - 1\\bigr), \\qquad
+       P(z) = \\max\\Bigl(\\sum_k c_k z^k, 0\\Bigr), \\qquad z = 2 \\frac{\\ln(g / g_{min})}{\\ln(g_{max} / g_{min})} - 1 $$
 
     Args:
         coefficients_up, coefficients_down: `c_k` of the change of ln g by one pulse, ascending powers.
@@ -343,8 +342,7 @@ class LogPolynomialStep(AbstractStep):
         differ in them.
 
     Reference: the form in which Wang et al. 2022, "A memristive deep belief neural network based on silicon synapses",
-    describe
-    Y-Flash cells (recalled, not read).
+    describe Y-Flash cells (recalled, not read).
 
     Breaks when: conductances reach 0 S, from where no such step leads back.
     """
@@ -358,10 +356,7 @@ class LogPolynomialStep(AbstractStep):
 
     def _change(self, coefficients, g):
         z = 2 * jnp.log(jnp.maximum(g / self.g_min, 1e-6)) / jnp.log(self.g_max / self.g_min) - 1
-        total = jnp.zeros_like(z)
-        for power in reversed(range(coefficients.shape[0])):
-            total = total * z + coefficients[power].astype(g.dtype)
-        return jnp.maximum(total, 0)
+        return jnp.maximum(polynomial(coefficients, z), 0)
 
     def up(self, g: Float[Array, "*cells"]) -> Float[Array, "*cells"]:
         return g * jnp.expm1(self.step_up * self._change(self.coefficients_up, g))

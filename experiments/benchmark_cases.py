@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 Timed = Callable[[Any], Any]  # takes a key
 OHM = 5.0  # of a segment, cells log-uniform from 1 to 100 uS
 LINES = 784  # pixels of an image
+DAY = 86_400.0  # s
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,11 +140,10 @@ def _sparse_lu(g, v):
     ends = [(word, bit, g), (word[:, :-1], word[:, 1:], 1 / OHM), (bit[:-1], bit[1:], 1 / OHM)]
     a, b = (np.concatenate([x[k].ravel() for x in ends]) for k in (0, 1))
     s = np.concatenate([np.broadcast_to(x[2], x[0].shape).ravel() for x in ends])
-    matrix = sparse.coo_matrix(
-        (np.r_[s, s, -s, -s], (np.r_[a, b, a, b], np.r_[a, b, b, a])), shape=(2 * n * m,) * 2
-    ).tolil()
     terminals = np.r_[word[:, 0], bit[-1]]
-    matrix[terminals, terminals] = matrix[terminals, terminals].toarray() + 1 / OHM
+    values = np.r_[s, s, -s, -s, np.full(len(terminals), 1 / OHM)]
+    places = np.r_[a, b, a, b, terminals], np.r_[a, b, b, a, terminals]
+    matrix = sparse.coo_matrix((values, places), shape=(2 * n * m,) * 2)
     drive = np.zeros((2 * n * m, len(v)))
     drive[word[:, 0]] = v.T / OHM
     return scipy.sparse.linalg.splu(matrix.tocsc()).solve(drive)[bit[-1]] / OHM
@@ -232,9 +232,9 @@ def available(needs: str) -> bool:
 
 _LU, _BAD = "SciPy sparse LU", "badcrossbar"
 CASES = {
-    "pcm": Case("program + drift + read, pcm_joshi2020", "as many normals", read_cells("pcm_joshi2020", 86_400.0)),
-    "hermes": Case("program + drift + read, pcm_hermes2023", "as many normals", read_cells("pcm_hermes2023", 86_400.0)),
-    "cmo": Case("program + drift + read, reram_cmo_falcone2025", "as many normals", read_cells("reram_cmo_falcone2025", 1e5)),
+    "pcm": Case("program + drift + read, pcm_joshi2020", "as many normals", read_cells("pcm_joshi2020", DAY)),
+    "hermes": Case("program + drift + read, pcm_hermes2023", "as many normals", read_cells("pcm_hermes2023", DAY)),
+    "cmo": Case("program + drift + read, reram_cmo_falcone2025", "as many normals", read_cells("reram_cmo_falcone2025", DAY)),
     "pulse": Case("10 pulses, ecram_lithium_tang2018", "as many normals as cells", pulse_cells("ecram_lithium_tang2018", 10)),
     "ir-64": Case("IR drop 64 x 64, 1 input", _LU, ir_drop(64, 1, _LU), double=True),
     "ir-256": Case("IR drop 256 x 256, 1 input", _LU, ir_drop(256, 1, _LU), 5, True),

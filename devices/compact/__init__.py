@@ -9,6 +9,7 @@ from devices.compact.base import AbstractMemristor
 from devices.compact.circuit import Circuit
 from devices.compact.data_driven import DataDriven, messaris_memtorch, messaris_tiox
 from devices.compact.diffusive_silver import DiffusiveSilver, ag_hfo2_selector
+from devices.compact.filament import Filament, bundle
 from devices.compact.jart import JartVCM, jart_vcm_v1b, jart_vcm_v1b_variable
 from devices.compact.linear_ion_drift import LinearIonDrift, strukov2008
 from devices.compact.memdiode import Memdiode, memdiode_aguirre
@@ -47,6 +48,7 @@ __all__ = [
     "Circuit",
     "DataDriven",
     "DiffusiveSilver",
+    "Filament",
     "JartVCM",
     "LinearIonDrift",
     "Memdiode",
@@ -64,6 +66,7 @@ __all__ = [
     "Waveform",
     "Yakopcic",
     "ag_hfo2_selector",
+    "bundle",
     "chang_wox",
     "gmss_spice_default",
     "gmss_xyce",

@@ -8,6 +8,7 @@ from typing import Any
 
 from devices.compact.base import AbstractMemristor
 from devices.compact.circuit import Circuit
+from devices.compact.filament import Filament
 from devices.compact.memdiode import Memdiode
 from devices.compact.metastable_switch import MetastableSwitch
 from devices.compact.stanford import StanfordPKU
@@ -180,6 +181,24 @@ def _memdiode(model: Memdiode) -> Equations:
     )
 
 
+def _filament(model: Filament) -> Equations:
+    bent = "({b} * v == 0.0 ? 1.0 : sinh({b} * v) / ({b} * v))"
+    return Equations(
+        parameters=_scalars(model),
+        definitions=(
+            ("on", f"g_on * {bent.format(b='b_on')}"),
+            ("off", f"g_off * {bent.format(b='b_off')}"),
+            ("setting", "exp(min((v - v_set) / w_set, 60.0)) / tau"),
+            ("resetting", "exp(min(-(v + v_reset) / w_reset, 60.0)) / tau"),
+        ),
+        current="v * pow(on, x) * pow(off, 1.0 - x)",
+        rate="setting * (1.0 - x) - resetting * x",
+        low="0.0",
+        high="1.0",
+        start="x0",
+    )
+
+
 def _vteam(model: VTEAM) -> Equations:
     at = "(x - w_on) / (w_off - w_on)"
     windows = {NoWindow: ("1.0", "1.0"), Linear: (f"(1.0 - {at})", at)}
@@ -215,4 +234,5 @@ _TRANSLATIONS: dict[type, Callable[[Any], Equations]] = {
     MetastableSwitch: _metastable,
     StanfordPKU: _stanford,
     Memdiode: _memdiode,
+    Filament: _filament,
 }

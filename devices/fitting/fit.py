@@ -88,7 +88,7 @@ def _conclude(candidate, space: Space, data: Any, best: Optimum, trace: Trace, b
     wrong = any(c.rejected for c in checks)
     robust = wrong and len(best.scores) > len(space)
     spread = uncertainty.covariance(best, robust=robust)
-    found = uncertainty.numbers(space, best, spread, rows, {})
+    found = uncertainty.numbers(space, best, spread, rows)
     found = _profiled(candidate, space, data, best, found)
     flags = [*(f"{f.name}: {f.reason}" for f in trace.flags), *candidate.notes(data)]
     flags += [c.sentence for c in checks if c.rejected]
@@ -183,7 +183,7 @@ def coverage(
     rows, held, estimates = candidate.count(data), [], []
     for k in range(count):
         one = jax.tree.map(lambda x, k=k: x[k], ends)
-        found = uncertainty.numbers(space, one, uncertainty.covariance(one, robust=False), rows, {})
+        found = uncertainty.numbers(space, one, uncertainty.covariance(one, robust=False), rows)
         held.append([n.low <= values[n.name] <= n.high for n in found])
         estimates.append([n.value for n in found])
     return dict(zip(space.names, np.mean(held, 0), strict=True)), dict(

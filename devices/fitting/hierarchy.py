@@ -191,5 +191,5 @@ def levels(
         roots = {level: np.asarray(root(values, level, candidate.names)) for level in candidate._levels}
     none = np.zeros((len(names),) * 2)
     between, within = (roots.get(level, none) @ roots.get(level, none).T for level in ("device", "cycle"))
-    found = numbers(space, best, covariance(best, robust=False), candidate.count(data), {})
+    found = numbers(space, best, covariance(best, robust=False), candidate.count(data))
     return Variation(found, between, within, float(values.get("rho", 0.0)), bool(best.gain < 1e-3))

@@ -83,6 +83,6 @@ def _probe(space: Space):
 def _numbers(candidate, space: Space, data, best):
     robust = len(best.scores) > len(space)
     spread = uncertainty.covariance(best, robust=robust)
-    numbers = uncertainty.numbers(space, best, spread, candidate.count(data), {})
+    numbers = uncertainty.numbers(space, best, spread, candidate.count(data))
     values = {n.name: n.value for n in numbers}
     return numbers, candidate.measures({**values, "sigma": float(best.sigma)}, data)

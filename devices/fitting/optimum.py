@@ -8,6 +8,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
@@ -17,6 +18,7 @@ from devices.fitting.parameters import Frame
 Local = tuple[Float[Array, ""], Float[Array, " p"], Float[Array, "p p"]]  # value, gradient, curvature
 WORST = 1e12  # stands for a likelihood that is not a number
 RIDGE = 1e-4  # a coordinate that the data do not hold has this much information, a standard error of 100
+TOGETHER = 5  # searches of a refit in one batch
 GAIN = 1e-3  # an optimum is one from which the quadratic model promises less log likelihood than this
 
 
@@ -63,18 +65,27 @@ def describe(candidate, frame: Frame, data: Any, theta, weights, free) -> Optimu
     """Likelihood, information and scores at `theta`."""
     value, gradient, curvature = _local(candidate, frame, data, weights)(theta)
     _, gain = _newton(gradient * free, _held(curvature, free), 0.0)
-    sigma = jnp.full((), jnp.nan)
+    sigma = _sigma(candidate, frame, data, theta, weights, free)
     if isinstance(candidate, AbstractResiduals):
-        used = candidate.used(data) * weights[:, None]
-        squares = jnp.sum(used * candidate.residuals(frame.values(theta), data) ** 2)
-        freedom = jnp.maximum(jnp.sum(used) - jnp.sum(free), 1)
-        sigma, curvature = jnp.sqrt(squares / freedom), curvature * freedom / jnp.sum(used)
+        rows = jnp.sum(candidate.used(data) * weights[:, None])
+        curvature = curvature * jnp.maximum(rows - jnp.sum(free), 1) / rows
+    scores = jax.jacfwd(lambda theta: _block_costs(candidate, frame, data, theta, sigma))(theta)
+    return Optimum(theta, sigma, value, gain, curvature, scores)
 
-    def blocks(theta):
-        values = frame.values(theta)
-        return candidate.nll({**values, "sigma": sigma} if isinstance(candidate, AbstractResiduals) else values, data)
 
-    return Optimum(theta, sigma, value, gain, curvature, jax.jacfwd(blocks)(theta))
+def _sigma(candidate, frame: Frame, data: Any, theta, weights, free):
+    """Standard deviation of the residuals, NaN for other likelihoods."""
+    if not isinstance(candidate, AbstractResiduals):
+        return jnp.full((), jnp.nan)
+    used = candidate.used(data) * weights[:, None]
+    squares = jnp.sum(used * candidate.residuals(frame.values(theta), data) ** 2)
+    return jnp.sqrt(squares / jnp.maximum(jnp.sum(used) - jnp.sum(free), 1))
+
+
+def _block_costs(candidate, frame: Frame, data: Any, theta, sigma) -> Float[Array, " blocks"]:
+    """Negative log likelihood of each block."""
+    values = frame.values(theta)
+    return candidate.nll({**values, "sigma": sigma} if isinstance(candidate, AbstractResiduals) else values, data)
 
 
 def _local(candidate: AbstractCandidate, frame: Frame, data: Any, weights) -> Callable[[Any], Local]:
@@ -169,8 +180,16 @@ def minimise(local: Callable[[Any], Local], start: Float[Array, " p"], free: Flo
 
 
 @eqx.filter_jit
-def information_of(candidate, frame, data, theta, weights) -> Float[Array, "p p"]:
-    """Curvature of the negative log likelihood at `theta`, compiled."""
+def information_of(candidate, frame, data, best: Optimum, weights) -> Float[Array, "p p"]:
+    """What data of another protocol would add to the curvature at an optimum, whose noise they share; compiled."""
+    theta = best.theta
+    if isinstance(candidate, AbstractResiduals):
+
+        def residuals(theta):
+            return (candidate.residuals(frame.values(theta), data) * candidate.used(data)).ravel()
+
+        slopes = jax.jacfwd(residuals)(theta)
+        return slopes.T @ slopes / best.sigma**2
     return _local(candidate, frame, data, weights)(theta)[2]
 
 
@@ -180,16 +199,43 @@ def search_once(candidate, frame, data, starts, weights, free) -> Optimum:
     return search(candidate, frame, data, starts, weights, free)
 
 
-@eqx.filter_jit
-def search_weights(candidate, frame, data, start, weights, free) -> Optimum:
-    """One search from `start` for each row of `weights`: a bootstrap, or blocks left out."""
-    return jax.vmap(lambda w: search(candidate, frame, data, start[None], w, free, steps=30))(weights)
+class Refit(eqx.Module):
+    """Ends of several searches.
+
+    Args:
+        theta: coordinates. nll: negative log likelihood of the data as weighted. blocks: of each block, whatever its weight.
+    """
+
+    theta: Float[Array | np.ndarray, "*searches p"]
+    nll: Float[Array | np.ndarray, "*searches"]
+    blocks: Float[Array | np.ndarray, "*searches blocks"]
+
+
+def refit(candidate, frame, data, starts, weights, free) -> Refit:
+    """One search for each row of `starts` and `weights`: a profile, a bootstrap, or blocks left out.
+
+    Searches go five at a time, so that all of these share one compiled program.
+    """
+    count = max(len(starts), len(weights))
+    starts = np.broadcast_to(starts, (count, np.shape(starts)[-1]))
+    weights = np.broadcast_to(weights, (count, np.shape(weights)[-1]))
+    ends = []
+    with jax.enable_x64(True):
+        for k in range(0, count, TOGETHER):
+            rows = np.minimum(np.arange(k, k + TOGETHER), count - 1)
+            found = _searches(candidate, frame, data, starts[rows], weights[rows], free)
+            ends.append(jax.tree.map(lambda x, left=count - k: np.asarray(x)[:left], found))
+    return jax.tree.map(lambda *x: np.concatenate(x), *ends)
 
 
 @eqx.filter_jit
-def search_starts(candidate, frame, data, starts, weights, free) -> Optimum:
-    """One search from each start, none compared with another: a profile, where `free` holds a coordinate."""
-    return jax.vmap(lambda s: search(candidate, frame, data, s[None], weights, free, steps=30))(starts)
+def _searches(candidate, frame, data, starts, weights, free) -> Refit:
+    def one(start, weight):
+        theta, value = minimise(_local(candidate, frame, data, weight), start, free, 30)
+        sigma = _sigma(candidate, frame, data, theta, weight, free)
+        return Refit(theta, value, _block_costs(candidate, frame, data, theta, sigma))
+
+    return jax.vmap(one)(starts, weights)
 
 
 @eqx.filter_jit

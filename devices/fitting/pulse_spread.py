@@ -25,7 +25,7 @@ def device_laws(candidate: Any, values: Mapping[str, Any], data: Any) -> dict[st
     Differences
     between the trains of one device become part of `CycleNoise`, whose correlation is such that whole trains scatter as
     much as they did. The read noise is given at the bandwidth of the reads: `bandwidth`, or half of `rate`, in the protocol,
-    and 1 MHz where it tells neither.
+    and 1 MHz where it tells neither (a note says so).
     """
     shape, model = candidate.shape, candidate.state_space(values, data)
     law = _aged(shape, values, model, data)

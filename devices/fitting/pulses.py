@@ -22,6 +22,7 @@ from devices.instruments.trace import FileError, Trace
 SIDES = {"up": 1.0, "down": -1.0}
 TRAINS = 8  # from so many trains of a direction on, their spread is a parameter
 CYCLES = 30  # from so many cycles on, fatigue is
+BANDWIDTH = 1e6  # Hz, of a read of which nothing is known: an assumption, said in the notes
 
 
 class PulseTrain(AbstractPredictive):
@@ -56,6 +57,7 @@ class PulseTrain(AbstractPredictive):
     ageing: bool = eqx.field(static=True)
     decades: bool = eqx.field(static=True)
     siemens: bool = eqx.field(static=True)
+    assumed: bool = eqx.field(static=True)  # whether the bandwidth is
 
     @classmethod
     def of(cls, trace: Trace) -> tuple[PulseTrain, Any]:
@@ -68,10 +70,11 @@ class PulseTrain(AbstractPredictive):
         typical = {side: _typical(data, SIDES[side], high - low) for side in SIDES if side in present}
         shape = cls.shapes(np.asarray(low), np.asarray(high), typical, "S" if siemens else unit)
         decades = bool(high > 10 * low > 0)
-        bandwidth = trace.protocol.get("bandwidth", trace.protocol.get("rate", 2e6) / 2)
+        known = {"bandwidth", "rate"} & set(trace.protocol)
+        bandwidth = trace.protocol.get("bandwidth", trace.protocol.get("rate", 2 * BANDWIDTH) / 2)
         ageing = bool(np.ptp(data["age"]) + 1 >= CYCLES)
         look = _noise_look(data, decades)
-        candidate = cls(shape, look, np.asarray(bandwidth), _spreads(data), ageing, decades, siemens)
+        candidate = cls(shape, look, np.asarray(bandwidth), _spreads(data), ageing, decades, siemens, not known)
         return candidate, data
 
     @property
@@ -138,6 +141,14 @@ class PulseTrain(AbstractPredictive):
 
     def count(self, data: Any) -> int:
         return int(np.sum(data["used"]))
+
+    def notes(self, data: Any) -> tuple[str, ...]:
+        if not self.assumed:
+            return ()
+        return (
+            f"the bandwidth of the reads is not known and taken to be {BANDWIDTH:g} Hz, which scales the read noise of the "
+            "device; give `bandwidth` [Hz] in the sidecar's [protocol]",
+        )
 
     def panels(self, values, data):
         return report_panels(self, values, data)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from scipy import stats
 
 from devices.fitting.candidate import AbstractCandidate, AbstractResiduals
-from devices.fitting.optimum import RIDGE, Optimum, information_of, search_starts, search_weights
+from devices.fitting.optimum import RIDGE, Optimum, information_of, refit
 from devices.fitting.parameters import Space
 from devices.fitting.result import Number
 
@@ -25,16 +26,15 @@ def covariance(best: Optimum, *, robust: bool) -> np.ndarray:
     """
     information, scores = np.asarray(best.information), np.asarray(best.scores)
     sizes, axes = np.linalg.eigh(information)
-    inverse = (
-        axes / (np.maximum(sizes, 0) + RIDGE)
-    ) @ axes.T  # a direction of negative curvature is one that is not known
+    # a direction of negative curvature is one that is not known
+    inverse = (axes / (np.maximum(sizes, 0) + RIDGE)) @ axes.T
     if not robust:
         return inverse
     blocks = len(scores)
     return inverse @ (scores.T @ scores) @ inverse * blocks / max(blocks - 1, 1)
 
 
-def numbers(space: Space, best: Optimum, spread: np.ndarray, rows: int, notes: dict[str, str]) -> tuple[Number, ...]:
+def numbers(space: Space, best: Optimum, spread: np.ndarray, rows: int) -> tuple[Number, ...]:
     """Estimates with standard errors (delta method) and intervals (of the coordinate, so that they keep within bounds)."""
     theta, frame = np.asarray(best.theta), space.frame()
     quantile = stats.t.ppf((1 + LEVEL) / 2, max(rows - len(theta), 1))
@@ -46,7 +46,7 @@ def numbers(space: Space, best: Optimum, spread: np.ndarray, rows: int, notes: d
     for k, p in enumerate(space.parameters):
         low, value, high = three[p.name]
         error = abs(slopes[p.name][k]) * np.sqrt(spread[k, k])
-        note = notes.get(p.name) or ("not determined by these data" if half[k] > UNKNOWN else "")
+        note = "not determined by these data" if half[k] > UNKNOWN else ""
         if p.bounded and not note and abs(theta[k]) > 6:
             note = f"at its {'upper' if theta[k] > 0 else 'lower'} bound"
         found.append(Number(p.name, p.unit, float(value), float(error), float(low), float(high), note))
@@ -69,8 +69,7 @@ def profile(candidate, space: Space, data: Any, best: Optimum, name: str, points
     starts[:, k] += grid
     free = np.ones(len(space))
     free[k] = 0
-    with jax.enable_x64(True):
-        ends = search_starts(candidate, space.frame(), data, starts, np.ones(len(best.scores)), free)
+    ends = refit(candidate, space.frame(), data, starts, np.ones((1, len(best.scores))), free)
     cost = np.asarray(ends.nll) - float(best.nll)
     limit = float(stats.chi2.ppf(LEVEL, 1)) / 2
     edges = [
@@ -105,9 +104,8 @@ def bootstrap(candidate, space: Space, data: Any, best: Optimum, draws: int = 20
     """Coordinates of refits to blocks drawn with replacement, a row a draw."""
     blocks = len(best.scores)
     weights = np.random.default_rng(seed).multinomial(blocks, np.full(blocks, 1 / blocks), draws).astype(float)
-    with jax.enable_x64(True):
-        found = search_weights(candidate, space.frame(), data, np.asarray(best.theta), weights, np.ones(len(space)))
-    return np.asarray(found.theta)
+    start = np.asarray(best.theta)[None]
+    return np.asarray(refit(candidate, space.frame(), data, start, weights, np.ones(len(space))).theta)
 
 
 def held_out(candidate, space: Space, data: Any, best: Optimum, folds: int = 5) -> tuple[float, float]:
@@ -121,22 +119,9 @@ def held_out(candidate, space: Space, data: Any, best: Optimum, folds: int = 5) 
         return float("nan"), float("nan")
     fold = np.arange(blocks) * folds // blocks
     weights = (fold[None] != np.arange(folds)[:, None]).astype(float)
-    frame, rows = space.frame(), candidate.count(data)
-    with jax.enable_x64(True):
-        ends = search_weights(candidate, frame, data, np.asarray(best.theta), weights, np.ones(len(space)))
-        cost = np.asarray(_block_costs(candidate, frame, data, ends))
-    unseen = cost[fold, np.arange(blocks)]
+    ends = refit(candidate, space.frame(), data, np.asarray(best.theta)[None], weights, np.ones(len(space)))
+    unseen, rows = ends.blocks[fold, np.arange(blocks)], candidate.count(data)
     return float(unseen.sum() / rows), float(unseen.std(ddof=1) * np.sqrt(blocks) / rows)
-
-
-def _block_costs(candidate, frame, data, ends):
-    def one(end):
-        values = frame.values(end.theta)
-        if isinstance(candidate, AbstractResiduals):
-            values = {**values, "sigma": end.sigma}
-        return candidate.nll(values, data)
-
-    return jax.vmap(one)(ends)
 
 
 def inseparable(space: Space, best: Optimum) -> tuple[str, ...]:
@@ -187,14 +172,17 @@ def _information(candidate, space: Space, protocol: Any, best: Optimum) -> np.nd
         theta = jnp.asarray(best.theta)
         values = frame.values(theta)
         if isinstance(candidate, AbstractResiduals):
-            slopes = jax.jacfwd(
-                lambda th: (candidate.residuals(frame.values(th), protocol) * candidate.used(protocol)).ravel()
-            )(theta)
-            return np.nan_to_num(np.asarray(slopes.T @ slopes / best.sigma**2))
+            blocks = jax.eval_shape(lambda: candidate.used(protocol)).shape[:1]
+            return np.nan_to_num(np.asarray(information_of(candidate, frame, protocol, best, np.ones(blocks))))
         total = 0.0
         for k in range(4):  # the information of four draws stands for its mean
-            drawn = candidate.simulate(values, protocol, key=jax.random.key(k))
+            drawn = _draw(candidate, values, protocol, jax.random.key(k))
             blocks = jax.eval_shape(lambda d=drawn: candidate.nll(values, d)).shape
-            total = total + np.asarray(information_of(candidate, frame, drawn, theta, jnp.ones(blocks))) / 4
+            total = total + np.asarray(information_of(candidate, frame, drawn, best, np.ones(blocks))) / 4
         sizes, axes = np.linalg.eigh(np.nan_to_num(total))
         return (axes * np.maximum(sizes, 0)) @ axes.T
+
+
+@eqx.filter_jit
+def _draw(candidate, values, protocol, key):
+    return candidate.simulate(values, protocol, key=key)

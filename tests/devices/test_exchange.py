@@ -124,6 +124,7 @@ MODELS = {
     "stanford": lambda: compact.StanfordPKU(
         i_0=1e-3, g_0=0.25e-9, v_0=0.25, velocity=10.0, activation=0.6, a_0=0.25e-9, t_ox=12e-9, beta=0.8, gamma_0=16.0
     ),
+    "filament": lambda: compact.Filament(1e-3, 1e-6, 0.6, 0.5, 0.05, 0.04, 1e-3, b_on=0.5, b_off=3.0),
     "memdiode": compact.memdiode_aguirre,
 }  # fmt: skip
 
@@ -187,6 +188,12 @@ def test_a_circuit_brings_its_resistor_and_balanced_blocks():
     assert "parameter real r_series = 470.0;" in text
     assert text.count("begin") == text.count("end\n") == 1
     assert math.isclose(text.count("("), text.count(")"))
+
+
+def test_filaments_in_parallel_are_refused_with_what_to_do():
+    many = compact.bundle(compact.Filament(1e-3, 1e-6, 0.6, 0.5, 0.05, 0.04, 1e-3), 4, 0.1, 0.1)
+    with pytest.raises(ValueError, match="take one cell of it"):
+        to_verilog_a(many)
 
 
 def test_models_without_a_translation_are_refused():

@@ -1,5 +1,7 @@
 """The machinery common to all fitters, on two models whose answers are known in closed form."""
 
+import pathlib
+import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -9,6 +11,7 @@ import numpy as np
 import pytest
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from devices import fitting
 from devices.fitting import (
     AbstractCandidate,
     AbstractResiduals,
@@ -19,7 +22,7 @@ from devices.fitting import (
     fit_candidate,
     profile,
 )
-from devices.instruments import Trace
+from devices.instruments import Trace, sidecar
 
 ROWS = 120
 
@@ -204,6 +207,13 @@ def test_held_out_error_prefers_the_right_model():
 def test_parameters_without_a_range_are_refused(low, high, start, log):
     with pytest.raises(ValueError, match="Parameter p: low="):
         Parameter("p", "", low, high, start, log)
+
+
+def test_what_fits_ask_of_the_protocol_can_be_given_in_a_sidecar():
+    """Every name that a fitter looks up in `Trace.protocol` is one that a sidecar may hold."""
+    source = "".join(p.read_text() for p in pathlib.Path(fitting.__file__).parent.glob("*.py"))
+    asked = set(re.findall(r'protocol(?:\.get\(|\[)"(\w+)"', source))
+    assert {"bandwidth", "v_read"} <= asked <= set(sidecar.PROTOCOL)
 
 
 @pytest.mark.parametrize("log", [False, True])

@@ -265,27 +265,26 @@ PUBLISHED = {
     "5kohm_0.8V_10Hz_M1": ((0.043, 0.123), (0.048, 0.100), (0.032, 0.125), (0.048, 0.070)),
     "5kohm_0.8V_100Hz_M2": ((0.079, 0.159), (0.047, 0.124), (0.055, 0.125), (0.034, 0.057)),
 }
-SHORT = {  # what is reached where that is not
-    ("gmss", "5kohm_0.8V_100Hz_M1"): (0.054, 0.145),
-    ("vteam-window", "5kohm_0.8V_10Hz_M1"): (0.050, 0.102),
-}
 BY_NAME = {m.name: m for m in loops.CANDIDATES}
 
 
-@pytest.mark.parametrize("model", MODELS)
+SHORT = pytest.mark.xfail(strict=True, reason="1 to 4 % short, whatever the starts and the time steps")
+NOT_MET = {("gmss", "5kohm_0.8V_100Hz_M1"), ("vteam-window", "5kohm_0.8V_10Hz_M1")}
+
+
 @pytest.mark.slow
-def test_loops_of_knowm_devices_are_met_as_well_as_by_global_search(model):
-    """But for three of 24 numbers, which are 2 to 4 % short (`SHORT`)."""
-    for name, columns in PUBLISHED.items():
-        wanted = columns[MODELS.index(model)]
-        trace = knowm(name)
-        candidate, data = BY_NAME[model].of(trace)
-        found = best_values(candidate, data)
-        fitted, used = candidate.fitted(found, data), data["used"] > 0
-        linear, decades = nrmse(fitted, data, used), log_rmse(fitted, data, used & (np.abs(data["i"]) > 1e-6))
-        wanted = SHORT.get((model, name), wanted)
-        assert linear < wanted[0] + 5e-4, (name, linear, decades)  # to the digits that are published
-        assert decades < wanted[1] + 5e-4, (name, linear, decades)
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [pytest.param(m, n, marks=[SHORT] if (m, n) in NOT_MET else []) for m in MODELS for n in PUBLISHED],
+)
+def test_loops_of_knowm_devices_are_met_as_well_as_by_global_search(model, name):
+    """To the digits that are published."""
+    wanted = PUBLISHED[name][MODELS.index(model)]
+    candidate, data = BY_NAME[model].of(knowm(name))
+    found = best_values(candidate, data)
+    fitted, used = candidate.fitted(found, data), data["used"] > 0
+    assert nrmse(fitted, data, used) < wanted[0] + 5e-4
+    assert log_rmse(fitted, data, used & (np.abs(data["i"]) > 1e-6)) < wanted[1] + 5e-4
 
 
 @pytest.mark.slow

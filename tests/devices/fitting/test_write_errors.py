@@ -1,5 +1,6 @@
 """Models of programming logs: write-verify to a window, and relaxation from there."""
 
+import functools
 import os
 import pathlib
 
@@ -148,11 +149,20 @@ def test_a_log_without_times_is_refused():
 
 FOLDER = pathlib.Path(os.environ.get("XBAR_DATA", "")) / "measured" / "rram_target_program"
 FILES = {
-    8: ("14scheme_testSBA_100_1025_8_Oct17.tsv.gz", -2.610, 5.5, 0.06),
-    28: ("14scheme_testours_100_104_4_Oct12.tsv.gz", -2.513, 4.6, 0.06),
-    7: ("13scheme_test_100_10_7_Dec6.tsv.gz", -1.851, 2.7, 0.10),
+    8: ("14scheme_testSBA_100_1025_8_Oct17.tsv.gz", -2.610, 5.5),
+    28: ("14scheme_testours_100_104_4_Oct12.tsv.gz", -2.513, 4.6),
+    7: ("13scheme_test_100_10_7_Dec6.tsv.gz", -1.851, 2.7),
 }
 measured = pytest.mark.skipif(not FOLDER.is_dir(), reason="XBAR_DATA names no folder with measured/rram_target_program")
+
+
+@functools.cache
+def fitted_log(levels):
+    from devices.instruments import read
+
+    (trace,) = read(FOLDER / FILES[levels][0])
+    candidate, data = StudentErrors.of(trace)
+    return candidate, data, fit_candidate(candidate, data, trace)
 
 
 @measured
@@ -160,18 +170,27 @@ measured = pytest.mark.skipif(not FOLDER.is_dir(), reason="XBAR_DATA names no fo
     "levels", [8, pytest.param(28, marks=pytest.mark.slow), pytest.param(7, marks=pytest.mark.slow)]
 )
 def test_measured_logs_are_described_better_than_by_the_published_baseline(levels):
-    """Mean log likelihood a read above that of a Student's t of sigma^2 = exp(poly2)(log10 t + tau); a device made of the fit
-    keeps as many reads in their windows after 1 s and 10 s as were measured, to 0.06; of the 7 levels it keeps 0.08
-    too few, as quiet cells are quieter than Student's t (a normal law keeps 0.16 too few)."""
-    from devices.instruments import read
-
-    name, baseline, spread, share = FILES[levels]
-    (trace,) = read(FOLDER / name)
-    candidate, data = StudentErrors.of(trace)
-    found = fit_candidate(candidate, data, trace)
+    """Mean log likelihood a read above that of a Student's t of sigma^2 = exp(poly2)(log10 t + tau), and its spread."""
+    _, baseline, spread = FILES[levels]
+    *_, found = fitted_log(levels)
     assert found.converged and found.measures["mean logL"] > baseline + 0.02
     at_one = next(v for n, v in found.measures.items() if n.startswith("sd of g - g0 at 1"))
     assert at_one / US == pytest.approx(spread, abs=0.06)
+
+
+TOO_FEW = pytest.mark.xfail(
+    strict=True, reason="0.08 too few after 1 s: quiet cells are quieter than Student's t has them"
+)
+
+
+@measured
+@pytest.mark.parametrize(
+    "levels",
+    [8, pytest.param(28, marks=pytest.mark.slow), pytest.param(7, marks=[pytest.mark.slow, TOO_FEW])],
+)
+def test_device_made_of_a_measured_log_keeps_as_many_reads_in_their_windows(levels):
+    """After 1 s and 10 s, as many as were measured, to 0.06."""
+    candidate, data, found = fitted_log(levels)
     device = Device(**candidate.laws({n: jnp.asarray(v) for n, v in found.estimate.items()}, data))
     targets = jnp.asarray(np.tile(data["target"], 20_000 // len(data["target"])), jnp.float32)
     cells = device.program(targets, key=jax.random.key(0))
@@ -180,4 +199,4 @@ def test_measured_logs_are_described_better_than_by_the_published_baseline(level
         g = np.asarray(device.conductance(cells, float(np.median(data["t"][:, k])))).reshape(shape)
         by_device = np.mean((g >= data["low"]) & (g <= data["high"]))
         now = data["g0"] + data["d"][:, k]
-        assert by_device == pytest.approx(np.mean((now >= data["low"]) & (now <= data["high"])), abs=share)
+        assert by_device == pytest.approx(np.mean((now >= data["low"]) & (now <= data["high"])), abs=0.06)
