@@ -37,7 +37,10 @@ def usage_of_read(layer: Layer, tile: Tile, signals: Signals) -> Usage:
 
 
 def array_joules(tile: Tile, signals: Signals, mask: Float[Array, "row_tiles col_tiles rows cols"]) -> Float[Array, ""]:
-    """Heat of one read in the cells that hold weights [J]: `t_read * sum v i(v)`, which is `t_read * sum g v^2` if ohmic."""
+    """Heat of one read in the cells that hold weights [J]: `t_read * sum v i(v)`, which is `t_read * sum g v^2` if ohmic; with
+    the wires, and of all cells, where these were solved."""
+    if signals.watts is not None:
+        return signals.watts * tile.read_time
     held = jnp.swapaxes(mask, 1, 2).astype(signals.conductance.dtype)
     if tile.device.conduction.linear:
         per_row = jnp.sum(signals.conductance * held, axis=(0, 4, 5))  # [group, row tile, row]

@@ -16,6 +16,7 @@ from devices import Cells
 from devices._numerics import safe_sqrt
 from xbar.mapping import Partition
 from xbar.tile import Tile
+from xbar.wires import IdealWires
 
 
 class Ranges(eqx.Module):
@@ -53,12 +54,14 @@ class Signals(eqx.Module):
         inputs: activations on each row of tiles, before the DAC.
         volts: applied voltages [V]. current: bit-line pair currents before the ADC [A].
         conductance: both cells of each pair [S], in the layout of `ProgrammedArray`.
+        watts: power that the drivers deliver to all vectors together [W], where a solution of the wires tells; or None.
     """
 
     inputs: Float[Array, "groups row_tiles vectors rows"]
     volts: Float[Array, "planes groups row_tiles vectors rows"]
     current: Float[Array, "planes groups row_tiles vectors col_tiles cols"]
     conductance: Float[Array, "2 groups row_tiles rows col_tiles cols"]
+    watts: Float[Array, ""] | None = None
 
 
 def partition_of(tile: Tile, groups: int, k: int, n: int) -> Partition:
@@ -113,8 +116,10 @@ def _to_layout(leaf: Array, lead: tuple[int, ...]) -> Array:
 def conductances(
     tile: Tile, array: ProgrammedArray, t: Float[Array, ""]
 ) -> Float[Array, "2 groups row_tiles rows col_tiles cols"]:
-    """Conductances [S] at `t` [s] as the drivers and sense nodes see them, wires included."""
+    """Conductances [S] at `t` [s] as the drivers and sense nodes see them, wires included where the cells are ohmic."""
     g = tile.device.conductance(array.cells, t)
+    if not tile.device.conduction.linear:
+        return g
     effective = jnp.vectorize(tile.wires.effective, signature="(r,c)->(r,c)")
     return jnp.swapaxes(effective(jnp.swapaxes(g, 3, 4)), 3, 4)
 
@@ -156,13 +161,13 @@ def read(
         driven = part.split_inputs(jnp.ones_like(x[:, :1]))  # rows beyond the matrix have no driver
         volts = volts + tile.dac.noise * driven * _normals(dac_key, volts)
     g = conductances(tile, array, t)
-    current = bit_line_currents(tile, g, volts)
+    current, watts = bit_line_currents(tile, g, volts)
     current = current + _read_noise(tile, array, volts, t, cell_key)
     if tile.adc.noise is not None and adc_key is not None:
         current = current + tile.adc.noise * _normals(adc_key, current)
     reported = tile.adc.convert(current, output_scale(tile, array, part, current.dtype))
     y = _digital(tile, array, reported, full_scale, t, part)
-    return y[..., :n], Signals(inputs, volts, current, g)
+    return y[..., :n], Signals(inputs, volts, current, g, watts)
 
 
 def input_scale(tile: Tile, array: ProgrammedArray, inputs: Float[Array, "groups row_tiles vectors rows"]) -> Array:
@@ -189,10 +194,12 @@ def bit_line_currents(
     tile: Tile,
     g: Float[Array, "2 groups row_tiles rows col_tiles cols"],
     volts: Float[Array, "planes groups row_tiles vectors rows"],
-) -> Float[Array, "planes groups row_tiles vectors col_tiles cols"]:
-    """Difference of the two bit-line currents of each pair [A]."""
+) -> tuple[Float[Array, "planes groups row_tiles vectors col_tiles cols"], Float[Array, ""] | None]:
+    """Difference of the two bit-line currents of each pair [A], and the drivers' power [W] where wires are solved."""
     if tile.device.conduction.linear:
-        return _contract(volts, g[0] - g[1])
+        return _contract(volts, g[0] - g[1]), None
+    if not isinstance(tile.wires, IdealWires):
+        return _through_wires(tile, g, volts)
 
     def add_row(total, row):
         v, pair = row  # v: [planes, group, row tile, vector]; pair: [2, group, row tile, column tile, column]
@@ -201,7 +208,19 @@ def bit_line_currents(
 
     shape = (*volts.shape[:-1], *g.shape[-2:])
     rows = (jnp.moveaxis(volts, -1, 0), jnp.moveaxis(g, 3, 0))
-    return lax.scan(add_row, jnp.zeros(shape, volts.dtype), rows)[0]
+    return lax.scan(add_row, jnp.zeros(shape, volts.dtype), rows)[0], None
+
+
+def _through_wires(tile: Tile, g: Array, volts: Array):
+    """`bit_line_currents` of cells that are not ohmic behind wires: every pair, tile and vector solved."""
+    planes, *_, vectors, _ = volts.shape
+    v = jnp.moveaxis(volts, 0, 2)
+    v = v.reshape(*v.shape[:2], planes * vectors, -1)  # [group, row tile, plane and vector, row]
+    solve = lambda g, v: tile.wires.currents(g, v, tile.device.conduction)  # noqa: E731
+    solve = jax.vmap(jax.vmap(jax.vmap(solve, (0, None))))  # over groups, row tiles, column tiles
+    i, watts = jax.vmap(solve, (0, None))(jnp.swapaxes(g, 3, 4), v)
+    i = (i[0] - i[1]).reshape(*i.shape[1:4], planes, vectors, -1)
+    return i.transpose(3, 0, 1, 4, 2, 5), jnp.sum(watts)
 
 
 def _contract(v: Array, g: Array) -> Array:

@@ -28,7 +28,8 @@ class Tile(eqx.Module):
             bandwidth of a read is 1/(2 read_time).
 
     Raises:
-        ValueError: for sizes, a voltage or a time that cannot be, or wires with resistance and cells that are not ohmic.
+        ValueError: for sizes, a voltage or a time that cannot be, or cells that are not ohmic and wires that are defined for
+            ohmic ones only.
 
     Warns, once a device, where `v_read` is above the voltages that the device's data reach.
 
@@ -62,12 +63,13 @@ class Tile(eqx.Module):
             self.device.warn_beyond(v=float(jnp.max(self.v_read)))
         if (
             isinstance(self.device, Device)
-            and not isinstance(self.wires, IdealWires)
             and not self.device.conduction.linear
+            and not isinstance(self.wires, IdealWires)
+            and type(self.wires).currents is AbstractWires.currents
         ):
             raise ValueError(
                 f"Tile: {type(self.wires).__name__} is a linear map of conductances, and {self.device.provenance.name} "
-                f"conducts as {type(self.device.conduction).__name__}. Use ohmic cells, or IdealWires."
+                f"conducts as {type(self.device.conduction).__name__}. Use ohmic cells, ResistiveWires or IdealWires."
             )
 
     @property

@@ -165,7 +165,7 @@ def test_gradients_of_a_solution():
 def test_a_solution_that_is_not_reached_is_an_error():
     g, v = random_tile(32, 32, 1)
     wires = ResistiveWires(100.0, 100.0)
-    with pytest.raises(RuntimeError, match="residual is above 1e-06 after 1 iterations"):
+    with pytest.raises(RuntimeError, match="residual is above 1e-06 after at most 1 iterations"):
         jax.block_until_ready(wires.solve(g, v, most=1))
     assert float(wires.solve(g, v, most=1, throw=False).report.residual) > 1e-6
 
@@ -216,5 +216,3 @@ def test_what_cannot_be():
         ResistiveWires(1.0, -1.0)
     with pytest.raises(ValueError, match="'left' or 'both'"):
         ResistiveWires(1.0, 1.0, drive="right")
-    with pytest.raises(ValueError, match="Use ohmic cells"):
-        xbar.Tile(device=devices.tio2_crossbar(), wires=ResistiveWires(1.0, 1.0))

@@ -15,12 +15,14 @@ class Report(eqx.Module):
     """How a solution was reached.
 
     Args:
-        iterations: of conjugate gradients. residual: the currents that do not add up at the nodes, in the norm of the
-            preconditioner, relative to the currents that the inputs inject; the largest of all inputs.
+        iterations: of conjugate gradients for ohmic cells, of Newton's method for others. residual: for ohmic cells the
+            currents that do not add up at the nodes, in the norm of the preconditioner, relative to the currents that the
+            inputs inject; for others the misfit of the cells' law to the currents in the wires, relative to these. The
+            largest of all inputs.
     """
 
-    iterations: Int[Array, ""]
-    residual: Float[Array, ""]
+    iterations: Int[Array, "*inputs"]
+    residual: Float[Array, "*inputs"]
 
 
 class Lines(eqx.Module):
@@ -46,6 +48,10 @@ class Lines(eqx.Module):
         currents = self.g[..., None] * u
         return jnp.swapaxes(self.words.voltages(jnp.swapaxes(currents, 0, 1), v), 0, 1)
 
+    def driven(self, currents):
+        """Word-line voltages [V] for currents [A] injected into the word lines, drivers and bit lines at 0 V."""
+        return jnp.swapaxes(self.words.voltages(jnp.swapaxes(currents, 0, 1)), 0, 1)
+
     def returned(self, u):
         """`N u`: currents [A] into the bit lines through word lines whose drivers are at 0 V."""
         return self.g[..., None] * self.word_voltages(u, None)
@@ -63,22 +69,28 @@ def bit_voltages(
     Differentiable to any order: derivatives are those of the solution, one more solution each, and nothing of the
     iterations is kept.
     """
-    driven = lines.settled(lines.g[..., None] * lines.word_voltages(None, v))
+    return solution(lines, lines.g[..., None] * lines.word_voltages(None, v), tolerance, most)
+
+
+def solution(
+    lines: Lines, b: Float[Array, "rows cols inputs"], tolerance: Float[Array, ""], most: int
+) -> tuple[Float[Array, "rows cols inputs"], Report]:
+    """Bit-line voltages [V] for currents `b` [A] into the bit lines, word lines eliminated: `(M - N)^-1 b`."""
 
     def solve(_, y):
-        moved, report = _gradients(lines, lines.returned(y), tolerance, most)
+        moved, report = gradients(lines, lines.returned(y), tolerance, most)
         return y + moved, report
 
     def solve_transposed(_, y):
-        moved, report = _gradients(lines, y, tolerance, most)
+        moved, report = gradients(lines, y, tolerance, most)
         return y + lines.returned(moved), report
 
     return lax.custom_linear_solve(
-        lambda u: u - lines.settled(lines.returned(u)), driven, solve, solve_transposed, has_aux=True
+        lambda u: u - lines.settled(lines.returned(u)), lines.settled(b), solve, solve_transposed, has_aux=True
     )
 
 
-def _gradients(lines: Lines, b, tolerance, most):
+def gradients(lines: Lines, b, tolerance, most):
     """`(M - N)^-1 b` by conjugate gradients preconditioned with M.
 
     `M p` follows the directions by recurrence, so that M itself, infinite for wires of 0 ohm, is never applied.

@@ -1,6 +1,9 @@
-"""Wires with resistance, exactly: the transfer conductances of a tile by elimination, row after row."""
+"""Wires with resistance, exactly: a tile's transfer conductances by elimination, and its voltages under given inputs."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -12,6 +15,9 @@ from jaxtyping import Array, Float
 from xbar.wires.base import AbstractWires
 from xbar.wires.conjugate import Lines, Report, bit_voltages
 from xbar.wires.ladder import SHORT, Ladders
+from xbar.wires.nonlinear import Circuit, Network, alone, cell_currents
+
+TOGETHER = 32  # inputs
 
 
 class Solution(eqx.Module):
@@ -57,9 +63,12 @@ class ResistiveWires(AbstractWires):
     Raises:
         ValueError: for a negative resistance or an end that does not exist.
 
-    Breaks when: cells are not ohmic (`Tile` refuses them); currents change faster than the lines' RC. Gradients are
-    those of the elimination: right, but with `O(rows cols (rows + cols))` numbers kept. The ledger's array energy takes
-    each driver's current as what its own voltage transfers, exact for equal inputs; `solve` has the exact power.
+    Cells of other conduction laws have no such map: they are solved for each input (`solve`), at some hundred times the
+    cost of a product.
+
+    Breaks when: currents change faster than the lines' RC. Gradients of the map are those of the elimination: right, but
+    with `O(rows cols (rows + cols))` numbers kept. With ohmic cells the ledger's array energy takes each driver's current as
+    what its own voltage transfers, exact for equal inputs; `solve` has the exact power.
     """
 
     r_row: Float[Array, ""] = eqx.field(converter=jnp.asarray)
@@ -99,37 +108,87 @@ class ResistiveWires(AbstractWires):
         g: Float[Array, "rows cols"],
         v: Float[Array, "inputs rows"],
         *,
+        conduction: Callable[[Any, Any], Any] | None = None,
+        start: Solution | None = None,
         tolerance: float | None = None,
-        most: int = 500,
+        most: int | None = None,
         throw: bool = True,
     ) -> Solution:
         """Voltages of all nodes, currents and dissipation for input voltages `v` [V] on cells `g` [S].
 
-        Conjugate gradients, each iteration two sweeps over the lines: `O(rows cols)` an iteration and an input, and few
-        iterations (5 to 15 where the drop along a line is up to tens of per cent).
+        Ohmic cells: conjugate gradients, each iteration two sweeps over the lines: `O(rows cols)` an iteration and an input,
+        and few iterations (5 to 15 where the drop along a line is up to tens of per cent). Others: Newton's method around
+        that, some tens of iterations in all for each input (see `xbar.wires.nonlinear`). Where the currents of the cells
+        rise with their voltages it reaches the one solution from any start. Where they fall (a threshold switch) there
+        may be several solutions, and none is promised: the step that Newton's method would take is then that of a cell
+        with no slope. Whatever is returned obeys Kirchhoff's laws to rounding; `Solution.report` says by how much it
+        misses the cells' law.
 
         Args:
-            tolerance: of the residual (see `Report`); by default 1e-12 in float64 and 1e-6 in float32. most:
-            iterations at most. throw: raise where the tolerance is missed, rather than only saying so in `Solution.report`.
+            conduction: law of the cells, current [A] of state [S] and voltage [V], from `devices`; None: ohmic. A 1T1R
+                cell is `WithSeriesResistance`, a selector any law of a steep current.
+            start: solution of a similar problem to start from, for cells that are not ohmic.
+            tolerance: of the residual (see `Report`); by default 1e-12 in float64 and 1e-6 in float32 for ohmic cells, 1e-11
+                and 1e-5 for others. most: iterations at most, by default 500, and 100 steps of Newton's method. throw: raise
+                where the tolerance is missed, rather than only saying so in `Solution.report`.
 
         Raises:
             RuntimeError: if `throw` and the tolerance is missed.
         """
-        tolerance = (1e-12 if g.dtype == jnp.float64 else 1e-6) if tolerance is None else tolerance
+        double = g.dtype == jnp.float64
+        if conduction is not None and getattr(conduction, "linear", False):
+            g, conduction = conduction(g, jnp.ones_like(g)), None
+        if conduction is not None:
+            tolerance = (1e-11 if double else 1e-5) if tolerance is None else tolerance
+            return self._solve_cells(conduction, g, v, start, tolerance, 100 if most is None else most, throw)
+        most = 500 if most is None else most
+        tolerance = (1e-12 if double else 1e-6) if tolerance is None else tolerance
         lines = self._lines(g[::-1])
         volts = v.T[::-1]
         u, report = bit_voltages(lines, volts, jnp.asarray(tolerance, g.dtype), most)
         w = lines.word_voltages(u, volts)
-        if throw:
-            u = eqx.error_if(
-                u,
-                report.residual > tolerance,
-                f"ResistiveWires.solve: the residual is above {tolerance:g} after {most} iterations. Allow more with "
-                "most=, ask for "
-                "less with tolerance=, or throw=False to look at the result.",
-            )
-        tidy = lambda x: jnp.moveaxis(x[::-1], 2, 0)  # noqa: E731
-        return self._account(g, v, tidy(w), tidy(u), report)
+        u = _checked(u, report, tolerance, most) if throw else u
+        w, u = (jnp.moveaxis(x[::-1], 2, 0) for x in (w, u))
+        return self._account(g * (w - u), v, w, u, report)
+
+    def _solve_cells(self, law, g, v, start, tolerance, most, throw) -> Solution:
+        """Cells that are not ohmic, each input on its own."""
+        rows, cols = g.shape
+        word = _ladder(cols, self.r_source, self.r_row, self.drive == "both", g.dtype)
+        bit = _ladder(rows, self.r_sense, self.r_col, self.ground == "both", g.dtype)
+        resistance = jnp.diag(bit)[:, None] + jnp.diag(word)  # of the lines to each cell, rows from the bottom up
+        network = self._network(g)
+
+        def one(volts, before):
+            circuit = Circuit(law, g[::-1], volts[::-1], network, self._lines)
+            fixed = lax.stop_gradient(circuit)
+            guess = alone(fixed, lax.stop_gradient(resistance)) if before is None else law(fixed.g, before[::-1])
+            i, report = cell_currents(circuit, guess, jnp.asarray(tolerance, g.dtype), most)
+            w, u = network.voltages(i, circuit.v)
+            return i[::-1], w[::-1], u[::-1], report
+
+        before = None if start is None else lax.stop_gradient(start.v_word - start.v_bit)
+        i, w, u, report = jax.vmap(one)(v, before)
+        i = _checked(i, report, tolerance, most) if throw else i
+        return self._account(i, v, w, u, report)
+
+    def _network(self, g) -> Network:
+        """The lines with no cells, rows from the bottom up."""
+        bare = self._lines(jnp.zeros_like(g))
+        return Network(bare.words, bare.bits)
+
+    def currents(
+        self, g: Float[Array, "rows cols"], v: Float[Array, "inputs rows"], conduction: Callable[[Any, Any], Any]
+    ) -> tuple[Float[Array, "inputs cols"], Float[Array, ""]]:
+        """Bit-line currents [A] by `solve`, to 1e-4 in float32, and the power of all inputs together [W]; `TOGETHER` inputs at
+        a time are held in memory."""
+
+        def one(v):
+            found = self.solve(g, v[None], conduction=conduction, tolerance=None if g.dtype == jnp.float64 else 1e-4)
+            return found.i_out[0], jnp.sum(found.i_in[0] * v)
+
+        i, watts = lax.map(one, v, batch_size=TOGETHER)
+        return i, jnp.sum(watts)
 
     def _lines(self, g) -> Lines:
         """Both families of lines, rows from the bottom up."""
@@ -142,12 +201,11 @@ class ResistiveWires(AbstractWires):
         words = ladders(g.T, self.r_row, self.r_source, self.drive == "both")
         return Lines(g, words, ladders(g, self.r_col, self.r_sense, self.ground == "both"))
 
-    def _account(self, g, v, w, u, report) -> Solution:
+    def _account(self, i, v, w, u, report) -> Solution:
         """Everything that follows from the voltages."""
-        rows, cols = g.shape
-        left = _share(cols, self.r_source, self.r_row, self.drive == "both", g.dtype)
-        bottom = _share(rows, self.r_sense, self.r_col, self.ground == "both", g.dtype)
-        i = g * (w - u)
+        _, rows, cols = i.shape
+        left = _share(cols, self.r_source, self.r_row, self.drive == "both", i.dtype)
+        bottom = _share(rows, self.r_sense, self.r_col, self.ground == "both", i.dtype)
         i_in, i_out = jnp.sum(i, 2), jnp.sum(i, 1)
         i_left, i_bottom = i @ left, jnp.einsum("bij,i->bj", i, bottom[::-1])
         source = self.r_source * (i_left**2 + (i_in - i_left) ** 2).sum(1)
@@ -180,6 +238,16 @@ class ResistiveWires(AbstractWires):
 
     def _end(self, dtype):
         return (self.r_sense + self.r_col).astype(dtype)
+
+
+def _checked(x, report: Report, tolerance, most):
+    """`x`, or an error where the solution is not good enough."""
+    return eqx.error_if(
+        x,
+        jnp.any(report.residual > tolerance),
+        f"ResistiveWires.solve: the residual is above {tolerance:g} after at most {most} iterations. Allow more with most=, "
+        "ask for less with tolerance=, or throw=False to look at the result and its report.",
+    )
 
 
 def _ladder(n, end, segment, both, dtype):
