@@ -21,7 +21,7 @@ BATCH = 64
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """Settings; the defaults take about four minutes on two cores."""
+    """Settings; the defaults take about three minutes on two cores."""
 
     sizes: tuple[int, ...] = (16, 32, 64, 128)
     """Rows and bit-line pairs of a tile."""
@@ -156,17 +156,13 @@ class Wires:
 
     def through(self, weight: Any, remedies: tuple[str, ...] = ()) -> Any:
         """The matrix that the arrays compute with: what they answer to unit vectors."""
-        import jax
         import jax.numpy as jnp
-
-        import xbar
 
         rows, cols = (
             self._order(weight) if "remap" in remedies else (jnp.arange(weight.shape[0]), jnp.arange(weight.shape[1]))
         )
         placed = weight[rows][:, cols]
-        array = xbar.analog(lambda w, x: x @ w, self.tile)
-        seen = array(placed, jnp.eye(len(placed), dtype=placed.dtype), key=jax.random.key(0))
+        seen = _compiled()[0](self.tile, placed)
         if "gain" in remedies:
             seen = self._gained(placed, seen)
         return jnp.zeros_like(seen).at[rows[:, None], cols[None]].set(seen)
@@ -212,10 +208,27 @@ class Wires:
         import numpy as np
 
         middle = (self.config.g_min + self.config.g_max) / 2
-        found = self.wires.solve(jnp.full((self.size, self.size), middle), jnp.ones((1, self.size)))
+        found = _compiled()[1](self.wires, jnp.full((self.size, self.size), middle), jnp.ones((1, self.size)))
         full = np.full((most, most), np.nan)
         full[: self.size, : self.size] = found.v_word[0] - found.v_bit[0]
         return full
+
+
+@functools.cache
+def _compiled() -> Any:
+    """What an array makes of a weight matrix, and the solution of wires: compiled once for each size, not resistance."""
+    import equinox as eqx
+    import jax
+    import jax.numpy as jnp
+
+    import xbar
+
+    @eqx.filter_jit
+    def seen(tile, weight):
+        array = xbar.analog(lambda w, x: x @ w, tile)
+        return array(weight, jnp.eye(len(weight), dtype=weight.dtype), key=jax.random.key(0))
+
+    return seen, eqx.filter_jit(lambda wires, g, v: wires.solve(g, v))
 
 
 def present(config: Config, results: Results) -> Any:

@@ -14,7 +14,7 @@ from experiments.store import Results
 def present(config: Any, results: Results) -> Presentation:
     """Tables, figures and method of a finished run."""
     text = "\n\n".join([accuracy_table(results), error_table(results)])
-    figures = {"ir-drop": curves(results), "ir-drop-map": maps(results)}
+    figures = {"ir-drop": curves(config, results), "ir-drop-map": maps(results)}
     return Presentation(text, figures, method(config), summary(results))
 
 
@@ -55,8 +55,8 @@ def error_table(results: Results) -> str:
     return "\n".join(lines)
 
 
-def curves(results: Results) -> Any:
-    """Error of the products, and accuracy with each remedy, against size."""
+def curves(config: Any, results: Results) -> Any:
+    """Error of the products, and accuracy with each remedy, against size; bars are one standard error of so many images."""
     fig, (left, right) = plots.subplots(4.2, 5.2, height=3.8)
     sizes, ohms = np.array(_axis(results, "size")), _axis(results, "ohm")
     for colour, ohm in zip(plots.PALETTE, ohms, strict=False):
@@ -68,8 +68,9 @@ def curves(results: Results) -> Any:
     )
     worst = max(ohms)
     for colour, remedy in zip(plots.PALETTE, _axis(results, "remedy"), strict=False):
-        found = 100 * results.select("accuracy", ohm=worst, remedy=remedy)
-        right.plot(sizes, found, "o-", color=colour, label=remedy)
+        found = np.asarray(results.select("accuracy", ohm=worst, remedy=remedy))
+        bars = 100 * np.sqrt(found * (1 - found) / config.test_images)
+        right.errorbar(sizes, 100 * found, bars, fmt="o-", capsize=2, color=colour, label=remedy)
     right.axhline(
         100 * float(results["digital_accuracy"]), color="black", linewidth=1, linestyle=":", label="digital network"
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -16,7 +15,7 @@ from devices.fitting.candidate import AbstractCandidate, AbstractResiduals
 from devices.fitting.kinds import candidates
 from devices.fitting.optimum import GAIN, Optimum, search_data, search_once
 from devices.fitting.parameters import Space
-from devices.fitting.result import Fit, Number
+from devices.fitting.result import Fit
 from devices.instruments.trace import FileError, Trace
 
 STARTS = 24
@@ -26,8 +25,8 @@ def fit(trace: Trace, model: str | None = None, *, starts: int = STARTS, seed: i
     """Fits the models of a trace's kind, or the one named, and returns the best with errors on every number.
 
     Models are ranked by BIC. Standard errors are Laplace's; where a test rejects the noise model and there are enough blocks
-    of data, they are the block-robust sandwich's, which is said in `flags`. Parameters that the data hardly determine get
-    the interval of their profile likelihood.
+    of data, they are the block-robust sandwich's, which is said in `flags`. Parameters that the data hardly determine, or
+    confuse with others, get the interval of their profile likelihood.
 
     Args:
         model: name of a model; None: all of the kind. starts: searches from different points. seed: of the starts.
@@ -89,7 +88,7 @@ def _conclude(candidate, space: Space, data: Any, best: Optimum, trace: Trace, b
     robust = wrong and len(best.scores) > len(space)
     spread = uncertainty.covariance(best, robust=robust)
     found = uncertainty.numbers(space, best, spread, rows)
-    found = _profiled(candidate, space, data, best, found)
+    found = uncertainty.intervals(candidate, space, data, best, found)
     flags = [*(f"{f.name}: {f.reason}" for f in trace.flags), *candidate.notes(data)]
     flags += [c.sentence for c in checks if c.rejected]
     if robust:
@@ -137,18 +136,6 @@ def values_at(space: Space, theta: np.ndarray, sigma: float) -> dict[str, float]
     return {**values, "sigma": float(sigma)} if np.isfinite(sigma) else values
 
 
-def _profiled(candidate, space: Space, data: Any, best: Optimum, found: Sequence[Number]) -> tuple[Number, ...]:
-    """Intervals by profile likelihood for parameters whose Laplace error is large, at most four of them."""
-    doubtful = sorted((n for n in found if n.note), key=lambda n: n.name)[:4]
-    better = {}
-    for number in doubtful:
-        low, high = uncertainty.profile(candidate, space, data, best, number.name)
-        better[number.name] = dataclasses.replace(
-            number, low=low, high=high, note=f"{number.note}; interval by profile"
-        )
-    return tuple(better.get(n.name, n) for n in found)
-
-
 def coverage(
     candidate: AbstractCandidate,
     data: Any,
@@ -158,7 +145,7 @@ def coverage(
     starts: int = 2,
     seed: int = 0,
 ):
-    """How often 90 % intervals hold the truth, by parameter, over data sets simulated from the model at `values`.
+    """How often the 90 % intervals of `fit` hold the truth, by parameter, over data sets simulated from the model at `values`.
 
     A test of a fitter, and of a protocol before it is measured.
 
@@ -182,8 +169,9 @@ def coverage(
         ends = jax.tree.map(np.asarray, ends)
     rows, held, estimates = candidate.count(data), [], []
     for k in range(count):
-        one = jax.tree.map(lambda x, k=k: x[k], ends)
+        one, its = (jax.tree.map(lambda x, k=k: np.asarray(x[k]), tree) for tree in (ends, sets))
         found = uncertainty.numbers(space, one, uncertainty.covariance(one, robust=False), rows)
+        found = uncertainty.intervals(candidate, space, its, one, found)
         held.append([n.low <= values[n.name] <= n.high for n in found])
         estimates.append([n.value for n in found])
     return dict(zip(space.names, np.mean(held, 0), strict=True)), dict(

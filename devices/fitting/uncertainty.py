@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import equinox as eqx
@@ -124,22 +125,40 @@ def held_out(candidate, space: Space, data: Any, best: Optimum, folds: int = 5) 
     return float(unseen.sum() / rows), float(unseen.std(ddof=1) * np.sqrt(blocks) / rows)
 
 
-def inseparable(space: Space, best: Optimum) -> tuple[str, ...]:
-    """Sentences about parameters that the data cannot tell apart."""
+def confused(space: Space, best: Optimum) -> tuple[tuple[str, str, float], ...]:
+    """Pairs of parameters of which the data know a combination only, with their correlation."""
     information = np.asarray(best.information)
     spread = covariance(best, robust=False)
     alone = 1 / np.sqrt(np.maximum(np.diag(information), 0) + RIDGE)  # error of each if all others were known
-    found = []
-    rho = correlation(spread)
-    for i in range(len(space)):
-        for j in range(i):
-            if abs(rho[i, j]) > 0.98 and max(np.sqrt(spread[i, i]) / alone[i], np.sqrt(spread[j, j]) / alone[j]) > 5:
-                a, b = space.names[j], space.names[i]
-                found.append(
-                    f"{a} and {b} cannot be told apart with these data: correlation {rho[i, j]:+.3f}; only a "
-                    "combination of them is known."
-                )
-    return tuple(found)
+    worse = np.sqrt(np.diag(spread)) / alone
+    rho, names = correlation(spread), space.names
+    return tuple(
+        (names[j], names[i], float(rho[i, j]))
+        for i in range(len(names))
+        for j in range(i)
+        if abs(rho[i, j]) > 0.98 and max(worse[i], worse[j]) > 5
+    )
+
+
+def inseparable(space: Space, best: Optimum) -> tuple[str, ...]:
+    """Sentences about parameters that the data cannot tell apart."""
+    return tuple(
+        f"{a} and {b} cannot be told apart with these data: correlation {rho:+.3f}; only a combination of them is known."
+        for a, b, rho in confused(space, best)
+    )
+
+
+def intervals(candidate, space: Space, data: Any, best: Optimum, found: tuple[Number, ...]) -> tuple[Number, ...]:
+    """`found` with the interval of the profile likelihood for parameters that the data do not determine, or confuse with
+    others; at most four of them."""
+    mixed = {name for a, b, _ in confused(space, best) for name in (a, b)}
+    doubtful = sorted((n for n in found if n.note or n.name in mixed), key=lambda n: (not n.note, n.name))[:4]
+    better = {}
+    for number in doubtful:
+        low, high = profile(candidate, space, data, best, number.name)
+        note = "; ".join(filter(None, (number.note, "interval by profile")))
+        better[number.name] = dataclasses.replace(number, low=low, high=high, note=note)
+    return tuple(better.get(n.name, n) for n in found)
 
 
 def advice(candidate: AbstractCandidate, space: Space, data: Any, best: Optimum) -> tuple[str, ...]:

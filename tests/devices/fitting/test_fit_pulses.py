@@ -60,7 +60,9 @@ def truth_of(candidate, data):
     guess = candidate.guesses(data)[0]
     scale = 1.0 if candidate.decades else float(candidate.shape.high - candidate.shape.low)
     noise = {"update": 0.3, "floor": 0.005 * scale, "read": 0.01 * scale}
-    return {p.name: float(guess[p.name]) for p in candidate.parameters()} | noise
+    bent = {f"{name}_{side}": value for name, value in (("fall", 0.15), ("gamma", 2.0)) for side in ("up", "down")}
+    chosen = noise | (bent if "fall_up" in guess else {})  # the guess of an exponential law is a straight line
+    return {p.name: float(guess[p.name]) for p in candidate.parameters()} | chosen
 
 
 @pytest.mark.slow
