@@ -64,10 +64,11 @@ def profile(candidate, space: Space, data: Any, best: Optimum, name: str, points
     """90 % interval of one parameter by its profile likelihood: the values that cost less than 1.35 log likelihood
     when all other parameters follow. Bounds of the search are returned where the profile never rises that far."""
     k = space.names.index(name)
-    reach = min(6.0, 4 * float(np.sqrt(covariance(best, robust=False)[k, k])))
-    grid = np.linspace(-reach, reach, points)
-    starts = np.repeat(np.asarray(best.theta)[None], points, 0)
-    starts[:, k] += grid
+    spread = covariance(best, robust=False)
+    grid = np.linspace(-1, 1, points) * min(6.0, 4 * float(np.sqrt(spread[k, k])))
+    starts = (
+        np.asarray(best.theta) + grid[:, None] * spread[k] / spread[k, k]
+    )  # others follow as they do on a quadratic
     free = np.ones(len(space))
     free[k] = 0
     ends = refit(candidate, space.frame(), data, starts, np.ones((1, len(best.scores))), free)

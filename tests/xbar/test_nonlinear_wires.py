@@ -107,7 +107,7 @@ def test_a_resistor_at_every_cell_is_another_ohmic_cell():
         found = solve(wires, g, v, conduction=WithSeriesResistance(Ohmic(), 5e3))
         exact = np.asarray(v @ wires.effective(g / (1 + 5e3 * g)))
         np.testing.assert_allclose(found.i_out, exact, rtol=0, atol=1e-10 * np.abs(exact).max())
-        assert int(found.report.iterations.max()) <= 4
+        assert int(found.report.iterations) <= 4
 
 
 def test_a_selector_cuts_what_it_should():
@@ -120,7 +120,7 @@ def test_a_selector_cuts_what_it_should():
         warm = solve(wires, g, v * 1.001, conduction=SELECTOR, start=full)
         cold = solve(wires, g, v * 1.001, conduction=SELECTOR)
         np.testing.assert_allclose(warm.i_out, cold.i_out, rtol=1e-9)
-        assert int(warm.report.iterations.max()) < int(cold.report.iterations.max()) < 30
+        assert int(warm.report.iterations) < int(cold.report.iterations) < 30
         single = jnp.asarray(np.asarray(g), jnp.float32), jnp.asarray(np.asarray(v), jnp.float32)
         exact = np.asarray(full.i_out)
     rough = solve(ResistiveWires(50.0, 50.0, 20.0, 10.0), *single, conduction=SELECTOR)
@@ -159,7 +159,7 @@ def test_a_solution_that_is_not_reached_is_an_error():
         with pytest.raises(RuntimeError, match="after at most 1 iterations"):
             jax.block_until_ready(wires.solve(g, v, conduction=Schottky(), most=1))
         found = wires.solve(g, v, conduction=Schottky(), most=1, throw=False)
-        assert float(found.report.residual[0]) > 1e-11
+        assert float(found.report.residual) > 1e-11
         power, parts = jnp.sum(v * found.i_in), found.cells + found.word_lines + found.bit_lines + found.terminals
         assert float(parts[0]) == pytest.approx(float(power), rel=1e-9), "what is returned still obeys Kirchhoff's laws"
 

@@ -1,4 +1,4 @@
-"""Given inputs on a tile with resistive wires: conjugate gradients on the bit lines, with the word lines eliminated."""
+"""One input on a tile with resistive wires: conjugate gradients on the bit lines, with the word lines eliminated."""
 
 from __future__ import annotations
 
@@ -21,8 +21,13 @@ class Report(eqx.Module):
             largest of all inputs.
     """
 
-    iterations: Int[Array, "*inputs"]
-    residual: Float[Array, "*inputs"]
+    iterations: Int[Array, ""]
+    residual: Float[Array, ""]
+
+
+def _turned(x):
+    """`x.T` as a copy of its own: fused with arithmetic, it would be read against the grain of memory."""
+    return lax.optimization_barrier(lax.optimization_barrier(x).T)
 
 
 class Lines(eqx.Module):
@@ -40,21 +45,19 @@ class Lines(eqx.Module):
     bits: Ladders
 
     def word_voltages(
-        self, u: Float[Array, "rows cols inputs"] | None, v: Float[Array, "rows inputs"] | None
-    ) -> Float[Array, "rows cols inputs"]:
+        self, u: Float[Array, "rows cols"] | None, v: Float[Array, " rows"] | None
+    ) -> Float[Array, "rows cols"]:
         """Word-line voltages [V] for bit-line voltages `u` and drivers at `v` [V]; None is 0 V everywhere."""
-        if u is None:
-            u = jnp.zeros((*self.g.shape, 1 if v is None else v.shape[-1]), self.g.dtype)
-        currents = self.g[..., None] * u
-        return jnp.swapaxes(self.words.voltages(jnp.swapaxes(currents, 0, 1), v), 0, 1)
+        currents = jnp.zeros_like(self.g) if u is None else self.g * u
+        return _turned(self.words.voltages(_turned(currents), v))
 
     def driven(self, currents):
         """Word-line voltages [V] for currents [A] injected into the word lines, drivers and bit lines at 0 V."""
-        return jnp.swapaxes(self.words.voltages(jnp.swapaxes(currents, 0, 1)), 0, 1)
+        return _turned(self.words.voltages(_turned(currents)))
 
     def returned(self, u):
         """`N u`: currents [A] into the bit lines through word lines whose drivers are at 0 V."""
-        return self.g[..., None] * self.word_voltages(u, None)
+        return self.g * self.word_voltages(u, None)
 
     def settled(self, currents):
         """`M^-1 j`: bit-line voltages [V] for injected currents [A], all word lines held at 0 V."""
@@ -62,19 +65,19 @@ class Lines(eqx.Module):
 
 
 def bit_voltages(
-    lines: Lines, v: Float[Array, "rows inputs"], tolerance: Float[Array, ""], most: int
-) -> tuple[Float[Array, "rows cols inputs"], Report]:
+    lines: Lines, v: Float[Array, " rows"], tolerance: Float[Array, ""], most: int
+) -> tuple[Float[Array, "rows cols"], Report]:
     """Bit-line voltages [V] for input voltages `v` [V].
 
     Differentiable to any order: derivatives are those of the solution, one more solution each, and nothing of the
     iterations is kept.
     """
-    return solution(lines, lines.g[..., None] * lines.word_voltages(None, v), tolerance, most)
+    return solution(lines, lines.g * lines.word_voltages(None, v), tolerance, most)
 
 
 def solution(
-    lines: Lines, b: Float[Array, "rows cols inputs"], tolerance: Float[Array, ""], most: int
-) -> tuple[Float[Array, "rows cols inputs"], Report]:
+    lines: Lines, b: Float[Array, "rows cols"], tolerance: Float[Array, ""], most: int
+) -> tuple[Float[Array, "rows cols"], Report]:
     """Bit-line voltages [V] for currents `b` [A] into the bit lines, word lines eliminated: `(M - N)^-1 b`."""
 
     def solve(_, y):
@@ -96,14 +99,14 @@ def gradients(lines: Lines, b, tolerance, most):
     `M p` follows the directions by recurrence, so that M itself, infinite for wires of 0 ohm, is never applied.
     """
     lines = jax.tree.map(lax.stop_gradient, lines)
-    dot = lambda x, y: jnp.sum(x * y, (0, 1))  # noqa: E731
+    dot = lambda x, y: jnp.sum(x * y)  # noqa: E731
     z = lines.settled(b)
     size = dot(b, z)
     scale = jnp.where(size > 0, size, 1)
 
     def going(at):
         _, _, _, _, rz, k = at
-        return (jnp.max(rz / scale) > tolerance**2) & (k < most)
+        return (rz / scale > tolerance**2) & (k < most)
 
     def step(at):
         x, r, p, mp, rz, k = at
@@ -117,4 +120,4 @@ def gradients(lines: Lines, b, tolerance, most):
         return x, r, z + beta * p, r + beta * mp, new, k + 1
 
     x, _, _, _, rz, k = lax.while_loop(going, step, (jnp.zeros_like(b), b, z, b, size, jnp.asarray(0)))
-    return x, Report(k, jnp.sqrt(jnp.max(rz / scale)))
+    return x, Report(k, jnp.sqrt(rz / scale))

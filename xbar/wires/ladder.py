@@ -46,10 +46,9 @@ class Ladders(eqx.Module):
         return cls(factors, resistances, last)
 
     def voltages(
-        self, currents: Float[Array, "n lines inputs"], driver: Float[Array, "lines inputs"] | None = None
-    ) -> Float[Array, "n lines inputs"]:
+        self, currents: Float[Array, "n lines"], driver: Float[Array, " lines"] | None = None
+    ) -> Float[Array, "n lines"]:
         """Voltage [V] of every node, with `currents` [A] injected and all drivers of a line at `driver` [V] (None: ground)."""
-        factors = self.factors[..., None]
 
         def before(behind, at):
             factor, j = at
@@ -63,7 +62,7 @@ class Ladders(eqx.Module):
 
         nothing = jnp.zeros_like(currents[0])
         end = nothing if driver is None or self.last is None else driver / self.last
-        _, behind = lax.scan(before, end, (factors, currents), reverse=True)
+        _, behind = lax.scan(before, end, (self.factors, currents), reverse=True)
         start = nothing if driver is None else driver
-        _, found = lax.scan(after, start, (factors, self.resistances, behind))
+        _, found = lax.scan(after, start, (self.factors, self.resistances, behind))
         return found

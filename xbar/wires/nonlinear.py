@@ -39,8 +39,7 @@ class Network(eqx.Module):
         self, i: Float[Array, "rows cols"], v: Float[Array, " rows"] | None
     ) -> tuple[Float[Array, "rows cols"], Float[Array, "rows cols"]]:
         """Voltage of every word-line and bit-line node [V]."""
-        driver = None if v is None else v[:, None]
-        return self.words.voltages(-i.T[..., None], driver)[..., 0].T, self.bits.voltages(i[..., None])[..., 0]
+        return self.words.voltages(-i.T, v).T, self.bits.voltages(i)
 
     def across(self, i: Float[Array, "rows cols"], v: Float[Array, " rows"] | None) -> Float[Array, "rows cols"]:
         """Voltage across every cell [V]."""
@@ -73,10 +72,9 @@ class Circuit(eqx.Module):
 
 def _response(lines: Lines, c, solve) -> Float[Array, "rows cols"]:
     """`(1 + S Z)^-1 c`: currents of ohmic cells S with current sources c beside them, all drivers at 0 V."""
-    c = c[..., None]
     sunk = lines.driven(-c)
-    u = solve(c + lines.g[..., None] * sunk)
-    return (c + lines.g[..., None] * (sunk + lines.word_voltages(u, None) - u))[..., 0]
+    u = solve(c + lines.g * sunk)
+    return c + lines.g * (sunk + lines.word_voltages(u, None) - u)
 
 
 @eqx.filter_custom_jvp

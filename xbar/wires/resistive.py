@@ -17,7 +17,7 @@ from xbar.wires.conjugate import Lines, Report, bit_voltages
 from xbar.wires.ladder import SHORT, Ladders
 from xbar.wires.nonlinear import Circuit, Network, alone, cell_currents
 
-TOGETHER = 32  # inputs
+TOGETHER = 2**17  # cells: inputs are solved so many at a time that their arrays stay in the processor's cache
 
 
 class Solution(eqx.Module):
@@ -144,11 +144,13 @@ class ResistiveWires(AbstractWires):
         most = 500 if most is None else most
         tolerance = (1e-12 if double else 1e-6) if tolerance is None else tolerance
         lines = self._lines(g[::-1])
-        volts = v.T[::-1]
-        u, report = bit_voltages(lines, volts, jnp.asarray(tolerance, g.dtype), most)
-        w = lines.word_voltages(u, volts)
+
+        def one(volts):
+            u, report = bit_voltages(lines, volts[::-1], jnp.asarray(tolerance, g.dtype), most)
+            return lines.word_voltages(u, volts[::-1])[::-1], u[::-1], report
+
+        w, u, report = _each(one, v, g.size)
         u = _checked(u, report, tolerance, most) if throw else u
-        w, u = (jnp.moveaxis(x[::-1], 2, 0) for x in (w, u))
         return self._account(g * (w - u), v, w, u, report)
 
     def _solve_cells(self, law, g, v, start, tolerance, most, throw) -> Solution:
@@ -159,7 +161,8 @@ class ResistiveWires(AbstractWires):
         resistance = jnp.diag(bit)[:, None] + jnp.diag(word)  # of the lines to each cell, rows from the bottom up
         network = self._network(g)
 
-        def one(volts, before):
+        def one(at):
+            volts, before = at
             circuit = Circuit(law, g[::-1], volts[::-1], network, self._lines)
             fixed = lax.stop_gradient(circuit)
             guess = alone(fixed, lax.stop_gradient(resistance)) if before is None else law(fixed.g, before[::-1])
@@ -168,7 +171,7 @@ class ResistiveWires(AbstractWires):
             return i[::-1], w[::-1], u[::-1], report
 
         before = None if start is None else lax.stop_gradient(start.v_word - start.v_bit)
-        i, w, u, report = jax.vmap(one)(v, before)
+        i, w, u, report = _each(one, (v, before), g.size)
         i = _checked(i, report, tolerance, most) if throw else i
         return self._account(i, v, w, u, report)
 
@@ -180,14 +183,13 @@ class ResistiveWires(AbstractWires):
     def currents(
         self, g: Float[Array, "rows cols"], v: Float[Array, "inputs rows"], conduction: Callable[[Any, Any], Any]
     ) -> tuple[Float[Array, "inputs cols"], Float[Array, ""]]:
-        """Bit-line currents [A] by `solve`, to 1e-4 in float32, and the power of all inputs together [W]; `TOGETHER` inputs at
-        a time are held in memory."""
+        """Bit-line currents [A] by `solve`, to 1e-4 in float32, and the power of all inputs together [W]."""
 
         def one(v):
             found = self.solve(g, v[None], conduction=conduction, tolerance=None if g.dtype == jnp.float64 else 1e-4)
             return found.i_out[0], jnp.sum(found.i_in[0] * v)
 
-        i, watts = lax.map(one, v, batch_size=TOGETHER)
+        i, watts = _each(one, v, g.size)
         return i, jnp.sum(watts)
 
     def _lines(self, g) -> Lines:
@@ -220,7 +222,7 @@ class ResistiveWires(AbstractWires):
             word_lines=jnp.sum(i * (v[..., None] - w), (1, 2)) - source,
             bit_lines=jnp.sum(i * u, (1, 2)) - sense,
             terminals=source + sense,
-            report=report,
+            report=jax.tree.map(jnp.max, report),
         )
 
     def _row(self, cells):
@@ -238,6 +240,11 @@ class ResistiveWires(AbstractWires):
 
     def _end(self, dtype):
         return (self.r_sense + self.r_col).astype(dtype)
+
+
+def _each(solve, inputs, cells: int):
+    """`solve` for every input, in batches."""
+    return lax.map(solve, inputs, batch_size=max(1, TOGETHER // cells))
 
 
 def _checked(x, report: Report, tolerance, most):
