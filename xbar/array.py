@@ -85,7 +85,9 @@ def program(tile: Tile, w: Float[Array, "groups k n"], *, key: PRNGKeyArray) -> 
     lead = columns.shape[:-1]
     flat = columns.reshape(-1, columns.shape[-1])
     cells = jax.vmap(lambda target, k: device.program(target, key=k))(flat, column_keys(key, part))
-    return ProgrammedArray(jax.tree.map(lambda leaf: _to_layout(leaf, lead), cells), scale)
+    cells = jax.tree.map(lambda leaf: _to_layout(leaf, lead), cells)
+    # without a barrier XLA draws the cells again wherever a read uses them
+    return ProgrammedArray(lax.optimization_barrier(cells), scale)
 
 
 def column_keys(key: PRNGKeyArray, part: Partition) -> Key[Array, " columns"]:
