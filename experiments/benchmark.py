@@ -15,7 +15,7 @@ TITLE = "Benchmark: times as ratios to a reference run beside them"
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """Settings; the defaults take about four minutes on two cores."""
+    """Settings; the defaults take about two minutes on two cores."""
 
     cases: tuple[str, ...] = ()
     """Names of cases; all whose reference is installed if none is given."""

@@ -25,7 +25,7 @@ def covariance(best: Optimum, *, robust: bool) -> np.ndarray:
 
     The sandwich holds for noise of any shape and correlation within blocks; it needs more blocks than parameters.
     """
-    information, scores = np.asarray(best.information), np.asarray(best.scores)
+    information, scores = np.nan_to_num(np.asarray(best.information)), np.asarray(best.scores)
     sizes, axes = np.linalg.eigh(information)
     # a direction of negative curvature is one that is not known
     inverse = (axes / (np.maximum(sizes, 0) + RIDGE)) @ axes.T

@@ -43,9 +43,8 @@ def drawn(model, values, trace, seed=0):
         return candidate, jax.tree.map(np.asarray, candidate.simulate(truth, data, key=jax.random.key(seed)))
 
 
-@pytest.mark.parametrize(
-    "model, values", [pytest.param(NormalErrors, NORMAL, marks=pytest.mark.slow), (StudentErrors, STUDENT)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("model, values", [(NormalErrors, NORMAL), (StudentErrors, STUDENT)])
 def test_intervals_hold_the_truth_as_often_as_they_say(model, values):
     """200 simulated sets, 90 % intervals: 84 to 96 % of them (a right one leaves that band 1 time in 150)."""
     candidate, data = model.of(log())
