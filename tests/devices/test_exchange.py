@@ -153,9 +153,28 @@ def evaluated(text, v, x, u=None):
 
 def python(expression):
     """`(c ? a : b)` as Python has it."""
-    while "?" in expression:
-        expression = re.sub(r"\(([^()?]+)\?([^:()]+):([^()]+)\)", r"((\2) if (\1) else (\3))", expression)
+    depth, opening, question, colon = 0, [], None, None
+    for k, letter in enumerate(expression):
+        if letter == "(":
+            opening.append(k)
+        elif letter == "?":
+            question, depth = k, len(opening)
+        elif letter == ":" and len(opening) == depth:
+            colon = k
+        elif letter == ")":
+            start = opening.pop()
+            if question is not None and len(opening) < depth:
+                condition, yes = expression[start + 1 : question], expression[question + 1 : colon]
+                chosen = f"(({yes}) if ({condition}) else ({expression[colon + 1 : k]}))"
+                return python(expression[:start] + chosen + expression[k + 1 :])
     return expression
+
+
+def test_choices_are_read_as_python_has_them():
+    assert (
+        eval(python("2.0 * (a * (b) == 0.0 ? (1.0) : c(a) / (a)) + (a > 1.0 ? 1.0 : 0.0)"), {"a": 2, "b": 3, "c": abs})
+        == 3
+    )
 
 
 @pytest.mark.parametrize("name", MODELS)
