@@ -333,9 +333,10 @@ class _Tools:
             wafer = jax.vmap(make, in_axes=(0, None if drawn is None else 0))(chips, drawn)
 
             def at(t):
-                one = lambda chip, k: networks.accuracy(chip(x, t=t, key=k), y)  # noqa: E731
-                accuracy = jax.vmap(one)(wafer, chips)
-                ledger = jax.vmap(lambda chip: chip.energy(x[:64], t=t, inferences=len(x[:64])))(wafer)
+                then = jax.vmap(lambda chip: chip.at(t))(wafer)
+                one = lambda chip, k: networks.accuracy(chip(x, key=k), y)  # noqa: E731
+                accuracy = jax.vmap(one)(then, chips)
+                ledger = jax.vmap(lambda chip: chip.energy(x[:64], inferences=len(x[:64])))(then)
                 quantiles = jnp.mean(ledger.quantiles((0.1, 0.9)), axis=-1)
                 return {"accuracy": accuracy, "energy": ledger.by_component, "energy_quantile": quantiles}
 

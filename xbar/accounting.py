@@ -37,8 +37,8 @@ def usage_of_read(layer: Layer, tile: Tile, signals: Signals) -> Usage:
 
 
 def array_joules(tile: Tile, signals: Signals, mask: Float[Array, "row_tiles col_tiles rows cols"]) -> Float[Array, ""]:
-    """Heat of one read in the cells that hold weights [J]: `t_read * sum v i(v)`, which is `t_read * sum g v^2` if ohmic; with
-    the wires, and of all cells, where these were solved."""
+    """Heat of one read in the cells that hold weights [J]: `t_read * sum v i(v)`, which is `t_read * sum g v^2` if ohmic.
+    Where there are wires, what the drivers deliver to them and to all cells."""
     if signals.watts is not None:
         return signals.watts * tile.read_time
     held = jnp.swapaxes(mask, 1, 2).astype(signals.conductance.dtype)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -122,6 +123,7 @@ class Chip(eqx.Module):
     Args:
         arrays, tiles: the programmed arrays and their macros, by layer number.
         leaves: parameter leaves that digital work needs (biases, ...); None where a weight lives on arrays only.
+        taken: time of each layer [s] for a chip that was taken at a time (`Chip.at`); else None.
     """
 
     arrays: dict[int, crossbar.ProgrammedArray]
@@ -131,6 +133,17 @@ class Chip(eqx.Module):
     frame: Frame = eqx.field(static=True)
     avals: tuple[jax.ShapeDtypeStruct, ...] = eqx.field(static=True)
     plan_layers: tuple[Layer, ...] = eqx.field(static=True)
+    taken: dict[int, Array] | None = None
+
+    def at(self, t: Float[Array, ""] | float | None = None) -> Chip:
+        """This chip at `t` [s] since programming, for many reads: drifted conductances, what wires leave of them and the
+        variance of their noise are worked out once, and every call is a product with them.
+
+        The chip that is returned takes no other time; read noise is still drawn at each call.
+        """
+        times = self.times(t)
+        arrays = _settle_layers(self.plan_layers, self.tiles, self.arrays, times)
+        return dataclasses.replace(self, arrays=arrays, taken=times)
 
     def __call__(self, *inputs: Any, t: Float[Array, ""] | float | None = None, key: PRNGKeyArray | None = None) -> Any:
         """`f(params, *inputs)` as this chip computes it.
@@ -208,8 +221,11 @@ class Chip(eqx.Module):
         """This chip with converter ranges set."""
         if ranges.keys() != self.arrays.keys():
             raise ValueError(f"ranges for layers {sorted(ranges)} do not fit a chip with layers {sorted(self.arrays)}.")
-        arrays = {i: crossbar.ProgrammedArray(a.cells, a.scale, ranges[i], a.reference) for i, a in self.arrays.items()}
-        return eqx.tree_at(lambda c: c.arrays, self, arrays)
+        return self.with_arrays({i: dataclasses.replace(a, ranges=ranges[i]) for i, a in self.arrays.items()})
+
+    def with_arrays(self, arrays: dict[int, crossbar.ProgrammedArray]) -> Chip:
+        """This chip with other arrays."""
+        return dataclasses.replace(self, arrays=arrays)
 
     def digital_products(self, *inputs: Any) -> tuple[Any, ...]:
         """The matrix products that stay digital for these inputs, each with the reason."""
@@ -226,7 +242,14 @@ class Chip(eqx.Module):
         return traced, prune(traced.plan, frozenset(self.arrays))
 
     def times(self, t: Float[Array, ""] | float | None) -> dict[int, Array]:
-        """Time since programming of each layer [s], checked; None is the earliest that its device has data for."""
+        """Time since programming of each layer [s], checked; None is the earliest that its device has data for, or the time
+        at which the chip was taken."""
+        if self.taken is not None:
+            if t is not None:
+                raise ValueError(
+                    f"t={t}: this chip was taken at a time by chip.at(...). Leave t out, or call the chip it came from."
+                )
+            return self.taken
         times = {}
         for i, tile in self.tiles.items():
             own = tile.device.first_time if t is None else t
@@ -277,6 +300,22 @@ def _run(
 ):
     arrays, tiles, times = cells
     return run(plan, inputs, key, Context(arrays, tiles, dict(enumerate(scans)), times, watch, merge))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _settle_layers(
+    layers: tuple[Layer, ...],
+    tiles: dict[int, Tile],
+    arrays: dict[int, crossbar.ProgrammedArray],
+    times: dict[int, Array],
+) -> dict[int, crossbar.ProgrammedArray]:
+    settled = {}
+    for i, array in arrays.items():
+        settle = lambda a, i=i: crossbar.settle(tiles[i], a, times[i])  # noqa: E731
+        for _ in layers[i].lengths:
+            settle = jax.vmap(settle)
+        settled[i] = dataclasses.replace(array, settled=settle(array))
+    return settled
 
 
 def _program_layer(layer: Layer, tile: Tile, w: Array, key: PRNGKeyArray) -> crossbar.ProgrammedArray:

@@ -31,6 +31,20 @@ class Ranges(eqx.Module):
     adc: Float[Array, "*stack groups row_tiles col_tiles"]
 
 
+class Settled(eqx.Module):
+    """The cells of one weight matrix at one time, as every read then meets them.
+
+    Args:
+        conductance: as the drivers and sense nodes see it [S], wires included where the cells are ohmic.
+        variance: of the read noise of each pair of cells [S^2], or None.
+        admittance: currents of all drivers per volt of each, over all columns [S], where wires couple them; or None.
+    """
+
+    conductance: Float[Array, "*stack 2 groups row_tiles rows col_tiles cols"]
+    variance: Float[Array, "*stack groups row_tiles rows col_tiles cols"] | None
+    admittance: Float[Array, "*stack groups row_tiles rows rows"] | None
+
+
 class ProgrammedArray(eqx.Module):
     """The cells of one weight matrix, and what the periphery knows about them.
 
@@ -39,12 +53,14 @@ class ProgrammedArray(eqx.Module):
         scale: weight represented by a full conductance range, for each column of each tile.
         ranges: converter ranges, or None before calibration.
         reference: conductance read-out of each tile at calibration, for drift compensation, or None.
+        settled: what reads at one time need, worked out once for all of them; or None, for each call to do so.
     """
 
     cells: Cells
     scale: Float[Array, "*stack groups row_tiles col_tiles cols"]
     ranges: Ranges | None = None
     reference: Float[Array, "*stack groups row_tiles col_tiles"] | None = None
+    settled: Settled | None = None
 
 
 class Signals(eqx.Module):
@@ -115,22 +131,25 @@ def _to_layout(leaf: Array, lead: tuple[int, ...]) -> Array:
     return leaf.transpose(3, 0, 1, 5, 2, 4, *extra)
 
 
-def conductances(
-    tile: Tile, array: ProgrammedArray, t: Float[Array, ""]
-) -> Float[Array, "2 groups row_tiles rows col_tiles cols"]:
-    """Conductances [S] at `t` [s] as the drivers and sense nodes see them, wires included where the cells are ohmic."""
+def settle(tile: Tile, array: ProgrammedArray, t: Float[Array, ""]) -> Settled:
+    """The cells at `t` [s]."""
     g = tile.device.conductance(array.cells, t)
-    if not tile.device.conduction.linear:
-        return g
-    effective = jnp.vectorize(tile.wires.effective, signature="(r,c)->(r,c)")
-    return jnp.swapaxes(effective(jnp.swapaxes(g, 3, 4)), 3, 4)
+    variance = admittance = None
+    if tile.device.has_read_noise:
+        each = tile.device.read_variance(array.cells, t, tile.bandwidth)
+        variance = each[0] + each[1]
+    if tile.device.conduction.linear and not isinstance(tile.wires, IdealWires):
+        terminals = jnp.vectorize(tile.wires.terminals, signature="(r,c)->(r,c),(r,r)")
+        g, admittance = terminals(jnp.swapaxes(g, 3, 4))  # [pair, group, row tile, column tile, row, column]
+        g, admittance = jnp.swapaxes(g, 3, 4), jnp.sum(admittance, (0, 3))
+    return Settled(g, variance, admittance)
 
 
 def readout(
     tile: Tile, array: ProgrammedArray, t: Float[Array, ""], part: Partition
 ) -> Float[Array, "groups row_tiles col_tiles"]:
     """Sum over each tile of the magnitude of every weight's conductance [S]: what reading unit vectors one by one gives."""
-    g = conductances(tile, array, t)
+    g = (array.settled or settle(tile, array, t)).conductance
     mask = jnp.swapaxes(part.mask(), 1, 2).astype(g.dtype)
     return jnp.sum(jnp.abs(g[0] - g[1]) * mask, axis=(2, 4))
 
@@ -162,14 +181,17 @@ def read(
     if tile.dac.noise is not None and dac_key is not None:
         driven = part.split_inputs(jnp.ones_like(x[:, :1]))  # rows beyond the matrix have no driver
         volts = volts + tile.dac.noise * driven * _normals(dac_key, volts)
-    g = conductances(tile, array, t)
-    current, watts = bit_line_currents(tile, g, volts)
-    current = current + _read_noise(tile, array, volts, t, cell_key)
+    settled = array.settled or settle(tile, array, t)
+    if array.settled is None and array.reference is None and _solves(tile, part, volts):
+        current, watts = _through_wires(tile, tile.device.conductance(array.cells, t), volts)
+    else:
+        current, watts = bit_line_currents(tile, settled, volts)
+    current = current + _read_noise(settled, volts, cell_key)
     if tile.adc.noise is not None and adc_key is not None:
         current = current + tile.adc.noise * _normals(adc_key, current)
     reported = tile.adc.convert(current, output_scale(tile, array, part, current.dtype))
     y = _digital(tile, array, reported, full_scale, t, part)
-    return y[..., :n], Signals(inputs, volts, current, g, watts)
+    return y[..., :n], Signals(inputs, volts, current, settled.conductance, watts)
 
 
 def input_scale(tile: Tile, array: ProgrammedArray, inputs: Float[Array, "groups row_tiles vectors rows"]) -> Array:
@@ -193,13 +215,16 @@ def output_scale(tile: Tile, array: ProgrammedArray, part: Partition, dtype) -> 
 
 
 def bit_line_currents(
-    tile: Tile,
-    g: Float[Array, "2 groups row_tiles rows col_tiles cols"],
-    volts: Float[Array, "planes groups row_tiles vectors rows"],
+    tile: Tile, settled: Settled, volts: Float[Array, "planes groups row_tiles vectors rows"]
 ) -> tuple[Float[Array, "planes groups row_tiles vectors col_tiles cols"], Float[Array, ""] | None]:
-    """Difference of the two bit-line currents of each pair [A], and the drivers' power [W] where wires are solved."""
+    """Difference of the two bit-line currents of each pair [A], and the drivers' power [W] where there are wires."""
+    g = settled.conductance
     if tile.device.conduction.linear:
-        return _contract(volts, g[0] - g[1]), None
+        watts = None
+        if settled.admittance is not None:
+            drawn = jnp.einsum("pgivr,girs->pgivs", volts, settled.admittance, precision=lax.Precision.HIGHEST)
+            watts = jnp.sum(drawn * volts)
+        return _contract(volts, g[0] - g[1]), watts
     if not isinstance(tile.wires, IdealWires):
         return _through_wires(tile, g, volts)
 
@@ -213,12 +238,21 @@ def bit_line_currents(
     return lax.scan(add_row, jnp.zeros(shape, volts.dtype), rows)[0], None
 
 
+def _solves(tile: Tile, part: Partition, volts: Array) -> bool:
+    """Whether so few vectors are cheaper to solve than to map their tiles for."""
+    planes, _, _, vectors, rows = volts.shape
+    if not tile.device.conduction.linear or isinstance(tile.wires, IdealWires):
+        return False
+    return tile.wires.solves(planes * vectors, rows, part.used_cols)
+
+
 def _through_wires(tile: Tile, g: Array, volts: Array):
-    """`bit_line_currents` of cells that are not ohmic behind wires: every pair, tile and vector solved."""
+    """`bit_line_currents` of every pair, tile and vector solved, behind wires."""
     planes, *_, vectors, _ = volts.shape
     v = jnp.moveaxis(volts, 0, 2)
     v = v.reshape(*v.shape[:2], planes * vectors, -1)  # [group, row tile, plane and vector, row]
-    solve = lambda g, v: tile.wires.currents(g, v, tile.device.conduction)  # noqa: E731
+    law = None if tile.device.conduction.linear else tile.device.conduction
+    solve = lambda g, v: tile.wires.currents(g, v, law)  # noqa: E731
     solve = jax.vmap(jax.vmap(jax.vmap(solve, (0, None))))  # over groups, row tiles, column tiles
     i, watts = jax.vmap(solve, (0, None))(jnp.swapaxes(g, 3, 4), v)
     i = (i[0] - i[1]).reshape(*i.shape[1:4], planes, vectors, -1)
@@ -235,12 +269,11 @@ def _contract(v: Array, g: Array) -> Array:
     return jnp.moveaxis(i, 2, 0)
 
 
-def _read_noise(tile: Tile, array: ProgrammedArray, volts: Array, t: Array, key: PRNGKeyArray | None) -> Array | float:
+def _read_noise(settled: Settled, volts: Array, key: PRNGKeyArray | None) -> Array | float:
     """Noise current of each output [A], drawn once with the exact variance `sum_ij var_ij v_i^2` of its cells."""
-    if key is None or not tile.device.has_read_noise:
+    if key is None or settled.variance is None:
         return 0.0
-    variance = tile.device.read_variance(array.cells, t, tile.bandwidth)
-    total = _contract(volts**2, variance[0] + variance[1])
+    total = _contract(volts**2, settled.variance)
     return safe_sqrt(total) * _normals(key, total)
 
 

@@ -63,11 +63,12 @@ def calibrate(
     share = percentile if method == "percentile" else 100.0
     keys = (None, None) if key is None else jax.random.split(key)
 
-    bare = _with_converters(_uncalibrated(chip), dac=False, adc=False)
-    dac = bare.watch(inputs, t=t, key=keys[0], watch=_Magnitude("inputs", (2, 3), share), merge=jnp.maximum)[1]
+    now = _uncalibrated(chip if chip.taken is not None and t is None else chip.at(t))
+    bare = _with_converters(now, dac=False, adc=False)
+    dac = bare.watch(inputs, key=keys[0], watch=_Magnitude("inputs", (2, 3), share), merge=jnp.maximum)[1]
     provisional = {i: crossbar.Ranges(_positive(r), jnp.ones((*r.shape, 1), r.dtype)) for i, r in dac.items()}
-    driven = _with_converters(_uncalibrated(chip), dac=True, adc=False).with_ranges(_complete(chip, provisional))
-    adc = driven.watch(inputs, t=t, key=keys[1], watch=_Magnitude("current", (0, 3, 5), share), merge=jnp.maximum)[1]
+    driven = _with_converters(now, dac=True, adc=False).with_ranges(_complete(chip, provisional))
+    adc = driven.watch(inputs, key=keys[1], watch=_Magnitude("current", (0, 3, 5), share), merge=jnp.maximum)[1]
     ranges = {i: crossbar.Ranges(_positive(dac[i]), _positive(adc[i])) for i in dac}
     ranges = _moved(chip.ranges, _complete(chip, ranges), momentum)
     ready = chip.with_ranges(ranges)
@@ -85,13 +86,11 @@ def compensate(chip: Chip, *, t: Float[Array, ""] | float | None = None) -> Chip
     Breaks when: drift depends on the conductance, so that one factor a tile does not fit all of its weights.
     """
     references = _references(chip.plan_layers, chip.tiles, _without_reference(chip).arrays, chip.times(t))
-    arrays = {i: crossbar.ProgrammedArray(a.cells, a.scale, a.ranges, references[i]) for i, a in chip.arrays.items()}
-    return eqx.tree_at(lambda c: c.arrays, chip, arrays)
+    return chip.with_arrays({i: dataclasses.replace(a, reference=references[i]) for i, a in chip.arrays.items()})
 
 
 def _without_reference(chip: Chip) -> Chip:
-    arrays = {i: crossbar.ProgrammedArray(a.cells, a.scale, a.ranges) for i, a in chip.arrays.items()}
-    return eqx.tree_at(lambda c: c.arrays, chip, arrays)
+    return chip.with_arrays({i: dataclasses.replace(a, reference=None) for i, a in chip.arrays.items()})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,8 +114,8 @@ def _positive(x: Array) -> Array:
 
 
 def _uncalibrated(chip: Chip) -> Chip:
-    arrays = {i: crossbar.ProgrammedArray(a.cells, a.scale) for i, a in chip.arrays.items()}
-    return eqx.tree_at(lambda c: c.arrays, chip, arrays)
+    arrays = {i: dataclasses.replace(a, ranges=None, reference=None) for i, a in chip.arrays.items()}
+    return chip.with_arrays(arrays)
 
 
 def _with_converters(chip: Chip, *, dac: bool, adc: bool) -> Chip:

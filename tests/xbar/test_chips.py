@@ -227,3 +227,26 @@ def test_training_with_the_ranges_of_a_chip():
     chip = xbar.calibrate(network.program(W, X, key=jax.random.key(0)), X, key=jax.random.key(0))
     y = network(W, 10 * X, key=jax.random.key(0), ranges=chip.ranges)  # clips at the calibrated range
     assert float(jnp.abs(y).max()) < 2.5 * float(jnp.abs(X @ W).max())
+
+
+@pytest.mark.parametrize("wires", [xbar.IdealWires(), xbar.ResistiveWires(50.0, 50.0)], ids=["ideal", "wires"])
+def test_a_chip_taken_at_a_time_is_the_chip_at_that_time(wires):
+    """Outputs with their noise, energy and drift compensation are those of the chip it came from."""
+    tile = xbar.Tile(device=devices.pcm_joshi2020(), rows=8, cols=4, wires=wires)
+    chip = xbar.calibrate(program(tile=tile), X, t=20.0, compensate_drift=True, key=jax.random.key(5))
+    taken = chip.at(86_400.0)
+    now = chip(X, t=86_400.0, key=jax.random.key(6))
+    np.testing.assert_allclose(taken(X, key=jax.random.key(6)), now, rtol=1e-4, atol=1e-4)
+    assert float(jnp.abs(now - chip(X, t=20.0, key=jax.random.key(6))).max()) > 0.05
+    joules = taken.energy(X).joules
+    np.testing.assert_allclose(joules, chip.energy(X, t=86_400.0).joules, rtol=1e-5)
+    with pytest.raises(ValueError, match="was taken at a time"):
+        taken(X, t=20.0, key=jax.random.key(6))
+
+
+def test_stacks_are_taken_at_a_time():
+    deep = lambda w, x: jax.lax.scan(lambda h, w: (h @ w, None), x, w)[0]  # noqa: E731
+    chip = xbar.analog(deep, PCM).program(jnp.ones((3, 6, 6)), jnp.ones((2, 6)), key=jax.random.key(0))
+    now = chip(jnp.ones((2, 6)), t=100.0, key=jax.random.key(6))
+    taken = chip.at(100.0)(jnp.ones((2, 6)), key=jax.random.key(6))
+    np.testing.assert_allclose(taken, now, rtol=1e-4, atol=1e-4 * float(jnp.max(now)))

@@ -31,6 +31,16 @@ def solve(wires, g, v):
     return wires.effective(g), wires.solve(g, v)
 
 
+@eqx.filter_jit
+def mapped(wires, g):
+    return wires.terminals(g)
+
+
+@jax.jit
+def to(wires, g, v, tolerance):
+    return wires.solve(g, v, tolerance=jnp.asarray(tolerance), throw=False)
+
+
 def test_against_exact_answers(nodal):
     """Currents, node voltages and power of all 19 cases to 1e-10: 1 x 1 to 64 x 64, ideal rows or columns, opens,
     both ends, terminals."""
@@ -95,6 +105,60 @@ def test_gradients():
             assert float(getattr(by_wires, name)) == pytest.approx(slope_by(name, wires, loss, g), rel=1e-5)
 
 
+@pytest.mark.parametrize("rows, cols", [(1, 70), (70, 1), (33, 20), (16, 40)])
+@pytest.mark.parametrize("ends", [("left", "bottom"), ("both", "bottom"), ("left", "both"), ("both", "both")])
+def test_joining_blocks_agrees_with_solving(rows, cols, ends):
+    """The map of a tile whose sides are no power of two, and its drivers' currents, against every input solved: 1e-11."""
+    with jax.enable_x64(True):
+        g, _ = random_tile(rows, cols, 1, dtype=jnp.float64)
+        wires = ResistiveWires(5.0, 30.0, 20.0, 10.0, drive=ends[0], ground=ends[1])
+        transfer, admittance = mapped(wires, g)
+        found = to(wires, g, jnp.eye(rows), 1e-13)
+        for ours, want in ((transfer, found.i_out), (admittance, found.i_in)):
+            np.testing.assert_allclose(ours, want, rtol=0, atol=1e-11 * float(jnp.max(jnp.abs(want))))
+
+
+def nodal_transfer(g, r_row, r_col):
+    """The map by Kirchhoff's current law at every node, written out, and NumPy's dense solver."""
+    rows = len(g)
+    word = np.arange(g.size).reshape(g.shape)
+    bit = word + g.size
+    matrix, drive = np.zeros((2 * g.size, 2 * g.size)), np.zeros((2 * g.size, rows))
+    for a, b, y in ((word, bit, g), (word[:, :-1], word[:, 1:], 1 / r_row), (bit[:-1], bit[1:], 1 / r_col)):
+        a, b, y = a.ravel(), b.ravel(), np.broadcast_to(y, a.shape).ravel()
+        for i, j, sign in ((a, a, 1), (b, b, 1), (a, b, -1), (b, a, -1)):
+            matrix[i, j] += sign * y
+    matrix[word[:, 0], word[:, 0]] += 1 / r_row
+    matrix[bit[-1], bit[-1]] += 1 / r_col
+    drive[word[:, 0], np.arange(rows)] = 1 / r_row
+    return np.linalg.solve(matrix, drive)[bit[-1]].T / r_col
+
+
+@pytest.mark.parametrize("ohm", [(1e-3, 1e5), (1e5, 1e-3), (1e5, 1e5), (5.0, 30.0)])
+def test_joining_takes_extremes(ohm):
+    """1 mohm to 100 kohm a segment, open cells beside cells of 1 S: 1e-12 of the largest transfer conductance."""
+    rng = np.random.default_rng(0)
+    g = 10 ** rng.uniform(-6, 0, (20, 18)) * (rng.uniform(size=(20, 18)) > 0.3)
+    with jax.enable_x64(True):
+        transfer = np.asarray(ResistiveWires(*ohm).effective(jnp.asarray(g)))
+    exact = nodal_transfer(g, *ohm)
+    np.testing.assert_allclose(transfer, exact, rtol=0, atol=1e-12 * exact.max())
+
+
+def test_few_inputs_are_solved_and_many_mapped():
+    """Either way the same currents and power."""
+    with jax.enable_x64(True):
+        g, v = random_tile(64, 64, 5, dtype=jnp.float64)
+        wires = ResistiveWires(5.0, 3.0, 20.0, 10.0)
+        assert wires.solves(4, 64, 64)
+        assert not wires.solves(5, 64, 64)
+        currents = eqx.filter_jit(lambda v: wires.currents(g, v))
+        solved, mapped = currents(v[:4]), currents(v)
+        np.testing.assert_allclose(solved[0], mapped[0][:4], rtol=1e-9)
+        assert float(mapped[1] - solved[1]) == pytest.approx(float(currents(v[4:])[1]), rel=1e-9)
+        assert float(solved[1]) == pytest.approx(float(jnp.sum(wires.solve(g, v[:4]).i_in * v[:4])), rel=1e-9)
+
+
 def slope_by(name, wires, loss, g):
     """Central difference of `loss` by one of the resistances."""
     value = getattr(wires, name)
@@ -129,10 +193,9 @@ def test_iteration_agrees_with_elimination(ohm):
     with jax.enable_x64(True):
         g, v = random_tile(96, 64, 3, dtype=jnp.float64)
         wires = ResistiveWires(ohm, ohm, 10.0, 20.0)
-        exact = np.asarray(v @ wires.effective(g))
-        run = eqx.filter_jit(lambda tolerance: wires.solve(g, v, tolerance=tolerance))
+        exact = np.asarray(v @ mapped(wires, g)[0])
         for tolerance in (1e-3, 1e-6, 1e-9, 1e-12):
-            found = run(tolerance)
+            found = to(wires, g, v, tolerance)
             error = np.max(np.abs(np.asarray(found.i_out) - exact)) / exact.max()
             assert error <= 10 * float(found.report.residual) + 1e-13, tolerance
             assert float(found.report.residual) <= tolerance
@@ -211,6 +274,25 @@ def test_on_a_crossbar():
     slope = jax.jit(jax.grad(lambda ohm: jnp.sum(ideal * output(ohm, w))))(200.0)
     near = float(jnp.sum(ideal * output(210.0, w)) - jnp.sum(ideal * output(190.0, w))) / 20
     assert float(slope) == pytest.approx(near, rel=0.02) and slope < 0
+
+
+def test_energy_is_what_the_drivers_deliver():
+    """The array's energy of vectors that are mapped and of vectors that are solved, against the nodes' solution: inputs
+    of both signs draw more than their own transfer, as they pay for each other's."""
+    w, x = jax.random.normal(jax.random.key(0), (64, 64)), jax.random.normal(jax.random.key(1), (6, 64))
+    quiet = {"dac": xbar.DAC(None, range=3.0), "adc": xbar.ADC(None)}
+    tile = xbar.Tile(devices.ideal(), 64, 64, wires=ResistiveWires(20.0, 20.0), read_time=1e-7, **quiet)
+    chip = xbar.analog(lambda w, x: x @ w, tile).program(w, x, key=jax.random.key(2))
+    g = chip.arrays[0].cells.g[:, 0, 0, :, 0]
+    v = 0.2 * x / 3.0
+    found = [tile.wires.solve(pair, v) for pair in g]
+    want = 1e-7 * sum(jnp.sum(f.i_in * v) for f in found)
+    array = xbar.energy.COMPONENTS.index("array")
+    assert float(chip.energy(x).joules[0, array]) == pytest.approx(float(want), rel=1e-4)
+    parts = [float(chip.energy(part).joules[0, array]) for part in (x[:3], x[3:])]
+    assert sum(parts) == pytest.approx(float(want), rel=1e-4)
+    own = 1e-7 * sum(jnp.sum(v**2 @ tile.wires.effective(pair)) for pair in g)
+    assert float(want) > 1.02 * float(own)
 
 
 def test_what_cannot_be():

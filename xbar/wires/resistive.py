@@ -13,10 +13,14 @@ from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from xbar.wires.base import AbstractWires
+from xbar.wires.blocks import closed, joined, part
 from xbar.wires.conjugate import Lines, Report, bit_voltages
 from xbar.wires.ladder import SHORT, Ladders
 from xbar.wires.nonlinear import Circuit, Network, alone, cell_currents
 
+SOLVED = (
+    32  # an input solved costs as much as the map of a tile with so many lines; measured on a CPU, 64 to 1024 lines
+)
 TOGETHER = 2**17  # cells: inputs are solved so many at a time that their arrays stay in the processor's cache
 
 
@@ -49,10 +53,9 @@ class ResistiveWires(AbstractWires):
     first cell; "both" adds the same source at the right end. Bit line j is at ground at its bottom end through
     `r_sense + r_col`; "both" adds the same at the top, and the two currents are summed.
 
-    The lines of a row are a ladder: with `M` its resistance matrix, cells of conductances `G` draw `i = (I + G
-    M)^{-1} G (v - u)` at bit-line voltages u. Going down the bit lines, the admittance `P` and the short-circuit
-    currents `T` of everything above a segment of resistance r become `(I + r P)^{-1} P` and `(I + r P)^{-1} T`. No
-    iteration, and no division by a resistance: 0 ohm and 0 S are allowed. Cost `O(rows cols^3 + rows^2 cols^2)`.
+    The map of all inputs at once (`effective`) comes from joining blocks of cells two by two, see `xbar.wires.blocks`: no
+    iteration, and no division by a resistance: 0 ohm and 0 S are allowed. It costs `O(rows cols (rows + cols))`, as much
+    as some tens of inputs that are solved one by one (`solve`).
 
     Args:
         r_row, r_col: resistance of a word-line and a bit-line segment [ohm]. r_source, r_sense: of drivers and sense
@@ -66,9 +69,7 @@ class ResistiveWires(AbstractWires):
     Cells of other conduction laws have no such map: they are solved for each input (`solve`), at some hundred times the
     cost of a product.
 
-    Breaks when: currents change faster than the lines' RC. Gradients of the map are those of the elimination: right, but
-    with `O(rows cols (rows + cols))` numbers kept. With ohmic cells the ledger's array energy takes each driver's current as
-    what its own voltage transfers, exact for equal inputs; `solve` has the exact power.
+    Breaks when: currents change faster than the lines' RC.
     """
 
     r_row: Float[Array, ""] = eqx.field(converter=jnp.asarray)
@@ -89,19 +90,18 @@ class ResistiveWires(AbstractWires):
             )
 
     def effective(self, g: Float[Array, "rows cols"]) -> Float[Array, "rows cols"]:
-        rows = g.shape[0]
-        columns = jnp.zeros((g.shape[1], rows), g.dtype)
+        return self.terminals(g)[0]
 
-        def down(above, at):
-            k, cells, r = at
-            admittance, source = self._row(cells)
-            above = above.join(admittance, lax.dynamic_update_slice(above.current, source[:, None], (0, k)))
-            return above.through(r), None
-
-        start = _Above.nothing(g, columns, self._end(g.dtype) if self.ground == "both" else None)
-        steps = (jnp.arange(rows), g, self._segments(rows, g.dtype))
-        end, _ = lax.scan(jax.checkpoint(down), start, steps)
-        return (end.current if end.lost is None else end.current + end.lost).T
+    def terminals(self, g: Float[Array, "rows cols"]) -> tuple[Float[Array, "rows cols"], Float[Array, "rows rows"]]:
+        rows, cols = g.shape
+        first = lambda segment, end, n: jnp.full(n, segment, g.dtype).at[0].add(end.astype(g.dtype))  # noqa: E731
+        k = joined(g[::-1], first(self.r_row, self.r_source, cols), first(self.r_col, self.r_sense, rows))
+        if self.drive == "both":
+            k = closed(k, "r", jnp.maximum(self.r_source + self.r_row, SHORT).astype(g.dtype))
+        if self.ground == "both":
+            k = closed(k, "t", jnp.maximum(self.r_sense + self.r_col, SHORT).astype(g.dtype))
+        admittance, transfer = k["ll"][:rows, :rows], -part(k, "l", "b")[:rows, :cols]
+        return transfer[::-1], admittance[::-1, ::-1]
 
     def solve(
         self,
@@ -110,7 +110,7 @@ class ResistiveWires(AbstractWires):
         *,
         conduction: Callable[[Any, Any], Any] | None = None,
         start: Solution | None = None,
-        tolerance: float | None = None,
+        tolerance: float | Float[Array, ""] | None = None,
         most: int | None = None,
         throw: bool = True,
     ) -> Solution:
@@ -184,16 +184,27 @@ class ResistiveWires(AbstractWires):
         return Network(bare.words, bare.bits)
 
     def currents(
-        self, g: Float[Array, "rows cols"], v: Float[Array, "inputs rows"], conduction: Callable[[Any, Any], Any]
+        self,
+        g: Float[Array, "rows cols"],
+        v: Float[Array, "inputs rows"],
+        conduction: Callable[[Any, Any], Any] | None = None,
     ) -> tuple[Float[Array, "inputs cols"], Float[Array, ""]]:
-        """Bit-line currents [A] by `solve`, to 1e-4 in float32, and the power of all inputs together [W]."""
+        """Bit-line currents [A], and the power [W] of all inputs together: by `solve`, to 1e-4 in float32, where the cells are
+        not ohmic, or by `terminals` if that costs less."""
+        ohmic = conduction is None or getattr(conduction, "linear", False)
+        if ohmic and not self.solves(len(v), *g.shape):
+            return super().currents(g, v)
+        tolerance = None if ohmic or g.dtype == jnp.float64 else 1e-4
 
         def one(v):
-            found = self.solve(g, v[None], conduction=conduction, tolerance=None if g.dtype == jnp.float64 else 1e-4)
+            found = self.solve(g, v[None], conduction=None if ohmic else conduction, tolerance=tolerance)
             return found.i_out[0], jnp.sum(found.i_in[0] * v)
 
         i, watts = _each(one, v, g.size)
         return i, jnp.sum(watts)
+
+    def solves(self, inputs: int, rows: int, cols: int) -> bool:
+        return SOLVED * inputs <= rows + cols
 
     def _lines(self, g) -> Lines:
         """Both families of lines, rows from the bottom up."""
@@ -227,22 +238,6 @@ class ResistiveWires(AbstractWires):
             terminals=source + sense,
             report=jax.tree.map(jnp.max, report),
         )
-
-    def _row(self, cells):
-        """Admittance matrix [S] of a row seen from the bit lines, and its currents [A] per volt of the driver."""
-        word = _ladder(cells.shape[0], self.r_source, self.r_row, self.drive == "both", cells.dtype)
-        admittance = jnp.linalg.solve(
-            jnp.eye(cells.shape[0], dtype=cells.dtype) + cells[:, None] * word, jnp.diag(cells)
-        )
-        return admittance, jnp.sum(admittance, 1)
-
-    def _segments(self, rows, dtype):
-        """Resistance below each row [ohm]: a segment, and the end below the last."""
-        last = jnp.arange(rows) == rows - 1
-        return jnp.where(last, self.r_sense + self.r_col, self.r_col).astype(dtype)
-
-    def _end(self, dtype):
-        return (self.r_sense + self.r_col).astype(dtype)
 
 
 def _each(solve, inputs, cells: int):
@@ -278,43 +273,3 @@ def _share(n, end, segment, both, dtype):
     second = (end + segment * (n - jnp.arange(n))).astype(dtype)
     total = end + end + segment * (n + 1)
     return jnp.where(total > 0, second / jnp.where(total > 0, total, 1), 0.5)
-
-
-class _Above(eqx.Module):
-    """What a cut through all bit lines sees above it.
-
-    Args:
-        admittance: `P` [S]. current: short-circuit currents [A], a column for each input. top: what leaves at the
-            upper ends per volt at the cut [S], lost: and per input with the cut at ground [A]; None if they are open.
-    """
-
-    admittance: Array
-    current: Array
-    top: Array | None
-    lost: Array | None
-
-    @classmethod
-    def nothing(cls, g, current, end) -> _Above:
-        if end is None:
-            return cls(jnp.zeros((g.shape[1],) * 2, g.dtype), current, None, None)
-        # an end of 0 ohm is taken as 1e-9 ohm: it has no admittance to write down
-        top = jnp.eye(g.shape[1], dtype=g.dtype) / jnp.maximum(end, 1e-9)
-        return cls(top, current, top, current)
-
-    def join(self, admittance, current) -> _Above:
-        return _Above(self.admittance + admittance, current, self.top, self.lost)
-
-    def share(self, r):
-        """`(I + r P)^{-1} r P`: what a segment of resistance `r` takes off. Small, so that `x - share x` rounds less than a
-        product with `(I + r P)^{-1}`, close to 1, would."""
-        drop = r * self.admittance
-        return jnp.linalg.solve(jnp.eye(drop.shape[0], dtype=drop.dtype) + drop, drop)
-
-    def through(self, r) -> _Above:
-        """The same seen from below a segment of resistance `r` [ohm]."""
-        share = self.share(r)
-        current = self.current - share @ self.current
-        admittance = self.admittance - share @ self.admittance
-        if self.top is None or self.lost is None:
-            return _Above(admittance, current, None, None)
-        return _Above(admittance, current, self.top - self.top @ share, self.lost + r * self.top @ current)
