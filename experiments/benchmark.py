@@ -18,7 +18,7 @@ class Config:
     """Settings; the defaults take about two minutes on two cores."""
 
     cases: tuple[str, ...] = ()
-    """Names of cases; all whose reference is installed if none is given."""
+    """Names of cases; if none is given, all that are not long and whose reference is installed."""
     cells: int = 1_000_000
     """Cells of the device cases."""
     repeats: int = 11
@@ -41,7 +41,7 @@ def check(config: Config) -> None:
 
 def names(config: Config) -> tuple[str, ...]:
     """The cases to time."""
-    return config.cases or tuple(name for name, case in CASES.items() if available(case.needs))
+    return config.cases or tuple(name for name, case in CASES.items() if available(case.needs) and not case.long)
 
 
 def layout(config: Config) -> Layout:

@@ -18,9 +18,7 @@ from xbar.wires.conjugate import Lines, Report, bit_voltages
 from xbar.wires.ladder import SHORT, Ladders
 from xbar.wires.nonlinear import Circuit, Network, alone, cell_currents
 
-SOLVED = (
-    32  # an input solved costs as much as the map of a tile with so many lines; measured on a CPU, 64 to 1024 lines
-)
+SOLVED = 16  # inputs: more cost as much as the map, for tiles of 32 to 1024 lines on two cores
 TOGETHER = 2**17  # cells: inputs are solved so many at a time that their arrays stay in the processor's cache
 
 
@@ -55,7 +53,7 @@ class ResistiveWires(AbstractWires):
 
     The map of all inputs at once (`effective`) comes from joining blocks of cells two by two, see `xbar.wires.blocks`: no
     iteration, and no division by a resistance: 0 ohm and 0 S are allowed. It costs `O(rows cols (rows + cols))`, as much
-    as some tens of inputs that are solved one by one (`solve`).
+    as some 20 inputs that are solved one by one (`solve`).
 
     Args:
         r_row, r_col: resistance of a word-line and a bit-line segment [ohm]. r_source, r_sense: of drivers and sense
@@ -204,7 +202,7 @@ class ResistiveWires(AbstractWires):
         return i, jnp.sum(watts)
 
     def solves(self, inputs: int, rows: int, cols: int) -> bool:
-        return SOLVED * inputs <= rows + cols
+        return inputs <= SOLVED
 
     def _lines(self, g) -> Lines:
         """Both families of lines, rows from the bottom up."""
