@@ -57,7 +57,8 @@ class ClippedPower(eqx.Module):
     high: Float[Array, ""] = eqx.field(converter=jnp.asarray)
 
     def __call__(self, x: Float[Array, "*cells"]) -> Float[Array, "*cells"]:
-        return jnp.minimum(self.factor / jnp.maximum(x, _TINY) ** self.exponent, self.high)
+        log = jnp.log(jnp.maximum(x, _TINY))  # XLA calls a scalar pow() for each element of a power
+        return jnp.minimum(self.factor * jnp.exp(-self.exponent * log), self.high)
 
 
 class Proportional(eqx.Module):

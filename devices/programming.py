@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from devices._numerics import unit_normals
+from devices._numerics import unit_normals, unit_uniforms
 from devices.base import AbstractProgramming
 from devices.curves import Curve, as_curve
 
@@ -40,7 +40,7 @@ class Uniform(AbstractError):
     """Uniform between -1 and 1: the scale is the half width, and the standard deviation 0.577 of it."""
 
     def __call__(self, like: Float[Array, "*cells"], *, key: PRNGKeyArray) -> Float[Array, "*cells"]:
-        return jax.random.uniform(key, like.shape, jnp.float32, -1, 1).astype(like.dtype)
+        return 2 * unit_uniforms(key, like) - 1
 
 
 class StudentT(AbstractError):
@@ -133,7 +133,7 @@ class QuantileProgramming(AbstractProgramming):
         return low + across * (high - low)
 
     def __call__(self, target: Float[Array, "*cells"], *, key: PRNGKeyArray) -> Float[Array, "*cells"]:
-        u = jax.random.uniform(key, target.shape, jnp.float32).astype(target.dtype)
+        u = unit_uniforms(key, target)
         return jnp.maximum(target + self.quantile(target, u), 0)
 
 

@@ -6,6 +6,9 @@ all tiles of a layer is one batched contraction.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -13,10 +16,12 @@ from jax import lax
 from jaxtyping import Array, Float, Key, PRNGKeyArray
 
 from devices import Cells
-from devices._numerics import safe_sqrt
+from devices._numerics import safe_sqrt, unit_normals
 from xbar.mapping import Partition
 from xbar.tile import Tile
 from xbar.wires import IdealWires
+
+AT_ONCE = 2**16  # cells that are programmed together: enough to fill vector units, few enough for the cache
 
 
 class Ranges(eqx.Module):
@@ -100,10 +105,21 @@ def program(tile: Tile, w: Float[Array, "groups k n"], *, key: PRNGKeyArray) -> 
     columns = jnp.moveaxis(targets, -1, -2)  # [group, row tile, column tile, pair, column, row]
     lead = columns.shape[:-1]
     flat = columns.reshape(-1, columns.shape[-1])
-    cells = jax.vmap(lambda target, k: device.program(target, key=k))(flat, column_keys(key, part))
-    cells = jax.tree.map(lambda leaf: _to_layout(leaf, lead), cells)
-    # without a barrier XLA draws the cells again wherever a read uses them
-    return ProgrammedArray(lax.optimization_barrier(cells), scale)
+    cells = _in_turns(
+        lambda column: device.program(column[0], key=column[1]), (flat, column_keys(key, part)), flat.shape[-1]
+    )
+    return ProgrammedArray(jax.tree.map(lambda leaf: _to_layout(leaf, lead), cells), scale)
+
+
+def _in_turns(f: Callable, xs: Any, cells: int) -> Any:
+    """`jax.vmap(f)(xs)`, in a loop over equal parts of at most `AT_ONCE` cells.
+
+    What a loop returns exists once. Outside of one, XLA repeats draws and laws in every piece of code that uses them, most
+    of all in derivatives (on a CPU it looks through optimization barriers).
+    """
+    count = len(jax.tree.leaves(xs)[0])
+    together = next(n for n in range(count, 0, -1) if count % n == 0 and (n * cells <= AT_ONCE or n == 1))
+    return jax.vmap(f)(xs) if together == count else lax.map(f, xs, batch_size=together)
 
 
 def column_keys(key: PRNGKeyArray, part: Partition) -> Key[Array, " columns"]:
@@ -180,7 +196,7 @@ def read(
     volts = levels * tile.v_read.astype(x.dtype)
     if tile.dac.noise is not None and dac_key is not None:
         driven = part.split_inputs(jnp.ones_like(x[:, :1]))  # rows beyond the matrix have no driver
-        volts = volts + tile.dac.noise * driven * _normals(dac_key, volts)
+        volts = volts + tile.dac.noise * driven * unit_normals(dac_key, volts)
     settled = array.settled or settle(tile, array, t)
     if array.settled is None and array.reference is None and _solves(tile, part, volts):
         current, watts = _through_wires(tile, tile.device.conductance(array.cells, t), volts)
@@ -188,7 +204,7 @@ def read(
         current, watts = bit_line_currents(tile, settled, volts)
     current = current + _read_noise(settled, volts, cell_key)
     if tile.adc.noise is not None and adc_key is not None:
-        current = current + tile.adc.noise * _normals(adc_key, current)
+        current = current + tile.adc.noise * unit_normals(adc_key, current)
     reported = tile.adc.convert(current, output_scale(tile, array, part, current.dtype))
     y = _digital(tile, array, reported, full_scale, t, part)
     return y[..., :n], Signals(inputs, volts, current, settled.conductance, watts)
@@ -274,7 +290,7 @@ def _read_noise(settled: Settled, volts: Array, key: PRNGKeyArray | None) -> Arr
     if key is None or settled.variance is None:
         return 0.0
     total = _contract(volts**2, settled.variance)
-    return safe_sqrt(total) * _normals(key, total)
+    return safe_sqrt(total) * unit_normals(key, total)
 
 
 def _digital(
@@ -291,10 +307,6 @@ def _digital(
     value = value * per_siemens.astype(value.dtype)[:, :, None] * full_scale[..., None]
     total = jnp.sum(value, axis=1)
     return total.reshape(*total.shape[:2], -1)
-
-
-def _normals(key: PRNGKeyArray, like: Array) -> Array:
-    return jax.random.normal(key, like.shape, jnp.float32).astype(like.dtype)
 
 
 def draws_at_read(tile: Tile) -> bool:
