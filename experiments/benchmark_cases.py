@@ -171,8 +171,8 @@ def product(n: int, batch: int, device: str, ohm: float = 0.0) -> Callable[[Conf
         tile = xbar.Tile(devices.find(device)(), n, n, wires=wires, adc=xbar.ADC(8), dac=xbar.DAC(8))
         chip = xbar.analog(lambda w, x: x @ w, tile).program(w, x[:1], key=jax.random.key(2))
         chip = xbar.calibrate(chip, x, key=jax.random.key(3)).at(1.0)
-        plain = jax.jit(lambda w, x: x @ w)
-        return lambda key: chip(x, key=key), lambda key: plain(w, x)
+        call, plain = jax.jit(lambda chip, x, key: chip(x, key=key)), jax.jit(lambda w, x: x @ w)
+        return lambda key: call(chip, x, key), lambda key: plain(w, x)
 
     return make
 

@@ -41,11 +41,13 @@ class Settled(eqx.Module):
 
     Args:
         conductance: as the drivers and sense nodes see it [S], wires included where the cells are ohmic.
+        difference: of the two conductances of each pair [S].
         variance: of the read noise of each pair of cells [S^2], or None.
         admittance: currents of all drivers per volt of each, over all columns [S], where wires couple them; or None.
     """
 
     conductance: Float[Array, "*stack 2 groups row_tiles rows col_tiles cols"]
+    difference: Float[Array, "*stack groups row_tiles rows col_tiles cols"]
     variance: Float[Array, "*stack groups row_tiles rows col_tiles cols"] | None
     admittance: Float[Array, "*stack groups row_tiles rows rows"] | None
 
@@ -158,16 +160,16 @@ def settle(tile: Tile, array: ProgrammedArray, t: Float[Array, ""]) -> Settled:
         terminals = jnp.vectorize(tile.wires.terminals, signature="(r,c)->(r,c),(r,r)")
         g, admittance = terminals(jnp.swapaxes(g, 3, 4))  # [pair, group, row tile, column tile, row, column]
         g, admittance = jnp.swapaxes(g, 3, 4), jnp.sum(admittance, (0, 3))
-    return Settled(g, variance, admittance)
+    return Settled(g, g[0] - g[1], variance, admittance)
 
 
 def readout(
     tile: Tile, array: ProgrammedArray, t: Float[Array, ""], part: Partition
 ) -> Float[Array, "groups row_tiles col_tiles"]:
     """Sum over each tile of the magnitude of every weight's conductance [S]: what reading unit vectors one by one gives."""
-    g = (array.settled or settle(tile, array, t)).conductance
-    mask = jnp.swapaxes(part.mask(), 1, 2).astype(g.dtype)
-    return jnp.sum(jnp.abs(g[0] - g[1]) * mask, axis=(2, 4))
+    difference = (array.settled or settle(tile, array, t)).difference
+    mask = jnp.swapaxes(part.mask(), 1, 2).astype(difference.dtype)
+    return jnp.sum(jnp.abs(difference) * mask, axis=(2, 4))
 
 
 def read(
@@ -234,13 +236,13 @@ def bit_line_currents(
     tile: Tile, settled: Settled, volts: Float[Array, "planes groups row_tiles vectors rows"]
 ) -> tuple[Float[Array, "planes groups row_tiles vectors col_tiles cols"], Float[Array, ""] | None]:
     """Difference of the two bit-line currents of each pair [A], and the drivers' power [W] where there are wires."""
-    g = settled.conductance
     if tile.device.conduction.linear:
         watts = None
         if settled.admittance is not None:
             drawn = jnp.einsum("pgivr,girs->pgivs", volts, settled.admittance, precision=lax.Precision.HIGHEST)
             watts = jnp.sum(drawn * volts)
-        return _contract(volts, g[0] - g[1]), watts
+        return _contract(volts, settled.difference), watts
+    g = settled.conductance
     if not isinstance(tile.wires, IdealWires):
         return _through_wires(tile, g, volts)
 
