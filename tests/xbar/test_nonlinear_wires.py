@@ -75,7 +75,7 @@ def test_against_nodal_equations(law, ends):
         assert np.max(np.abs(np.asarray(w - u) - np.asarray(v).T)) > 3e-3, "the wires must matter"
 
 
-@hypothesis.settings(max_examples=12, deadline=None)
+@hypothesis.settings(max_examples=6, deadline=None)
 @hypothesis.given(
     shape=st.sampled_from([(1, 1), (3, 7), (6, 2)]),
     ohms=st.tuples(*[st.sampled_from([0.0, 1.0, 300.0])] * 4),

@@ -105,8 +105,16 @@ def test_gradients():
             assert float(getattr(by_wires, name)) == pytest.approx(slope_by(name, wires, loss, g), rel=1e-5)
 
 
-@pytest.mark.parametrize("rows, cols", [(1, 70), (70, 1), (33, 20), (16, 40)])
-@pytest.mark.parametrize("ends", [("left", "bottom"), ("both", "bottom"), ("left", "both"), ("both", "both")])
+@pytest.mark.parametrize(
+    "rows, cols, ends",
+    [
+        (1, 70, ("left", "bottom")),
+        (70, 1, ("both", "both")),
+        (33, 20, ("left", "both")),
+        (16, 40, ("both", "bottom")),
+        (20, 20, ("left", "bottom")),
+    ],
+)
 def test_joining_blocks_agrees_with_solving(rows, cols, ends):
     """The map of a tile whose sides are no power of two, and its drivers' currents, against every input solved: 1e-11."""
     with jax.enable_x64(True):
@@ -187,7 +195,7 @@ def random_tile(rows, cols, inputs, seed=0, dtype=None):
 
 
 @pytest.mark.parametrize("ohm", [0.5, 5.0, 50.0])
-def test_iteration_agrees_with_elimination(ohm):
+def test_iteration_agrees_with_the_map(ohm):
     """Currents of 96 x 64 cells: as tight as was asked for, down to 1e-11 in float64 and 2e-6 in float32; the residual
     says so."""
     with jax.enable_x64(True):
@@ -279,9 +287,9 @@ def test_on_a_crossbar():
 def test_energy_is_what_the_drivers_deliver():
     """The array's energy of vectors that are mapped and of vectors that are solved, against the nodes' solution: inputs
     of both signs draw more than their own transfer, as they pay for each other's."""
-    w, x = jax.random.normal(jax.random.key(0), (64, 64)), jax.random.normal(jax.random.key(1), (20, 64))
+    w, x = jax.random.normal(jax.random.key(0), (16, 16)), jax.random.normal(jax.random.key(1), (20, 16))
     quiet = {"dac": xbar.DAC(None, range=3.0), "adc": xbar.ADC(None)}
-    tile = xbar.Tile(devices.ideal(), 64, 64, wires=ResistiveWires(20.0, 20.0), read_time=1e-7, **quiet)
+    tile = xbar.Tile(devices.ideal(), 16, 16, wires=ResistiveWires(200.0, 200.0), read_time=1e-7, **quiet)
     chip = xbar.analog(lambda w, x: x @ w, tile).program(w, x, key=jax.random.key(2))
     g = chip.arrays[0].cells.g[:, 0, 0, :, 0]
     v = 0.2 * x / 3.0
