@@ -54,6 +54,7 @@ def fitted(candidate, trace):
     return fit_candidate(*candidate.of(trace), trace, starts=3)
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_truth():
     """200 sets of one device, 90 % intervals: 84 to 96 % of them."""
     check_coverage(Window, protocol(), ONE)

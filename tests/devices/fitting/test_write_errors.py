@@ -99,6 +99,7 @@ def test_reads_that_are_missing_change_nothing_else():
     assert np.all(more[0::2] != less[0::2])
 
 
+@pytest.mark.slow
 def test_device_made_of_the_laws_does_as_the_data():
     """20 000 cells programmed to three levels: the share in the window and the width of the change at four times, to 4
     standard errors of the 90 writes of a level, and the share that misses its window."""
