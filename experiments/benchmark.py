@@ -102,7 +102,7 @@ def present(config: Config, results: Results) -> Any:
     wide = 2 + max(len(case.what) for case in shown.values())
     lines = [f"{'case':<{wide}}{'ratio':>8}{'P10 - P90':>18}{'time':>10}{'compile':>9}  beside"]
     medians = {}
-    fig, (ax,) = plots.subplots(6.5, height=0.6 + 0.45 * len(shown))
+    fig, (ax,) = plots.subplots(9.0, height=0.8 + 0.4 * len(shown))
     for row, (name, case) in enumerate(shown.items()):
         seconds, beside = (results.select(v, case=name) for v in ("seconds", "reference_seconds"))
         low, middle, high = np.nanquantile(seconds / beside, (0.1, 0.5, 0.9))
@@ -116,7 +116,7 @@ def present(config: Config, results: Results) -> Any:
     ax.set(
         yticks=range(len(shown)),
         yticklabels=[f"{c.what} / {c.reference}" for c in shown.values()],
-        xlabel="time / time of the reference",
+        xlabel="time / that of the reference",
     )
     ax.set_xscale("log")
     ax.axvline(1, color="black", linewidth=0.8, linestyle=":")
