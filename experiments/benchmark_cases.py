@@ -89,7 +89,7 @@ def ir_drop(n: int, inputs: int, peer: str) -> Callable[[Config], Any]:
 
         g, v = _wired(n, inputs)
         wires = xbar.ResistiveWires(OHM, OHM)
-        if wires.solves(inputs, n, n):
+        if wires.solves(inputs):
             currents = eqx.filter_jit(lambda wires, g, v: wires.solve(g, v, tolerance=1e-9, throw=False).i_out)
         else:
             currents = eqx.filter_jit(lambda wires, g, v: wires.currents(g, v)[0])

@@ -200,7 +200,7 @@ def read(
         driven = part.split_inputs(jnp.ones_like(x[:, :1]))  # rows beyond the matrix have no driver
         volts = volts + tile.dac.noise * driven * unit_normals(dac_key, volts)
     settled = array.settled or settle(tile, array, t)
-    if array.settled is None and array.reference is None and _solves(tile, part, volts):
+    if array.settled is None and array.reference is None and _solves(tile, volts):
         current, watts = _through_wires(tile, tile.device.conductance(array.cells, t), volts)
     else:
         current, watts = bit_line_currents(tile, settled, volts)
@@ -256,12 +256,12 @@ def bit_line_currents(
     return lax.scan(add_row, jnp.zeros(shape, volts.dtype), rows)[0], None
 
 
-def _solves(tile: Tile, part: Partition, volts: Array) -> bool:
+def _solves(tile: Tile, volts: Array) -> bool:
     """Whether so few vectors are cheaper to solve than to map their tiles for."""
-    planes, _, _, vectors, rows = volts.shape
+    planes, _, _, vectors, _ = volts.shape
     if not tile.device.conduction.linear or isinstance(tile.wires, IdealWires):
         return False
-    return tile.wires.solves(planes * vectors, rows, part.used_cols)
+    return tile.wires.solves(planes * vectors)
 
 
 def _through_wires(tile: Tile, g: Array, volts: Array):

@@ -190,7 +190,7 @@ class ResistiveWires(AbstractWires):
         """Bit-line currents [A], and the power [W] of all inputs together: by `solve`, to 1e-4 in float32, where the cells are
         not ohmic, or by `terminals` if that costs less."""
         ohmic = conduction is None or getattr(conduction, "linear", False)
-        if ohmic and not self.solves(len(v), *g.shape):
+        if ohmic and not self.solves(len(v)):
             return super().currents(g, v)
         tolerance = None if ohmic or g.dtype == jnp.float64 else 1e-4
 
@@ -201,7 +201,7 @@ class ResistiveWires(AbstractWires):
         i, watts = _each(one, v, g.size)
         return i, jnp.sum(watts)
 
-    def solves(self, inputs: int, rows: int, cols: int) -> bool:
+    def solves(self, inputs: int) -> bool:
         return inputs <= SOLVED
 
     def _lines(self, g) -> Lines:
