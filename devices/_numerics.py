@@ -8,17 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, PRNGKeyArray
-
-
-def unit_normals(key: PRNGKeyArray, like: Float[Array, "*cells"]) -> Float[Array, "*cells"]:
-    """Unit normals of the shape and dtype of `like`, always drawn in float32 so that dtype does not change a chip."""
-    return jax.random.normal(key, like.shape, jnp.float32).astype(like.dtype)
-
-
-def unit_uniforms(key: PRNGKeyArray, like: Float[Array, "*cells"]) -> Float[Array, "*cells"]:
-    """Uniforms on [0, 1) of the shape and dtype of `like`, always drawn in float32."""
-    return jax.random.uniform(key, like.shape, jnp.float32).astype(like.dtype)
+from jaxtyping import Array, Float
 
 
 def optional_array(value: Any) -> Array | None:

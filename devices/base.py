@@ -12,11 +12,11 @@ import abc
 from typing import Any, ClassVar
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Num, PRNGKeyArray
 
-from devices._numerics import safe_sqrt, unit_normals
+from devices._numerics import safe_sqrt
+from devices.random import unit_normals
 
 
 class AbstractProgramming(eqx.Module):
@@ -82,7 +82,7 @@ class AbstractReadNoise(eqx.Module):
         memory do better.
         """
         variance = self(g, z, t, rate / 2)
-        return safe_sqrt(variance) * jax.random.normal(key, (points, *g.shape), jnp.float32).astype(g.dtype)
+        return safe_sqrt(variance) * unit_normals(key, jnp.broadcast_to(g, (points, *g.shape)))
 
 
 class AbstractConduction(eqx.Module):

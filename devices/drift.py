@@ -9,11 +9,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from devices._numerics import optional_array, unit_normals
+from devices._numerics import optional_array
 from devices.base import AbstractDrift
 from devices.constants import BOLTZMANN_EV
 from devices.curves import Curve, Polynomial, as_curve
 from devices.programming import AbstractError, Normal
+from devices.random import unit_normals
 
 
 class NoDrift(AbstractDrift):

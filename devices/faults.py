@@ -10,8 +10,8 @@ import jax.numpy as jnp
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from devices._numerics import unit_uniforms
 from devices.base import AbstractFaults
+from devices.random import unit_uniforms
 
 
 class NoFaults(AbstractFaults):

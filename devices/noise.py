@@ -11,10 +11,11 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from devices._numerics import phi1, unit_normals, unit_uniforms
+from devices._numerics import phi1
 from devices.base import AbstractReadNoise
 from devices.constants import BOLTZMANN, ELEMENTARY_CHARGE
 from devices.curves import Curve, as_curve
+from devices.random import unit_normals, unit_uniforms
 
 
 class NoReadNoise(AbstractReadNoise):
@@ -169,11 +170,11 @@ class OneOverFNoise(AbstractReadNoise):
         keep, spread = over(keep), over(spread)
 
         def advance(x, key):
-            x = keep * x + jnp.sqrt(1 - keep**2) * jax.random.normal(key, x.shape, jnp.float32).astype(g.dtype)
+            x = keep * x + jnp.sqrt(1 - keep**2) * unit_normals(key, x)
             return x, jnp.sum(spread * x, 0)
 
         first, rest = jax.random.split(key)
-        start = jax.random.normal(first, (corners, *g.shape), jnp.float32).astype(g.dtype)
+        start = unit_normals(first, jnp.broadcast_to(g, (corners, *g.shape)))
         _, moved = lax.scan(advance, start, jax.random.split(rest, points))
         return self.amplitude(g, z) * moved
 

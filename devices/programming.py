@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from devices._numerics import unit_normals, unit_uniforms
 from devices.base import AbstractProgramming
 from devices.curves import Curve, as_curve
+from devices.random import unit_normals, unit_uniforms
 
 
 class ExactProgramming(AbstractProgramming):

@@ -14,8 +14,9 @@ from jax import lax
 from jax.core import Tracer
 from jaxtyping import Array, Float, Num, PRNGKeyArray
 
-from devices._numerics import optional_array, unit_normals
+from devices._numerics import optional_array
 from devices.base import AbstractPulseUpdate
+from devices.random import unit_normals
 from devices.steps import AbstractStep
 
 

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from devices._numerics import unit_normals
 from devices.base import AbstractProgramming
 from devices.programming import QuantileProgramming
+from devices.random import unit_normals
 from devices.updates import PulseUpdate
 
 

@@ -12,6 +12,7 @@ if not getattr(_devices, "IS_XBAR_DEVICES", False):
         "Rename or remove that file, or put it behind xbar's on sys.path."
     )
 
+from xbar import training
 from xbar.analog import Analog, Chip, analog
 from xbar.baseline import GPUBaseline, gpu_baseline
 from xbar.calibrate import calibrate, compensate
@@ -37,4 +38,5 @@ __all__ = [
     "compensate",
     "gpu_baseline",
     "ohm_per_cell",
+    "training",
 ]

@@ -16,7 +16,8 @@ from jax import lax
 from jaxtyping import Array, Float, Key, PRNGKeyArray
 
 from devices import Cells
-from devices._numerics import safe_sqrt, unit_normals
+from devices._numerics import safe_sqrt
+from devices.random import unit_normals
 from xbar.mapping import Partition
 from xbar.tile import Tile
 from xbar.wires import IdealWires

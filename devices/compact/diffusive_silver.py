@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from devices._numerics import unit_normals
 from devices.catalogue import Provenance, published
 from devices.compact.base import AbstractMemristor
 from devices.constants import BOLTZMANN_EV
+from devices.random import unit_normals
 
 
 class DiffusiveSilver(AbstractMemristor):

@@ -9,10 +9,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from devices._numerics import optional_array, unit_normals
+from devices._numerics import optional_array
 from devices.catalogue import Provenance, published
 from devices.compact.base import AbstractMemristor
 from devices.constants import BOLTZMANN_EV
+from devices.random import unit_normals
 
 
 class StanfordPKU(AbstractMemristor):

@@ -1,5 +1,6 @@
-"""Training on the arrays themselves: pulses on rows and columns instead of computed weights."""
+"""Training for the arrays, and on them: noise of many cells for the price of outputs; pulses instead of computed weights."""
 
+from xbar.training.hardware_aware import ensemble
 from xbar.training.pulse_trains import PulseTrains
 
-__all__ = ["PulseTrains"]
+__all__ = ["PulseTrains", "ensemble"]

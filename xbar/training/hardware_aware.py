@@ -1,0 +1,27 @@
+"""Tiles for hardware-aware training: the spread over cells is drawn once per output."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from jaxtyping import PRNGKeyArray
+
+import devices
+from xbar.tile import Tile
+
+
+def ensemble(tile: Tile, times: Sequence[float] | float | None = None, *, key: PRNGKeyArray) -> Tile:
+    """This tile with `devices.ensemble` of its cells, at the noise bandwidth of its reads.
+
+    `xbar.analog(f, ensemble(tile, key=key))` is what to train: every input vector meets cells of its own with the mean,
+    the write error, the drift, the faults and the read noise of the device, for little more than the plain product. What
+    was trained is then programmed with the tile itself.
+
+    Args:
+        times: times after programming that training will ask for [s]; by default the first that the data describe.
+        key: decides the cells that are sampled.
+
+    Breaks when: see `devices.ensemble`; behind resistive wires the spread is that of cells without wires.
+    """
+    return dataclasses.replace(tile, device=devices.ensemble(tile.device, times, tile.bandwidth, key=key))
