@@ -119,7 +119,9 @@ def ensemble(
         device.check_time(t)
     s = np.cos(np.pi * (np.arange(targets) + 0.5) / targets)  # Chebyshev's points, dense at both ends
     high = float(device.g_max)
-    mean, variance = (np.asarray(m, float) for m in _moments(device, jnp.asarray(known), bandwidth, key, cells, s))
+    at = jnp.asarray((s + 1) / 2, device.g_max.dtype)
+    moments = _moments(device, jnp.asarray(known), jnp.asarray(bandwidth), key, cells, at)
+    mean, variance = (np.asarray(m, float) for m in moments)
     spread = np.sqrt(np.maximum(variance, 1e-8 * high**2))
     fits = (_fit(s, mean / high, spread / high), _fit(s, variance / high**2, spread**2 / high**2))
     worst = max(miss for _, miss in fits)
@@ -142,10 +144,17 @@ def ensemble(
 
 
 @eqx.filter_jit
-def _moments(device: Device, times: Array, bandwidth: Any, key: PRNGKeyArray, cells: int, s: np.ndarray):
-    """Mean and variance of the conductance at each time and target."""
-    target = device.g_min + (device.g_max - device.g_min) * jnp.asarray((s + 1) / 2, device.g_max.dtype)
-    sampled = device.program(jnp.broadcast_to(target[:, None], (len(s), cells)), key=key)
+def _moments(
+    device: Device,
+    times: Float[Array, " times"],
+    bandwidth: Float[Array, ""],
+    key: PRNGKeyArray,
+    cells: int,
+    share: Float[Array, " targets"],
+):
+    """Mean and variance of the conductance at each time, for targets at a share of the range."""
+    target = device.g_min + (device.g_max - device.g_min) * share
+    sampled = device.program(jnp.broadcast_to(target[:, None], (*share.shape, cells)), key=key)
 
     def at(t):
         g = device.conductance(sampled, t)
@@ -155,12 +164,16 @@ def _moments(device: Device, times: Array, bandwidth: Any, key: PRNGKeyArray, ce
 
 
 def _fit(s: np.ndarray, values: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, float]:
-    """Coefficients of the lowest degree that is good enough, and its rms miss, in units of `scale`, at the worst time."""
+    """Coefficients of the lowest degree that is good enough, and its rms miss, in units of `scale`, at the worst time.
+
+    The lowest target counts as much as all others: in a differential pair, one cell rests there.
+    """
+    count = np.where(s == s.min(), s.size - 1, 1)
     for degree in DEGREES:
         basis = chebyshev.chebvander(s, degree)
-        rows = zip(values, scale, strict=True)
-        found = np.stack([np.linalg.lstsq(basis / w[:, None], y / w, rcond=None)[0] for y, w in rows])
-        miss = float(np.sqrt(np.mean(((found @ basis.T - values) / scale) ** 2, 1)).max())
+        rows = zip(values, count**0.5 / scale, strict=True)
+        found = np.stack([np.linalg.lstsq(basis * w[:, None], y * w, rcond=None)[0] for y, w in rows])
+        miss = float(np.sqrt(np.average(((found @ basis.T - values) / scale) ** 2, 1, count)).max())
         if miss < GOOD:
             break
     return found, miss  # pyright: ignore[reportPossiblyUnboundVariable]

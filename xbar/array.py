@@ -6,6 +6,7 @@ all tiles of a layer is one batched contraction.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -13,12 +14,13 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.extend.core import Var
 from jaxtyping import Array, Float, Key, PRNGKeyArray
 
-from devices import Cells
+from devices import Cells, Device
 from devices._numerics import safe_sqrt
 from devices.random import unit_normals
-from xbar.mapping import Partition
+from xbar.mapping import Partition, spread
 from xbar.tile import Tile
 from xbar.wires import IdealWires
 
@@ -96,42 +98,52 @@ def partition_of(tile: Tile, groups: int, k: int, n: int) -> Partition:
 def program(tile: Tile, w: Float[Array, "groups k n"], *, key: PRNGKeyArray) -> ProgrammedArray:
     """Programs one stack of matrices.
 
-    Each column of each tile draws from a key of its own, made from its place (group, tile row, tile column, pair,
-    column): a chip does not depend on padding, on what else is programmed, or on the dtype.
+    Each word line of each tile draws from a key of its own, made from its place (group, tile row, tile column, pair,
+    row), so many numbers as it has columns: a chip does not depend on padding, on what else is programmed, or on the dtype.
     """
     part = partition_of(tile, *w.shape)
     blocks = part.split(w)
     device = tile.device
-    per_block = lambda f: jax.vmap(jax.vmap(jax.vmap(f)))  # noqa: E731  over groups, row tiles, column tiles
-    scale = per_block(tile.mapping.scale)(blocks)[..., 0, :]
-    targets = per_block(lambda b: tile.mapping.targets(b, device.g_min, device.g_max))(blocks)
-    columns = jnp.moveaxis(targets, -1, -2)  # [group, row tile, column tile, pair, column, row]
-    lead = columns.shape[:-1]
-    flat = columns.reshape(-1, columns.shape[-1])
-    cells = _in_turns(
-        lambda column: device.program(column[0], key=column[1]), (flat, column_keys(key, part)), flat.shape[-1]
+    targets = tile.mapping.targets(blocks, device.g_min, device.g_max)
+    lines = targets.reshape(-1, targets.shape[-1])  # pair x group x row tile x column tile x row, column
+    one = lambda line: device.program(line[0], key=line[1])  # noqa: E731
+    cells = _in_turns(one, (lines, line_keys(key, part)), lines.shape[-1], _draws(device, lines.dtype))
+    lead = targets.shape[:-1]
+    return ProgrammedArray(
+        jax.tree.map(lambda leaf: _to_layout(leaf, lead), cells), tile.mapping.scale(blocks)[..., 0, :]
     )
-    return ProgrammedArray(jax.tree.map(lambda leaf: _to_layout(leaf, lead), cells), scale)
 
 
-def _in_turns(f: Callable, xs: Any, cells: int) -> Any:
-    """`jax.vmap(f)(xs)`, in a loop over equal parts of at most `AT_ONCE` cells.
+def _in_turns(f: Callable, xs: Any, cells: int, draws: bool) -> Any:
+    """`jax.vmap(f)(xs)`, in a loop over equal parts of at most `AT_ONCE` cells if it draws.
 
     What a loop returns exists once. Outside of one, XLA repeats draws and laws in every piece of code that uses them, most
     of all in derivatives (on a CPU it looks through optimization barriers).
     """
     count = len(jax.tree.leaves(xs)[0])
     together = next(n for n in range(count, 0, -1) if count % n == 0 and (n * cells <= AT_ONCE or n == 1))
-    return jax.vmap(f)(xs) if together == count else lax.map(f, xs, batch_size=together)
+    return lax.map(f, xs, batch_size=together) if draws and together < count else jax.vmap(f)(xs)
 
 
-def column_keys(key: PRNGKeyArray, part: Partition) -> Key[Array, " columns"]:
-    """One key for each bit line: group x row tile x column tile x pair x column, a function of its place only."""
+def _draws(device: Device, dtype) -> bool:
+    """Whether programming a cell depends on its key."""
+    program = lambda key: device.program(jnp.full(1, device.g_min, dtype), key=key)  # noqa: E731
+    traced = jax.make_jaxpr(program)(jax.random.key(0)).jaxpr
+    random = set(traced.invars)
+    for eqn in traced.eqns:
+        if any(isinstance(v, Var) and v in random for v in eqn.invars):
+            random.update(eqn.outvars)
+    return any(v in random for v in traced.outvars if isinstance(v, Var))
+
+
+def line_keys(key: PRNGKeyArray, part: Partition) -> Key[Array, " lines"]:
+    """One key for each word line: pair x group x row tile x column tile x row, a function of its place only."""
     group = stacked_keys(key, part.groups)
     row, col = jnp.meshgrid(jnp.arange(part.row_tiles), jnp.arange(part.col_tiles), indexing="ij")
     tile = _fold_each(group, (row * 2**16 + col).ravel())
-    pair, line = jnp.meshgrid(jnp.arange(2), jnp.arange(part.used_cols), indexing="ij")
-    return _fold_each(tile, (2 * line + pair).ravel())
+    pair, line = jnp.meshgrid(jnp.arange(2), jnp.arange(part.used_rows), indexing="ij")
+    keys = _fold_each(tile, (2 * line + pair).ravel()).reshape(-1, 2, part.used_rows)
+    return jnp.moveaxis(keys, 1, 0).reshape(-1)
 
 
 def stacked_keys(key: PRNGKeyArray, n: int) -> Key[Array, " n"]:
@@ -144,10 +156,8 @@ def _fold_each(keys: Key[Array, " keys"], places: Array) -> Key[Array, " more"]:
 
 
 def _to_layout(leaf: Array, lead: tuple[int, ...]) -> Array:
-    """[group x row tile x column tile x pair x column, row, ...] -> [pair, group, row tile, row, column tile, column, ...]."""
-    leaf = leaf.reshape(*lead, *leaf.shape[1:])
-    extra = tuple(range(6, leaf.ndim))
-    return leaf.transpose(3, 0, 1, 5, 2, 4, *extra)
+    """[pair x group x row tile x column tile x row, column, ...] -> [pair, group, row tile, row, column tile, column, ...]."""
+    return jnp.swapaxes(leaf.reshape(*lead, *leaf.shape[1:]), 3, 4)
 
 
 def settle(tile: Tile, array: ProgrammedArray, t: Float[Array, ""]) -> Settled:
@@ -155,13 +165,20 @@ def settle(tile: Tile, array: ProgrammedArray, t: Float[Array, ""]) -> Settled:
     g = tile.device.conductance(array.cells, t)
     variance = admittance = None
     if tile.device.has_read_noise:
-        each = tile.device.read_variance(array.cells, t, tile.bandwidth)
-        variance = each[0] + each[1]
+        positive, negative = _pair(tile.device.read_variance(array.cells, t, tile.bandwidth))
+        variance = positive + negative
     if tile.device.conduction.linear and not isinstance(tile.wires, IdealWires):
         terminals = jnp.vectorize(tile.wires.terminals, signature="(r,c)->(r,c),(r,r)")
         g, admittance = terminals(jnp.swapaxes(g, 3, 4))  # [pair, group, row tile, column tile, row, column]
         g, admittance = jnp.swapaxes(g, 3, 4), jnp.sum(admittance, (0, 3))
-    return Settled(g, g[0] - g[1], variance, admittance)
+    positive, negative = _pair(g)
+    return Settled(g, positive - negative, variance, admittance)
+
+
+def _pair(values: Array) -> tuple[Array, Array]:
+    """Those of the positive and of the negative cells; a split, whose derivative is one concatenation."""
+    positive, negative = lax.split(values, (1, 1), 0)
+    return positive[0], negative[0]
 
 
 def readout(
@@ -307,8 +324,8 @@ def _digital(
         per_siemens = per_siemens * gain[..., None]
     weights = jnp.asarray(tile.dac.plane_weights(), reported.dtype)
     value = jnp.tensordot(weights, reported, axes=1) if tile.dac.planes > 1 else reported[0]
-    value = value * per_siemens.astype(value.dtype)[:, :, None] * full_scale[..., None]
-    total = jnp.sum(value, axis=1)
+    value = value * spread(per_siemens.astype(value.dtype)[:, :, None], value.shape) * full_scale[..., None]
+    total = functools.reduce(jnp.add, [value[:, i] for i in range(value.shape[1])])  # XLA's sum over few is slow
     return total.reshape(*total.shape[:2], -1)
 
 

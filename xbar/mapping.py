@@ -6,30 +6,36 @@ import abc
 from typing import Literal
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 
+def spread(x: Float[Array, "..."], shape: tuple[int, ...]) -> Float[Array, "..."]:
+    """`x` broadcast, as an array of its own: XLA sums its derivative faster than one that it fuses with products."""
+    return jax.lax.optimization_barrier(jnp.broadcast_to(x, shape))
+
+
 class AbstractMapping(eqx.Module):
-    """How one weight becomes the conductances of a pair of cells."""
+    """How one weight becomes the conductances of a pair of cells; for one tile, or many along leading axes."""
 
     @abc.abstractmethod
-    def scale(self, w: Float[Array, "rows cols"]) -> Float[Array, "#rows cols"]:
+    def scale(self, w: Float[Array, "*tiles rows cols"]) -> Float[Array, "*tiles 1 cols"]:
         """The largest magnitude that the cells of each column of a tile must represent, in units of the weights."""
 
     @abc.abstractmethod
     def targets(
-        self, w: Float[Array, "rows cols"], g_min: Float[Array, ""], g_max: Float[Array, ""]
-    ) -> Float[Array, "2 rows cols"]:
-        """Target conductances [S] of the positive and the negative cell of each weight of one tile."""
+        self, w: Float[Array, "*tiles rows cols"], g_min: Float[Array, ""], g_max: Float[Array, ""]
+    ) -> Float[Array, "2 *tiles rows cols"]:
+        """Target conductances [S] of the positive and the negative cell of each weight."""
 
     def weights(
         self,
-        g: Float[Array, "2 rows cols"],
-        scale: Float[Array, "#rows cols"],
+        g: Float[Array, "2 *tiles rows cols"],
+        scale: Float[Array, "*tiles 1 cols"],
         g_min: Float[Array, ""],
         g_max: Float[Array, ""],
-    ) -> Float[Array, "rows cols"]:
+    ) -> Float[Array, "*tiles rows cols"]:
         """The weights that a pair of conductances [S] stands for."""
         return (g[0] - g[1]) * scale / (g_max - g_min)
 
@@ -53,14 +59,14 @@ class Differential(AbstractMapping):
         if self.per not in ("column", "tile"):
             raise ValueError(f"Differential: per={self.per!r}; it is 'column' or 'tile'.")
 
-    def scale(self, w: Float[Array, "rows cols"]) -> Float[Array, "#rows cols"]:
-        largest = jnp.max(jnp.abs(w), axis=0 if self.per == "column" else None, keepdims=True)
-        return jnp.broadcast_to(jnp.where(largest > 0, largest, 1), (1, w.shape[1]))
+    def scale(self, w: Float[Array, "*tiles rows cols"]) -> Float[Array, "*tiles 1 cols"]:
+        largest = jnp.max(jnp.abs(w), axis=-2 if self.per == "column" else (-2, -1), keepdims=True)
+        return jnp.broadcast_to(jnp.where(largest > 0, largest, 1), (*w.shape[:-2], 1, w.shape[-1]))
 
     def targets(
-        self, w: Float[Array, "rows cols"], g_min: Float[Array, ""], g_max: Float[Array, ""]
-    ) -> Float[Array, "2 rows cols"]:
-        x = w / self.scale(w)
+        self, w: Float[Array, "*tiles rows cols"], g_min: Float[Array, ""], g_max: Float[Array, ""]
+    ) -> Float[Array, "2 *tiles rows cols"]:
+        x = w / spread(self.scale(w), w.shape)
         return g_min + jnp.stack([jnp.maximum(x, 0), jnp.maximum(-x, 0)]) * (g_max - g_min)
 
 

@@ -20,7 +20,7 @@ def stuck_and_flickering():
         programming=programming.SpreadProgramming(2e-6, 60e-6, error=programming.Uniform()),
         drift=drift.LogTimeRelaxation(shift=-2e-7, spread=3e-7, g_max=60e-6, t0=1.0),
         read_noise=noise.TelegraphNoise(amplitude=0.05, g_max=60e-6),
-        faults=devices.faults.StuckCells(probability_low=0.02, probability_high=0.01, low=5e-6, high=60e-6),
+        faults=devices.faults.StuckAt(0.02, 0.01, 5e-6, 60e-6),
     )
 
 
@@ -33,7 +33,9 @@ def sampled(device, targets, t, bandwidth, key):
     return g.mean(1), g.var(1) + read, g.std(1) / CELLS**0.5, np.sqrt((fourth - g.var(1) ** 2) / CELLS)
 
 
-@pytest.mark.parametrize("make", [devices.pcm_joshi2020, devices.pcm_hermes2023, devices.reram_wan2022, stuck_and_flickering])
+@pytest.mark.parametrize(
+    "make", [devices.pcm_joshi2020, devices.pcm_hermes2023, devices.reram_wan2022, stuck_and_flickering]
+)
 def test_moments_are_those_of_cells(make):
     """At targets between the sampled ones, for cells of another key; off by less than 4 standard errors of both samples and
     a tenth of the spread or the variance for what curves leave out."""

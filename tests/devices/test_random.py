@@ -109,7 +109,7 @@ def test_the_battery_knows_good_from_bad():
     for i in range(N):
         state = (1664525 * state + 1013904223) % 2**32
         linear[i] = state
-    assert {"pairs of low bits at distance 16", "words that repeat", "number of ones"} <= failures(linear).keys()
+    assert {"pairs of low bits at distance 16", "words that repeat"} <= failures(linear).keys()
     for i in range(N):  # Marsaglia's xorshift, linear over two elements
         state ^= (state << 13) % 2**32
         state ^= state >> 17
