@@ -311,7 +311,8 @@ def _settle_layers(
 ) -> dict[int, crossbar.ProgrammedArray]:
     settled = {}
     for i, array in arrays.items():
-        settle = lambda a, i=i: crossbar.settle(tiles[i], a, times[i])  # noqa: E731
+        part = crossbar.partition_of(tiles[i], *layers[i].product.sizes)
+        settle = lambda a, i=i, part=part: crossbar.settle(tiles[i], a, times[i], part)  # noqa: E731
         for _ in layers[i].lengths:
             settle = jax.vmap(settle)
         settled[i] = dataclasses.replace(array, settled=settle(array))

@@ -46,12 +46,15 @@ class Settled(eqx.Module):
         conductance: as the drivers and sense nodes see it [S], wires included where the cells are ohmic.
         difference: of the two conductances of each pair [S].
         variance: of the read noise of each pair of cells [S^2], or None.
+        readout: sum over each tile of the magnitude of every weight's conductance [S]: what reading unit vectors one by one
+            gives.
         admittance: currents of all drivers per volt of each, over all columns [S], where wires couple them; or None.
     """
 
     conductance: Float[Array, "*stack 2 groups row_tiles rows col_tiles cols"]
     difference: Float[Array, "*stack groups row_tiles rows col_tiles cols"]
     variance: Float[Array, "*stack groups row_tiles rows col_tiles cols"] | None
+    readout: Float[Array, "*stack groups row_tiles col_tiles"]
     admittance: Float[Array, "*stack groups row_tiles rows rows"] | None
 
 
@@ -160,7 +163,7 @@ def _to_layout(leaf: Array, lead: tuple[int, ...]) -> Array:
     return jnp.swapaxes(leaf.reshape(*lead, *leaf.shape[1:]), 3, 4)
 
 
-def settle(tile: Tile, array: ProgrammedArray, t: Float[Array, ""]) -> Settled:
+def settle(tile: Tile, array: ProgrammedArray, t: Float[Array, ""], part: Partition) -> Settled:
     """The cells at `t` [s]."""
     g = tile.device.conductance(array.cells, t)
     variance = admittance = None
@@ -172,22 +175,15 @@ def settle(tile: Tile, array: ProgrammedArray, t: Float[Array, ""]) -> Settled:
         g, admittance = terminals(jnp.swapaxes(g, 3, 4))  # [pair, group, row tile, column tile, row, column]
         g, admittance = jnp.swapaxes(g, 3, 4), jnp.sum(admittance, (0, 3))
     positive, negative = _pair(g)
-    return Settled(g, positive - negative, variance, admittance)
+    difference = positive - negative
+    mask = jnp.swapaxes(part.mask(), 1, 2).astype(g.dtype)
+    return Settled(g, difference, variance, jnp.sum(jnp.abs(difference) * mask, axis=(2, 4)), admittance)
 
 
 def _pair(values: Array) -> tuple[Array, Array]:
     """Those of the positive and of the negative cells; a split, whose derivative is one concatenation."""
     positive, negative = lax.split(values, (1, 1), 0)
     return positive[0], negative[0]
-
-
-def readout(
-    tile: Tile, array: ProgrammedArray, t: Float[Array, ""], part: Partition
-) -> Float[Array, "groups row_tiles col_tiles"]:
-    """Sum over each tile of the magnitude of every weight's conductance [S]: what reading unit vectors one by one gives."""
-    difference = (array.settled or settle(tile, array, t)).difference
-    mask = jnp.swapaxes(part.mask(), 1, 2).astype(difference.dtype)
-    return jnp.sum(jnp.abs(difference) * mask, axis=(2, 4))
 
 
 def read(
@@ -217,7 +213,7 @@ def read(
     if tile.dac.noise is not None and dac_key is not None:
         driven = part.split_inputs(jnp.ones_like(x[:, :1]))  # rows beyond the matrix have no driver
         volts = volts + tile.dac.noise * driven * unit_normals(dac_key, volts)
-    settled = array.settled or settle(tile, array, t)
+    settled = array.settled or settle(tile, array, t, part)
     if array.settled is None and array.reference is None and _solves(tile, volts):
         current, watts = _through_wires(tile, tile.device.conductance(array.cells, t), volts)
     else:
@@ -226,7 +222,7 @@ def read(
     if tile.adc.noise is not None and adc_key is not None:
         current = current + tile.adc.noise * unit_normals(adc_key, current)
     reported = tile.adc.convert(current, output_scale(tile, array, part, current.dtype))
-    y = _digital(tile, array, reported, full_scale, t, part)
+    y = _digital(tile, array, reported, full_scale, settled.readout)
     return y[..., :n], Signals(inputs, volts, current, settled.conductance, watts)
 
 
@@ -313,13 +309,10 @@ def _read_noise(settled: Settled, volts: Array, key: PRNGKeyArray | None) -> Arr
     return safe_sqrt(total) * unit_normals(key, total)
 
 
-def _digital(
-    tile: Tile, array: ProgrammedArray, reported: Array, full_scale: Array, t: Array, part: Partition
-) -> Array:
+def _digital(tile: Tile, array: ProgrammedArray, reported: Array, full_scale: Array, now: Array) -> Array:
     """Scales reported currents to weights times activations and sums row tiles and planes: [groups, vectors, columns]."""
     per_siemens = array.scale / ((tile.device.g_max - tile.device.g_min) * tile.v_read)
     if array.reference is not None:
-        now = readout(tile, array, t, part)
         gain = jnp.where(now > 0, array.reference / jnp.where(now > 0, now, 1), 1)  # a tile of zeros has no gain
         per_siemens = per_siemens * gain[..., None]
     weights = jnp.asarray(tile.dac.plane_weights(), reported.dtype)

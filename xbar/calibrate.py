@@ -155,7 +155,7 @@ def _references(
     references = {}
     for i, array in arrays.items():
         part = crossbar.partition_of(tiles[i], *layers[i].product.sizes)
-        measure = lambda a, i=i, part=part: crossbar.readout(tiles[i], a, times[i], part)  # noqa: E731
+        measure = lambda a, i=i, part=part: (a.settled or crossbar.settle(tiles[i], a, times[i], part)).readout  # noqa: E731
         for _ in layers[i].lengths:
             measure = jax.vmap(measure)
         references[i] = measure(array)
