@@ -48,8 +48,7 @@ class Lines(eqx.Module):
         self, u: Float[Array, "rows cols"] | None, v: Float[Array, " rows"] | None
     ) -> Float[Array, "rows cols"]:
         """Word-line voltages [V] for bit-line voltages `u` and drivers at `v` [V]; None is 0 V everywhere."""
-        currents = jnp.zeros_like(self.g) if u is None else self.g * u
-        return _turned(self.words.voltages(_turned(currents), v))
+        return _turned(self.words.voltages(None if u is None else _turned(self.g * u), v))
 
     def driven(self, currents):
         """Word-line voltages [V] for currents [A] injected into the word lines, drivers and bit lines at 0 V."""
@@ -98,26 +97,45 @@ def gradients(lines: Lines, b, tolerance, most):
 
     `M p` follows the directions by recurrence, so that M itself, infinite for wires of 0 ohm, is never applied.
     """
-    lines = jax.tree.map(lax.stop_gradient, lines)
+
+    @jax.custom_batching.custom_vmap
+    def alone(lines, b, tolerance):
+        return _iterated(lines, b, tolerance, most, in_place=True)
+
+    @alone.def_vmap
+    def _together(size, batched, *given):
+        axes = jax.tree.map(lambda mapped: 0 if mapped else None, tuple(batched))
+        found = jax.vmap(lambda *one: _iterated(*one, most, in_place=False), axes)(*given)
+        return found, jax.tree.map(lambda _: True, found)
+
+    return alone(jax.tree.map(lax.stop_gradient, lines), b, tolerance)
+
+
+def _iterated(lines: Lines, b, tolerance, most: int, in_place: bool):
+    """`gradients`; in place, sweeps write over their last results. JAX would make a gather of every row for a batch."""
     dot = lambda x, y: jnp.sum(x * y)  # noqa: E731
-    z = lines.settled(b)
+    ground = jnp.zeros_like(b[0]), jnp.zeros_like(b[:, 0])
+    z, behind = lines.bits.swept(b, ground[0], ground[0])
     size = dot(b, z)
     scale = jnp.where(size > 0, size, 1)
 
     def going(at):
-        _, _, _, _, rz, k = at
+        rz, k = at[-2:]
         return (rz / scale > tolerance**2) & (k < most)
 
     def step(at):
-        x, r, p, mp, rz, k = at
-        sp = mp - lines.returned(p)
+        x, r, p, mp, memory, rz, k = at
+        j = _turned(lines.g * p)
+        w, word = lines.words.swept(j, ground[1], ground[1], (memory[1], j) if in_place else (None, None))
+        sp = mp - lines.g * _turned(w)
         down = dot(p, sp)
         alpha = rz / jnp.where(down > 0, down, 1)
         x, r = x + alpha * p, r - alpha * sp
-        z = lines.settled(r)
+        z, bit = lines.bits.swept(r, ground[0], ground[0], (memory[2], memory[0]) if in_place else (None, None))
         new = jnp.maximum(dot(r, z), 0)
         beta = new / jnp.where(rz > 0, rz, 1)
-        return x, r, z + beta * p, r + beta * mp, new, k + 1
+        return x, r, z + beta * p, r + beta * mp, (z, word, bit) if in_place else (), new, k + 1
 
-    x, _, _, _, rz, k = lax.while_loop(going, step, (jnp.zeros_like(b), b, z, b, size, jnp.asarray(0)))
+    memory = (z, jnp.zeros_like(b.T), behind) if in_place else ()
+    x, _, _, _, _, rz, k = lax.while_loop(going, step, (jnp.zeros_like(b), b, z, b, memory, size, jnp.asarray(0)))
     return x, Report(k, jnp.sqrt(rz / scale))

@@ -46,9 +46,30 @@ class Ladders(eqx.Module):
         return cls(factors, resistances, last)
 
     def voltages(
-        self, currents: Float[Array, "n lines"], driver: Float[Array, " lines"] | None = None
+        self, currents: Float[Array, "n lines"] | None, driver: Float[Array, " lines"] | None = None
     ) -> Float[Array, "n lines"]:
-        """Voltage [V] of every node, with `currents` [A] injected and all drivers of a line at `driver` [V] (None: ground)."""
+        """Voltage [V] of every node, with `currents` [A] injected (None: none) and all drivers of a line at `driver` [V] (None:
+        ground)."""
+        nothing = jnp.zeros_like(self.factors[0])
+        start = nothing if driver is None else driver
+        if currents is None and self.last is None:
+            return lax.scan(lambda voltage, f: (f * voltage,) * 2, start, self.factors)[1]
+        currents = jnp.zeros_like(self.factors) if currents is None else currents
+        end = nothing if driver is None or self.last is None else driver / self.last
+        return self.swept(currents, start, end)[0]
+
+    def swept(
+        self,
+        currents: Float[Array, "n lines"],
+        start: Float[Array, " lines"],
+        end: Float[Array, " lines"],
+        into: tuple[Float[Array, "n lines"] | None, Float[Array, "n lines"] | None] = (None, None),
+    ) -> tuple[Float[Array, "n lines"], Float[Array, "n lines"]]:
+        """Voltages `w` [V] and currents `J` [A] of every node, from a voltage before the first and a current behind the last.
+
+        Args:
+            into: arrays whose memory J and w may take, in this order; inside a loop that passes them on, nothing is allocated.
+        """
 
         def before(behind, at):
             factor, j = at
@@ -60,9 +81,21 @@ class Ladders(eqx.Module):
             voltage = factor * (voltage + r * j)
             return voltage, voltage
 
-        nothing = jnp.zeros_like(currents[0])
-        end = nothing if driver is None or self.last is None else driver / self.last
-        _, behind = lax.scan(before, end, (self.factors, currents), reverse=True)
-        start = nothing if driver is None else driver
-        _, found = lax.scan(after, start, (self.factors, self.resistances, behind))
-        return found
+        behind = _scan(before, end, (self.factors, currents), into[0], reverse=True)
+        return _scan(after, start, (self.factors, self.resistances, behind), into[1]), behind
+
+
+def _scan(step, carry, xs, into, reverse: bool = False):
+    """What `lax.scan` stacks, written over the array `into` if there is one."""
+    if into is None:
+        return lax.scan(step, carry, xs, reverse=reverse)[1]
+
+    row = lambda x, k: lax.dynamic_index_in_dim(x, k, 0, False, allow_negative_indices=False)  # noqa: E731
+
+    def body(i, at):
+        carry, out = at
+        k = into.shape[0] - 1 - i if reverse else i
+        carry, new = step(carry, tuple(row(x, k) for x in xs))
+        return carry, lax.dynamic_update_index_in_dim(out, new, k, 0, allow_negative_indices=False)
+
+    return lax.fori_loop(0, into.shape[0], body, (carry, into))[1]

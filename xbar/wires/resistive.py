@@ -239,8 +239,11 @@ class ResistiveWires(AbstractWires):
 
 
 def _each(solve, inputs, cells: int):
-    """`solve` for every input, in batches."""
-    return lax.map(solve, inputs, batch_size=max(1, TOGETHER // cells))
+    """`solve` for every input, one after the other or, where that leaves room in the processor's cache, several at a time."""
+    if len(jax.tree.leaves(inputs)[0]) == 1:
+        return jax.tree.map(lambda x: x[None], solve(jax.tree.map(lambda x: x[0], inputs)))
+    together = TOGETHER // cells
+    return lax.map(solve, inputs, batch_size=together) if together > 1 else lax.map(solve, inputs)
 
 
 def _checked(x, report: Report, tolerance, most):
