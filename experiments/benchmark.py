@@ -19,6 +19,8 @@ class Config:
 
     cases: tuple[str, ...] = ()
     """Names of cases; if none is given, all that are not long and whose reference is installed."""
+    grid: bool = False
+    """Also IR drop and products of every size, with the exponents of their cost: a quarter of an hour, and 4 GB of memory."""
     cells: int = 1_000_000
     """Cells of the device cases."""
     repeats: int = 11
@@ -41,7 +43,8 @@ def check(config: Config) -> None:
 
 def names(config: Config) -> tuple[str, ...]:
     """The cases to time."""
-    return config.cases or tuple(name for name, case in CASES.items() if available(case.needs) and not case.long)
+    chosen = lambda case: available(case.needs) and (not case.long or (config.grid and bool(case.family)))  # noqa: E731
+    return config.cases or tuple(name for name, case in CASES.items() if chosen(case))
 
 
 def layout(config: Config) -> Layout:
@@ -72,9 +75,10 @@ def compute(config: Config, state: None, point: dict[str, Any]) -> dict[str, Any
         ours, reference = case.make(config)
         keys = jax.random.split(jax.random.key(config.seed), repeats + 1)
         first = _seconds(ours, keys[0])
-        _seconds(reference, keys[0])
+        beside = (lambda key: np.nan) if reference is None else lambda key: _seconds(reference, key)
+        beside(keys[0])
         pairs = np.full((config.repeats, 2), np.nan)
-        pairs[:repeats] = [(_seconds(ours, k), _seconds(reference, k)) for k in keys[1:]]
+        pairs[:repeats] = [(_seconds(ours, k), beside(k)) for k in keys[1:]]
     return {
         "seconds": pairs[:, 0],
         "reference_seconds": pairs[:, 1],
@@ -93,39 +97,110 @@ def _seconds(f: Callable[[Any], Any], key: Any) -> float:
 
 
 def present(config: Config, results: Results) -> Any:
-    import numpy as np
-
     from experiments import plots
     from experiments.runner import Presentation
 
     shown = {name: CASES[name] for name in names(config)}
     wide = 2 + max(len(case.what) for case in shown.values())
-    lines = [f"{'case':<{wide}}{'ratio':>8}{'P10 - P90':>18}{'time':>10}{'compile':>9}  beside"]
-    medians = {}
-    fig, (ax,) = plots.subplots(9.0, height=0.8 + 0.4 * len(shown))
-    for row, (name, case) in enumerate(shown.items()):
-        seconds, beside = (results.select(v, case=name) for v in ("seconds", "reference_seconds"))
-        low, middle, high = np.nanquantile(seconds / beside, (0.1, 0.5, 0.9))
-        medians[name] = float(middle)
+    lines = [f"{'case':<{wide}}{'ratio':>8}{'P10 - P90':>18}{'time':>11}{'compile':>9}  beside"]
+    spreads = {name: _spread(results, name) for name in shown}
+    for name, case in shown.items():
+        low, middle, high = spreads[name]
+        ratio = f"{middle:>8.3g}{f'{low:.3g} - {high:.3g}':>18}" if case.reference else f"{'-':>8}{'-':>18}"
         once = float(results.select("compile_seconds", case=name))
-        lines.append(
-            f"{case.what:<{wide}}{middle:>8.3g}{f'{low:.3g} - {high:.3g}':>18}{f'{1e3 * np.nanmedian(seconds):.1f} ms':>10}"
-            f"{f'{once:.1f} s':>9}  {case.reference}"
+        time = f"{f'{1e3 * _median(results, name):.1f} ms':>11}{f'{once:.1f} s':>9}"
+        lines.append(f"{case.what:<{wide}}{ratio}{time}  {case.reference or 'nothing'}")
+    compared = [name for name, case in shown.items() if case.reference]
+    figures = {}
+    if compared:
+        figures["benchmark"], (ax,) = plots.subplots(9.0, height=0.8 + 0.4 * len(compared))
+        for row, name in enumerate(compared):
+            low, middle, high = spreads[name]
+            ax.errorbar(
+                middle, row, xerr=[[middle - low], [high - middle]], marker="o", color=plots.PALETTE[0], capsize=3
+            )
+        ax.set(
+            yticks=range(len(compared)),
+            yticklabels=[f"{shown[n].what} / {shown[n].reference}" for n in compared],
+            xlabel="time / that of the reference",
         )
-        ax.errorbar(middle, row, xerr=[[middle - low], [high - middle]], marker="o", color=plots.PALETTE[0], capsize=3)
-    ax.set(
-        yticks=range(len(shown)),
-        yticklabels=[f"{c.what} / {c.reference}" for c in shown.values()],
-        xlabel="time / that of the reference",
-    )
-    ax.set_xscale("log")
-    ax.axvline(1, color="black", linewidth=0.8, linestyle=":")
-    ax.invert_yaxis()
+        ax.set_xscale("log")
+        ax.axvline(1, color="black", linewidth=0.8, linestyle=":")
+        ax.invert_yaxis()
+    exponents = _exponents(results, shown)
+    if exponents:
+        figures["sizes"] = _size_figure(results, shown, exponents)
+        lines += ["", "cost against the number of lines n:"]
+        lines += [f"  {family}: n^{k:.2f} +- {error:.2f}" for family, (k, error) in exponents.items()]
     method = (
-        f"Medians of {config.repeats} calls after compilation, each taken in turns with its reference; bars are P10 - P90. "
-        f"Device cases have {config.cells} cells in one jitted call; IR drop is in float64 to a relative residual of "
-        "1e-9, 5 ohm a segment, "
-        "cells log-uniform from 1 to 100 uS. Times are of this machine and not a promise; ratios "
-        "travel better.",
+        f"Medians of {config.repeats} calls after compilation (fewer of slow ones), each taken in turns with its "
+        f"reference; bars are P10 - P90. Device cases have {config.cells} cells in one call; IR drop is in float64 to a "
+        "relative residual of 1e-9, 5 ohm a segment unless it says otherwise, cells log-uniform from 1 to 100 uS. Exponents "
+        "are least squares on the logarithms, with standard errors. "
+        f"Measured on {_machine()}. Times are of this machine and not a promise; ratios travel better.",
     )
-    return Presentation("\n".join(lines), {"benchmark": fig}, method, {"ratios": medians})
+    ratios = {name: float(spreads[name][1]) for name in compared}
+    return Presentation("\n".join(lines), figures, method, {"ratios": ratios})
+
+
+def _spread(results: Results, name: str) -> Any:
+    """P10, median and P90 of the ratios."""
+    import numpy as np
+
+    seconds, beside = (results.select(v, case=name) for v in ("seconds", "reference_seconds"))
+    ratios = seconds / beside
+    return np.full(3, np.nan) if np.isnan(ratios).all() else np.nanquantile(ratios, (0.1, 0.5, 0.9))
+
+
+def _median(results: Results, name: str) -> float:
+    import numpy as np
+
+    return float(np.nanmedian(results.select("seconds", case=name)))
+
+
+def _exponents(results: Results, shown: dict[str, Any]) -> dict[str, tuple[float, float]]:
+    """Exponent of the cost in the number of lines, and its standard error, of each family with three sizes or more."""
+    import numpy as np
+
+    found = {}
+    for family in dict.fromkeys(case.family for case in shown.values() if case.family):
+        of = [name for name, case in shown.items() if case.family == family]
+        if len(of) > 2:
+            x, y = (np.log([f(name) for name in of]) for f in (lambda n: shown[n].size, lambda n: _median(results, n)))
+            (slope, _), covariance = (
+                np.polyfit(x, y, 1, cov=True) if len(of) > 3 else (np.polyfit(x, y, 1), np.full((2, 2), np.nan))
+            )
+            found[family] = float(slope), float(covariance[0, 0] ** 0.5)
+    return found
+
+
+def _size_figure(results: Results, shown: dict[str, Any], exponents: dict[str, tuple[float, float]]) -> Any:
+    import numpy as np
+
+    from experiments import plots
+
+    kinds = [k for k in ("IR drop", "product") if any(family.startswith(k) for family in exponents)]
+    fig, axes = plots.subplots(*[7.0] * len(kinds), height=5.5)
+    for ax, kind in zip(axes, kinds, strict=True):
+        for i, family in enumerate(f for f in exponents if f.startswith(kind)):
+            of = [name for name, case in shown.items() if case.family == family]
+            seconds = np.stack([results.select("seconds", case=name) for name in of])
+            low, middle, high = 1e3 * np.nanquantile(seconds, (0.1, 0.5, 0.9), axis=1)
+            label = f"{family.removeprefix(kind + ', ')}: $n^{{{exponents[family][0]:.2f}}}$"
+            ax.errorbar(
+                [shown[name].size for name in of], middle, [middle - low, high - middle], label=label, capsize=3,
+                color=plots.PALETTE[i % 7], marker="osd^v"[i // 7], linestyle="-" if i < 7 else "--",
+            )  # fmt: skip
+        ax.set(title=kind, xlabel="lines of the tile n", ylabel="time of a call [ms]", xscale="log", yscale="log")
+        ax.legend(fontsize=7)
+    return fig
+
+
+def _machine() -> str:
+    """The processor and the number of its cores that this process may use."""
+    import os
+    import platform
+
+    import jax
+
+    return f"{jax.devices()[0].device_kind} ({platform.machine()}, {os.cpu_count()} cores, jax {jax.__version__})"

@@ -1,4 +1,4 @@
-"""The cases of `xbar run benchmark`: what is timed, and beside what."""
+"""The cases of `xbar run benchmark`: what is timed, and beside what; and those of every size for `--grid`."""
 
 from __future__ import annotations
 
@@ -18,15 +18,17 @@ DAY = 86_400.0  # s
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """What is timed, what beside it, both in words, and how often at most (slow references)."""
+    """What is timed, what beside it (nothing, where no peer can do it), both in words, and how often at most."""
 
     what: str
     reference: str
-    make: Callable[[Config], tuple[Timed, Timed]]
+    make: Callable[[Config], tuple[Timed, Timed | None]]
     repeats: int = 1000
     double: bool = False  # in float64
     needs: str = ""  # a package that may be missing
     long: bool = False  # run only where it is named
+    family: str = ""  # cases that differ by size only
+    size: int = 0  # lines of the tile
 
 
 def read_cells(name: str, t: float) -> Callable[[Config], Any]:
@@ -79,7 +81,7 @@ def _wired(n: int, inputs: int):
     return g, jax.random.uniform(jax.random.key(1), (inputs, n), jnp.float64)
 
 
-def ir_drop(n: int, inputs: int, peer: str) -> Callable[[Config], Any]:
+def ir_drop(n: int, inputs: int, peer: str, ohm: float = OHM) -> Callable[[Config], Any]:
     """Bit-line currents in float64: few inputs solved to a relative residual of 1e-9, many by the map."""
 
     def make(config: Config):
@@ -88,12 +90,12 @@ def ir_drop(n: int, inputs: int, peer: str) -> Callable[[Config], Any]:
         import xbar
 
         g, v = _wired(n, inputs)
-        wires = xbar.ResistiveWires(OHM, OHM)
+        wires = xbar.ResistiveWires(ohm, ohm)
         if wires.solves(inputs):
             currents = eqx.filter_jit(lambda wires, g, v: wires.solve(g, v, tolerance=1e-9, throw=False).i_out)
         else:
             currents = eqx.filter_jit(lambda wires, g, v: wires.currents(g, v)[0])
-        return lambda key: currents(wires, g, v), _peer(peer, g, v)
+        return lambda key: currents(wires, g, v), _peer(peer, g, v, ohm)
 
     return make
 
@@ -110,30 +112,29 @@ def whole_map(n: int, peer: str) -> Callable[[Config], Any]:
         g, _ = _wired(n, 1)
         wires = xbar.ResistiveWires(OHM, OHM)
         effective = eqx.filter_jit(lambda wires, g: wires.effective(g))
-        return lambda key: effective(wires, g), _peer(peer, g, jnp.eye(n))
+        return lambda key: effective(wires, g), _peer(peer, g, jnp.eye(n), OHM)
 
     return make
 
 
-def _peer(name: str, g: Any, v: Any) -> Timed:
+def _peer(name: str, g: Any, v: Any, ohm: float) -> Timed | None:
     import numpy as np
 
     g, v = np.asarray(g), np.asarray(v)
-    if name == "badcrossbar":
-        return lambda key: _badcrossbar(g, v)
-    return lambda key: _sparse_lu(g, v)
+    peers = {_BAD: _badcrossbar, _LU: _sparse_lu}
+    return (lambda key: peers[name](g, v, ohm)) if name else None
 
 
-def _badcrossbar(g, v):
+def _badcrossbar(g, v, ohm):
     import logging
 
     import badcrossbar  # pyright: ignore[reportMissingImports]
 
     logging.disable(logging.INFO)
-    return badcrossbar.compute(v.T, 1 / g, OHM).currents.output  # pyright: ignore[reportAttributeAccessIssue]
+    return badcrossbar.compute(v.T, 1 / g, ohm).currents.output  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def _sparse_lu(g, v):
+def _sparse_lu(g, v, ohm):
     """Nodal analysis of the whole tile by SciPy's sparse LU."""
     import numpy as np
     import scipy.sparse as sparse
@@ -141,26 +142,29 @@ def _sparse_lu(g, v):
 
     n, m = g.shape
     word, bit = np.arange(n * m).reshape(n, m), n * m + np.arange(n * m).reshape(n, m)
-    ends = [(word, bit, g), (word[:, :-1], word[:, 1:], 1 / OHM), (bit[:-1], bit[1:], 1 / OHM)]
+    ends = [(word, bit, g), (word[:, :-1], word[:, 1:], 1 / ohm), (bit[:-1], bit[1:], 1 / ohm)]
     a, b = (np.concatenate([x[k].ravel() for x in ends]) for k in (0, 1))
     s = np.concatenate([np.broadcast_to(x[2], x[0].shape).ravel() for x in ends])
     terminals = np.r_[word[:, 0], bit[-1]]
-    values = np.r_[s, s, -s, -s, np.full(len(terminals), 1 / OHM)]
+    values = np.r_[s, s, -s, -s, np.full(len(terminals), 1 / ohm)]
     places = np.r_[a, b, a, b, terminals], np.r_[a, b, b, a, terminals]
     matrix = sparse.coo_matrix((values, places), shape=(2 * n * m,) * 2)
     drive = np.zeros((2 * n * m, len(v)))
-    drive[word[:, 0]] = v.T / OHM
-    return scipy.sparse.linalg.splu(matrix.tocsc()).solve(drive)[bit[-1]] / OHM
+    drive[word[:, 0]] = v.T / ohm
+    return scipy.sparse.linalg.splu(matrix.tocsc()).solve(drive)[bit[-1]] / ohm
 
 
 # -- products and training -----------------------------------------------------------------------------------------------
 
 
-def product(n: int, batch: int, device: str, ohm: float = 0.0) -> Callable[[Config], Any]:
-    """A call of a programmed chip, beside the plain product."""
+def product(
+    n: int, batch: int, device: str, ohm: float = 0.0, noise: float | None = None, peer: str = ""
+) -> Callable[[Config], Any]:
+    """A call of a programmed chip, beside the plain product; `noise` is that of the ADC [A]."""
 
     def make(config: Config):
         import jax
+        import numpy as np
 
         import devices
         import xbar
@@ -168,17 +172,27 @@ def product(n: int, batch: int, device: str, ohm: float = 0.0) -> Callable[[Conf
         w = jax.random.normal(jax.random.key(0), (n, n)) / n**0.5
         x = jax.random.normal(jax.random.key(1), (batch, n))
         wires = xbar.ResistiveWires(ohm, ohm) if ohm else xbar.IdealWires()
-        tile = xbar.Tile(devices.find(device)(), n, n, wires=wires, adc=xbar.ADC(8), dac=xbar.DAC(8))
+        adc = xbar.ADC(8, noise=noise)
+        tile = xbar.Tile(devices.find(device)(), n, n, wires=wires, adc=adc, dac=xbar.DAC(8))
         chip = xbar.analog(lambda w, x: x @ w, tile).program(w, x[:1], key=jax.random.key(2))
         chip = xbar.calibrate(chip, x, key=jax.random.key(3)).at(1.0)
         call, plain = jax.jit(lambda chip, x, key: chip(x, key=key)), jax.jit(lambda w, x: x @ w)
-        return lambda key: call(chip, x, key), lambda key: plain(w, x)
+        beside = _torch_product(np.asarray(w), np.asarray(x)) if peer == _TORCH else lambda key: plain(w, x)
+        return lambda key: call(chip, x, key), beside
 
     return make
 
 
-def training_step(network: str, batch: int) -> Callable[[Config], Any]:
-    """Value and gradient of a hardware-aware forward pass, beside the digital one."""
+def _torch_product(w, x) -> Timed:
+    import torch  # pyright: ignore[reportMissingImports]
+
+    w, x = torch.from_numpy(w.copy()), torch.from_numpy(x.copy())
+    return lambda key: (x @ w).numpy()
+
+
+def training_step(network: str, batch: int, fresh: bool = False) -> Callable[[Config], Any]:
+    """A step of Adam on an analog forward pass, beside the digital one; `fresh` programs devices in every step, otherwise
+    their spread is drawn at the outputs (`xbar.training.ensemble`)."""
 
     def make(config: Config):
         import equinox as eqx
@@ -193,15 +207,24 @@ def training_step(network: str, batch: int) -> Callable[[Config], Any]:
         y = jnp.arange(batch) % 10
         params, static = eqx.partition(model, eqx.is_inexact_array)
         forward = lambda p, x: jax.vmap(eqx.combine(p, static))(x)  # noqa: E731
-        analog = xbar.analog(forward, xbar.Tile(devices.pcm_joshi2020(), 256, 256))
+        tile = xbar.Tile(devices.pcm_joshi2020(), 256, 256)
+        analog = xbar.analog(forward, tile if fresh else xbar.training.ensemble(tile, key=jax.random.key(config.seed)))
+        optimiser = optax.adam(1e-3)
+        state = params, optimiser.init(params)
 
-        def loss(f):
-            return jax.jit(
-                jax.grad(lambda p, key: optax.softmax_cross_entropy_with_integer_labels(f(p, x, key), y).mean())
-            )
+        def step(f):
+            loss = lambda p, x, key: optax.softmax_cross_entropy_with_integer_labels(f(p, x, key), y).mean()  # noqa: E731
 
-        aware, plain = loss(lambda p, x, key: analog(p, x, key=key)), loss(lambda p, x, key: forward(p, x))
-        return lambda key: aware(params, key), lambda key: plain(params, key)
+            @jax.jit
+            def step(state, x, key):
+                params, moments = state
+                updates, moments = optimiser.update(jax.grad(loss)(params, x, key), moments)
+                return optax.apply_updates(params, updates), moments
+
+            return step
+
+        aware, plain = step(lambda p, x, key: analog(p, x, key=key)), step(lambda p, x, key: forward(p, x))
+        return lambda key: aware(state, x, key), lambda key: plain(state, x, key)
 
     return make
 
@@ -234,8 +257,9 @@ def available(needs: str) -> bool:
     return not needs or importlib.util.find_spec(needs) is not None
 
 
-_LU, _BAD = "SciPy sparse LU", "badcrossbar"
-CASES = {
+_LU, _BAD, _TORCH = "SciPy sparse LU", "badcrossbar", "torch"
+_STEP = "digital step"
+SINGLE = {
     "pcm": Case("program + drift + read, pcm_joshi2020", "as many normals", read_cells("pcm_joshi2020", DAY)),
     "hermes": Case("program + drift + read, pcm_hermes2023", "as many normals", read_cells("pcm_hermes2023", DAY)),
     "cmo": Case("program + drift + read, reram_cmo_falcone2025", "as many normals", read_cells("reram_cmo_falcone2025", DAY)),
@@ -251,6 +275,46 @@ CASES = {
     "mvm": Case("512 x 512, batch 256, 8-bit converters", "plain product", product(512, 256, "ideal")),
     "mvm-noise": Case("the same with PCM read noise and drift", "plain product", product(512, 256, "pcm_joshi2020")),
     "mvm-wires": Case("the same behind 1 ohm a cell", "plain product", product(512, 256, "pcm_joshi2020", 1.0)),
-    "mlp": Case("hardware-aware gradient, MLP 784-256-128-10, batch 128", "digital gradient", training_step("mlp", 128)),
-    "lenet": Case("hardware-aware gradient, LeNet, batch 64", "digital gradient", training_step("lenet", 64)),
+    "mvm-torch": Case(
+        "the same without wires", "PyTorch's product", product(512, 256, "pcm_joshi2020", peer=_TORCH), needs=_TORCH
+    ),
+    "mlp": Case("hardware-aware step, MLP 784-256-128-10, batch 128", _STEP, training_step("mlp", 128)),
+    "lenet": Case("hardware-aware step, LeNet, batch 64", _STEP, training_step("lenet", 64)),
+    "mlp-fresh": Case("the same on fresh devices, MLP", _STEP, training_step("mlp", 128, True)),
+    "lenet-fresh": Case("the same on fresh devices, LeNet", _STEP, training_step("lenet", 64, True)),
 }  # fmt: skip
+
+
+def _sizes() -> dict[str, Case]:
+    """IR drop and products of every size, as far as the peers go."""
+    cases = {}
+    for n in (64, 128, 256, 512, 1024, 2048, 4096):
+        kinds: dict[str, tuple[str, int, float]] = {
+            "1": ("IR drop, 1 input", 1, OHM),
+            "1-fixed": ("IR drop, 1 input, drop of 256 x 256 at every size", 1, OHM * (256 / n) ** 2),
+        }
+        if n <= 1024:
+            kinds |= {"32": ("IR drop, 32 inputs", 32, OHM), "n": ("IR drop, n inputs", n, OHM)}
+        for kind, (family, inputs, ohm) in kinds.items():
+            peer = _peer_of(n, inputs)
+            make = ir_drop(n, inputs, peer, ohm)
+            repeats = 3 if n < 2048 and peer != _BAD else 1
+            cases[f"ir-{n}x{kind}"] = Case(f"{family}, {n} lines", peer, make, repeats, True, "", True, family, n)
+    noises = {"ideal": ("ideal", None), "output": ("ideal", 1e-7), "read": ("pcm_joshi2020", None)}
+    for n in (128, 256, 512, 1024):
+        for batch in (1, 32, 256):
+            for noise, (device, amperes) in noises.items():
+                family = f"product, batch {batch}, {noise + ' noise' if noise != 'ideal' else 'no noise'}"
+                make = product(n, batch, device, noise=amperes)
+                what = f"{family}, {n} lines"
+                cases[f"mvm-{n}x{batch}-{noise}"] = Case(what, "plain product", make, long=True, family=family, size=n)
+    return cases
+
+
+def _peer_of(n: int, inputs: int) -> str:
+    if n <= 128:
+        return _LU
+    return _BAD if n <= 512 and inputs <= 32 and available(_BAD) else _LU if n <= 256 else ""
+
+
+CASES = SINGLE | _sizes()

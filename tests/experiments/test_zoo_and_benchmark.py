@@ -71,9 +71,13 @@ def test_the_peers_of_the_benchmark_answer_the_same():
     with jax.enable_x64(True):
         g, v = benchmark_cases._wired(24, 3)
         found = xbar.ResistiveWires(benchmark_cases.OHM, benchmark_cases.OHM).solve(g, v).i_out
-        np.testing.assert_allclose(benchmark_cases._peer("SciPy sparse LU", g, v)(None).T, found, rtol=1e-8)
+        np.testing.assert_allclose(
+            benchmark_cases._peer("SciPy sparse LU", g, v, benchmark_cases.OHM)(None).T, found, rtol=1e-8
+        )
         if benchmark_cases.available("badcrossbar"):
-            np.testing.assert_allclose(benchmark_cases._peer("badcrossbar", g, v)(None), found, rtol=1e-8)
+            np.testing.assert_allclose(
+                benchmark_cases._peer("badcrossbar", g, v, benchmark_cases.OHM)(None), found, rtol=1e-8
+            )
 
 
 def test_ir_drop(capsys, tmp_path):

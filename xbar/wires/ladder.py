@@ -48,8 +48,7 @@ class Ladders(eqx.Module):
     def voltages(
         self, currents: Float[Array, "n lines"] | None, driver: Float[Array, " lines"] | None = None
     ) -> Float[Array, "n lines"]:
-        """Voltage [V] of every node, with `currents` [A] injected (None: none) and all drivers of a line at `driver` [V] (None:
-        ground)."""
+        """Voltage [V] of every node, with `currents` [A] injected and all drivers of a line at `driver` [V]; None is 0."""
         nothing = jnp.zeros_like(self.factors[0])
         start = nothing if driver is None else driver
         if currents is None and self.last is None:
