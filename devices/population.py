@@ -11,6 +11,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float, PRNGKeyArray
 from numpy.polynomial import chebyshev
 
@@ -53,7 +54,7 @@ class MeanDrift(AbstractDrift):
         return None
 
     def __call__(self, g: Float[Array, "*cells"], z: Any, t: Float[Array, ""]) -> Float[Array, "*cells"]:
-        return self.g_max * self.mean(g / self.g_max, t)
+        return self.g_max * jnp.maximum(self.mean(g / self.g_max, t), 0)
 
 
 class PopulationNoise(AbstractReadNoise):
@@ -87,8 +88,8 @@ def ensemble(
 
     Write error, spread of drift, faults and read noise become one noise, drawn when a product is read: once per output
     instead of once per cell. Each input vector meets cells of its own, which averages over devices faster than one set
-    of cells for a whole batch does; for hardware-aware training this is what one wants, and it costs little more than
-    the plain product.
+    of cells for a whole batch does: what hardware-aware training wants, at the price of one more product, whatever the
+    device.
 
     Args:
         times: the times after programming that will be asked for [s]; by default the first that the data describe.
@@ -101,6 +102,7 @@ def ensemble(
 
     Raises:
         ValueError: for times that the device does not know, or fewer than 20 targets or 2 cells.
+        TypeError: inside `jit`, `grad` or `vmap`: the curves' degrees depend on the numbers.
 
     Warns if no curve follows the moments, as of a device with a few levels only.
 
@@ -115,8 +117,13 @@ def ensemble(
         raise ValueError(
             f"ensemble: targets={targets}, cells={cells}, {len(known)} times; take at least 20, 2 and 1 of them."
         )
+    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(device)):
+        raise TypeError(
+            "ensemble: the device is traced. Make the ensemble outside of jit, grad and vmap, and pass it in."
+        )
     for t in known:
         device.check_time(t)
+    about = device.provenance
     s = np.cos(np.pi * (np.arange(targets) + 0.5) / targets)  # Chebyshev's points, dense at both ends
     high = float(device.g_max)
     at = jnp.asarray((s + 1) / 2, device.g_max.dtype)
@@ -127,7 +134,7 @@ def ensemble(
     worst = max(miss for _, miss in fits)
     if worst > 4 * GOOD:
         warnings.warn(
-            f"ensemble: the curves for {device.provenance.name} miss the moments of its cells by up to {worst:.2g} of their "
+            f"ensemble: the curves for {about.name} miss the moments of its cells by up to {worst:.2g} of their "
             "spread. Look at a few chips before you rely on it.",
             stacklevel=2,
         )
@@ -139,7 +146,7 @@ def ensemble(
         drift=MeanDrift(curves[0], device.g_max),
         read_noise=PopulationNoise(curves[1], device.g_max),
         conduction=device.conduction,
-        provenance=dataclasses.replace(device.provenance, times=known),
+        provenance=dataclasses.replace(about, name=f"ensemble of {about.name}", times=known),
     )
 
 

@@ -126,7 +126,7 @@ def present(config: Config, results: Results) -> Any:
         )
         ax.set_xscale("log")
         ax.axvline(1, color="black", linewidth=0.8, linestyle=":")
-        ax.invert_yaxis()
+        ax.set_ylim(len(compared) - 0.5, -0.5)
     exponents = _exponents(results, shown)
     if exponents:
         figures["sizes"] = _size_figure(results, shown, exponents)
@@ -192,6 +192,9 @@ def _size_figure(results: Results, shown: dict[str, Any], exponents: dict[str, t
                 color=plots.PALETTE[i % 7], marker="osd^v"[i // 7], linestyle="-" if i < 7 else "--",
             )  # fmt: skip
         ax.set(title=kind, xlabel="lines of the tile n", ylabel="time of a call [ms]", xscale="log", yscale="log")
+        sizes = sorted({case.size for case in shown.values() if case.family.startswith(kind)})
+        ax.set_xticks(sizes, [str(n) for n in sizes])
+        ax.set_xticks([], minor=True)
         ax.legend(fontsize=7)
     return fig
 

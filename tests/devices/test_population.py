@@ -72,7 +72,7 @@ def test_it_knows_the_times_it_was_made_for():
     population = devices.ensemble(devices.pcm_joshi2020(), (1.0, 3600.0), key=jax.random.key(0))
     cells = population.program(jnp.full(3, 1e-5), key=jax.random.key(1))
     assert population.conductance(cells, 1.0)[0] > population.conductance(cells, 3600.0)[0]
-    with pytest.raises(ValueError, match="measured at 1, 3600 s only"):
+    with pytest.raises(ValueError, match="ensemble of pcm_joshi2020 was measured at 1, 3600 s only"):
         population.conductance(cells, 60.0)
     with pytest.raises(ValueError, match="measured at"):
         devices.ensemble(devices.reram_wan2022(), 5.0, key=jax.random.key(0))
@@ -82,6 +82,11 @@ def test_it_knows_the_times_it_was_made_for():
 def test_too_few(bad):
     with pytest.raises(ValueError, match="take at least"):
         devices.ensemble(devices.pcm_joshi2020(), **bad, key=jax.random.key(0))
+
+
+def test_not_inside_a_transformation():
+    with pytest.raises(TypeError, match="outside of jit"):
+        jax.jit(lambda device: devices.ensemble(device, key=jax.random.key(0)))(devices.pcm_joshi2020())
 
 
 def test_it_says_when_curves_do_not_follow():

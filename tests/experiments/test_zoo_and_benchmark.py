@@ -66,6 +66,17 @@ def test_benchmark(capsys, tmp_path):
     assert cli.command(["run", "benchmark", "--cases", "nothing"]) == 2
 
 
+def test_cost_against_size(capsys, tmp_path):
+    """Three sizes of one family give an exponent and a second figure; a case without a peer has a time and no ratio."""
+    sizes = [f"mvm-{n}x1-ideal" for n in (128, 256, 512)]
+    few = ["--json", "--repeats", "2", "--cases", *sizes, "--out", str(tmp_path)]
+    assert cli.command(["run", "benchmark", *few]) == 0
+    assert json.loads(capsys.readouterr().out)["summary"]["ratios"].keys() == set(sizes)
+    assert list(tmp_path.glob("benchmark/*/sizes.png"))
+    alone = benchmark_cases.CASES["ir-1024x1"]
+    assert not alone.reference and alone.family and alone.long
+
+
 def test_the_peers_of_the_benchmark_answer_the_same():
     """Ours, SciPy's sparse LU and (where installed) badcrossbar on one tile: currents to 1e-8."""
     with jax.enable_x64(True):

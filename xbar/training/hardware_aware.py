@@ -15,8 +15,8 @@ def ensemble(tile: Tile, times: Sequence[float] | float | None = None, *, key: P
     """This tile with `devices.ensemble` of its cells, at the noise bandwidth of its reads.
 
     `xbar.analog(f, ensemble(tile, key=key))` is what to train: every input vector meets cells of its own with the mean,
-    the write error, the drift, the faults and the read noise of the device, for little more than the plain product. What
-    was trained is then programmed with the tile itself.
+    the write error, the drift, the faults and the read noise of the device, and no cell is drawn. What was trained is then
+    programmed with the tile itself.
 
     Args:
         times: times after programming that training will ask for [s]; by default the first that the data describe.

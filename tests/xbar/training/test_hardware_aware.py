@@ -1,0 +1,123 @@
+"""Training with the spread over cells drawn at the outputs: the statistics of chips, and networks as good on chips."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import devices
+import xbar
+
+K, N, BATCH, CHIPS = 40, 6, 5, 1000
+
+
+def product(w, x):
+    return x @ w
+
+
+def tile_of(device, adc=None):
+    return xbar.Tile(device, 32, 4, adc=adc or xbar.ADC(None), dac=xbar.DAC(None))
+
+
+def outputs(tile, times):
+    """Of many calls, each with other devices and noise: [call, input, output]."""
+    w = jax.random.normal(jax.random.key(0), (K, N))
+    x = jax.random.normal(jax.random.key(1), (BATCH, K))
+    network = xbar.analog(product, tile)
+    call = jax.jit(jax.vmap(lambda key: network(w, x, key=key, t=times)))
+    return np.asarray(call(jax.random.split(jax.random.key(2), CHIPS)), float)
+
+
+@pytest.mark.parametrize(
+    ("make", "t"),
+    [(devices.pcm_joshi2020, 3600.0), (devices.reram_wan2022, 86_400.0), (devices.reram_cmo_falcone2025, 1.0)],
+)
+def test_outputs_have_the_mean_and_spread_of_chips(make, t):
+    """Two tiles of rows and columns, 1000 chips: means to 4.5 standard errors of both and 0.15 of the spread, which is what
+    the curves may be off by; spreads to 12 % (a standard error is 3 %)."""
+    tile = tile_of(make())
+    chips = outputs(tile, t)
+    drawn = outputs(xbar.training.ensemble(tile, t, key=jax.random.key(3)), t)
+    spread = chips.std(0)
+    assert np.all(np.abs(drawn.mean(0) - chips.mean(0)) < (4.5 * (2 / CHIPS) ** 0.5 + 0.15) * spread)
+    np.testing.assert_allclose(drawn.std(0), spread, rtol=0.12)
+
+
+def test_each_input_meets_cells_of_its_own():
+    """Two equal inputs differ by twice the variance of one; on a chip they differ by its read noise only."""
+    w, x = jax.random.normal(jax.random.key(0), (K, N)), jnp.ones((2, K))
+    tile = tile_of(devices.pcm_joshi2020())
+
+    def apart(tile):
+        network = xbar.analog(product, tile)
+        call = jax.jit(jax.vmap(lambda key: network(w, x, key=key)))
+        y = np.asarray(call(jax.random.split(jax.random.key(2), CHIPS)))
+        return (y[:, 0] - y[:, 1]).var(0) / (2 * y[:, 0].var(0))
+
+    own = apart(xbar.training.ensemble(tile, key=jax.random.key(3)))
+    np.testing.assert_allclose(own, 1, atol=0.15)
+    assert np.all(apart(tile) < 0.2)
+
+
+def test_gradients_are_those_of_chips_on_average():
+    """By the weights, of a squared error: mean over 1000 draws of either kind, to 5 standard errors and 15 % of their size."""
+    w, x = jax.random.normal(jax.random.key(0), (K, N)), jax.random.normal(jax.random.key(1), (BATCH, K))
+    tile = tile_of(devices.pcm_joshi2020())
+
+    def gradients(tile):
+        network = xbar.analog(product, tile)
+        loss = lambda w, key: jnp.mean((network(w, x, key=key) - x @ w[::-1]) ** 2)  # noqa: E731
+        found = jax.jit(jax.vmap(jax.grad(loss), (None, 0)))(w, jax.random.split(jax.random.key(2), CHIPS))
+        return np.asarray(found.mean(0), float), np.asarray(found.std(0), float) / CHIPS**0.5
+
+    (chips, a), (drawn, b) = gradients(tile), gradients(xbar.training.ensemble(tile, key=jax.random.key(3)))
+    size = np.sqrt(np.mean(chips**2))
+    assert np.all(np.abs(drawn - chips) < 5 * np.hypot(a, b) + 0.15 * size)
+    assert np.corrcoef(drawn.ravel(), chips.ravel())[0, 1] > 0.99
+
+
+def test_a_network_trained_with_it_is_better_on_chips():
+    """Eight classes on a coarse device: against plain training, errors on 32 chips fall by a quarter or more, and to no more
+    than 1.15 times those after training on fresh devices."""
+    noisy = devices.Device(
+        0.0,
+        25e-6,
+        programming=devices.programming.SpreadProgramming(6e-6, 25e-6),
+        read_noise=devices.noise.NoReadNoise(),
+    )
+    tile = xbar.Tile(noisy, 64, 32)
+    keys = jax.random.split(jax.random.key(7), 6)
+    centres = jax.random.normal(keys[0], (8, 16))
+    draw = lambda key, n: (  # noqa: E731
+        (y := jax.random.randint(key, (n,), 0, 8)),
+        centres[y] + 0.9 * jax.random.normal(jax.random.fold_in(key, 1), (n, 16)),
+    )
+    apply = lambda p, x: jax.nn.relu(x @ p["a"]) @ p["b"]  # noqa: E731
+    params = {"a": jax.random.normal(keys[1], (16, 32)) / 4, "b": jax.random.normal(keys[2], (32, 8)) / 6}
+    optimiser = optax.adam(5e-3)
+
+    def trained(forward):
+        def step(state, key):
+            params, moments = state
+            y, x = draw(key, 128)
+            loss = lambda p: optax.softmax_cross_entropy_with_integer_labels(forward(p, x, key), y).mean()  # noqa: E731
+            updates, moments = optimiser.update(jax.grad(loss)(params), moments)
+            return (optax.apply_updates(params, updates), moments), None
+
+        return jax.jit(lambda s: jax.lax.scan(step, s, jax.random.split(keys[3], 400)))(
+            (params, optimiser.init(params))
+        )[0][0]
+
+    def errors(params):
+        y, x = draw(keys[4], 500)
+        network = xbar.analog(apply, tile)
+        call = jax.jit(jax.vmap(lambda key: jnp.mean(jnp.argmax(network(params, x, key=key), -1) != y)))
+        return float(call(jax.random.split(keys[5], 32)).mean())
+
+    on_chips = xbar.analog(apply, tile)
+    drawn = xbar.analog(apply, xbar.training.ensemble(tile, key=jax.random.key(3)))
+    plain = errors(trained(lambda p, x, key: apply(p, x)))
+    fresh = errors(trained(lambda p, x, key: on_chips(p, x, key=key)))
+    own = errors(trained(lambda p, x, key: drawn(p, x, key=key)))
+    assert own < 0.75 * plain and own < 1.15 * fresh, (plain, fresh, own)
