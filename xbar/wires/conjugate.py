@@ -98,14 +98,15 @@ def gradients(lines: Lines, b, tolerance, most):
     `M p` follows the directions by recurrence, so that M itself, infinite for wires of 0 ohm, is never applied.
     """
 
-    @jax.custom_batching.custom_vmap
-    def alone(lines, b, tolerance):
-        return _iterated(lines, b, tolerance, most, in_place=True)
+    def iterated(in_place: bool):
+        return lambda lines, b, tolerance: _iterated(lines, b, tolerance, most, in_place)
+
+    alone = jax.custom_batching.custom_vmap(iterated(True))
 
     @alone.def_vmap
     def _together(size, batched, *given):
         axes = jax.tree.map(lambda mapped: 0 if mapped else None, tuple(batched))
-        found = jax.vmap(lambda *one: _iterated(*one, most, in_place=False), axes)(*given)
+        found = jax.vmap(iterated(False), axes)(*given)
         return found, jax.tree.map(lambda _: True, found)
 
     return alone(jax.tree.map(lax.stop_gradient, lines), b, tolerance)

@@ -52,7 +52,7 @@ class Ladders(eqx.Module):
         nothing = jnp.zeros_like(self.factors[0])
         start = nothing if driver is None else driver
         if currents is None and self.last is None:
-            return lax.scan(lambda voltage, f: (f * voltage,) * 2, start, self.factors)[1]
+            return lax.scan(lambda voltage, f: (f * voltage, f * voltage), start, self.factors)[1]
         currents = jnp.zeros_like(self.factors) if currents is None else currents
         end = nothing if driver is None or self.last is None else driver / self.last
         return self.swept(currents, start, end)[0]
