@@ -15,7 +15,7 @@ TITLE = "Benchmark: times as ratios to a reference run beside them"
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """Settings; the defaults take about two minutes on two cores."""
+    """Settings; the defaults take a few minutes on two cores."""
 
     cases: tuple[str, ...] = ()
     """Names of cases; if none is given, all that are not long and whose reference is installed."""
