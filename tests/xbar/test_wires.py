@@ -153,6 +153,24 @@ def test_joining_takes_extremes(ohm):
     np.testing.assert_allclose(transfer, exact, rtol=0, atol=1e-12 * exact.max())
 
 
+@hypothesis.settings(max_examples=12, deadline=None)
+@hypothesis.given(
+    rows=st.integers(1, 9),
+    cols=st.integers(1, 9),
+    logs=st.tuples(st.floats(-3, 5), st.floats(-3, 5)),
+    opens=st.floats(0, 1),
+    seed=st.integers(0, 1000),
+)
+def test_any_shape_resistance_and_open_cells(rows, cols, logs, opens, seed):
+    """The map against dense nodal analysis, to 1e-10 of its largest entry; with every cell open, no current."""
+    rng = np.random.default_rng(seed)
+    g = 10 ** rng.uniform(-8, -3, (rows, cols)) * (rng.random((rows, cols)) >= opens)
+    r_row, r_col = 10.0 ** np.array(logs)
+    with jax.enable_x64(True):
+        transfer = np.asarray(mapped(ResistiveWires(r_row, r_col), jnp.asarray(g))[0])
+    np.testing.assert_allclose(transfer, nodal_transfer(g, r_row, r_col), rtol=0, atol=1e-10 * transfer.max() + 1e-30)
+
+
 def test_few_inputs_are_solved_and_many_mapped():
     """Either way the same currents and power."""
     with jax.enable_x64(True):
