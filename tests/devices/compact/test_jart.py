@@ -146,8 +146,8 @@ def test_many_cells():
 @pytest.mark.slow
 def test_gradient_of_a_simulation():
     """Reverse mode through a whole simulation, 10 ns at -0.45 V, against central differences. It compiles for minutes."""
-    wave = Waveform([0.0, 1e-8], [-0.45, -0.45])
     with jax.enable_x64(True):
+        wave = Waveform([0.0, 1e-8], [-0.45, -0.45])
         last = lambda m: simulate(m, wave, x0=0.0, substeps=4, throw=False).x[-1]  # noqa: E731
         gradient = jax.jit(jax.grad(last))(jart_vcm_v1b())
         for name in ("radius", "activation", "r_th"):
