@@ -93,7 +93,8 @@ def ensemble(
 
     Args:
         times: the times after programming that will be asked for [s]; by default the first that the data describe.
-        bandwidth: of the reads [Hz]. key: decides the cells that are sampled.
+        bandwidth: of the reads [Hz], by default that of 100 ns; what a later read gives instead has no effect.
+        key: decides the cells that are sampled.
         cells, targets: cells sampled for each of some targets between `g_min` and `g_max`; curves are laid through them.
 
     Returns:
@@ -129,7 +130,7 @@ def ensemble(
     at = jnp.asarray((s + 1) / 2, device.g_max.dtype)
     moments = _moments(device, jnp.asarray(known), jnp.asarray(bandwidth), key, cells, at)
     mean, variance = (np.asarray(m, float) for m in moments)
-    spread = np.sqrt(np.maximum(variance, 1e-8 * high**2))
+    spread = np.sqrt(np.maximum(variance, 1e-8 * high**2))  # cells without spread: 1e-4 of the range is good enough
     fits = (_fit(s, mean / high, spread / high), _fit(s, variance / high**2, spread**2 / high**2))
     worst = max(miss for _, miss in fits)
     if worst > 4 * GOOD:

@@ -54,7 +54,8 @@ def bits(key: PRNGKeyArray, shape: tuple[int, ...]) -> UInt32[Array, "..."]:
     so a longer draw starts with a shorter one. The sum makes words repeat as independent ones do; `m` alone is a
     permutation.
 
-    Reference: the mixing function is `triple32` of C. Wellons, github.com/skeeto/hash-prospector (public domain).
+    Reference: the mixing function is `triple32` of C. Wellons, nullprogram.com/blog/2018/07/31 (public domain); the
+    constants as in copies of it, the page itself was not read.
 
     Breaks when: more than 2^32 words are drawn from one key (the counter starts again), or somebody means to guess them: this
     is no cipher.

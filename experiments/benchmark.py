@@ -140,7 +140,9 @@ def present(config: Config, results: Results) -> Any:
         f"Measured on {_machine()}. Times are of this machine and not a promise; ratios travel better.",
     )
     ratios = {name: float(spreads[name][1]) for name in compared}
-    return Presentation("\n".join(lines), figures, method, {"ratios": ratios})
+    return Presentation(
+        "\n".join(lines), figures, method, {"ratios": ratios, "exponents": {f: k for f, (k, _) in exponents.items()}}
+    )
 
 
 def _spread(results: Results, name: str) -> Any:
@@ -167,9 +169,7 @@ def _exponents(results: Results, shown: dict[str, Any]) -> dict[str, tuple[float
         of = [name for name, case in shown.items() if case.family == family]
         if len(of) > 2:
             x, y = (np.log([f(name) for name in of]) for f in (lambda n: shown[n].size, lambda n: _median(results, n)))
-            (slope, _), covariance = (
-                np.polyfit(x, y, 1, cov=True) if len(of) > 3 else (np.polyfit(x, y, 1), np.full((2, 2), np.nan))
-            )
+            (slope, _), covariance = np.polyfit(x, y, 1, cov=True)
             found[family] = float(slope), float(covariance[0, 0] ** 0.5)
     return found
 
@@ -200,7 +200,7 @@ def _size_figure(results: Results, shown: dict[str, Any], exponents: dict[str, t
 
 
 def _machine() -> str:
-    """The processor and the number of its cores that this process may use."""
+    """The kind of processor, its cores, and the version of JAX."""
     import os
     import platform
 

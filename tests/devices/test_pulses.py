@@ -227,9 +227,8 @@ def test_what_is_seen_is_not_what_is_there():
 def test_pulsed_cells_drift_from_where_they_are():
     """After a pulse the drift exponent is that of the new state, with the same unit normal."""
     device = devices.pcm_nandakumar2020()
-    cells = device.program(
-        jnp.full(1000, 2e-6), key=jax.random.key(0)
-    )  # five spreads above 0 S, where a ratio has no logarithm
+    target = jnp.full(1000, 2e-6)  # five spreads above 0 S, where a ratio has no logarithm
+    cells = device.program(target, key=jax.random.key(0))
     after = device.pulse(cells, 20, key=jax.random.key(1))
     np.testing.assert_array_equal(after.drift.target, after.g)
     np.testing.assert_array_equal(after.drift.normal, cells.drift.normal)
