@@ -160,13 +160,18 @@ def _median(results: Results, name: str) -> float:
     return float(np.nanmedian(results.select("seconds", case=name)))
 
 
+def _by_size(shown: dict[str, Any], family: str) -> list[str]:
+    """The cases of a family, the smallest first, in whatever order they were named."""
+    return sorted((name for name, case in shown.items() if case.family == family), key=lambda name: shown[name].size)
+
+
 def _exponents(results: Results, shown: dict[str, Any]) -> dict[str, tuple[float, float]]:
     """Exponent of the cost in the number of lines, and its standard error, of each family with three sizes or more."""
     import numpy as np
 
     found = {}
     for family in dict.fromkeys(case.family for case in shown.values() if case.family):
-        of = [name for name, case in shown.items() if case.family == family]
+        of = _by_size(shown, family)
         if len(of) > 2:
             x, y = (np.log([f(name) for name in of]) for f in (lambda n: shown[n].size, lambda n: _median(results, n)))
             (slope, _), covariance = np.polyfit(x, y, 1, cov=True)
@@ -183,7 +188,7 @@ def _size_figure(results: Results, shown: dict[str, Any], exponents: dict[str, t
     fig, axes = plots.subplots(*[7.0] * len(kinds), height=5.5)
     for ax, kind in zip(axes, kinds, strict=True):
         for i, family in enumerate(f for f in exponents if f.startswith(kind)):
-            of = [name for name, case in shown.items() if case.family == family]
+            of = _by_size(shown, family)
             seconds = np.stack([results.select("seconds", case=name) for name in of])
             low, middle, high = 1e3 * np.nanquantile(seconds, (0.1, 0.5, 0.9), axis=1)
             label = f"{family.removeprefix(kind + ', ')}: $n^{{{exponents[family][0]:.2f}}}$"

@@ -8,7 +8,7 @@ import pytest
 
 import devices
 import xbar
-from experiments import benchmark_cases, cli
+from experiments import benchmark, benchmark_cases, cli
 from experiments.zoo_waveforms import SINES
 
 SHOWN = ("pcm_joshi2020", "reram_wan2022", "ecram_lithium_tang2018", "yakopcic_oblea2010")
@@ -72,11 +72,13 @@ def test_cost_against_size(capsys, tmp_path, monkeypatch):
         make = benchmark_cases.ir_drop(n, 1, "")
         case = benchmark_cases.Case(f"alone, {n}", "", make, 2, True, family="IR drop, alone", size=n)
         monkeypatch.setitem(benchmark_cases.CASES, f"alone-{n}", case)
-    few = ["--json", "--repeats", "2", "--cases", "alone-8", "alone-16", "alone-32", "ir-64", "--out", str(tmp_path)]
+    few = ["--json", "--repeats", "2", "--cases", "alone-16", "alone-8", "alone-32", "ir-64", "--out", str(tmp_path)]
     assert cli.command(["run", "benchmark", *few]) == 0
     found = json.loads(capsys.readouterr().out)
     assert np.all(np.array(found["results"]["variables"]["seconds"]["values"]) > 0)
     assert found["summary"]["ratios"].keys() == {"ir-64"}
+    shown = {name: benchmark_cases.CASES[name] for name in ("alone-16", "alone-8", "alone-32", "ir-64")}
+    assert benchmark._by_size(shown, "IR drop, alone") == ["alone-8", "alone-16", "alone-32"]
     assert found["summary"]["exponents"].keys() == {"IR drop, alone"}
     assert list(tmp_path.glob("benchmark/*/sizes.png"))
 
