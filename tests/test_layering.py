@@ -10,7 +10,14 @@ import pytest
 ROOT = pathlib.Path(__file__).parent.parent
 ROOMS = ("devices", "xbar", "experiments")
 OUTER = {"matplotlib", "rich", "tyro", "argparse", "yaml"}
-FILES_OF_LABS = {"csv", "gzip", "zipfile", "h5py", "openpyxl"}  # formats of files, known to devices/instruments alone
+FILES_OF_LABS = {
+    "csv",
+    "gzip",
+    "zipfile",
+    "h5py",
+    "openpyxl",
+    "xlrd",
+}  # formats of files, known to devices/instruments alone
 FILES = sorted(p for room in ROOMS for p in (ROOT / room).rglob("*.py"))
 
 
@@ -32,7 +39,8 @@ def test_imports_point_downwards(path):
 
 
 def test_devices_do_not_load_the_readers_of_files():
-    loaded = "import sys, devices; print(*(n for n in ('devices.instruments', 'openpyxl', 'h5py') if n in sys.modules))"
+    readers = ("devices.instruments", "openpyxl", "xlrd", "h5py")
+    loaded = f"import sys, devices; print(*(n for n in {readers} if n in sys.modules))"
     result = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True, cwd=ROOT)
     assert not result.stdout.split()
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from devices.instruments import arc_one
+from devices.instruments import polarity
 from devices.instruments.source import File
 from devices.instruments.trace import FileError, Trace
 
@@ -60,4 +60,4 @@ def read(file: File, side: Mapping[str, Any]) -> list[Trace]:
     protocol = {"v_read": float(voltages[0])} if len(voltages) == 1 else {}
     base: dict[str, Any] = dict(source=(str(file.path),), format=NAME, labels=tuple(names), protocol=protocol)
     amplitude, width = rows["voltage"].astype(float), rows["pulse_width"].astype(float)
-    return [arc_one.pulses_or_reads(file, g, amplitude, width, (rows[kind] & 2).astype(bool), device, side, base)]
+    return [polarity.pulses_or_reads(file, g, amplitude, width, (rows[kind] & 2).astype(bool), device, side, base)]

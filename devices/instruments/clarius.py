@@ -20,7 +20,7 @@ combine = clarius_pairs.combine
 
 def recognises(file: File) -> bool:
     """A workbook with a sheet `Settings` and runs or `Calc`; or text whose header names current and voltage of a terminal."""
-    if file.is_zip:
+    if file.is_workbook:
         names = workbook.sheet_names(file)
         return "Settings" in names and ("Calc" in names or any(RUN.fullmatch(name) for name in names))
     first = next((line for line in file.start if line.strip()), "")
@@ -33,7 +33,7 @@ def _terminals(header: list[str]) -> list[str]:
 
 def read(file: File, side: Mapping[str, Any]) -> list[Trace]:
     """One loop of all runs of each test, a cycle a run in order of run numbers; and the table of cycles if there is one."""
-    if not file.is_zip:
+    if not file.is_workbook:
         rows = [table.fields(line, "\t") for line in file.text.split("\n") if line.strip()]
         return [_loop(file, {0: rows}, {})]
     sheets = workbook.sheets(file)

@@ -1,4 +1,4 @@
-"""Which way pulses of one sign move the conductance: measured, or said by the sidecar; never assumed."""
+"""Trains of pulses of both signs; which sign raises the conductance is measured, or said by the sidecar; never assumed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from devices.instruments.source import File
-from devices.instruments.trace import FileError, Flag
+from devices.instruments.trace import FileError, Flag, Trace
 
 
 def directions(
@@ -49,3 +49,36 @@ def pulse_numbers(device: np.ndarray, direction: np.ndarray, pulsed: np.ndarray)
         number[rows] = np.arange(len(rows)) - start + 1
         cycle[rows] = (np.cumsum(new) - 1) // 2
     return number, cycle
+
+
+def pulses_or_reads(
+    file: File,
+    g: np.ndarray,
+    amplitude: np.ndarray,
+    width: np.ndarray,
+    pulsed: np.ndarray,
+    device: np.ndarray,
+    side: Mapping[str, Any],
+    base: dict[str, Any],
+) -> Trace:
+    """Conductances after pulses with the read before the first pulse of a cell as pulse 0; `noise` if there is no pulse."""
+    if not pulsed.any():
+        return Trace("noise", {"g": g, "device": device}, **base)
+    last = np.zeros(len(g), bool)
+    for d in np.unique(device):
+        rows = np.flatnonzero(device == d)
+        first = int(np.argmax(pulsed[rows])) if pulsed[rows].any() else 0
+        last[rows[first - 1 : first]] = True
+    keep = pulsed | last
+    order = np.flatnonzero(keep)[np.argsort(device[keep], kind="stable")]
+    g, amplitude, width, device, is_pulse = (column[order] for column in (g, amplitude, width, device, pulsed))
+    direction, flag = directions(file, np.where(is_pulse, amplitude, 0), g, device, side)
+    following = np.roll(direction, -1)
+    direction = np.where(is_pulse, direction, following)
+    number, cycle = pulse_numbers(device, direction, is_pulse)
+    columns = {"g": g, "direction": direction, "pulse": number, "cycle": cycle, "device": device, "amplitude": amplitude,
+               "width": width}  # fmt: skip
+    trace = Trace("pulses", columns, **base).flagged(flag)
+    dropped = int((~keep).sum())
+    reason = f"{dropped} reads without a pulse were left out (only the last one before a cell's first pulse is kept)."
+    return trace.flagged(Flag("reads left out", reason)) if dropped else trace

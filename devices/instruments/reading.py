@@ -21,6 +21,7 @@ from devices.instruments import (
     merge,
     oscilloscope,
     pulse_map,
+    pulse_reads,
     pulse_rows,
     quality,
     read_iv,
@@ -58,7 +59,7 @@ class Format(Protocol):
 # The first that recognises a file reads it: instruments, then logs of rigs, then tables of any kind.
 FORMATS: tuple[Format, ...] = (
     clarius, knowm, arc_two, arc_one, easyexpert, keithley2600, oscilloscope,
-    write_verify, pulse_rows, time_series, relaxation, pulse_map, read_iv, endurance,
+    pulse_reads, write_verify, pulse_rows, time_series, relaxation, pulse_map, read_iv, endurance,
     hdf5, headed, columns,
 )  # fmt: skip
 NAMED_BY_SIDECAR: tuple[Format, ...] = (oscilloscope, headed, columns)
@@ -161,12 +162,14 @@ def _format(file: File, side: Mapping[str, Any]) -> Format:
             )
         return named[0]
     candidates = FORMATS
-    if "columns" in side and not (file.is_zip or file.is_hdf5):
+    if "columns" in side and not (file.is_workbook or file.is_hdf5):
         candidates = NAMED_BY_SIDECAR
     form = next((form for form in candidates if form.recognises(file)), None)
     if form is None:
         what = (
-            "a workbook that Clarius did not write" if file.is_zip else f"starts with {(file.start or [''])[0][:60]!r}"
+            "a workbook that Clarius did not write"
+            if file.is_workbook
+            else f"starts with {(file.start or [''])[0][:60]!r}"
         )
         raise Stranger(
             f"{file.path} is of no layout that is known ({what}). Known are: {', '.join(f.NAME for f in FORMATS)}. Save it as "

@@ -14,7 +14,8 @@ from devices.instruments.trace import FileError
 
 HEAD = 1 << 16
 LIMIT_MB = 1024.0
-GZIP, ZIP, HDF5 = b"\x1f\x8b", b"PK\x03\x04", b"\x89HDF\r\n\x1a\n"
+GZIP, HDF5 = b"\x1f\x8b", b"\x89HDF\r\n\x1a\n"
+ZIP, OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # what .xlsx and .xls are packed in
 TEXT_CONTROLS = set(b"\t\n\r\f")
 
 
@@ -70,7 +71,7 @@ class File:
             raise FileError(f"{self.path} cannot be read: {error.strerror or error}.") from None
 
     def _check_content(self) -> None:
-        if self.is_hdf5 or self.is_zip or self.head[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        if self.is_hdf5 or self.is_workbook or self.head[:2] in (b"\xff\xfe", b"\xfe\xff"):
             return
         controls = sum(byte < 32 and byte not in TEXT_CONTROLS for byte in self.head[:4096])
         if controls:
@@ -92,9 +93,9 @@ class File:
         return self.head.startswith(HDF5)
 
     @property
-    def is_zip(self) -> bool:
-        """Whether the content is a zip archive, as Excel workbooks are."""
-        return self.head.startswith(ZIP)
+    def is_workbook(self) -> bool:
+        """Whether the content is packed as Excel workbooks are, new (.xlsx) or old (.xls)."""
+        return self.head.startswith((ZIP, OLE))
 
     @property
     def digest(self) -> str:
@@ -122,7 +123,7 @@ class File:
     @functools.cached_property
     def start(self) -> list[str]:
         """The whole lines within the first 64 kB; the first line even if it is longer (cut short)."""
-        if self.is_hdf5 or self.is_zip:
+        if self.is_hdf5 or self.is_workbook:
             return []
         lines = decoded(self.head).split("\n")
         return lines if len(self.head) < HEAD or len(lines) == 1 else lines[:-1]

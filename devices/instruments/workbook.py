@@ -1,19 +1,29 @@
-"""Sheets of Excel workbooks as rows; openpyxl is loaded only here."""
+"""Sheets of Excel workbooks as rows; openpyxl (.xlsx) and xlrd (.xls, of Excel 2003 and before) are loaded only here."""
 
 from __future__ import annotations
 
 import io
 import re
+import struct
 import zipfile
 import zlib
-from typing import Any
+from typing import Any, NoReturn
 
-from devices.instruments.source import File
+from devices.instruments.source import ZIP, File
 from devices.instruments.trace import FileError
+
+_DAMAGE = (zipfile.BadZipFile, zlib.error, SyntaxError, KeyError, ValueError, EOFError, OSError)
+_OLD_DAMAGE = (struct.error, AssertionError, LookupError, ValueError, TypeError, AttributeError, OSError, OverflowError)
 
 
 def sheet_names(file: File) -> list[str]:
-    """Names of the sheets of an Excel workbook, without openpyxl; none if the file is no workbook."""
+    """Names of the sheets of an Excel workbook (of .xlsx without openpyxl); none if the file is no workbook.
+
+    Raises:
+        FileError: if the file is packed as .xls are, and xlrd is not installed or finds it damaged.
+    """
+    if not file.head.startswith(ZIP):
+        return _old_book(file).sheet_names()
     try:
         with zipfile.ZipFile(io.BytesIO(file.data)) as archive:
             book = archive.read("xl/workbook.xml").decode("utf-8", errors="replace")
@@ -23,17 +33,42 @@ def sheet_names(file: File) -> list[str]:
 
 
 def sheets(file: File) -> dict[str, list[tuple[Any, ...]]]:
-    """Rows of all sheets.
+    """Rows of all sheets; empty cells are None.
 
     Raises:
-        FileError: if openpyxl is not installed, or the workbook is damaged.
+        FileError: if openpyxl or xlrd is not installed, or the workbook is damaged.
     """
+    if not file.head.startswith(ZIP):
+        book = _old_book(file)
+        rows = {sheet.name: [sheet.row_values(k) for k in range(sheet.nrows)] for sheet in book.sheets()}
+        return {name: [tuple(None if cell == "" else cell for cell in row) for row in rows[name]] for name in rows}
     try:
         import openpyxl
     except ImportError:
-        raise FileError(f"{file.path} is an Excel workbook; to read it: pip install 'xbar-sim[lab]'") from None
+        _missing(file)
     try:
         book = openpyxl.load_workbook(io.BytesIO(file.data), read_only=True, data_only=True)
         return {sheet.title: [tuple(row) for row in sheet.iter_rows(values_only=True)] for sheet in book.worksheets}
-    except (zipfile.BadZipFile, zlib.error, SyntaxError, KeyError, ValueError, EOFError, OSError) as error:
-        raise FileError(f"{file.path} is a damaged Excel workbook ({error}); export it again.") from None
+    except _DAMAGE as error:
+        _damaged(file, error)
+
+
+def _old_book(file: File) -> Any:
+    try:
+        import xlrd
+        from xlrd.biffh import XLRDError
+        from xlrd.compdoc import CompDocError
+    except ImportError:
+        _missing(file)
+    try:
+        return xlrd.open_workbook(file_contents=file.data, logfile=io.StringIO())
+    except (XLRDError, CompDocError, *_OLD_DAMAGE) as error:
+        _damaged(file, error)
+
+
+def _missing(file: File) -> NoReturn:
+    raise FileError(f"{file.path} is an Excel workbook; to read it: pip install 'xbar-sim[lab]'") from None
+
+
+def _damaged(file: File, error: Exception) -> NoReturn:
+    raise FileError(f"{file.path} is a damaged Excel workbook ({type(error).__name__}: {error}); export it again.") from None

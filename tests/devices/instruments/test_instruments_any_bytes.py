@@ -22,6 +22,11 @@ SEEDS = {
     "endurance": "".join(f"1\t1e4\t{1e5 + k}\t{k + 1}\n" for k in range(9)),
     "read-iv": "".join(f"{c}\t{v / 1e4}\t{v}\n" for c in (1, 2) for v in (0.0, 0.1, 0.2, 0.3)),
     "bake": "".join(f"{c}\t{t}\t1e5\t1e-5\t{T}\n" for t in (0, 9) for T in (100, 200) for c in (1, 2)),
+    "bursts": "# pulse_v,pulse_width,num_applied,meas_v,i_0,i_1\n"
+    + "".join(f"1,1e-6,1,0.1,{k}e-7,{k}e-7\n" for k in range(1, 12)),
+    "over time": "# resistance (ohms),time (s),res min,res_max\n1e8,0,1,2\n2e8,30,1,2\n",
+    "wgfmu": "Device ID\tX\nstart,pulseWGFMU,pulseWidth,\n0,W,1e-3,\nindex, pulse amplitude (V), R_low (ohm), R_high (ohm)\n"
+    + "".join(f"{k}, {0.1 * k},{1e5 - 100 * k},2e5\n" for k in range(12)),
     "noise": "\t".join(["1", "8", *(f"{1e-5 + k * 1e-9}" for k in range(220))]) + "\n",
 }  # fmt: skip
 SIDES = [
@@ -29,7 +34,7 @@ SIDES = [
     {"columns": ["v", "i"], "units": ["V", "uA"]},
     {"columns": ["g_up", "g_down"], "units": ["1", "1"]},
     {"columns": ["t", "v_drive", "v_shunt"], "units": ["s", "V", "V"], "protocol": {"shunt": 10.0, "rate": 5.0}},
-    {"pattern": {"up": 2, "down": 1}, "positive": "up", "protocol": {"rate": 5.0}},
+    {"pattern": {"up": 2, "down": 1}, "positive": "up", "channel": "R_low", "protocol": {"rate": 5.0}},
 ]
 PIECES = [
     b",",

@@ -3,6 +3,7 @@
 import gzip
 import os
 import pathlib
+import sys
 import time
 
 import numpy as np
@@ -137,18 +138,38 @@ def test_the_same_content_twice(tmp_path):
     np.testing.assert_array_equal(trace.good, trace["device"] != 1)
 
 
-def test_openpyxl_missing(tmp_path, monkeypatch):
-    import sys
-
+@pytest.mark.parametrize("end", ["xlsx", "xls"])
+def test_reader_of_workbooks_missing(tmp_path, monkeypatch, end):
     import openpyxl
+    import xlwt
 
-    book = openpyxl.Workbook()
-    book.active.title = "Settings"
-    book.create_sheet("Run1")
-    book.save(tmp_path / "a.xlsx")
-    monkeypatch.setitem(sys.modules, "openpyxl", None)
+    book = openpyxl.Workbook() if end == "xlsx" else xlwt.Workbook()
+    for name in ("Settings", "Run1", "Calc"):
+        book.create_sheet(name) if end == "xlsx" else book.add_sheet(name)
+    book.save(tmp_path / f"a.{end}")
+    monkeypatch.setitem(sys.modules, "openpyxl" if end == "xlsx" else "xlrd", None)
     with pytest.raises(FileError, match=r"pip install 'xbar-sim\[lab\]'"):
-        read(tmp_path / "a.xlsx")
+        read(tmp_path / f"a.{end}")
+
+
+@pytest.mark.parametrize("share", [0.05, 0.3, 0.6, 0.95])
+def test_old_workbook_cut_off_or_overwritten(tmp_path, share):
+    import xlwt
+
+    book = xlwt.Workbook()
+    for name in ("Settings", "Run1", "Calc"):
+        sheet = book.add_sheet(name)
+        for row in range(200):
+            sheet.write(row, 0, float(row))
+    book.save(tmp_path / "a.xls")
+    data = (tmp_path / "a.xls").read_bytes()
+    place = int(share * len(data))
+    (tmp_path / "a.xls").write_bytes(data[:place])
+    with pytest.raises(FileError):
+        read(tmp_path / "a.xls")
+    (tmp_path / "a.xls").write_bytes(data[:place] + b"\xff" * 600 + data[place + 600 :])
+    with pytest.raises(FileError):
+        read(tmp_path / "a.xls")
 
 
 def test_header_alone_with_known_names_but_damaged_rows(tmp_path):

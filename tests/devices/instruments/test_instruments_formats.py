@@ -7,6 +7,7 @@ import h5py
 import numpy as np
 import openpyxl
 import pytest
+import xlwt
 
 from devices.instruments import FORMATS, FileError, read
 
@@ -94,6 +95,27 @@ def test_clarius_text_with_mark_and_engineering_notation(tmp_path):
     np.testing.assert_allclose(trace["i"], [410.5e-9, 1.25e-6, 2e-6], **CLOSE)
     np.testing.assert_allclose(trace["v"], [0.1, 0.2, 0.1], **CLOSE)
     assert trace.format == "Keithley Clarius"
+
+
+def test_clarius_workbook_of_old_excel(tmp_path):
+    v, i = sweep(-2.0, (1e-6, 1e-4))
+    book = xlwt.Workbook()
+    run, settings = book.add_sheet("Run7"), book.add_sheet("Settings")
+    book.add_sheet("Calc")
+    rows = [("Time", "AI", "AV", "NORM_COND")] + [
+        (0.1 * (k + 1), i[k], v[k], "#REF" if k == 0 else 1.0) for k in range(60)
+    ]
+    words = [tuple(c.format(n=7, test="SET_negative#1", stop=-2.0, compliance=5e-4) for c in row) for row in SETTINGS]
+    for sheet, cells in ((run, rows), (settings, words)):
+        for r, row in enumerate(cells):
+            for c, value in enumerate(row):
+                sheet.write(r, c, value)
+    book.save(tmp_path / "a.xls")
+    (trace,) = read(tmp_path / "a.xls")
+    assert (trace.kind, trace.format) == ("loop", "Keithley Clarius")
+    np.testing.assert_allclose(trace["v"], v, **CLOSE)
+    np.testing.assert_allclose(trace["i"], i, **CLOSE)
+    assert trace.protocol["compliance"] == 5e-4 and trace.protocol["test"] == "SET_negative#1"
 
 
 def test_clarius_table_of_cycles(tmp_path):
@@ -369,4 +391,64 @@ def test_plain_hdf5(tmp_path):
 
 
 def test_formats_have_names_of_their_own():
-    assert len({form.NAME for form in FORMATS}) == len(FORMATS) == 17
+    assert len({form.NAME for form in FORMATS}) == len(FORMATS) == 18
+
+
+def bursts(volts, currents, v_read=-0.1):
+    rows = [f"{v},5e-07,1000,{v_read},{i},{1.02 * i},{0.98 * i}" for v, i in zip(volts, currents, strict=True)]
+    return "# pulse_v,pulse_width,num_applied,meas_v,i_0,i_1,i_2\n" + "\n".join(rows) + "\n"
+
+
+def test_bisol_bursts(tmp_path):
+    volts = np.repeat([-1.0, 1.2], 15)
+    g = 1e-8 * np.concatenate([0.95 ** np.arange(15), 0.95**14 * 1.04 ** np.arange(1, 16)])
+    (trace,) = read(write(tmp_path, "a.csv", bursts(volts, -0.1 * g)))
+    assert (trace.kind, trace.format, trace.protocol["v_read"]) == ("pulses", "pulse and read log", -0.1)
+    np.testing.assert_allclose(trace["g"], g, rtol=1e-12)
+    np.testing.assert_array_equal(trace["direction"], np.sign(volts))
+    np.testing.assert_array_equal(trace["amplitude"], volts)
+    np.testing.assert_array_equal(trace["width"], 5e-7)
+    assert {"polarity measured", "bursts of pulses", "reads averaged"} <= set(names(trace))
+
+
+def test_bisol_bursts_that_do_not_show_a_polarity_ask_for_it(tmp_path):
+    text = bursts(np.full(6, -1.0), -1e-9 * np.array([1, 2, 1, 2, 1, 2]))
+    with pytest.raises(FileError, match="do not show which sign raises"):
+        read(write(tmp_path, "a.csv", text))
+    write(tmp_path, "a.csv.toml", 'positive = "up"\n')
+    (trace,) = read(tmp_path / "a.csv")
+    np.testing.assert_array_equal(trace["direction"], -1)
+    with pytest.raises(FileError, match="line 3: meas_v = 0"):
+        read(write(tmp_path, "a.csv", text.replace("1000,-0.1,-2e-09", "1000,0,-2e-09", 1)))
+
+
+def test_bisol_resistance_over_time(tmp_path):
+    text = "# resistance (ohms),time (s),res min,res_max\n2e8,5,1e8,1e10\n2.5e8,35,1e8,1e10\n4e8,65,1e8,1e10\n"
+    (trace,) = read(write(tmp_path, "x_retentiondata.csv", text))
+    assert (trace.kind, trace.labels) == ("retention", ("x_retentiondata",))
+    np.testing.assert_allclose(trace["g"], [5e-9, 4e-9, 2.5e-9], **CLOSE)
+    np.testing.assert_allclose(trace["g0"], 5e-9, **CLOSE)
+    np.testing.assert_allclose(trace["t"], [0, 30, 60], **CLOSE)
+
+
+def wgfmu(volts, r):
+    rows = [f"{k}, {v:.3f},{x},{2 * x}" for k, (v, x) in enumerate(zip(volts, r, strict=True))]
+    return "\n".join([
+        "Setup title\tpulsedAmplitudeSweep", "test date\t01.02.2025", "test time\t14:00:00", "Device ID\tX7", "Count\t1",
+        "Measurement parameters", "groundWGFMU,pulseWGFMU,startVolage1,pulseWidth,measName,", "SMU2,WGFMU1,0.1,0.005,test,",
+        "Measurement Data", "index, pulse amplitude (V), R_low (ohm), R_high (ohm)", *rows,
+    ]) + "\n"  # fmt: skip
+
+
+def test_wgfmu_amplitude_sweep(tmp_path):
+    volts = np.concatenate([[0], np.linspace(0.1, 3, 20), np.linspace(-0.1, -3, 20)])
+    r = 1e6 * np.exp(np.concatenate([[0], 0.1 * np.arange(1, 21), 2 - 0.1 * np.arange(1, 21)]))
+    path = write(tmp_path, "a.csv", wgfmu(volts, r))
+    with pytest.raises(FileError, match=r"(?s)two resistances.*channel = .R_low."):
+        read(path)
+    (trace,) = read(path, sidecar={"channel": "R_high"})
+    assert (trace.kind, trace.labels) == ("pulses", ("X7",))
+    np.testing.assert_allclose(trace["g"], 0.5 / r, rtol=1e-12)
+    np.testing.assert_array_equal(trace["direction"], np.where(np.arange(41) < 21, -1, 1))
+    np.testing.assert_array_equal(trace["width"], 0.005)
+    np.testing.assert_allclose(trace["amplitude"], volts, atol=5e-4)
