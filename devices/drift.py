@@ -90,7 +90,7 @@ class LogTimeRelaxation(AbstractDrift):
         shift: m [S] an e-fold of time, spread: s [S]; a number or a curve of the normalised target.
         g_max: normalisation [S]. t0: first time of the data [s]; before it nothing moves beyond what is there at `t0`.
         offset: `l_0`, e-folds of relaxation that have passed at `t0`. power: p.
-        error: distribution of z: `Normal()` or `StudentT(dof)` of `devices.programming`.
+        error: distribution of z: `Normal()`, `StudentT(dof)` or `NormalMixture(share, widening)` of `devices.programming`.
         low, high: bounds of the conductance [S].
 
     Reference: A. Levy et al. for the variance linear in log time (recalled, not read); Falcone et al. 2025,

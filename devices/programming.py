@@ -56,6 +56,23 @@ class StudentT(AbstractError):
         return jax.random.t(key, self.dof.astype(jnp.float32), like.shape, jnp.float32).astype(like.dtype)
 
 
+class NormalMixture(AbstractError):
+    """Standard normal, or for a `share` of the cells `widening` times as wide: the standard deviation is
+    `sqrt(1 + share (widening^2 - 1))` of the scale.
+
+    Args:
+        share: probability of the wide one. widening: its standard deviation in units of the other's.
+    """
+
+    share: Float[Array, ""] = eqx.field(converter=jnp.asarray)
+    widening: Float[Array, ""] = eqx.field(converter=jnp.asarray)
+
+    def __call__(self, like: Float[Array, "*cells"], *, key: PRNGKeyArray) -> Float[Array, "*cells"]:
+        which, size = jax.random.split(key)
+        wide = unit_uniforms(which, like) < self.share
+        return unit_normals(size, like) * jnp.where(wide, self.widening.astype(like.dtype), 1)
+
+
 class SpreadProgramming(AbstractProgramming):
     """An independent write error whose scale depends on the target.
 
@@ -65,7 +82,7 @@ class SpreadProgramming(AbstractProgramming):
         spread: `sigma` [S]: a number or a curve of the normalised target (`devices.curves`: `Polynomial`, `Proportional`,
             `InverselyProportional`, `Saturating`, `Table`).
         g_max: normalisation [S].
-        error: distribution of xi: `Normal()`, `Uniform()` or `StudentT(dof)`.
+        error: distribution of xi: `Normal()`, `Uniform()`, `StudentT(dof)` or `NormalMixture(share, widening)`.
 
     Reference: PCM, Joshi et al. 2020, 10.1038/s41467-020-16108-9 (normal, polynomial spread).
 

@@ -123,6 +123,6 @@ class Exponential(AbstractWindow):
 
 
 def power(base: Float[Array, "*#any"], exponent: Float[Array, "*#any"]) -> Float[Array, "*any"]:
-    """`base ** exponent`, 0 with finite derivatives where `base <= 0`."""
-    positive = base > 0
+    """`base ** exponent`, 0 with finite derivatives where `base <= 0` or so small that its third inverse overflows."""
+    positive = base > jnp.cbrt(jnp.finfo(jnp.result_type(base)).tiny)
     return jnp.where(positive, jnp.exp(exponent * jnp.log(jnp.where(positive, base, 1))), 0)

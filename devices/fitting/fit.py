@@ -97,12 +97,10 @@ def _conclude(candidate, space: Space, data: Any, best: Optimum, trace: Trace, b
         )
     elif wrong:
         flags.append("the model is rejected, and there are too few blocks of data for errors that do not trust it")
-    converged = float(best.gain) < GAIN
-    code = (
-        "converged"
-        if converged
-        else f"not converged: the log likelihood could still gain {float(best.gain):.2g}; use more starts, or a simpler model"
-    )
+    known = bool(np.isfinite(best.information).all())
+    converged = known and float(best.gain) < GAIN
+    why = f"the log likelihood could still gain {float(best.gain):.2g}" if known else "its derivatives are not finite"
+    code = "converged" if converged else f"not converged: {why}; use more starts, or a simpler model"
     return Fit(
         kind=trace.kind,
         model=candidate.name,

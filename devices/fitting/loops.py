@@ -11,7 +11,7 @@ from devices.compact.filament import Filament, bundle
 from devices.compact.memdiode import Memdiode
 from devices.compact.metastable_switch import MetastableSwitch
 from devices.compact.stanford import StanfordPKU
-from devices.compact.team import VTEAM
+from devices.compact.team import TEAM, VTEAM
 from devices.compact.windows import Linear, NoWindow
 from devices.compact.yakopcic import Yakopcic
 from devices.constants import BOLTZMANN_EV
@@ -41,33 +41,10 @@ class Threshold(AbstractLoop):
 
     def own(self) -> tuple[Parameter, ...]:
         s = self.scale
-        rates = _shared(
-            low=1e-4 / float(s.time), high=1e8 / float(s.time), start=(1 / float(s.time), 1e4 / float(s.time)), log=True
-        )
-        return (
-            *_conductances(s),
-            Parameter("k_on", "1/s", **rates),
-            Parameter("k_off", "1/s", **rates),
-            *_voltages(s, "v_on", "v_off"),
-            Parameter("a_on", "", 1.0, 12.0, (1.05, 5.0)),
-            Parameter("a_off", "", 1.0, 12.0, (1.05, 5.0)),
-            Parameter("width", "", 0.02, 0.5, (0.03, 0.3), log=True),
-        )
+        return (*_conductances(s), *_rates(s), *_voltages(s, "v_on", "v_off"), *_exponents())
 
     def model(self, values: Values) -> AbstractMemristor:
-        return VTEAM(
-            u_off=-values["v_off"],
-            u_on=values["v_on"],
-            k_off=values["k_off"],
-            k_on=-values["k_on"],
-            a_off=values["a_off"],
-            a_on=values["a_on"],
-            r_on=1 / values["g_on"],
-            r_off=1 / values["g_off"],
-            width=values["width"],
-            window=self.window(),
-            read_out="conductance",
-        )
+        return VTEAM(-values["v_off"], values["v_on"], **_moving(values), window=self.window(), read_out="conductance")
 
     def start(self, values):
         return 1 - super().start(values)  # x0 is the share of paths that are on
@@ -85,6 +62,39 @@ class WindowedThreshold(Threshold):
     name: ClassVar[str] = "vteam-window"
     law: ClassVar[str] = "dx/dt = k (v/v_th - 1)^a (linear window) beyond thresholds, i = v (x g_off + (1 - x) g_on)"
     window: ClassVar[type] = Linear
+
+
+class CurrentThreshold(AbstractLoop):
+    """TEAM with a linear window: as `WindowedThreshold`, but the current has the thresholds.
+
+    $$ \\dot x = k_{off} \\langle -i/i_{off} - 1 \\rangle^{a_{off}} (1 - x)
+       - k_{on} \\langle i/i_{on} - 1 \\rangle^{a_{on}} x, \\qquad i = v\\,[x\\,g_{off} + (1 - x)\\,g_{on}] $$
+
+    So a SET runs away, as the cell it turns on carries more current, and a RESET stops by itself.
+
+    Reference: Kvatinsky et al. 2013, 10.1109/TCSI.2012.2215714 (recalled, not read).
+
+    Breaks when: as `Threshold`; the cell sets at a voltage whatever its resistance is.
+    """
+
+    name: ClassVar[str] = "team"
+    law: ClassVar[str] = "dx/dt = k (i/i_th - 1)^a (linear window) beyond thresholds, i = v (x g_off + (1 - x) g_on)"
+
+    def own(self) -> tuple[Parameter, ...]:
+        s = self.scale
+        most = {"i_on": float(s.g_high * s.v_set), "i_off": float(s.g_high * s.v_reset)}
+        least = float(s.g_low) / 30
+        currents = tuple(
+            Parameter(n, "A", least * v, i, (min(0.1 * i, 3 * least * v), 0.9 * i), log=True)
+            for (n, i), v in zip(most.items(), (float(s.v_set), float(s.v_reset)), strict=True)
+        )
+        return (*_conductances(s), *_rates(s), *currents, *_exponents())
+
+    def model(self, values: Values) -> AbstractMemristor:
+        return TEAM(-values["i_off"], values["i_on"], **_moving(values), window=Linear(), read_out="conductance")
+
+    def start(self, values):
+        return 1 - super().start(values)  # x0 is the share of paths that are on
 
 
 class HyperbolicSine(AbstractLoop):
@@ -336,6 +346,24 @@ def _conductances(s) -> tuple[Parameter, ...]:
     )
 
 
+def _rates(s) -> tuple[Parameter, ...]:
+    time = float(s.time)
+    return tuple(
+        Parameter(k, "1/s", 1e-4 / time, 1e8 / time, (1 / time, 1e4 / time), log=True) for k in ("k_on", "k_off")
+    )
+
+
+def _exponents() -> tuple[Parameter, ...]:
+    powers = tuple(Parameter(a, "", 1.0, 12.0, (1.05, 5.0)) for a in ("a_on", "a_off"))
+    return (*powers, Parameter("width", "", 0.02, 0.5, (0.03, 0.3), log=True))
+
+
+def _moving(values: Values) -> dict[str, Any]:
+    """What TEAM and VTEAM are made of, but for their thresholds."""
+    own = {n: values[n] for n in ("k_off", "a_off", "a_on", "width")}
+    return {**own, "k_on": -values["k_on"], "r_on": 1 / values["g_on"], "r_off": 1 / values["g_off"]}
+
+
 def _voltages(s, up: str, down: str, most: float = 1.0) -> tuple[Parameter, ...]:
     ends = ((up, float(s.v_set)), (down, float(s.v_reset)))
     return tuple(Parameter(name, "V", 0.02 * v, most * v, (0.1 * v, 0.9 * v), log=True) for name, v in ends)
@@ -347,4 +375,6 @@ def _switching(s) -> tuple[Parameter, ...]:
     return (*levels, *(Parameter(w, "V", 3e-3 * top, 3 * top, (0.02 * top, 0.3 * top), log=True) for _, w, top in ends))
 
 
-CANDIDATES = (WindowedThreshold, Threshold, Switches, HyperbolicSine, OneFilament, FilamentSpectrum, Diodes, Gap)
+CANDIDATES = (
+    WindowedThreshold, Threshold, CurrentThreshold, Switches, HyperbolicSine, OneFilament, FilamentSpectrum, Diodes, Gap,
+)  # fmt: skip

@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from jaxtyping import Array, Float, PRNGKeyArray
 from scipy import stats
 
@@ -18,8 +17,8 @@ from devices.fitting import checks, relaxation_view
 from devices.fitting.candidate import AbstractCandidate, Data, Values
 from devices.fitting.parameters import Parameter
 from devices.fitting.result import Check, Panel
+from devices.fitting.tails import AbstractTails
 from devices.instruments.trace import FileError
-from devices.programming import Normal, StudentT
 
 MOST = 48  # reads of one write that a fit uses
 
@@ -99,15 +98,16 @@ class LogTime(AbstractCandidate):
        \\quad \\ell = \\ln(t/t_0), \\quad x = g_0 / g_{max} $$
 
     `m` is a polynomial and `s` the exponential of one, both given by their values at conductances that divide the range of
-    the data evenly (`shift_1` at the lowest). With `heavy` tails one `lambda^2 = dof / chi^2_dof` a write makes every
-    deviation Student's t, without it `lambda = 1`. So the variance (with `dof / (dof - 2)`) is `s^2 (ln(t/t_0) + rho)`.
+    the data evenly (`shift_1` at the lowest). lambda is 1, or one random number a write (`tails`): with
+    `lambda^2 = dof / chi^2_dof` every deviation is Student's t; with `widening` for a `share` of the writes, a mixture of two
+    normal distributions. So the variance is `s^2 (ln(t/t_0) + rho)` times the mean of lambda^2.
 
     Blocks are cells. Reference: the variance linear in log time is that of A. Levy et al. (recalled, not read).
 
     Breaks when: deviations are asymmetric, or tails get lighter with time, as in a walk made of few jumps.
     """
 
-    heavy: ClassVar[bool]
+    tails: ClassVar[AbstractTails]
     shift_nodes: ClassVar[int] = 2
     spread_nodes: ClassVar[int] = 4
     starts: ClassVar[int] = 2
@@ -148,8 +148,7 @@ class LogTime(AbstractCandidate):
             Parameter("t0", "s", first * 1e-9, first * 0.999, (first * 0.01, first * 0.9), log=True),
             Parameter("noise", "", 1e-4, 1e4, (0.1, 3.0), log=True),
         ]
-        dof = [Parameter("dof", "", 0.5, 200.0, (1.5, 10.0), log=True)] if self.heavy else []
-        return (*shifts, *spreads, *rest, *dof)
+        return (*shifts, *spreads, *rest, *self.tails.parameters())
 
     def guesses(self, data: Data) -> list[dict[str, float]]:
         """The median shift and the spread of changes near each node, as if relaxation had begun soon before the first read."""
@@ -157,7 +156,7 @@ class LogTime(AbstractCandidate):
         folds = np.log(data["t"] / (self.first * 0.3))
         row = np.arange(len(x))
         change, root = data["d"][row, last], np.sqrt(folds[row, last])
-        found = {"t0": float(self.first) * 0.3, "noise": 0.5} | ({"dof": 3.0} if self.heavy else {})
+        found = {"t0": float(self.first) * 0.3, "noise": 0.5} | self.tails.guess()
         for name, count in (("shift", self.shift_nodes), ("spread", self.spread_nodes)):
             nodes = np.linspace(float(self.reach[0]), float(self.reach[1]), count)
             near = np.argmin(np.abs(x[:, None] - nodes), 1)
@@ -217,11 +216,7 @@ class LogTime(AbstractCandidate):
             jnp.log1p(before * along) + jnp.sum(data["real"] * jnp.log(data["variances"] + self.noise(values)), 1)
         ) / 2
         size = size + reads * jnp.log(scale)
-        if not self.heavy:
-            return size + squares / 2 + reads / 2 * jnp.log(2 * jnp.pi)
-        dof = values["dof"]
-        shape = lax.lgamma(dof / 2) - lax.lgamma((dof + reads) / 2) + reads / 2 * jnp.log(dof * jnp.pi)
-        return size + shape + (dof + reads) / 2 * jnp.log1p(squares / dof)
+        return size + self.tails.cost(values, squares, reads)
 
     def simulate(self, values: Values, data: Data, *, key: PRNGKeyArray) -> Data:
         folds, (shift, scale) = self.folds(values, data), self.curves(values, data)
@@ -229,9 +224,7 @@ class LogTime(AbstractCandidate):
         steps = jnp.diff(folds, axis=1, prepend=0.0)
         wander = jnp.cumsum(jnp.sqrt(steps) * jax.random.normal(walk, folds.shape, jnp.float64), 1)
         unit = wander + jnp.sqrt(self.noise(values)) * jax.random.normal(noise, folds.shape, jnp.float64)
-        if self.heavy:
-            dof = values["dof"]
-            unit = unit * jnp.sqrt(dof / 2 / jax.random.gamma(tails, dof / 2, scale.shape, jnp.float64))[:, None]
+        unit = unit * self.tails.factors(values, scale.shape, key=tails)[:, None]
         change = shift[:, None] * folds + scale[:, None] * unit
         return {**data, "d": change * data["used"]}
 
@@ -245,13 +238,12 @@ class LogTime(AbstractCandidate):
             shift, scale = (np.asarray(v) for v in self.curves(numbers, data))
             folds = np.asarray(self.folds(numbers, data))
             growth = np.sqrt(folds + float(self.noise(numbers)))
-        shape = stats.t(values["dof"]) if self.heavy else stats.norm()
-        return shift[:, None] * folds, scale[:, None] * growth, shape
+        return shift[:, None] * folds, scale[:, None] * growth, self.tails.shape(values)
 
     def scores(self, values: Mapping[str, float], data: Data) -> np.ndarray:
         """What each read adds to the earlier ones of its write, as standard normal numbers; NaN where there is no read.
 
-        Kalman's filter of the walk; Student's t of the earlier reads' surprises where tails are heavy.
+        Kalman's filter of the walk, and the tails as the surprises of the earlier reads leave them.
         """
         mean, _, _ = self.marginal(values, data)
         with jax.enable_x64(True):
@@ -267,16 +259,9 @@ class LogTime(AbstractCandidate):
             plain = (y[:, k] - walk) / np.sqrt(total)
             gain = used[:, k] * variance / total
             walk, variance = walk + gain * (y[:, k] - walk), variance * (1 - gain)
-            z[:, k] = self._normal_score(plain, values.get("dof", np.inf), squares, seen)
+            z[:, k] = self.tails.scores(values, plain, squares, seen)
             squares, seen = squares + used[:, k] * plain**2, seen + used[:, k]
         return np.where(used > 0, z, np.nan)
-
-    @staticmethod
-    def _normal_score(z, dof, squares, seen):
-        if not np.isfinite(dof):
-            return z
-        tail = stats.t.sf(np.abs(z) * np.sqrt((dof + seen) / (dof + squares)), dof + seen)
-        return np.sign(z) * stats.norm.isf(np.maximum(tail, 1e-300))
 
     def checks(self, values: Mapping[str, float], data: Data) -> tuple[Check, ...]:
         z = self.scores(values, data)
@@ -302,8 +287,13 @@ class LogTime(AbstractCandidate):
         return (("one more read of every write, at 100 times the last time", later),)
 
     def laws(self, values: Values, data: Data) -> dict[str, Any]:
-        error = StudentT(values["dof"]) if self.heavy else Normal()
         law = LogTimeRelaxation(
-            self.shift(values), self.spread(values), self.g_max, values["t0"], self.noise(values), 0.5, error
+            self.shift(values),
+            self.spread(values),
+            self.g_max,
+            values["t0"],
+            self.noise(values),
+            0.5,
+            self.tails.error(values),
         )
         return {"drift": law}

@@ -9,6 +9,7 @@ import numpy as np
 from devices.fitting import bake, power_law
 from devices.fitting.candidate import Data, Values
 from devices.fitting.relaxation import LogTime, reads_of_writes
+from devices.fitting.tails import AbstractTails, MixtureTails, NoTails, StudentTails
 from devices.instruments.trace import FileError, Trace
 
 
@@ -40,14 +41,23 @@ class NormalRelaxation(_Retention):
     __doc__ = LogTime.__doc__
     name: ClassVar[str] = "relaxation-normal"
     law: ClassVar[str] = "g(t) - g0 ~ N(m(g0) ln(t/t0), s(g0)^2 (ln(t/t0) + noise))"
-    heavy: ClassVar[bool] = False
+    tails: ClassVar[AbstractTails] = NoTails()
 
 
 class StudentRelaxation(_Retention):
     __doc__ = LogTime.__doc__
     name: ClassVar[str] = "relaxation-t"
     law: ClassVar[str] = "g(t) - g0 = m(g0) ln(t/t0) + s(g0) sqrt(ln(t/t0) + noise) z, z Student t of dof"
-    heavy: ClassVar[bool] = True
+    tails: ClassVar[AbstractTails] = StudentTails()
 
 
-CANDIDATES = (NormalRelaxation, StudentRelaxation, *power_law.CANDIDATES, *bake.CANDIDATES)
+class MixtureRelaxation(_Retention):
+    __doc__ = LogTime.__doc__
+    name: ClassVar[str] = "relaxation-mixture"
+    law: ClassVar[str] = (
+        "g(t) - g0 = m(g0) ln(t/t0) + s(g0) sqrt(ln(t/t0) + noise) z, z normal, for a share of cells widened"
+    )
+    tails: ClassVar[AbstractTails] = MixtureTails()
+
+
+CANDIDATES = (NormalRelaxation, StudentRelaxation, MixtureRelaxation, *power_law.CANDIDATES, *bake.CANDIDATES)

@@ -170,6 +170,8 @@ def advice(candidate: AbstractCandidate, space: Space, data: Any, best: Optimum)
     are there.
     """
     information = np.asarray(best.information) + RIDGE * np.eye(len(space))
+    if not np.isfinite(information).all():
+        return ()
     sizes, axes = np.linalg.eigh(information)
     worst = axes[:, 0]
     before = 1 / np.sqrt(sizes[0])

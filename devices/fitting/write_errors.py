@@ -15,6 +15,7 @@ from devices.fitting.candidate import Data, Values
 from devices.fitting.parameters import Parameter
 from devices.fitting.relaxation import LogTime, reads_of_writes
 from devices.fitting.result import Check, Panel, Series
+from devices.fitting.tails import AbstractTails, MixtureTails, NoTails, StudentTails
 from devices.instruments.trace import Trace
 from devices.programming import QuantileProgramming
 
@@ -207,7 +208,7 @@ class NormalErrors(_WriteErrors):
     __doc__ = _WriteErrors.__doc__
     name: ClassVar[str] = "write-verify, normal"
     law: ClassVar[str] = "g0 uniform in its window; g(t) - g0 ~ N(m(g0) ln(t/t0), s(g0)^2 (ln(t/t0) + noise))"
-    heavy: ClassVar[bool] = False
+    tails: ClassVar[AbstractTails] = NoTails()
 
 
 class StudentErrors(_WriteErrors):
@@ -216,7 +217,17 @@ class StudentErrors(_WriteErrors):
     law: ClassVar[str] = (
         "g0 uniform in its window; g(t) - g0 = m(g0) ln(t/t0) + s(g0) sqrt(ln(t/t0) + noise) z, z Student t of dof"
     )
-    heavy: ClassVar[bool] = True
+    tails: ClassVar[AbstractTails] = StudentTails()
 
 
-CANDIDATES = (NormalErrors, StudentErrors)
+class MixtureErrors(_WriteErrors):
+    __doc__ = _WriteErrors.__doc__
+    name: ClassVar[str] = "write-verify, mixture"
+    law: ClassVar[str] = (
+        "g0 uniform in its window; g(t) - g0 = m(g0) ln(t/t0) + s(g0) sqrt(ln(t/t0) + noise) z, "
+        "z normal, for a share of writes widened"
+    )
+    tails: ClassVar[AbstractTails] = MixtureTails()
+
+
+CANDIDATES = (NormalErrors, StudentErrors, MixtureErrors)

@@ -71,4 +71,6 @@ def _missing(file: File) -> NoReturn:
 
 
 def _damaged(file: File, error: Exception) -> NoReturn:
-    raise FileError(f"{file.path} is a damaged Excel workbook ({type(error).__name__}: {error}); export it again.") from None
+    raise FileError(
+        f"{file.path} is a damaged Excel workbook ({type(error).__name__}: {error}); export it again."
+    ) from None

@@ -19,6 +19,7 @@ PROGRAMMING = {
     "polynomial": spread(programming.Normal()),
     "uniform": spread(programming.Uniform()),
     "student": spread(programming.StudentT(2.5)),
+    "mixture": spread(programming.NormalMixture(0.2, 3.0)),
     "proportional": programming.SpreadProgramming(curves.Proportional(1 * US), G_MAX),
     "inverse": programming.SpreadProgramming(curves.InverselyProportional(0.02 * US, 1 * US), G_MAX),
     "saturating": programming.SpreadProgramming(curves.Saturating(0.5 * US, 0.3), G_MAX),

@@ -7,6 +7,7 @@ import pytest
 import scipy.stats
 
 from devices import curves, programming, steps, updates, write_verify
+from devices.fitting.tails import TwoNormals
 
 US = 1e-6
 N = 200_000
@@ -24,6 +25,7 @@ def errors(law, target=10 * US, n=N, seed=0):
         (programming.Uniform(), scipy.stats.uniform(-1, 2)),
         (programming.StudentT(3.0), scipy.stats.t(3)),
         (programming.StudentT(1.0), scipy.stats.t(1)),
+        (programming.NormalMixture(0.25, 4.0), TwoNormals(0.25, 4.0)),
     ],
 )
 def test_shape_of_the_error(error, distribution):

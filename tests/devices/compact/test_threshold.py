@@ -198,3 +198,13 @@ def test_frequency_closes_the_loop():
         run = jax.jit(lambda w: jnp.ptp(simulate(vteam_magic(), w, x0=1e-9, throw=False).x))
         slow, fast = run(sine(0.6, 2e7, points=60)), run(sine(0.6, 2e8, points=60))
         np.testing.assert_allclose(slow / fast, 10, rtol=1e-6)
+
+
+def test_second_derivatives_are_finite_however_far_below_a_smooth_threshold():
+    """Where softplus all but underflows its inverse overflows: 0 times infinity stood in second derivatives of the rate."""
+    with jax.enable_x64(True):
+        device = soft(jax.tree.map(lambda x: x.astype(float), vteam_knowm_wsdc()), 0.02)
+        bend = jax.vmap(jax.grad(jax.grad(lambda v: device.derivative(jnp.asarray(0.5), v))))(
+            jnp.linspace(-2.0, 2.0, 4001)
+        )
+    assert np.isfinite(bend).all()

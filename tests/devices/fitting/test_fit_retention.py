@@ -13,7 +13,7 @@ from devices import Device
 from devices.fitting import coverage, fit_candidate
 from devices.fitting.bake import OneBarrier, RelaxationAndLoss
 from devices.fitting.power_law import ExponentOfState, OneExponent
-from devices.fitting.retention import NormalRelaxation, StudentRelaxation
+from devices.fitting.retention import MixtureRelaxation, NormalRelaxation, StudentRelaxation
 from devices.instruments import FileError, Trace
 
 US = 1e-6
@@ -24,6 +24,7 @@ RELAXATION = {
     "noise": 0.3,
 }
 STUDENT = {**RELAXATION, "dof": 3.0}
+MIXTURE = RELAXATION | {"share": 0.25, "widening": 4.0}
 POWER = {"nu": 0.05, "nu_std": 0.02, "t0": 20.0, "noise": 0.01}
 SLOPING = {"nu_low": 0.09, "nu_high": 0.03, "nu_std": 0.02, "t0": 20.0, "noise": 0.01}
 ONE = {
@@ -73,12 +74,13 @@ SLOW = np.array([10.0, 1e2, 1e3, 1e4, 1e5])
 CASES = [
     (NormalRelaxation, RELAXATION, cells(TIMES)),
     (StudentRelaxation, STUDENT, cells(TIMES)),
+    (MixtureRelaxation, MIXTURE, cells(TIMES)),
     (OneExponent, POWER, cells(SLOW, 100)),
     (ExponentOfState, SLOPING, cells(SLOW, 100)),
     (OneBarrier, ONE, baked()),
     (RelaxationAndLoss, LOSS, baked(100)),
 ]
-SLOWLY = (NormalRelaxation, StudentRelaxation, OneExponent, OneBarrier, RelaxationAndLoss)
+SLOWLY = (NormalRelaxation, StudentRelaxation, MixtureRelaxation, OneExponent, OneBarrier, RelaxationAndLoss)
 COVERED = [pytest.param(*c, id=c[0].name, marks=pytest.mark.slow if c[0] in SLOWLY else ()) for c in CASES[:-1]]
 OUTSIDE = pytest.mark.xfail(reason="with 100 cells some intervals leave the band")
 COVERED.append(pytest.param(*CASES[-1], id=CASES[-1][0].name, marks=(pytest.mark.slow, OUTSIDE)))
@@ -117,7 +119,7 @@ def test_one_barrier_does_not_explain_two_processes():
     assert any(c.rejected and "temperatures" in c.sentence for c in wrong.checks)
 
 
-@pytest.mark.parametrize("model, values, trace", [CASES[1], CASES[3], (RelaxationAndLoss, LOSS, baked(1000))])
+@pytest.mark.parametrize("model, values, trace", [CASES[1], CASES[4], (RelaxationAndLoss, LOSS, baked(1000))])
 @pytest.mark.slow
 def test_device_made_of_the_laws_does_as_the_model(model, values, trace):
     """Median and 16 to 84 % range of the changes against data drawn from the model (of the power law at the last time, where

@@ -11,7 +11,7 @@ import pytest
 
 from devices import Device
 from devices.fitting import coverage, fit_candidate
-from devices.fitting.write_errors import NormalErrors, StudentErrors
+from devices.fitting.write_errors import MixtureErrors, NormalErrors, StudentErrors
 from devices.instruments import FileError, Trace
 
 US = 1e-6
@@ -22,6 +22,7 @@ NORMAL = {
     "t0": 3e-3, "noise": 0.4, "missed": 0.05,
 }  # fmt: skip
 STUDENT = {**NORMAL, "dof": 3.0}
+MIXTURE = {**NORMAL, "share": 0.25, "widening": 4.0}
 
 
 def log(cells=30, levels=8):
@@ -44,7 +45,7 @@ def drawn(model, values, trace, seed=0):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("model, values", [(NormalErrors, NORMAL), (StudentErrors, STUDENT)])
+@pytest.mark.parametrize("model, values", [(NormalErrors, NORMAL), (StudentErrors, STUDENT), (MixtureErrors, MIXTURE)])
 def test_intervals_hold_the_truth_as_often_as_they_say(model, values):
     """200 simulated sets, 90 % intervals: 84 to 96 % of them (a right one leaves that band 1 time in 150)."""
     candidate, data = model.of(log())
@@ -62,6 +63,19 @@ def test_tails_decide_between_the_models():
     assert wrong.rejected and wrong.bic > right.bic + 100
     assert not right.rejected, [c.sentence for c in right.checks]
     assert right.converged and right.estimate["dof"] == pytest.approx(3.0, abs=5 * right.stderr["dof"])
+
+
+@pytest.mark.slow
+def test_two_kinds_of_writes_are_told_from_one_heavy_tail():
+    """A quarter of the writes four times as wide: the mixture is not rejected, and Student's t has the larger BIC."""
+    trace = log()
+    candidate, data = drawn(MixtureErrors, MIXTURE, trace)
+    right = fit_candidate(candidate, data, trace)
+    wrong = fit_candidate(StudentErrors.of(trace)[0], data, trace)
+    assert wrong.bic > right.bic + 10
+    assert not right.rejected, [c.sentence for c in right.checks]
+    assert right.estimate["share"] == pytest.approx(0.25, abs=4 * right.stderr["share"])
+    assert right.estimate["widening"] == pytest.approx(4.0, abs=4 * right.stderr["widening"])
 
 
 def test_likelihood_is_that_of_the_covariance_written_out():
