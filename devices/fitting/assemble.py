@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from devices.catalogue import Provenance
 from devices.device import Device
@@ -18,11 +19,14 @@ from devices.instruments.trace import FileError
 # whose conductance range and laws hold where several measurements determine the same: the earlier one's
 PRECEDENCE = ("programming", "pulses", "retention", "noise", "read-iv", "endurance", "loop", "cycles", "pulse-map")
 
+ENDS = ("g_min", "g_max")
+
 
 def assemble(fits: Sequence[Fit], name: str = "fitted") -> Device:
     """One device from fits to measurements of different kinds.
 
-    Where two of them determine the same law, that of the kind that comes first in `PRECEDENCE` holds.
+    Where two of them determine the same law, that of the kind that comes first in `PRECEDENCE` holds; `g_min` and `g_max` of a
+    trace's protocol hold before what is fitted.
 
     Raises:
         FileError: if no measurement tells the conductance range in siemens, or there is no fit.
@@ -30,14 +34,18 @@ def assemble(fits: Sequence[Fit], name: str = "fitted") -> Device:
     ordered = _ordered(fits)
     about = provenance(ordered, name)
     with jax.enable_x64(True):
-        laws = _merged([_laws(fit, jnp.asarray(fit.theta), jnp.asarray(fit.sigma)) for fit in ordered], about)
+        laws = _merged([_laws(fit, jnp.asarray(fit.theta), jnp.asarray(fit.sigma)) for fit in ordered], ordered, about)
         return _single(Device(**laws, provenance=about))
 
 
 def posterior(fits: Sequence[Fit], name: str = "fitted", *, count: int = 64, seed: int = 0) -> Device:
     """`count` devices drawn from what the measurements leave open: every array has a leading axis.
 
-    Coordinates are drawn from the normal distribution around the estimate, with the fit's covariance.
+    Coordinates are drawn from the normal distribution around the estimate, with the fit's covariance C. Numbers without
+    bounds that the data leave open do not run away: they are held by a prior three times as wide as the range from which
+    searches start,
+
+    $$ C' = (C^{-1} + D)^{-1}, \\qquad D = \\mathrm{diag}(1/3^2) \\text{ for coordinates without bounds} $$
 
     Raises:
         FileError: as `assemble`.
@@ -45,14 +53,21 @@ def posterior(fits: Sequence[Fit], name: str = "fitted", *, count: int = 64, see
     ordered = _ordered(fits)
     about = provenance(ordered, name)
     rng = np.random.default_rng(seed)
-    thetas = tuple(rng.multivariate_normal(f.theta, f.covariance, count, method="eigh") for f in ordered)
+    thetas = tuple(rng.multivariate_normal(f.theta, held(f), count, method="eigh") for f in ordered)
     with jax.enable_x64(True):
 
         def one(drawn):
             laws = [_laws(fit, theta, jnp.asarray(fit.sigma)) for fit, theta in zip(ordered, drawn, strict=True)]
-            return Device(**_merged(laws, about), provenance=about)
+            return Device(**_merged(laws, ordered, about), provenance=about)
 
         return _single(jax.vmap(one)(tuple(jnp.asarray(t) for t in thetas)))
+
+
+def held(fit: Fit) -> np.ndarray:
+    """Covariance of the coordinates with the prior of `posterior`."""
+    free = np.array([0.0 if p.bounded else 1 / 3 for p in fit.candidate.parameters()])
+    along = free[:, None] * fit.covariance
+    return fit.covariance - along.T @ np.linalg.solve(np.eye(len(free)) + along * free, along)
 
 
 def provenance(fits: Sequence[Fit], name: str) -> Provenance:
@@ -92,17 +107,20 @@ def _laws(fit: Fit, theta: Any, sigma: Any) -> dict[str, Any]:
     return fit.candidate.laws({**values, "sigma": sigma} if np.isfinite(fit.sigma) else values, fit.data)
 
 
-def _merged(parts: Sequence[dict[str, Any]], about: Provenance) -> dict[str, Any]:
+def _merged(parts: Sequence[dict[str, Any]], fits: Sequence[Fit], about: Provenance) -> dict[str, Any]:
     laws: dict[str, Any] = {}
     for part in parts:
         laws = {**part, **laws}
-    missing = [name for name in ("g_min", "g_max") if name not in laws]
+    for fit in reversed(fits):
+        laws |= {name: jnp.asarray(float(fit.trace.protocol[name])) for name in ENDS if name in fit.trace.protocol}
+    missing = [name for name in ENDS if name not in laws]
+    if not missing and not isinstance(laws["g_max"] - laws["g_min"], Tracer) and laws["g_min"] >= laws["g_max"]:
+        missing = list(ENDS)  # a single conductance was measured
     if missing:
         raise FileError(
-            f"no measurement tells {' and '.join(missing)} of the device, in siemens ({about.measured}). Add a "
-            "measurement of known "
-            "conductances, such as programming logs or pulse trains in siemens, or give g_min and g_max [S] in the "
-            "sidecar file."
+            f"no measurement tells {' and '.join(missing)} of the device, in siemens ({about.measured}). Add a measurement of "
+            "known conductances, such as programming logs or pulse trains in siemens, or give the range in a sidecar "
+            "file:\n\n[protocol]\ng_min = 1e-6   # [S]\ng_max = 1e-4\n"
         )
     return laws
 

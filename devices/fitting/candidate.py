@@ -33,6 +33,7 @@ class AbstractCandidate(eqx.Module):
     name: ClassVar[str]  # as in `--model`
     law: ClassVar[str]  # the equation, in one line for people
     starts: ClassVar[int] = 24  # searches at most: fewer where a large likelihood has good guesses
+    ranked: ClassVar[bool] = True  # False: of less than all readings, so that its BIC is no rival's; fitted where named
     keeps_excluded: ClassVar[bool] = False  # whether `of` wants rows that flags exclude, too, and masks them itself
 
     @classmethod

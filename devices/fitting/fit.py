@@ -29,7 +29,8 @@ def fit(trace: Trace, model: str | None = None, *, starts: int = STARTS, seed: i
     confuse with others, get the interval of their profile likelihood.
 
     Args:
-        model: name of a model; None: all of the kind. starts: searches from different points. seed: of the starts.
+        model: name of a model; None: all of the kind that can be ranked. starts: searches from different points. seed: of
+            the starts.
         others: whether the runners-up come along in `Fit.others`.
 
     Raises:
@@ -39,7 +40,7 @@ def fit(trace: Trace, model: str | None = None, *, starts: int = STARTS, seed: i
     available = candidates(trace.kind)
     if model is not None and model not in available:
         raise FileError(f"there is no model {model!r} for a {trace.kind}; there are {', '.join(available)}.")
-    chosen = list(available.values()) if model is None else [available[model]]
+    chosen = [one for one in available.values() if one.ranked] if model is None else [available[model]]
     fits, refusals = [], []
     for one in chosen:
         try:

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from devices.fitting import bake, power_law
+from devices.fitting import bake, failures, power_law
 from devices.fitting.candidate import Data, Values
 from devices.fitting.relaxation import LogTime, reads_of_writes
 from devices.fitting.tails import AbstractTails, MixtureTails, NoTails, StudentTails
@@ -60,4 +60,11 @@ class MixtureRelaxation(_Retention):
     tails: ClassVar[AbstractTails] = MixtureTails()
 
 
-CANDIDATES = (NormalRelaxation, StudentRelaxation, MixtureRelaxation, *power_law.CANDIDATES, *bake.CANDIDATES)
+CANDIDATES = (
+    NormalRelaxation,
+    StudentRelaxation,
+    MixtureRelaxation,
+    *power_law.CANDIDATES,
+    *bake.CANDIDATES,
+    *failures.CANDIDATES,
+)

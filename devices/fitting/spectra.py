@@ -8,7 +8,7 @@ from devices.fitting.spectrum_models import (
     PowerSpectrum,
     WhiteSpectrum,
 )
-from devices.fitting.telegraph import OneTrap, TwoTraps
+from devices.fitting.telegraph import OneTrap, ThreeLevels, TwoTraps
 
 CANDIDATES = (
     WhiteSpectrum,
@@ -19,4 +19,5 @@ CANDIDATES = (
     PopulationSpectrum,
     OneTrap,
     TwoTraps,
+    ThreeLevels,
 )

@@ -173,7 +173,8 @@ def advice(candidate: AbstractCandidate, space: Space, data: Any, best: Optimum)
     if not np.isfinite(information).all():
         return ()
     sizes, axes = np.linalg.eigh(information)
-    worst = axes[:, 0]
+    sizes = np.maximum(sizes, RIDGE)  # a direction of negative curvature is one that is not known
+    information, worst = (axes * sizes) @ axes.T, axes[:, 0]
     before = 1 / np.sqrt(sizes[0])
     if before < 0.05:
         return ()

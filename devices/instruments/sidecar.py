@@ -28,7 +28,8 @@ PROTOCOL = {
     "series_resistance": "ohm", "shunt": "ohm", "compliance": "A", "frequency": "Hz", "v_read": "V", "rate": "Hz",
     "width_up": "s", "width_down": "s", "amplitude_up": "V", "amplitude_down": "V", "temperature": "K", "area": "m2",
     "g_min": "S", "g_max": "S", "current_offset": "A",
-    "bandwidth": "Hz", "attempt_time": "s", "ratio_limit": "1", "relative_weight": "1", "periodic": "0 or 1",
+    "bandwidth": "Hz", "attempt_time": "s", "ratio_limit": "1", "loss_limit": "1", "relative_weight": "1",
+    "periodic": "0 or 1",
 }  # fmt: skip
 EXTRA = ("r", "r0", "r_on", "r_off", "r_before", "r_after", "g_up", "g_down", "r_up", "r_down", "v_shunt", "-")
 

@@ -8,11 +8,12 @@ from scipy import stats
 
 from devices.fitting import coverage, fit_candidate
 from devices.fitting.spectrum_models import LorentzianSpectrum
-from devices.fitting.telegraph import OneTrap, TwoTraps
+from devices.fitting.telegraph import OneTrap, ThreeLevels, TwoTraps
 from devices.instruments import FileError, Trace
 
 TRUTH = {
     "level": -0.03,
+    "slope": 0.01,
     "s": 0.02,
     "d1": 0.05,
     "tau_c1": 40.0,
@@ -20,6 +21,11 @@ TRUTH = {
     "d2": 0.11,
     "tau_c2": 200.0,
     "tau_e2": 300.0,
+    "tau_12": 60.0,
+    "tau_21": 30.0,
+    "tau_23": 80.0,
+    "tau_32": 50.0,
+    "tau_13": 150.0,
 }
 
 
@@ -53,7 +59,9 @@ def test_likelihood_is_that_of_the_forward_algorithm():
         nll = np.asarray(model.nll(values, data))
         levels, moves, alpha = (np.asarray(x) for x in model.chain(values))
     total = 0.0
-    for x in data["x"][data["used"] > 0]:
+    ramp = data["ramp"][data["used"] > 0]
+    np.testing.assert_allclose(ramp, np.arange(290) / 290 - 0.5, atol=1e-12)
+    for x in data["x"][data["used"] > 0] - TRUTH["slope"] * ramp:
         alpha = (alpha @ moves) * stats.norm.pdf(x, levels, TRUTH["s"])
         total -= np.log(alpha.sum())
         alpha = alpha / alpha.sum()
@@ -100,7 +108,7 @@ def test_levels_in_coloured_noise_are_rejected():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("candidate, reads", [(OneTrap, 2000), (TwoTraps, 8000)])
+@pytest.mark.parametrize("candidate, reads", [(OneTrap, 2000), (TwoTraps, 8000), (ThreeLevels, 8000)])
 def test_intervals_hold_the_truth(candidate, reads):
     """200 sets, 90 % intervals: 84 to 96 % of them."""
     model, data = candidate.of(protocol(reads))
@@ -112,6 +120,41 @@ def test_intervals_hold_the_truth(candidate, reads):
 def test_number_of_traps_follows_from_bic():
     two = drawn(TwoTraps, 8000)
     assert fitted(TwoTraps, two).bic < fitted(OneTrap, two).bic - 50
+
+
+@pytest.mark.slow
+def test_three_levels_are_told_from_two_traps_and_from_one():
+    """Right model: no rejection, numbers within 3.5 errors, smaller BIC than one and than two traps (four levels)."""
+    trace = drawn(ThreeLevels, 8000)
+    right, one, two = (fitted(m, trace) for m in (ThreeLevels, OneTrap, TwoTraps))
+    assert right.converged and not right.rejected, right.checks
+    size = 5e-5 / trace["g"].mean()  # conductances are taken relative to the mean of the series
+    for name, unit in (
+        ("s", size),
+        ("d1", size),
+        ("d2", size),
+        *((f"tau_{w}", 1) for w in ("12", "21", "23", "32", "13")),
+    ):
+        assert right.estimate[name] == pytest.approx(TRUTH[name] * unit, abs=3.5 * right.stderr[name])
+    assert right.bic < min(one.bic, two.bic) - 20
+
+
+def test_law_of_three_levels_has_their_variance_and_memory():
+    """Variance and covariance a read apart of the chain, against those of the two Lorentzians of the law."""
+    model, data = ThreeLevels.of(protocol(300))
+    with jax.enable_x64(True):
+        values = {n: jnp.asarray(TRUTH[n]) for n in (p.name for p in model.parameters())}
+        levels, moves, shares = (np.asarray(v) for v in model.chain(values))
+        _, *traps = model.laws(values, data)["read_noise"].parts
+        step = np.array([float(t.amplitude.value) for t in traps])
+        dwell = np.array([float(t.shortest) for t in traps])
+    np.testing.assert_allclose(moves.sum(1), 1, rtol=1e-12)
+    np.testing.assert_allclose(shares @ moves, shares, rtol=1e-12)
+    np.testing.assert_allclose(shares[:, None] * moves, (shares[:, None] * moves).T, rtol=1e-12)
+    away = levels - shares @ levels
+    np.testing.assert_allclose((step / 2) @ (step / 2), shares @ away**2, rtol=1e-10)
+    lag = np.exp(-2 / (dwell * 1000.0))
+    np.testing.assert_allclose((step / 2) ** 2 @ lag, (shares * away) @ moves @ away, rtol=1e-10)
 
 
 def test_levels_are_those_of_one_cell():
