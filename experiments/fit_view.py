@@ -69,7 +69,9 @@ def numbers_table(fit: Fit) -> list[str]:
     lines = [f"  {'':<{wide}}{'estimate':>12}{'error':>11}{'90 % interval':>26}  unit"]
     for n in fit.numbers:
         interval = f"{n.low:.4g} .. {n.high:.4g}"
-        lines.append(f"  {n.name:<{wide}}{n.value:>12.5g}{n.stderr:>11.2g}{interval:>26}  {n.unit:<6}{n.note}".rstrip())
+        lines.append(
+            f"  {n.name:<{wide}}{n.value:>12.5g}{n.stderr:>11.2g}{interval:>26}  {n.unit:<6} {n.note}".rstrip()
+        )
     return lines
 
 

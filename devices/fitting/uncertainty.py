@@ -32,7 +32,10 @@ def covariance(best: Optimum, *, robust: bool) -> np.ndarray:
     if not robust:
         return inverse
     blocks = len(scores)
-    return inverse @ (scores.T @ scores) @ inverse * blocks / max(blocks - 1, 1)
+    moved = (
+        inverse @ np.nan_to_num(scores).T
+    )  # its product with itself has no negative variances, however it is rounded
+    return moved @ moved.T * blocks / max(blocks - 1, 1)
 
 
 def numbers(space: Space, best: Optimum, spread: np.ndarray, rows: int) -> tuple[Number, ...]:

@@ -79,7 +79,8 @@ def _unit(file: File, header: units.Header, k: int, side: Mapping[str, Any], hea
     body = f"units = {guess}  # of {', '.join(h.text for h in headers)}".replace("'", '"')
     raise FileError(
         f"{file.path}: the header {header.text!r} has no unit, and units are not guessed. Write it into the header "
-        f"({header.text} (V)), or: " + sidecar.example(file.path, first, len(headers), body)
+        f"({header.text} ({UNIT_EXAMPLES.get(units.dimension(header.column), 'V')})), or: "
+        + sidecar.example(file.path, first, len(headers), body)
     )
 
 

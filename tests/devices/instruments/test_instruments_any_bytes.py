@@ -20,6 +20,7 @@ SEEDS = {
     "write-verify": "Init\t1\t2\t5\t99.0\t1e5\t1e-5\nWrite\t1\t2e3\t5\t101.0\t1e3\t1e-3\nRead\t0\t2e3\t5\t102.0\t1e3\t1e-3\n",
     "map": "".join(f"{k}\t1e-06\t2.5\t1.5\t1e5\t{1e4 + k}\n" for k in range(30)),
     "endurance": "".join(f"1\t1e4\t{1e5 + k}\t{k + 1}\n" for k in range(9)),
+    "cycles": "".join(f"{c}\t" + "\t".join(f"{1e5 + k}\t5e3" for k in range(21)) + "\n" for c in (1, 2)),
     "read-iv": "".join(f"{c}\t{v / 1e4}\t{v}\n" for c in (1, 2) for v in (0.0, 0.1, 0.2, 0.3)),
     "bake": "".join(f"{c}\t{t}\t1e5\t1e-5\t{T}\n" for t in (0, 9) for T in (100, 200) for c in (1, 2)),
     "bursts": "# pulse_v,pulse_width,num_applied,meas_v,i_0,i_1\n"

@@ -452,3 +452,20 @@ def test_wgfmu_amplitude_sweep(tmp_path):
     np.testing.assert_array_equal(trace["direction"], np.where(np.arange(41) < 21, -1, 1))
     np.testing.assert_array_equal(trace["width"], 0.005)
     np.testing.assert_allclose(trace["amplitude"], volts, atol=5e-4)
+
+
+@pytest.mark.parametrize("on_first", [True, False])
+def test_cycles_of_a_cell_in_one_line(tmp_path, on_first):
+    r = np.stack([5e3 + np.arange(60.0).reshape(2, 30), 1e5 + np.arange(60.0).reshape(2, 30)], -1)
+    lines = ["\t".join(map(str, [k + 7, *line[:, :: 1 if on_first else -1].ravel()])) for k, line in enumerate(r)]
+    (trace,) = read(write(tmp_path, "a.csv", "\n".join(lines) + "\n"))
+    assert (trace.kind, trace.labels) == ("endurance", ("7", "8"))
+    np.testing.assert_allclose(trace["g_on"], 1 / r[..., 0].ravel(), **CLOSE)
+    np.testing.assert_allclose(trace["g_off"], 1 / r[..., 1].ravel(), **CLOSE)
+    np.testing.assert_array_equal(trace["cycle"], np.tile(np.arange(1, 31), 2))
+    assert "assumed layout" in names(trace)
+
+
+def test_a_header_without_unit_is_shown_with_one_of_its_own_kind(tmp_path):
+    with pytest.raises(FileError, match=r"Write it into the header \(Time \(s\)\)"):
+        read(write(tmp_path, "a.csv", "Time,Voltage,Current\n0,0,0\n1,1,1\n2,0,1\n"))
