@@ -128,7 +128,11 @@ def draw(panel: Panel, axis: Any) -> None:
     colours: dict[str, str] = {}
     for s in panel.series:
         colour = colours.setdefault(s.label.removesuffix(", model"), plots.PALETTE[len(colours) % len(plots.PALETTE)])
-        if s.style == "points":
+        if s.error is not None:
+            axis.errorbar(
+                s.x, s.y, s.error, fmt=".", color=colour, markersize=4, linewidth=0.8, label=s.label, alpha=0.8
+            )
+        elif s.style == "points":
             axis.plot(s.x, s.y, ".", color=colour, markersize=3, label=s.label, alpha=0.6)
         elif s.style == "line":
             shown = "" if s.label.endswith(", model") else s.label

@@ -212,9 +212,11 @@ class Failures(AbstractCandidate):
         for heat, edges, seen, expected in self._counts(values, data):
             name, total = f"{heat / BOLTZMANN_EV:.0f} K", seen.sum()
             known = np.isfinite(edges)
-            shares.append(Series(name, edges[known], np.cumsum(seen)[known] / total))
-            shares.append(Series(f"{name}, model", edges[known], np.cumsum(expected)[known] / total, "line"))
-            rest.append(Series(name, edges[known], (np.cumsum(seen - expected) / total)[known]))
+            model = np.cumsum(expected)[known] / total
+            error = np.sqrt(model * (1 - model) / total)  # binomial
+            shares.append(Series(name, edges[known], np.cumsum(seen)[known] / total, error=error))
+            shares.append(Series(f"{name}, model", edges[known], model, "line"))
+            rest.append(Series(name, edges[known], (np.cumsum(seen - expected) / total)[known], error=error))
         time = "time since the write [s]"
         return (
             Panel("failed cells", time, "share that has failed", tuple(shares), "log", "linear"),

@@ -49,6 +49,7 @@ class Series:
     y: np.ndarray
     style: Literal["points", "line", "band"] = "points"
     y2: np.ndarray | None = None  # the upper edge of a band, `y` being the lower
+    error: np.ndarray | None = None  # standard errors of points
 
 
 @dataclasses.dataclass(frozen=True)

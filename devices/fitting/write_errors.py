@@ -151,9 +151,10 @@ class _WriteErrors(LogTime):
 
     def panels(self, values: Mapping[str, float], data: Data) -> tuple[Panel, ...]:
         t, measured, model = self.in_window(values, data)
+        error = np.sqrt(measured * (1 - measured) / np.sum(data["used"], 0))
         window = Panel(
             "reads within the window", "time since the write [s]", "share of writes",
-            (Series("measured", t, measured), Series("model", t, model, "line")), "log", "linear",
+            (Series("measured", t, measured, error=error), Series("model", t, model, "line")), "log", "linear",
         )  # fmt: skip
         return (window, *super().panels(values, data))
 
