@@ -80,7 +80,8 @@ class PowerLawDrift(AbstractDrift):
 class LogTimeRelaxation(AbstractDrift):
     """Relaxation in logarithmic time, mean and spread, with tails of any weight.
 
-    $$ g(t) = g_0 + m(x)\\,\\ell + s(x)\\,(\\ell + \\ell_0)^p\\,z, \\qquad \\ell = \\ln\\max(t/t_0, 1) $$
+    $$ g(t) = g_0 + m(x)\\,\\ell + s(x)\\,(\\ell + \\ell_0)^p\\,z, \\qquad
+       \\ell = \\ln\\max(t/t_0, 1) \\;\\text{or, if soft,}\\; \\ln(1 + t/t_0) $$
 
     `p = 1/2` is the variance linear in log time of filamentary ReRAM after write-verify; `p = 1` a spread linear in
     log time. One `z` a
@@ -91,7 +92,7 @@ class LogTimeRelaxation(AbstractDrift):
         g_max: normalisation [S]. t0: first time of the data [s]; before it nothing moves beyond what is there at `t0`.
         offset: `l_0`, e-folds of relaxation that have passed at `t0`. power: p.
         error: distribution of z: `Normal()`, `StudentT(dof)` or `NormalMixture(share, widening)` of `devices.programming`.
-        low, high: bounds of the conductance [S].
+        low, high: bounds of the conductance [S]. soft: whether relaxation sets in gradually around `t0`.
 
     Reference: A. Levy et al. for the variance linear in log time (recalled, not read); Falcone et al. 2025,
     10.1002/adfm.202504688 (recalled), as in aihwkit's `ReRamCMONoiseModel`, for a mean and a spread linear in log time.
@@ -108,6 +109,7 @@ class LogTimeRelaxation(AbstractDrift):
     error: AbstractError = eqx.field(default_factory=Normal)
     low: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=0.0)
     high: Float[Array, ""] | None = eqx.field(converter=optional_array, default=None)
+    soft: bool = eqx.field(static=True, default=False)
 
     def latents(self, target: Float[Array, "*cells"], *, key: PRNGKeyArray) -> StateAndNormal:
         return StateAndNormal(target, self.error(target, key=key))
@@ -117,7 +119,7 @@ class LogTimeRelaxation(AbstractDrift):
 
     def __call__(self, g: Float[Array, "*cells"], z: StateAndNormal, t: Float[Array, ""]) -> Float[Array, "*cells"]:
         x = z.target / self.g_max
-        folds = jnp.log(jnp.maximum(t / self.t0, 1))
+        folds = jnp.log1p(t / self.t0) if self.soft else jnp.log(jnp.maximum(t / self.t0, 1))
         passed = folds + self.offset
         growth = jnp.where(passed > 0, jnp.where(passed > 0, passed, 1) ** self.power, 0)
         moved = jnp.maximum(g + self.shift(x) * folds + self.spread(x) * growth * z.normal, self.low)

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jaxtyping import Array, Float, PRNGKeyArray
 from scipy import stats
 
@@ -53,8 +54,8 @@ def reads_of_writes(
     change = np.zeros(times.shape)
     times[row, column], change[row, column] = t, g - g0
     start = g0[np.searchsorted(row, np.arange(len(first)))]
-    found = {"t": times, "d": change, "used": used.astype(float), "g0": start, "heat": np.zeros(len(first))}
-    return {**found, "block": np.unique(block[first], return_inverse=True)[1], **_memory(times, used)}
+    block = np.unique(block[first], return_inverse=True)[1]
+    return {"t": times, "d": change, "used": used.astype(float), "g0": start, "block": block}
 
 
 def _thinned(column: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -67,42 +68,20 @@ def _thinned(column: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.nda
     return place[column], np.searchsorted(wanted, counts - 1, side="right")
 
 
-def _memory(times: np.ndarray, used: np.ndarray) -> dict[str, np.ndarray]:
-    """Axes in which a walk in logarithmic time since the first read is independent, and its variances along them.
-
-    With them the likelihood needs no filter: noise adds the same variance to every axis, and what passed before the first
-    read is one more direction, `ones`.
-    """
-    folds = np.log(times / times[:, :1])
-    both = used[:, :, None] & used[:, None, :]
-    walk = (
-        np.where(both, np.minimum(folds[:, :, None], folds[:, None, :]), 0) - np.eye(used.shape[1]) * ~used[:, None, :]
-    )
-    sizes, axes = np.linalg.eigh(walk)
-    real = (sizes > -0.5).astype(float)  # the others belong to reads that are not there
-    axes = axes.transpose(0, 2, 1) * real[:, :, None]
-    return {
-        "axes": axes,
-        "variances": np.maximum(sizes, 0),
-        "real": real,
-        "ones": np.einsum("wij,wj->wi", axes, used.astype(float)),
-        "folds": np.einsum("wij,wj->wi", axes, folds * used),
-    }
-
-
 class LogTime(AbstractCandidate):
     """A random walk in logarithmic time around a mean shift, with a fluctuation that reads do not remember.
 
     $$ g(t_k) - g_0 = m(x)\\,\\ell_k + s(x)\\,\\lambda\\,(w_k + \\sqrt{\\rho}\\,\\epsilon_k), \\qquad
        w_k - w_{k-1} \\sim N(0, \\ell_k - \\ell_{k-1}),
-       \\quad \\ell = \\ln(t/t_0), \\quad x = g_0 / g_{max} $$
+       \\quad \\ell = \\ln(1 + t/t_0), \\quad x = g_0 / g_{max} $$
 
     `m` is a polynomial and `s` the exponential of one, both given by their values at conductances that divide the range of
     the data evenly (`shift_1` at the lowest). lambda is 1, or one random number a write (`tails`): with
     `lambda^2 = dof / chi^2_dof` every deviation is Student's t; with `widening` for a `share` of the writes, a mixture of two
-    normal distributions. So the variance is `s^2 (ln(t/t_0) + rho)` times the mean of lambda^2.
+    normal distributions. So the variance is `s^2 (ln(1 + t/t_0) + rho)` times the mean of lambda^2.
 
-    Blocks are cells. Reference: the variance linear in log time is that of A. Levy et al. (recalled, not read).
+    The likelihood is that of Kalman's filter over the reads of each write. Blocks are cells. Reference: the variance linear in
+    log time is that of A. Levy et al. (recalled, not read); that it sets in softly around `t0` is ours.
 
     Breaks when: deviations are asymmetric, or tails get lighter with time, as in a walk made of few jumps.
     """
@@ -115,6 +94,7 @@ class LogTime(AbstractCandidate):
     reach: Float[np.ndarray | Array, "2"]  # of x in the data
     g_max: Float[np.ndarray | Array, ""]
     first: Float[np.ndarray | Array, ""]  # time
+    last: Float[np.ndarray | Array, ""]
     size: Float[np.ndarray | Array, ""]  # of changes
     blocks: int
 
@@ -130,13 +110,14 @@ class LogTime(AbstractCandidate):
             reach=np.array([low, high]),
             g_max=np.asarray(g_max, float),
             first=np.asarray(data["t"].min()),
+            last=np.asarray(data["t"].max()),
             size=np.asarray(size),
             blocks=int(data["block"].max()) + 1,
             **more,
         )
 
     def parameters(self) -> tuple[Parameter, ...]:
-        size, first = float(self.size), float(self.first)
+        size, first, last = float(self.size), float(self.first), float(self.last)
         shifts = [
             Parameter(f"shift_{k + 1}", "S", -np.inf, np.inf, (-size / 5, size / 5)) for k in range(self.shift_nodes)
         ]
@@ -145,7 +126,7 @@ class LogTime(AbstractCandidate):
             for k in range(self.spread_nodes)
         ]
         rest = [
-            Parameter("t0", "s", first * 1e-9, first * 0.999, (first * 0.01, first * 0.9), log=True),
+            Parameter("t0", "s", first * 1e-9, 10 * last, (first * 0.01, first), log=True),
             Parameter("noise", "", 1e-4, 1e4, (0.1, 3.0), log=True),
         ]
         return (*shifts, *spreads, *rest, *self.tails.parameters())
@@ -153,7 +134,7 @@ class LogTime(AbstractCandidate):
     def guesses(self, data: Data) -> list[dict[str, float]]:
         """The median shift and the spread of changes near each node, as if relaxation had begun soon before the first read."""
         x, last = np.clip(data["g0"] / self.g_max, *self.reach), np.sum(data["used"], 1).astype(int) - 1
-        folds = np.log(data["t"] / (self.first * 0.3))
+        folds = np.log1p(data["t"] / (self.first * 0.3))
         row = np.arange(len(x))
         change, root = data["d"][row, last], np.sqrt(folds[row, last])
         found = {"t0": float(self.first) * 0.3, "noise": 0.5} | self.tails.guess()
@@ -184,11 +165,7 @@ class LogTime(AbstractCandidate):
 
     def folds(self, values: Values, data: Data) -> Float[Array, "writes reads"]:
         """E-folds of time since relaxation began."""
-        return jnp.log(data["t"] / values["t0"]) + self.heated(values, data)[:, None]
-
-    def heated(self, values: Values, data: Data) -> Float[Array, " writes"]:
-        """E-folds that the temperature of each write adds."""
-        return jnp.zeros(jnp.shape(data["heat"]))
+        return jnp.log1p(data["t"] / values["t0"])
 
     def noise(self, values: Values) -> Float[Array, ""]:
         """Variance of what reads do not remember, in that of one e-fold."""
@@ -204,19 +181,28 @@ class LogTime(AbstractCandidate):
 
     def costs(self, values: Values, data: Data) -> Float[Array, " writes"]:
         """Negative log likelihood of each write."""
-        shift, scale = self.curves(values, data)
-        before = jnp.log(data["t"][:, 0] / values["t0"]) + self.heated(values, data)
-        change = jnp.einsum("wij,wj->wi", data["axes"], data["d"])
-        y = (change - shift[:, None] * (before[:, None] * data["ones"] + data["folds"])) / scale[:, None]
-        weight = data["real"] / (data["variances"] + self.noise(values))
-        along, across = jnp.sum(weight * data["ones"] ** 2, 1), jnp.sum(weight * data["ones"] * y, 1)
-        squares = jnp.sum(weight * y**2, 1) - before * across**2 / (1 + before * along)
-        reads = jnp.sum(data["used"], 1)
-        size = (
-            jnp.log1p(before * along) + jnp.sum(data["real"] * jnp.log(data["variances"] + self.noise(values)), 1)
-        ) / 2
-        size = size + reads * jnp.log(scale)
-        return size + self.tails.cost(values, squares, reads)
+        (shift, scale), folds = self.curves(values, data), self.folds(values, data)
+        y, used = (data["d"] - shift[:, None] * folds) / scale[:, None], jnp.asarray(data["used"])
+        nothing = jnp.zeros(len(scale))
+        _, (squares, logs) = lax.scan(self._foretell(values), (nothing,) * 3, (folds.T, y.T, used.T))
+        reads = jnp.sum(used, 1)
+        return jnp.sum(logs, 0) / 2 + reads * jnp.log(scale) + self.tails.cost(values, jnp.sum(squares, 0), reads)
+
+    def _foretell(self, values: Values):
+        """One step of Kalman's filter: from the walk's mean and variance after the last read to those after this one, with
+        the squared surprise of this read in units of its variance, and the logarithm of that variance."""
+        noise = self.noise(values)
+
+        def step(carry, read):
+            walk, variance, last = carry
+            folds, y, used = read
+            variance = variance + folds - last
+            total, miss = variance + noise, y - walk
+            gain = used * variance / total
+            after = walk + gain * miss, variance * (1 - gain), folds
+            return after, (used * miss**2 / total, used * jnp.log(total))
+
+        return step
 
     def simulate(self, values: Values, data: Data, *, key: PRNGKeyArray) -> Data:
         folds, (shift, scale) = self.folds(values, data), self.curves(values, data)
@@ -283,7 +269,7 @@ class LogTime(AbstractCandidate):
 
     def experiments(self, data: Data) -> tuple[tuple[str, Data], ...]:
         t, used = (np.concatenate([data[n], data[n][:, -1:] * f], 1) for n, f in (("t", 100), ("used", 1)))
-        later = {**data, "t": t, "used": used, "d": np.zeros(t.shape), **_memory(t, used > 0)}
+        later = {**data, "t": t, "used": used, "d": np.zeros(t.shape)}
         return (("one more read of every write, at 100 times the last time", later),)
 
     def laws(self, values: Values, data: Data) -> dict[str, Any]:

@@ -40,14 +40,14 @@ class _Retention(LogTime):
 class NormalRelaxation(_Retention):
     __doc__ = LogTime.__doc__
     name: ClassVar[str] = "relaxation-normal"
-    law: ClassVar[str] = "g(t) - g0 ~ N(m(g0) ln(t/t0), s(g0)^2 (ln(t/t0) + noise))"
+    law: ClassVar[str] = "g(t) - g0 ~ N(m(g0) ln(1 + t/t0), s(g0)^2 (ln(1 + t/t0) + noise))"
     tails: ClassVar[AbstractTails] = NoTails()
 
 
 class StudentRelaxation(_Retention):
     __doc__ = LogTime.__doc__
     name: ClassVar[str] = "relaxation-t"
-    law: ClassVar[str] = "g(t) - g0 = m(g0) ln(t/t0) + s(g0) sqrt(ln(t/t0) + noise) z, z Student t of dof"
+    law: ClassVar[str] = "g(t) - g0 = m(g0) ln(1 + t/t0) + s(g0) sqrt(ln(1 + t/t0) + noise) z, z Student t of dof"
     tails: ClassVar[AbstractTails] = StudentTails()
 
 
@@ -55,7 +55,7 @@ class MixtureRelaxation(_Retention):
     __doc__ = LogTime.__doc__
     name: ClassVar[str] = "relaxation-mixture"
     law: ClassVar[str] = (
-        "g(t) - g0 = m(g0) ln(t/t0) + s(g0) sqrt(ln(t/t0) + noise) z, z normal, for a share of cells widened"
+        "g(t) - g0 = m(g0) ln(1 + t/t0) + s(g0) sqrt(ln(1 + t/t0) + noise) z, z normal, for a share of cells widened"
     )
     tails: ClassVar[AbstractTails] = MixtureTails()
 

@@ -208,7 +208,7 @@ def _beyond(data: Data):
 class NormalErrors(_WriteErrors):
     __doc__ = _WriteErrors.__doc__
     name: ClassVar[str] = "write-verify, normal"
-    law: ClassVar[str] = "g0 uniform in its window; g(t) - g0 ~ N(m(g0) ln(t/t0), s(g0)^2 (ln(t/t0) + noise))"
+    law: ClassVar[str] = "g0 uniform in its window; g(t) - g0 ~ N(m(g0) ln(1 + t/t0), s(g0)^2 (ln(1 + t/t0) + noise))"
     tails: ClassVar[AbstractTails] = NoTails()
 
 
@@ -216,7 +216,7 @@ class StudentErrors(_WriteErrors):
     __doc__ = _WriteErrors.__doc__
     name: ClassVar[str] = "write-verify, t"
     law: ClassVar[str] = (
-        "g0 uniform in its window; g(t) - g0 = m(g0) ln(t/t0) + s(g0) sqrt(ln(t/t0) + noise) z, z Student t of dof"
+        "g0 uniform in its window; g(t) - g0 = m(g0) ln(1 + t/t0) + s(g0) sqrt(ln(1 + t/t0) + noise) z, z Student t of dof"
     )
     tails: ClassVar[AbstractTails] = StudentTails()
 
@@ -225,7 +225,7 @@ class MixtureErrors(_WriteErrors):
     __doc__ = _WriteErrors.__doc__
     name: ClassVar[str] = "write-verify, mixture"
     law: ClassVar[str] = (
-        "g0 uniform in its window; g(t) - g0 = m(g0) ln(t/t0) + s(g0) sqrt(ln(t/t0) + noise) z, "
+        "g0 uniform in its window; g(t) - g0 = m(g0) ln(1 + t/t0) + s(g0) sqrt(ln(1 + t/t0) + noise) z, "
         "z normal, for a share of writes widened"
     )
     tails: ClassVar[AbstractTails] = MixtureTails()

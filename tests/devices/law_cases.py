@@ -39,6 +39,7 @@ DRIFT = {
     "power": drift.PowerLawDrift(curves.ClippedLogarithm(-0.0155, 0.0244, 0.049, 0.1), 0.02, G_MAX, 20.0),
     "tabulated exponent": drift.PowerLawDrift(curves.Table([0.0, 1.0], [0.08, 0.02]), 0.01, G_MAX, 20.0),
     "relaxation": drift.LogTimeRelaxation(-0.1 * US, 0.3 * US, G_MAX, 1e-2, offset=2.0),
+    "soft relaxation": drift.LogTimeRelaxation(-0.1 * US, 0.3 * US, G_MAX, 1e-2, offset=0.5, soft=True),
     "heavy relaxation": drift.LogTimeRelaxation(
         curves.Proportional(-0.1 * US), 0.3 * US, G_MAX, 1e-2, error=programming.StudentT(3.0), high=30 * US
     ),

@@ -14,15 +14,16 @@ from devices import curves, drift, programming
 US = 1e-6
 
 
-def test_variance_of_relaxation_is_linear_in_log_time():
+@pytest.mark.parametrize("soft", [False, True])
+def test_variance_of_relaxation_is_linear_in_log_time(soft):
     """p = 1/2: over 200,000 cells var = s^2 (ln t/t0 + l0) at every time, 1.5 % (3.4 standard errors); the mean shift
-    is m ln t/t0."""
-    law = drift.LogTimeRelaxation(shift=-0.2 * US, spread=0.4 * US, g_max=25 * US, t0=1e-2, offset=2.0)
+    is m ln t/t0. With a soft onset ln(1 + t/t0) takes the place of ln t/t0."""
+    law = drift.LogTimeRelaxation(shift=-0.2 * US, spread=0.4 * US, g_max=25 * US, t0=1e-2, offset=2.0, soft=soft)
     g = jnp.full(200_000, 20 * US)
     z = law.latents(g, key=jax.random.key(0))
     for t in (1e-2, 1.0, 1e3, 1e5):
         moved = np.asarray(law(g, z, jnp.asarray(t)) - g, float) / US
-        folds = np.log(t / 1e-2)
+        folds = np.log(t / 1e-2 + soft)
         assert moved.var() == pytest.approx(0.16 * (folds + 2), rel=0.015)
         assert moved.mean() == pytest.approx(-0.2 * folds, abs=0.01 + 0.001 * folds)
 
