@@ -105,7 +105,11 @@ def check_coverage(model, count, low, high, scale=1.0):
 THRESHOLD = pytest.mark.xfail(
     strict=True, reason="v_on of VTEAM 0.82, k_on of TEAM 0.80: no likelihood is regular at a threshold"
 )
-COVERED = [pytest.param(m, id=m.name, marks=THRESHOLD if "team" in m.name else ()) for m in TRUTH]
+START = pytest.mark.xfail(strict=True, reason="x0_1 0.83: filaments of many thresholds forget one start of two")
+COVERED = [
+    pytest.param(m, id=m.name, marks=THRESHOLD if "team" in m.name else START if m is loops.FilamentSpectrum else ())
+    for m in TRUTH
+]
 
 
 @pytest.mark.slow
