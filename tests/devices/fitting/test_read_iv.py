@@ -62,11 +62,11 @@ def test_intervals_hold_the_truth():
 SCATTER = pytest.mark.xfail(
     strict=True, reason="the noise's s 0.815 and nu 0.755; v0 0.91 and the series resistance 0.90"
 )
-CANDIDATES = (OhmicRead, SinhRead, pytest.param(SeriesSinhRead, marks=SCATTER), PooleFrenkelRead, StateCubicRead)
+COVERED = (OhmicRead, SinhRead, pytest.param(SeriesSinhRead, marks=SCATTER), PooleFrenkelRead, StateCubicRead)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("candidate", CANDIDATES)
+@pytest.mark.parametrize("candidate", COVERED)
 def test_intervals_hold_the_truth_slow(candidate):
     check_coverage(candidate)
 
