@@ -274,12 +274,7 @@ class LogTime(AbstractCandidate):
 
     def laws(self, values: Values, data: Data) -> dict[str, Any]:
         law = LogTimeRelaxation(
-            self.shift(values),
-            self.spread(values),
-            self.g_max,
-            values["t0"],
-            self.noise(values),
-            0.5,
-            self.tails.error(values),
-        )
+            self.shift(values), self.spread(values), self.g_max, values["t0"], self.noise(values), soft=True,
+            error=self.tails.error(values),
+        )  # fmt: skip
         return {"drift": law}

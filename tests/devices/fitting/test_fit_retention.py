@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from devices import Device
+from devices.drift import StateAndNormal
 from devices.fitting import coverage, fit_candidate
 from devices.fitting.bake import OneBarrier, RelaxationAndLoss
 from devices.fitting.power_law import ExponentOfState, OneExponent
@@ -138,6 +139,21 @@ def test_device_made_of_the_laws_does_as_the_model(model, values, trace):
         moved = np.asarray(device.conductance(device.program(g0, key=jax.random.key(2)), t) - g0)
         low, middle, high = np.quantile(change, [0.16, 0.5, 0.84])
         np.testing.assert_allclose(np.quantile(moved, [0.16, 0.5, 0.84]), [low, middle, high], atol=0.12 * (high - low))
+
+
+@pytest.mark.parametrize("t", [3e-4, 2e-3, 1.0, 1e5])
+def test_law_of_relaxation_is_the_model_before_and_after_its_onset(t):
+    """Mean and spread of the change [S] at 0.15, 1, 500 and 5e7 t0 over conductance, to rounding."""
+    candidate, data = NormalRelaxation.of(cells(TIMES))
+    data = {**data, "t": np.full_like(data["t"], t)}
+    mean, scale, _ = candidate.marginal(RELAXATION, data)
+    with jax.enable_x64(True):
+        law = candidate.laws({n: jnp.asarray(v) for n, v in RELAXATION.items()}, data)["drift"]
+        g0 = jnp.asarray(data["g0"] + 1e-3)  # far from the bound at 0 S
+        moved = [np.asarray(law(g0, StateAndNormal(jnp.asarray(data["g0"]), jnp.full_like(g0, z)), jnp.asarray(t)) - g0)
+                 for z in (0.0, 1.0)]  # fmt: skip
+    np.testing.assert_allclose(moved[0], mean[:, 0], rtol=1e-9, atol=1e-15)
+    np.testing.assert_allclose(moved[1] - moved[0], scale[:, 0], rtol=1e-9, atol=1e-15)
 
 
 def test_a_bake_is_refused_by_models_of_one_temperature_and_the_other_way():
