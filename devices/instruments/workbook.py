@@ -7,11 +7,13 @@ import re
 import struct
 import zipfile
 import zlib
-from typing import Any, NoReturn
+from typing import Any
 
-from devices.instruments.source import ZIP, File
+from devices.instruments.source import ZIP, File, Stranger
 from devices.instruments.trace import FileError
 
+_MISSING = "{} is an Excel workbook; to read it: pip install 'xbar-sim[lab]'"
+_DAMAGED = "{} is a damaged Excel workbook ({}: {}); export it again."
 _DAMAGE = (zipfile.BadZipFile, zlib.error, SyntaxError, KeyError, ValueError, EOFError, OSError)
 _OLD_DAMAGE = (struct.error, AssertionError, LookupError, ValueError, TypeError, AttributeError, OSError, OverflowError)
 
@@ -20,7 +22,7 @@ def sheet_names(file: File) -> list[str]:
     """Names of the sheets of an Excel workbook (of .xlsx without openpyxl); none if the file is no workbook.
 
     Raises:
-        FileError: if the file is packed as .xls are, and xlrd is not installed or finds it damaged.
+        Stranger: if the file is packed as .xls (and .doc) are, and xlrd is not installed or finds no workbook in it.
     """
     if not file.head.startswith(ZIP):
         return _old_book(file).sheet_names()
@@ -45,12 +47,12 @@ def sheets(file: File) -> dict[str, list[tuple[Any, ...]]]:
     try:
         import openpyxl
     except ImportError:
-        _missing(file)
+        raise FileError(_MISSING.format(file.path)) from None
     try:
         book = openpyxl.load_workbook(io.BytesIO(file.data), read_only=True, data_only=True)
         return {sheet.title: [tuple(row) for row in sheet.iter_rows(values_only=True)] for sheet in book.worksheets}
     except _DAMAGE as error:
-        _damaged(file, error)
+        raise FileError(_DAMAGED.format(file.path, type(error).__name__, error)) from None
 
 
 def _old_book(file: File) -> Any:
@@ -59,18 +61,8 @@ def _old_book(file: File) -> Any:
         from xlrd.biffh import XLRDError
         from xlrd.compdoc import CompDocError
     except ImportError:
-        _missing(file)
+        raise Stranger(_MISSING.format(file.path), "xlrd is not installed") from None
     try:
         return xlrd.open_workbook(file_contents=file.data, logfile=io.StringIO())
     except (XLRDError, CompDocError, *_OLD_DAMAGE) as error:
-        _damaged(file, error)
-
-
-def _missing(file: File) -> NoReturn:
-    raise FileError(f"{file.path} is an Excel workbook; to read it: pip install 'xbar-sim[lab]'") from None
-
-
-def _damaged(file: File, error: Exception) -> NoReturn:
-    raise FileError(
-        f"{file.path} is a damaged Excel workbook ({type(error).__name__}: {error}); export it again."
-    ) from None
+        raise Stranger(_DAMAGED.format(file.path, type(error).__name__, error), "damaged, or no workbook") from None

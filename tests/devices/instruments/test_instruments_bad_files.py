@@ -152,6 +152,16 @@ def test_reader_of_workbooks_missing(tmp_path, monkeypatch, end):
         read(tmp_path / f"a.{end}")
 
 
+def test_a_letter_beside_the_data_is_left_out_of_a_folder(tmp_path):
+    """Old Word files are packed as old Excel ones are: named alone it is refused, in a folder it is noted and left out."""
+    write(tmp_path, "a.csv", GOOD)
+    letter = write(tmp_path, "letter.doc", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(1000))
+    (trace,) = read(tmp_path)
+    assert any("letter.doc" in flag.reason for flag in trace.flags if flag.name == "skipped files")
+    with pytest.raises(FileError, match="damaged Excel workbook"):
+        read(letter)
+
+
 @pytest.mark.parametrize("share", [0.05, 0.3, 0.6, 0.95])
 def test_old_workbook_cut_off_or_overwritten(tmp_path, share):
     import xlwt
