@@ -24,6 +24,7 @@ from devices.instruments.trace import FileError, Trace
 
 LIMIT = 0.5  # lost share of the conductance that counts as failure, unless the protocol gives `loss_limit`
 FEWEST = 5  # failures
+YEAR = 365.25 * 86_400.0  # s
 
 
 class Failures(AbstractCandidate):
@@ -199,7 +200,7 @@ class Failures(AbstractCandidate):
             heat = BOLTZMANN_EV * (celsius + 273.15)
             z = stats.norm.ppf(0.01)
             found[f"1 % failed at {celsius:.0f} C [years]"] = float(
-                np.exp(min(begin + (values["E"] + z * values["E_spread"]) / heat, 700.0)) / 3.156e7
+                np.exp(min(begin + (values["E"] + z * values["E_spread"]) / heat, 700.0)) / YEAR
             )
         return found
 

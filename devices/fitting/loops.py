@@ -28,7 +28,7 @@ class Threshold(AbstractLoop):
     $$ i = v\\,[x\\,g_{off} + (1 - x)\\,g_{on}], \\qquad
        \\dot x = k_{off} \\langle -v/v_{off} - 1 \\rangle^{a_{off}} - k_{on} \\langle v/v_{on} - 1 \\rangle^{a_{on}} $$
 
-    Thresholds are smooth over 5 %. Noise: see `AbstractLoop`.
+    Thresholds are smooth over a fraction `width` of them. Noise: see `AbstractLoop`.
 
     Reference: Kvatinsky et al. 2015, 10.1109/TCSII.2015.2433536 (recalled, not read).
 

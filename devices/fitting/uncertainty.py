@@ -32,9 +32,7 @@ def covariance(best: Optimum, *, robust: bool) -> np.ndarray:
     if not robust:
         return inverse
     blocks = len(scores)
-    moved = (
-        inverse @ np.nan_to_num(scores).T
-    )  # its product with itself has no negative variances, however it is rounded
+    moved = inverse @ np.nan_to_num(scores).T  # times itself: no negative variances, however it is rounded
     return moved @ moved.T * blocks / max(blocks - 1, 1)
 
 

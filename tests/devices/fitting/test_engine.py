@@ -1,5 +1,6 @@
 """The machinery common to all fitters, on two models whose answers are known in closed form."""
 
+import dataclasses
 import pathlib
 import re
 from collections.abc import Mapping
@@ -21,7 +22,9 @@ from devices.fitting import (
     coverage,
     fit_candidate,
     profile,
+    uncertainty,
 )
+from devices.fitting.optimum import Optimum
 from devices.instruments import Trace, sidecar
 
 ROWS = 120
@@ -224,3 +227,18 @@ def test_coordinates_and_numbers_are_inverse(log, high):
     with jax.enable_x64(True):
         back = float(space.frame().values(jnp.asarray(space.theta({"p": 7.0})))["p"])
     assert back == pytest.approx(7.0, rel=1e-12)
+
+
+def test_what_is_not_finite_or_not_known_gives_no_advice_and_no_negative_variance():
+    """Information that is not a number: no advice (eigenvalues do not exist). A direction without information: the variance
+    by blocks is large, and not below 0 by rounding."""
+    space = Space(tuple(Parameter(name, "", -1.0, 1.0) for name in "abc"))
+    scores = np.random.default_rng(0).standard_normal((20, 3)) * np.array([1e8, 1.0, 1e-8])
+    flat = np.diag([1e16, 1.0, 0.0])
+    with jax.enable_x64(True):
+        zero = jnp.zeros(())
+        best = Optimum(jnp.zeros(3), zero + 1, zero, zero, jnp.full((3, 3), jnp.nan), jnp.asarray(scores))
+        known = dataclasses.replace(best, information=jnp.asarray(flat))
+    assert uncertainty.advice(Line(), space, {}, best) == ()
+    spread = uncertainty.covariance(known, robust=True)
+    assert (np.diag(spread) >= 0).all() and np.isfinite(spread).all()

@@ -53,9 +53,10 @@ def test_truth_is_found_and_a_device_fails_as_the_cells_did():
     trace = bake(100)
     fit = fit_candidate(*Failures.of(trace), trace)
     assert fit.converged and not fit.rejected, [c.sentence for c in fit.checks]
-    for name, value in TRUTH.items():
-        low, high = next((n.low, n.high) for n in fit.numbers if n.name == name)
-        assert 0.3 * low < value < 3 * high  # 90 % intervals, one seed: near them
+    for name in ("E", "E_spread"):
+        assert fit.estimate[name] == pytest.approx(TRUTH[name], abs=3.5 * fit.stderr[name])
+    e_folds = fit.stderr["tau_0"] / fit.estimate["tau_0"]
+    assert np.log(fit.estimate["tau_0"] / TRUTH["tau_0"]) == pytest.approx(0, abs=3.5 * e_folds)
     with jax.enable_x64(True):
         values = {n: jnp.asarray(v) for n, v in fit.estimate.items()}
         law = Device(**fit.candidate.laws(values, fit.data)).drift
