@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal, get_args
 
 import equinox as eqx
 import jax
@@ -22,10 +22,11 @@ from xbar.layers import Layers
 from xbar.tile import Tile
 from xbar.trace import Frame, aval_of, flatten, is_array, trace
 
+Gradient = Literal["exact", "straight_through"]
 TileChoice = Tile | Callable[[str, tuple[int, ...]], Tile | None]
 
 
-def analog(f: Callable[..., Any], tile: TileChoice) -> Analog:
+def analog(f: Callable[..., Any], tile: TileChoice, *, gradient: Gradient = "exact") -> Analog:
     """Moves the stationary matrix products of a function onto memristor crossbars.
 
     Every `dot_general` and `conv_general_dilated` of `f(params, *inputs)` with one operand that depends on `params` only
@@ -38,6 +39,9 @@ def analog(f: Callable[..., Any], tile: TileChoice) -> Analog:
         tile: the crossbar macro; or a function `(path, shape) -> Tile | None` that chooses one for each layer from the
             path of its parameter (`"layers.0.weight"`) and its matrix shape (inputs, outputs), with None for a layer
             that stays digital.
+        gradient: `"exact"` differentiates what devices and wires make of the weights. `"straight_through"` takes derivatives
+            by the weights as if pairs of cells were ideal, at a fixed scale of each column, and those by activations through
+            the cells as they are: what training with weight noise usually does, and about half the work.
 
     Returns:
         An `Analog`: call it as `f` with `key=` for fresh devices in each call, or `.program` it onto one chip.
@@ -51,7 +55,9 @@ def analog(f: Callable[..., Any], tile: TileChoice) -> Analog:
         raise TypeError(
             f"xbar.analog: tile is a {type(tile).__name__}; it must be a Tile or a function (path, shape) -> Tile."
         )
-    return Analog(f, tile)
+    if gradient not in get_args(Gradient):
+        raise ValueError(f"xbar.analog: gradient={gradient!r}; it is {' or '.join(map(repr, get_args(Gradient)))}.")
+    return Analog(f, tile, gradient == "straight_through")
 
 
 class Analog(eqx.Module):
@@ -59,6 +65,7 @@ class Analog(eqx.Module):
 
     f: Callable[..., Any] = eqx.field(static=True)
     tile: TileChoice
+    straight_through: bool = eqx.field(static=True, default=False)
 
     def __call__(
         self,
@@ -99,7 +106,7 @@ class Analog(eqx.Module):
         traced = trace(self.f, frame, leaves, inputs)
         tiles = _assign(self.tile, traced.layers)
         mapped = frozenset(tiles)
-        arrays, finite = _program_layers(traced, leaves, tiles, key)
+        arrays, finite = _program_layers(traced, self.straight_through, leaves, tiles, key)
         _check_weights(traced.layers, finite)
         needed = inputs_used(prune(traced.plan, mapped), mapped)[: len(leaves)]
         kept = tuple(leaf if used else None for leaf, used in zip(leaves, needed, strict=True))
@@ -278,13 +285,16 @@ def _assign(tile: TileChoice, layers: Sequence[Layer]) -> dict[int, Tile]:
     return {i: choice for i, choice in chosen.items() if choice is not None}
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@functools.partial(jax.jit, static_argnums=(0, 1))
 def _program_layers(
-    traced: Traced, leaves: Sequence[Array], tiles: dict[int, Tile], key: PRNGKeyArray
+    traced: Traced, straight_through: bool, leaves: Sequence[Array], tiles: dict[int, Tile], key: PRNGKeyArray
 ) -> tuple[dict[int, crossbar.ProgrammedArray], dict[int, Array]]:
     """Programmed arrays, and whether each layer's weights are all finite."""
     matrices = weights(traced, leaves, frozenset(tiles))
-    arrays = {i: _program_layer(traced.layers[i], tiles[i], w, jax.random.fold_in(key, i)) for i, w in matrices.items()}
+    arrays = {
+        i: _program_layer(traced.layers[i], tiles[i], w, jax.random.fold_in(key, i), straight_through)
+        for i, w in matrices.items()
+    }
     return arrays, {i: jnp.all(jnp.isfinite(w)) for i, w in matrices.items()}
 
 
@@ -319,9 +329,11 @@ def _settle_layers(
     return settled
 
 
-def _program_layer(layer: Layer, tile: Tile, w: Array, key: PRNGKeyArray) -> crossbar.ProgrammedArray:
+def _program_layer(
+    layer: Layer, tile: Tile, w: Array, key: PRNGKeyArray, straight_through: bool
+) -> crossbar.ProgrammedArray:
     """Programs one layer; a stack of matrices that scans step through gets devices of its own at every step."""
-    program = lambda m, k: crossbar.program(tile, m, key=k)  # noqa: E731
+    program = lambda m, k: crossbar.program(tile, m, key=k, straight_through=straight_through)  # noqa: E731
     for _ in layer.lengths:
         program = lambda m, k, inner=program: jax.vmap(inner)(m, crossbar.stacked_keys(k, m.shape[0]))  # noqa: E731
     return program(w.astype(jnp.promote_types(w.dtype, jnp.float32)), key)

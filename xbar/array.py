@@ -67,6 +67,7 @@ class ProgrammedArray(eqx.Module):
         ranges: converter ranges, or None before calibration.
         reference: conductance read-out of each tile at calibration, for drift compensation, or None.
         settled: what reads at one time need, worked out once for all of them; or None, for each call to do so.
+        through: zeros with the derivative of ideal pairs by the weights [S], for straight-through gradients; or None.
     """
 
     cells: Cells
@@ -74,6 +75,7 @@ class ProgrammedArray(eqx.Module):
     ranges: Ranges | None = None
     reference: Float[Array, "*stack groups row_tiles col_tiles"] | None = None
     settled: Settled | None = None
+    through: Float[Array, "*stack groups row_tiles rows col_tiles cols"] | None = None
 
 
 class Signals(eqx.Module):
@@ -98,23 +100,42 @@ def partition_of(tile: Tile, groups: int, k: int, n: int) -> Partition:
     return Partition(groups, k, n, tile.rows, tile.cols)
 
 
-def program(tile: Tile, w: Float[Array, "groups k n"], *, key: PRNGKeyArray) -> ProgrammedArray:
+def program(
+    tile: Tile, w: Float[Array, "groups k n"], *, key: PRNGKeyArray, straight_through: bool = False
+) -> ProgrammedArray:
     """Programs one stack of matrices.
 
     Each word line of each tile draws from a key of its own, made from its place (group, tile row, tile column, pair,
     row), so many numbers as it has columns: a chip does not depend on padding, on what else is programmed, or on the dtype.
+
+    Args:
+        straight_through: derivatives by the weights are those of ideal pairs of cells at a fixed scale, whatever the device
+            and the wires made of them.
     """
     part = partition_of(tile, *w.shape)
-    blocks = part.split(w)
+    weights = part.split(w)
+    blocks = lax.stop_gradient(weights) if straight_through else weights
     device = tile.device
     targets = tile.mapping.targets(blocks, device.g_min, device.g_max)
     lines = targets.reshape(-1, targets.shape[-1])  # pair x group x row tile x column tile x row, column
     one = lambda line: device.program(line[0], key=line[1])  # noqa: E731
     cells = _in_turns(one, (lines, line_keys(key, part)), lines.shape[-1], _draws(device, lines.dtype))
     lead = targets.shape[:-1]
-    return ProgrammedArray(
-        jax.tree.map(lambda leaf: _to_layout(leaf, lead), cells), tile.mapping.scale(blocks)[..., 0, :]
-    )
+    scale = tile.mapping.scale(blocks)
+    through = None
+    if straight_through:
+        through = _silent(jnp.swapaxes(weights * ((device.g_max - device.g_min) / scale), 2, 3))
+    cells = jax.tree.map(lambda leaf: _to_layout(leaf, lead), cells)
+    return ProgrammedArray(cells, scale[..., 0, :], through=through)
+
+
+@jax.custom_jvp
+def _silent(x: Array) -> Array:
+    """Zeros that have the derivative of `x`."""
+    return jnp.zeros_like(x)
+
+
+_silent.defjvp(lambda primals, tangents: (jnp.zeros_like(primals[0]), tangents[0]))
 
 
 def _in_turns(f: Callable, xs: Any, cells: int, draws: bool) -> Any:
@@ -214,11 +235,18 @@ def read(
         driven = part.split_inputs(jnp.ones_like(x[:, :1]))  # rows beyond the matrix have no driver
         volts = volts + tile.dac.noise * driven * unit_normals(dac_key, volts)
     settled = array.settled or settle(tile, array, t, part)
+    beside = _beside(tile, array, settled, cell_key)
     if array.settled is None and array.reference is None and _solves(tile, volts):
         current, watts = _through_wires(tile, tile.device.conductance(array.cells, t), volts)
+    elif beside is not None and tile.device.conduction.linear:
+        current, watts = bit_line_currents(tile, settled, volts, beside)
+        beside = None
     else:
         current, watts = bit_line_currents(tile, settled, volts)
-    current = current + _read_noise(settled, volts, cell_key)
+    if beside is not None:
+        current = current + _contract(volts, beside)
+    if tile.read_noise == "independent":
+        current = current + _read_noise(settled, volts, cell_key)
     if tile.adc.noise is not None and adc_key is not None:
         current = current + tile.adc.noise * unit_normals(adc_key, current)
     reported = tile.adc.convert(current, output_scale(tile, array, part, current.dtype))
@@ -246,16 +274,33 @@ def output_scale(tile: Tile, array: ProgrammedArray, part: Partition, dtype) -> 
     return (span * part.used_rows**0.5).astype(dtype)
 
 
+def _beside(tile: Tile, array: ProgrammedArray, settled: Settled, key: PRNGKeyArray | None) -> Array | None:
+    """What pairs of cells conduct besides their difference [S]: frozen noise, and zeros that carry derivatives."""
+    beside = array.through
+    if tile.read_noise == "frozen" and settled.variance is not None and key is not None:
+        noise = safe_sqrt(settled.variance) * unit_normals(key, settled.variance)
+        beside = noise if beside is None else beside + noise
+    return beside
+
+
 def bit_line_currents(
-    tile: Tile, settled: Settled, volts: Float[Array, "planes groups row_tiles vectors rows"]
+    tile: Tile,
+    settled: Settled,
+    volts: Float[Array, "planes groups row_tiles vectors rows"],
+    beside: Float[Array, "groups row_tiles rows col_tiles cols"] | None = None,
 ) -> tuple[Float[Array, "planes groups row_tiles vectors col_tiles cols"], Float[Array, ""] | None]:
-    """Difference of the two bit-line currents of each pair [A], and the drivers' power [W] where there are wires."""
+    """Difference of the two bit-line currents of each pair [A], and the drivers' power [W] where there are wires.
+
+    Args:
+        beside: conductance that ohmic pairs have besides their difference [S], or None.
+    """
     if tile.device.conduction.linear:
         watts = None
         if settled.admittance is not None:
             drawn = jnp.einsum("pgivr,girs->pgivs", volts, settled.admittance, precision=lax.Precision.HIGHEST)
             watts = jnp.sum(drawn * volts)
-        return _contract(volts, settled.difference), watts
+        difference = settled.difference if beside is None else settled.difference + beside
+        return _contract(volts, difference), watts
     g = settled.conductance
     if not isinstance(tile.wires, IdealWires):
         return _through_wires(tile, g, volts)

@@ -16,6 +16,15 @@ def spread(x: Float[Array, "..."], shape: tuple[int, ...]) -> Float[Array, "..."
     return jax.lax.optimization_barrier(jnp.broadcast_to(x, shape))
 
 
+@jax.custom_jvp
+def _both_signs(x: Float[Array, "*any"]) -> Float[Array, "2 *any"]:
+    """`x` and `-x`, as a product, which XLA fuses with what follows; with the derivative of a stack, which it need not sum."""
+    return jnp.array([1, -1], x.dtype).reshape(2, *(1,) * x.ndim) * x
+
+
+_both_signs.defjvp(lambda x, slope: (_both_signs(*x), jnp.stack([slope[0], -slope[0]])))
+
+
 class AbstractMapping(eqx.Module):
     """How one weight becomes the conductances of a pair of cells; for one tile, or many along leading axes."""
 
@@ -67,14 +76,14 @@ class Differential(AbstractMapping):
         self, w: Float[Array, "*tiles rows cols"], g_min: Float[Array, ""], g_max: Float[Array, ""]
     ) -> Float[Array, "2 *tiles rows cols"]:
         x = w / spread(self.scale(w), w.shape)
-        return g_min + jnp.stack([jnp.maximum(x, 0), jnp.maximum(-x, 0)]) * (g_max - g_min)
+        return g_min + jnp.maximum(_both_signs(x), 0) * (g_max - g_min)
 
 
 class Partition(eqx.Module):
     """The tiles of a stack of matrices: `groups` matrices of `k` inputs and `n` outputs on tiles of `rows` x `cols` cells.
 
-    Tiles are filled from the first row and column on; the last ones of a row or column may be partly empty. `used_rows`
-    and `used_cols` are what is simulated of each tile: the whole of it, or the matrix where that is smaller.
+    Tiles share rows and columns evenly, each filled from its first row and column on, so that no line is longer than it must
+    be. `used_rows` and `used_cols` are what is simulated of each tile; the last ones may leave a few of them empty.
     """
 
     groups: int = eqx.field(static=True)
@@ -93,11 +102,11 @@ class Partition(eqx.Module):
 
     @property
     def used_rows(self) -> int:
-        return min(self.rows, self.k)
+        return -(-self.k // self.row_tiles)
 
     @property
     def used_cols(self) -> int:
-        return min(self.cols, self.n)
+        return -(-self.n // self.col_tiles)
 
     @property
     def tiles(self) -> int:

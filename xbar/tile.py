@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -24,6 +26,9 @@ class Tile(eqx.Module):
         wires: interconnect resistance.
         mapping: weights to conductances.
         v_read: read voltage at full scale of the DAC [V].
+        read_noise: `"independent"` draws the read noise of each input vector anew, once per output, with the exact variance;
+            `"frozen"` draws it once a call for each pair of cells, the same for all vectors: noise that is slow against a
+            batch, such as 1/f and telegraph noise.
         read_time: time for which the voltages of one read are applied and the currents are integrated [s]; the noise
             bandwidth of a read is 1/(2 read_time).
 
@@ -44,6 +49,7 @@ class Tile(eqx.Module):
     wires: AbstractWires = eqx.field(default_factory=IdealWires)
     mapping: AbstractMapping = eqx.field(default_factory=Differential)
     v_read: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=0.2)
+    read_noise: Literal["independent", "frozen"] = eqx.field(static=True, default="independent")
     read_time: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=100e-9)
 
     def __check_init__(self):
@@ -51,6 +57,8 @@ class Tile(eqx.Module):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ValueError(f"Tile: {name}={value!r}; give a whole number of at least 1, for example 256.")
+        if self.read_noise not in ("independent", "frozen"):
+            raise ValueError(f"Tile: read_noise={self.read_noise!r}; it is 'independent' or 'frozen'.")
         for name, unit in (("v_read", "V"), ("read_time", "s")):
             value = getattr(self, name)
             if isinstance(value, jax.Array) and not isinstance(value, Tracer) and not jnp.all(value > 0):

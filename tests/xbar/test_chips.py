@@ -46,13 +46,14 @@ def test_same_key_same_chip_whatever_the_dtype():
         np.testing.assert_allclose(wide.drift.normal, cells(program()).drift.normal, rtol=1e-6)
 
 
-def test_same_key_same_chip_whatever_the_padding():
-    """A wider and taller matrix has the smaller one's cells, tile by tile, where the tiles coincide."""
-    taller = jnp.zeros((16, 12)).at[:13, :10].set(W)
-    a, b = cells(program()), cells(program(w=taller, x=jnp.zeros((1, 16))))
-    assert a.g.shape == (2, 1, 2, 8, 3, 4)
-    np.testing.assert_allclose(a.g[:, :, :1], b.g[:, :, :1], rtol=1e-5)  # the full row of tiles
-    np.testing.assert_allclose(a.drift.normal, b.drift.normal)
+def test_a_larger_matrix_has_the_cells_of_a_smaller_one():
+    """Wider, taller and with padded tiles: tile by tile, where the tiles coincide."""
+    small = jax.random.normal(jax.random.key(0), (16, 12))
+    larger = jnp.zeros((23, 15)).at[:16, :12].set(small)
+    a, b = (cells(program(w=w, x=jnp.zeros((1, w.shape[0])))) for w in (small, larger))
+    assert a.g.shape == (2, 1, 2, 8, 3, 4) and b.g.shape == (2, 1, 3, 8, 4, 4)
+    np.testing.assert_allclose(a.g, b.g[:, :, :2, :, :3], rtol=1e-5)
+    np.testing.assert_allclose(a.drift.normal, b.drift.normal[:, :, :2, :, :3])
 
 
 def test_a_bigger_tile_keeps_the_cells_of_a_column():
@@ -155,9 +156,9 @@ def test_calibrated_ranges_are_the_largest_values():
     chip = xbar.calibrate(program(tile=tile), X)
     ranges = chip.ranges[0]
     assert ranges.dac.shape == (1, 2) and ranges.adc.shape == (1, 2, 3)
-    np.testing.assert_allclose(ranges.dac[0], [np.abs(X[:, :8]).max(), np.abs(X[:, 8:]).max()], rtol=1e-6)
-    volts = 0.2 * X[:, 8:] / ranges.dac[0, 1]
-    g = W[8:, 8:] / jnp.abs(W[8:, 8:]).max(0) * 25e-6
+    np.testing.assert_allclose(ranges.dac[0], [np.abs(X[:, :7]).max(), np.abs(X[:, 7:]).max()], rtol=1e-6)
+    volts = 0.2 * X[:, 7:] / ranges.dac[0, 1]
+    g = W[7:, 8:] / jnp.abs(W[7:, 8:]).max(0) * 25e-6
     assert float(ranges.adc[0, 1, 2]) == pytest.approx(float(jnp.abs(volts @ g).max()), rel=0.02)
 
 

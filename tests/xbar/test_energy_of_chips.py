@@ -39,12 +39,12 @@ def explicit(chip, tile, x=X, t=0.0):
     """sum over samples, rows, columns and both cells of v^2 G t, element by element."""
     cells = tile.device.conductance(chip.arrays[0].cells, t)  # [2, 1, row tiles, rows, column tiles, columns]
     total = 0.0
-    for i in range(cells.shape[2]):
-        rows = np.asarray(x[:, i * tile.rows : (i + 1) * tile.rows], np.float64)
+    _, _, row_tiles, height, col_tiles, width = cells.shape
+    for i in range(row_tiles):
+        rows = np.asarray(x[:, i * height : (i + 1) * height], np.float64)
         v = 0.2 * rows / np.abs(rows).max(1, keepdims=True)
-        for j in range(cells.shape[4]):
-            width = min(tile.cols, 10 - j * tile.cols)
-            g = np.asarray(cells[:, 0, i, : rows.shape[1], j, :width], np.float64)
+        for j in range(col_tiles):
+            g = np.asarray(cells[:, 0, i, : rows.shape[1], j, : 10 - j * width], np.float64)
             total += np.sum(v[:, None, :, None] ** 2 * g[None])
     return total * 100e-9
 
