@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from experiments.benchmark import Config
@@ -158,9 +158,9 @@ def _sparse_lu(g, v, ohm):
 
 
 def product(
-    n: int, batch: int, device: str, ohm: float = 0.0, noise: float | None = None, peer: str = ""
+    n: int, batch: int, device: str, ohm: float = 0.0, noise: float | None = None, peer: str = "", frozen: bool = False
 ) -> Callable[[Config], Any]:
-    """A call of a programmed chip, beside the plain product; `noise` is that of the ADC [A]."""
+    """A call of a programmed chip, beside the plain product; `noise` is that of the ADC [A], `frozen` that of the cells."""
 
     def make(config: Config):
         import jax
@@ -173,7 +173,8 @@ def product(
         x = jax.random.normal(jax.random.key(1), (batch, n))
         wires = xbar.ResistiveWires(ohm, ohm) if ohm else xbar.IdealWires()
         adc = xbar.ADC(8, noise=noise)
-        tile = xbar.Tile(devices.find(device)(), n, n, wires=wires, adc=adc, dac=xbar.DAC(8))
+        slow = "frozen" if frozen else "independent"
+        tile = xbar.Tile(devices.find(device)(), n, n, wires=wires, adc=adc, dac=xbar.DAC(8), read_noise=slow)
         chip = xbar.analog(lambda w, x: x @ w, tile).program(w, x[:1], key=jax.random.key(2))
         chip = xbar.calibrate(chip, x, key=jax.random.key(3)).at(1.0)
         call, plain = jax.jit(lambda chip, x, key: chip(x, key=key)), jax.jit(lambda w, x: x @ w)
@@ -190,12 +191,16 @@ def _torch_product(w, x) -> Timed:
     return lambda key: (x @ w).numpy()
 
 
-def training_step(network: str, batch: int, fresh: bool = False) -> Callable[[Config], Any]:
-    """A step of Adam on an analog forward pass, beside the digital one; `fresh` programs devices in every step, otherwise
-    their spread is drawn at the outputs (`xbar.training.ensemble`)."""
+def training_step(network: str, batch: int, way: Literal["weights", "outputs", "fresh"]) -> Callable[[Config], Any]:
+    """A step of Adam on an analog forward pass, beside the digital one, on tiles of 512 x 512.
+
+    Args:
+        way: `"weights"` draws the spread of devices once a step for each pair of cells, with straight-through gradients;
+            `"outputs"` draws it at every output, with exact gradients; `"fresh"` programs devices in every step, with
+            exact gradients.
+    """
 
     def make(config: Config):
-        import equinox as eqx
         import jax
         import jax.numpy as jnp
         import optax
@@ -203,12 +208,12 @@ def training_step(network: str, batch: int, fresh: bool = False) -> Callable[[Co
         import devices
         import xbar
 
-        model, x = _network(network, batch)
+        forward, params, x = {"mlp": _mlp, "lenet": _lenet}[network](batch)
         y = jnp.arange(batch) % 10
-        params, static = eqx.partition(model, eqx.is_inexact_array)
-        forward = lambda p, x: jax.vmap(eqx.combine(p, static))(x)  # noqa: E731
-        tile = xbar.Tile(devices.pcm_joshi2020(), 256, 256)
-        analog = xbar.analog(forward, tile if fresh else xbar.training.ensemble(tile, key=jax.random.key(config.seed)))
+        tile = xbar.Tile(devices.pcm_joshi2020(), 512, 512, read_noise="frozen" if way == "weights" else "independent")
+        if way != "fresh":
+            tile = xbar.training.ensemble(tile, key=jax.random.key(config.seed))
+        analog = xbar.analog(forward, tile, gradient="straight_through" if way == "weights" else "exact")
         optimiser = optax.adam(1e-3)
         state = params, optimiser.init(params)
 
@@ -229,18 +234,32 @@ def training_step(network: str, batch: int, fresh: bool = False) -> Callable[[Co
     return make
 
 
-def _network(name: str, batch: int):
+def _mlp(batch: int):
+    """784-256-128-10, weights stored as [inputs, outputs]; stored the other way round, they are transposed in every step."""
+    import jax
+    import jax.numpy as jnp
+
+    sizes = (LINES, 256, 128, 10)
+    *keys, last = jax.random.split(jax.random.key(0), len(sizes))
+    params = [
+        (jax.random.normal(k, (a, b)) / a**0.5, jnp.zeros(b))
+        for k, a, b in zip(keys, sizes[:-1], sizes[1:], strict=True)
+    ]
+
+    def forward(params, x):
+        *hidden, (w, b) = params
+        for v, c in hidden:
+            x = jax.nn.relu(x @ v + c)
+        return x @ w + b
+
+    return forward, params, jax.random.normal(last, (batch, LINES))
+
+
+def _lenet(batch: int):
     import equinox as eqx
     import jax
 
     keys = jax.random.split(jax.random.key(0), 5)
-    if name == "mlp":
-        sizes = (LINES, 256, 128, 10)
-        layers = [eqx.nn.Linear(a, b, key=k) for a, b, k in zip(sizes[:-1], sizes[1:], keys, strict=False)]
-        model = eqx.nn.Sequential(
-            [layers[0], eqx.nn.Lambda(jax.nn.relu), layers[1], eqx.nn.Lambda(jax.nn.relu), layers[2]]
-        )
-        return model, jax.random.normal(keys[4], (batch, LINES))
     relu, pool = eqx.nn.Lambda(jax.nn.relu), eqx.nn.MaxPool2d(2, 2)
     model = eqx.nn.Sequential(
         [
@@ -249,7 +268,9 @@ def _network(name: str, batch: int):
             eqx.nn.Linear(400, 120, key=keys[2]), relu, eqx.nn.Linear(120, 10, key=keys[3]),
         ]
     )  # fmt: skip
-    return model, jax.random.normal(keys[4], (batch, 1, 28, 28))
+    params, static = eqx.partition(model, eqx.is_inexact_array)
+    forward = lambda p, x: jax.vmap(eqx.combine(p, static))(x)  # noqa: E731
+    return forward, params, jax.random.normal(keys[4], (batch, 1, 28, 28))
 
 
 def available(needs: str) -> bool:
@@ -274,14 +295,21 @@ SINGLE = {
     "map-512-bad": Case("effective map 512 x 512", f"{_BAD}, 512 inputs", whole_map(512, _BAD), 1, True, _BAD, True),
     "mvm": Case("512 x 512, batch 256, 8-bit converters", "plain product", product(512, 256, "ideal")),
     "mvm-noise": Case("the same with PCM read noise and drift", "plain product", product(512, 256, "pcm_joshi2020")),
-    "mvm-wires": Case("the same behind 1 ohm a cell", "plain product", product(512, 256, "pcm_joshi2020", 1.0)),
-    "mvm-torch": Case(
-        "the same without wires", "PyTorch's product", product(512, 256, "pcm_joshi2020", peer=_TORCH), needs=_TORCH
+    "mvm-frozen": Case(
+        "the same, noise frozen for a batch", "plain product", product(512, 256, "pcm_joshi2020", frozen=True)
     ),
-    "mlp": Case("hardware-aware step, MLP 784-256-128-10, batch 128", _STEP, training_step("mlp", 128)),
-    "lenet": Case("hardware-aware step, LeNet, batch 64", _STEP, training_step("lenet", 64)),
-    "mlp-fresh": Case("the same on fresh devices, MLP", _STEP, training_step("mlp", 128, True)),
-    "lenet-fresh": Case("the same on fresh devices, LeNet", _STEP, training_step("lenet", 64, True)),
+    "mvm-wires": Case(
+        "512 x 512, PCM read noise, behind 1 ohm a cell", "plain product", product(512, 256, "pcm_joshi2020", 1.0)
+    ),
+    "mvm-torch": Case(
+        "512 x 512, PCM read noise", "PyTorch's product", product(512, 256, "pcm_joshi2020", peer=_TORCH), needs=_TORCH
+    ),
+    "mlp": Case("hardware-aware step, MLP 784-256-128-10, batch 128", _STEP, training_step("mlp", 128, "weights")),
+    "lenet": Case("hardware-aware step, LeNet, batch 64", _STEP, training_step("lenet", 64, "weights")),
+    "mlp-exact": Case("the same at outputs, exact gradient, MLP", _STEP, training_step("mlp", 128, "outputs")),
+    "lenet-exact": Case("the same at outputs, exact gradient, LeNet", _STEP, training_step("lenet", 64, "outputs")),
+    "mlp-fresh": Case("the same on fresh devices, MLP", _STEP, training_step("mlp", 128, "fresh")),
+    "lenet-fresh": Case("the same on fresh devices, LeNet", _STEP, training_step("lenet", 64, "fresh")),
 }  # fmt: skip
 
 

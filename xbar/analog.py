@@ -41,7 +41,8 @@ def analog(f: Callable[..., Any], tile: TileChoice, *, gradient: Gradient = "exa
             that stays digital.
         gradient: `"exact"` differentiates what devices and wires make of the weights. `"straight_through"` takes derivatives
             by the weights as if pairs of cells were ideal, at a fixed scale of each column, and those by activations through
-            the cells as they are: what training with weight noise usually does, and about half the work.
+            the cells as they are: what training with weight noise usually does. About half the work, and on devices with a
+            large spread not as good: what a weight's own noise depends on is not seen.
 
     Returns:
         An `Analog`: call it as `f` with `key=` for fresh devices in each call, or `.program` it onto one chip.

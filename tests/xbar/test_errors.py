@@ -130,6 +130,8 @@ for name, call in {
     "must be a Tile": lambda: xbar.analog(f, 3),
     "must be a function": lambda: xbar.analog(w, tile),
     "give a Tile or None": lambda: xbar.analog(f, lambda path, shape: 5).program(w, x, key=jax.random.key(0)),
+    "it is 'independent' or 'frozen'": lambda: xbar.Tile(device=devices.ideal(), read_noise="slow"),
+    "it is 'exact' or 'straight_through'": lambda: xbar.analog(f, tile, gradient="ste"),
     "it is 'max' or 'percentile'": lambda: xbar.calibrate(chip, x, method="mean"),
 }.items():
     try:

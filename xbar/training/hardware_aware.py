@@ -18,6 +18,9 @@ def ensemble(tile: Tile, times: Sequence[float] | float | None = None, *, key: P
     the write error, the drift, the faults and the read noise of the device, and no cell is drawn. What was trained is then
     programmed with the tile itself.
 
+    On a tile with `read_noise="frozen"`, all vectors of a call meet the same cells, as on a chip, one normal for each pair of
+    cells and no second product; with `xbar.analog(..., gradient="straight_through")` this is training with weight noise.
+
     Args:
         times: times after programming that training will ask for [s]; by default the first that the data describe.
         key: decides the cells that are sampled.
