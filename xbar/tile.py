@@ -26,9 +26,9 @@ class Tile(eqx.Module):
         wires: interconnect resistance.
         mapping: weights to conductances.
         v_read: read voltage at full scale of the DAC [V].
-        read_noise: `"independent"` draws the read noise of each input vector anew, once per output, with the exact variance;
-            `"frozen"` draws it once a call for each pair of cells, the same for all vectors: noise that is slow against a
-            batch, such as 1/f and telegraph noise.
+        read_noise: `"independent"` draws the read noise of each input vector anew, once per output, with the variance of
+            its cells; `"frozen"` draws it once a call for each pair of cells, the same for all vectors: noise that is slow
+            against a batch, such as 1/f and telegraph noise.
         read_time: time for which the voltages of one read are applied and the currents are integrated [s]; the noise
             bandwidth of a read is 1/(2 read_time).
 
