@@ -113,7 +113,10 @@ def gradients(lines: Lines, b, tolerance, most):
 
 
 def _iterated(lines: Lines, b, tolerance, most: int, in_place: bool):
-    """`gradients`; in place, sweeps write over their last results. JAX would make a gather of every row for a batch."""
+    """`gradients`; in place, sweeps write over their last results. JAX would make a gather of every row for a batch.
+
+    What is turned next is carried from one iteration to the next, since XLA would read a product that it turns slowly.
+    """
     dot = lambda x, y: jnp.sum(x * y)  # noqa: E731
     ground = jnp.zeros_like(b[0]), jnp.zeros_like(b[:, 0])
     z, behind = lines.bits.swept(b, ground[0], ground[0])
@@ -125,8 +128,8 @@ def _iterated(lines: Lines, b, tolerance, most: int, in_place: bool):
         return (rz / scale > tolerance**2) & (k < most)
 
     def step(at):
-        x, r, p, mp, memory, rz, k = at
-        j = _turned(lines.g * p)
+        x, r, p, mp, driven, memory, rz, k = at
+        j = _turned(driven)
         w, word = lines.words.swept(j, ground[1], ground[1], (memory[1], j) if in_place else (None, None))
         sp = mp - lines.g * _turned(w)
         down = dot(p, sp)
@@ -135,8 +138,10 @@ def _iterated(lines: Lines, b, tolerance, most: int, in_place: bool):
         z, bit = lines.bits.swept(r, ground[0], ground[0], (memory[2], memory[0]) if in_place else (None, None))
         new = jnp.maximum(dot(r, z), 0)
         beta = new / jnp.where(rz > 0, rz, 1)
-        return x, r, z + beta * p, r + beta * mp, (z, word, bit) if in_place else (), new, k + 1
+        p = z + beta * p
+        return x, r, p, r + beta * mp, lines.g * p, (z, word, bit) if in_place else (), new, k + 1
 
     memory = (z, jnp.zeros_like(b.T), behind) if in_place else ()
-    x, _, _, _, _, rz, k = lax.while_loop(going, step, (jnp.zeros_like(b), b, z, b, memory, size, jnp.asarray(0)))
+    start = jnp.zeros_like(b), b, z, b, lines.g * z, memory, size, jnp.asarray(0)
+    x, *_, rz, k = lax.while_loop(going, step, start)
     return x, Report(k, jnp.sqrt(rz / scale))
