@@ -61,7 +61,10 @@ def layout(config: Config) -> Layout:
 
 
 def prepare(config: Config) -> None:
-    """Nothing is shared."""
+    """Nothing is shared, compiled programs of earlier runs least of all."""
+    import jax
+
+    jax.config.update("jax_enable_compilation_cache", False)
 
 
 def compute(config: Config, state: None, point: dict[str, Any]) -> dict[str, Any]:

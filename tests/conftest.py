@@ -7,6 +7,8 @@ import pathlib
 
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # tests compile far longer than they run
 
+os.environ.setdefault("JAX_ENABLE_COMPILATION_CACHE", "false")  # commands that tests start leave nothing behind
+
 import jax
 import pytest
 from jaxtyping import install_import_hook

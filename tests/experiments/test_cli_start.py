@@ -1,10 +1,13 @@
 """The command starts quickly: nothing heavy is imported before an experiment runs."""
 
+import os
 import subprocess
 import sys
 import time
 
 import pytest
+
+from experiments import cli
 
 HEAVY = """
 import sys
@@ -40,3 +43,44 @@ def test_settings_of_an_experiment_need_no_jax():
     assert done.returncode == 0, done.stderr
     for flag in ("--adc-bits", "--network {mlp,cnn}", "--chips INT", "--json", "--fresh", "--out"):
         assert flag in done.stdout
+
+
+def test_compiled_programs_are_kept_for_the_next_run(tmp_path):
+    """Two fits in fresh processes: the first leaves programs in the cache folder, the second adds none and says the same."""
+    rows = [
+        (cell, 0.01 * k, 1e-5 * cell * 0.01 * k * (1 + 1e-3 * (-1) ** k)) for cell in range(1, 6) for k in range(1, 9)
+    ]
+    data = tmp_path / "read.csv"
+    data.write_text("Device,Voltage (V),Current (A)\n" + "".join(f"{c},{v:.2f},{i:.6e}\n" for c, v, i in rows))
+    flags = [
+        "fit",
+        str(data),
+        "--kind",
+        "read-iv",
+        "--model",
+        "ohmic",
+        "--json",
+        "--out",
+        str(tmp_path / "device.toml"),
+    ]
+    command = [sys.executable, "-m", "experiments.cli", *flags]
+    place = {k: v for k, v in os.environ.items() if k != "JAX_COMPILATION_CACHE_DIR"}
+    place |= {"XDG_CACHE_HOME": str(tmp_path / "cache"), "JAX_ENABLE_COMPILATION_CACHE": "true"}
+    said, kept = [], []
+    for _ in range(2):
+        done = subprocess.run(command, capture_output=True, text=True, env=place)
+        assert done.returncode == 0, done.stderr
+        said.append(done.stdout)
+        kept.append({p.name for p in (tmp_path / "cache" / "xbar").glob("*/*-cache")})
+    assert kept[0] and kept[1] == kept[0] and said[1] == said[0]
+
+
+def test_a_cache_that_cannot_be_written_is_left_out(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
+    cli.keep_compiled_programs()
+    assert "JAX_COMPILATION_CACHE_DIR" not in os.environ
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "own")
+    cli.keep_compiled_programs()
+    assert os.environ["JAX_COMPILATION_CACHE_DIR"] == "own"
