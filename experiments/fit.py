@@ -109,10 +109,12 @@ def _fit_all(traces: Sequence[Trace], arguments: Arguments, track: Callable) -> 
     from devices.instruments import FileError
 
     fits, refusals = [], []
-    points = [{"kind": t.kind, "source": t.name} for t in traces]
-    for trace, _ in zip(traces, track(points), strict=True):
+    for number, trace in enumerate(traces, 1):
+        place = trace.name if len(traces) == 1 else f"{trace.name} ({number} of {len(traces)})"
+        point = {"kind": trace.kind, "source": place}
+        each = lambda names, point=point: (p["model"] for p in track([{"model": n, **point} for n in names]))  # noqa: E731
         try:
-            fits.append(fit(trace, arguments.model, starts=arguments.starts, seed=arguments.seed))
+            fits.append(fit(trace, arguments.model, starts=arguments.starts, seed=arguments.seed, track=each))
         except FileError as error:
             refusals.append(str(error))
     if not fits:

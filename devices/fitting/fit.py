@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import jax
@@ -21,7 +22,15 @@ from devices.instruments.trace import FileError, Trace
 STARTS = 24
 
 
-def fit(trace: Trace, model: str | None = None, *, starts: int = STARTS, seed: int = 0, others: bool = True) -> Fit:
+def fit(
+    trace: Trace,
+    model: str | None = None,
+    *,
+    starts: int = STARTS,
+    seed: int = 0,
+    others: bool = True,
+    track: Callable[[Sequence[str]], Iterable[str]] = iter,
+) -> Fit:
     """Fits the models of a trace's kind, or the one named, and returns the best with errors on every number.
 
     Models are ranked by BIC. Standard errors are Laplace's; where a test rejects the noise model and there are enough blocks
@@ -32,6 +41,7 @@ def fit(trace: Trace, model: str | None = None, *, starts: int = STARTS, seed: i
         model: name of a model; None: all of the kind that can be ranked. starts: searches from different points. seed: of
             the starts.
         others: whether the runners-up come along in `Fit.others`.
+        track: passes on the names of the models one by one, for those who show how far it is.
 
     Raises:
         FileError: if the trace lacks what the models need, or there is no model of that name.
@@ -40,9 +50,9 @@ def fit(trace: Trace, model: str | None = None, *, starts: int = STARTS, seed: i
     available = candidates(trace.kind)
     if model is not None and model not in available:
         raise FileError(f"there is no model {model!r} for a {trace.kind}; there are {', '.join(available)}.")
-    chosen = [one for one in available.values() if one.ranked] if model is None else [available[model]]
+    names = [name for name, one in available.items() if one.ranked] if model is None else [model]
     fits, refusals = [], []
-    for one in chosen:
+    for one in (available[name] for name in track(names)):
         try:
             rows = trace if one.keeps_excluded else usable
             fits.append(fit_candidate(*one.of(rows), rows, starts=starts, seed=seed))

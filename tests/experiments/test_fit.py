@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import devices
+from devices import fitting
 from devices.device_file import load, load_draws
 from experiments import cli
 
@@ -33,6 +34,10 @@ def test_from_my_measurements_to_my_network(measured, tmp_path, monkeypatch, cap
     assert cli.command(["fit", str(log), "--out", "my.toml", "--draws", "8"]) == 0
     said = capsys.readouterr()
     assert "90 % interval" in said.out and "my.toml" in said.out and "my.html" in said.out
+    models = [
+        line.split("model ")[1].split(", kind")[0] for line in said.err.splitlines() if line.startswith("fit: point")
+    ]
+    assert len(models) == len(set(models)) == len(fitting.candidates("programming"))
     device = load("my.toml")
     assert device.provenance.numbers == "fitted" and device.provenance.span is not None
     assert device.provenance.span[1] == pytest.approx(10, rel=0.2)
