@@ -101,6 +101,8 @@ def _seconds(f: Callable[[Any], Any], key: Any) -> float:
 
 
 def present(config: Config, results: Results) -> Any:
+    from matplotlib.ticker import LogFormatter
+
     from experiments import plots
     from experiments.runner import Presentation
 
@@ -129,6 +131,8 @@ def present(config: Config, results: Results) -> Any:
             xlabel="time / that of the reference",
         )
         ax.set_xscale("log")
+        ax.xaxis.set_major_formatter(lambda x, _: f"{x:g}")  # 2 and not 2 x 10^0
+        ax.xaxis.set_minor_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(1.5, 0.5)))
         ax.axvline(1, color="black", linewidth=0.8, linestyle=":")
         ax.set_ylim(len(compared) - 0.5, -0.5)
     exponents = _exponents(results, shown)

@@ -304,9 +304,9 @@ SINGLE = {
     "map-256-bad": Case("effective map 256 x 256", f"{_BAD}, 256 inputs", whole_map(256, _BAD), 2, 5, True, _BAD),
     "map-512-bad": Case("effective map 512 x 512", f"{_BAD}, 512 inputs", whole_map(512, _BAD), 1, 5, True, _BAD, True),
     "mvm": Case("512 x 512, batch 256, 8-bit converters", "plain product", product(512, 256, "ideal")),
-    "mvm-noise": Case("the same with PCM read noise and drift", "plain product", product(512, 256, "pcm_joshi2020")),
+    "mvm-noise": Case("512 x 512, PCM read noise and drift", "plain product", product(512, 256, "pcm_joshi2020")),
     "mvm-frozen": Case(
-        "the same, noise frozen for a batch", "plain product", product(512, 256, "pcm_joshi2020", frozen=True)
+        "512 x 512, PCM read noise frozen for a batch", "plain product", product(512, 256, "pcm_joshi2020", frozen=True)
     ),
     "mvm-wires": Case(
         "512 x 512, PCM read noise, behind 1 ohm a cell", "ideal wires", product(512, 256, "pcm_joshi2020", 1.0)
@@ -314,12 +314,12 @@ SINGLE = {
     "mvm-torch": Case(
         "512 x 512, PCM read noise", "PyTorch's product", product(512, 256, "pcm_joshi2020", peer=_TORCH), needs=_TORCH
     ),
-    "mlp": Case("hardware-aware step, MLP 784-256-128-10, batch 128", _STEP, training_step("mlp", 128, "weights")),
-    "lenet": Case("hardware-aware step, LeNet, batch 64", _STEP, training_step("lenet", 64, "weights")),
-    "mlp-exact": Case("the same at outputs, exact gradient, MLP", _STEP, training_step("mlp", 128, "outputs")),
-    "lenet-exact": Case("the same at outputs, exact gradient, LeNet", _STEP, training_step("lenet", 64, "outputs")),
-    "mlp-fresh": Case("the same on fresh devices, MLP", _STEP, training_step("mlp", 128, "fresh")),
-    "lenet-fresh": Case("the same on fresh devices, LeNet", _STEP, training_step("lenet", 64, "fresh")),
+    "mlp": Case("training step, MLP 784-256-128-10, batch 128, weight noise", _STEP, training_step("mlp", 128, "weights")),
+    "lenet": Case("training step, LeNet, batch 64, weight noise", _STEP, training_step("lenet", 64, "weights")),
+    "mlp-exact": Case("MLP, spread at outputs, exact gradient", _STEP, training_step("mlp", 128, "outputs")),
+    "lenet-exact": Case("LeNet, spread at outputs, exact gradient", _STEP, training_step("lenet", 64, "outputs")),
+    "mlp-fresh": Case("MLP, fresh devices, exact gradient", _STEP, training_step("mlp", 128, "fresh")),
+    "lenet-fresh": Case("LeNet, fresh devices, exact gradient", _STEP, training_step("lenet", 64, "fresh")),
 }  # fmt: skip
 
 
