@@ -23,6 +23,7 @@ class Case:
     what: str
     reference: str
     make: Callable[[Config], tuple[Timed, Timed | None]]
+    _: dataclasses.KW_ONLY
     repeats: int = 1000
     calls: int = 1  # of ours in a row, whose median counts, for each of a reference that takes seconds
     double: bool = False  # in float64
@@ -290,19 +291,20 @@ def available(needs: str) -> bool:
 
 _LU, _BAD, _TORCH = "SciPy sparse LU", "badcrossbar", "torch"
 _STEP = "digital step"
+_SLOW: dict[str, Any] = {"calls": 5, "double": True, "needs": _BAD}
 SINGLE = {
     "pcm": Case("program + drift + read, pcm_joshi2020", "as many normals", read_cells("pcm_joshi2020", DAY)),
     "hermes": Case("program + drift + read, pcm_hermes2023", "as many normals", read_cells("pcm_hermes2023", DAY)),
     "cmo": Case("program + drift + read, reram_cmo_falcone2025", "as many normals", read_cells("reram_cmo_falcone2025", DAY)),
     "pulse": Case("10 pulses, ecram_lithium_tang2018", "as many normals as cells", pulse_cells("ecram_lithium_tang2018", 10)),
     "ir-64": Case("IR drop 64 x 64, 1 input", _LU, ir_drop(64, 1, _LU), double=True),
-    "ir-256": Case("IR drop 256 x 256, 1 input", _LU, ir_drop(256, 1, _LU), 5, double=True),
-    "ir-256-bad": Case("IR drop 256 x 256, 1 input", _BAD, ir_drop(256, 1, _BAD), 5, 5, True, _BAD),
-    "ir-512-bad": Case("IR drop 512 x 512, 1 input", _BAD, ir_drop(512, 1, _BAD), 3, 5, True, _BAD),
-    "ir-512-32-bad": Case("IR drop 512 x 512, 32 inputs", _BAD, ir_drop(512, 32, _BAD), 1, 5, True, _BAD),
+    "ir-256": Case("IR drop 256 x 256, 1 input", _LU, ir_drop(256, 1, _LU), repeats=5, double=True),
+    "ir-256-bad": Case("IR drop 256 x 256, 1 input", _BAD, ir_drop(256, 1, _BAD), repeats=5, **_SLOW),
+    "ir-512-bad": Case("IR drop 512 x 512, 1 input", _BAD, ir_drop(512, 1, _BAD), repeats=3, **_SLOW),
+    "ir-512-32-bad": Case("IR drop 512 x 512, 32 inputs", _BAD, ir_drop(512, 32, _BAD), repeats=1, **_SLOW),
     "map-64": Case("effective map 64 x 64", f"{_LU}, 64 inputs", whole_map(64, _LU), double=True),
-    "map-256-bad": Case("effective map 256 x 256", f"{_BAD}, 256 inputs", whole_map(256, _BAD), 2, 5, True, _BAD),
-    "map-512-bad": Case("effective map 512 x 512", f"{_BAD}, 512 inputs", whole_map(512, _BAD), 1, 5, True, _BAD, True),
+    "map-256-bad": Case("effective map 256 x 256", f"{_BAD}, 256 inputs", whole_map(256, _BAD), repeats=2, **_SLOW),
+    "map-512-bad": Case("effective map 512 x 512", f"{_BAD}, 512 inputs", whole_map(512, _BAD), repeats=1, long=True, **_SLOW),
     "mvm": Case("512 x 512, batch 256, 8-bit converters", "plain product", product(512, 256, "ideal")),
     "mvm-noise": Case("512 x 512, PCM read noise and drift", "plain product", product(512, 256, "pcm_joshi2020")),
     "mvm-frozen": Case(
@@ -337,9 +339,10 @@ def _sizes() -> dict[str, Case]:
             peer = _peer_of(n, inputs)
             make = ir_drop(n, inputs, peer, ohm)
             repeats = 3 if n < 2048 and peer != _BAD else 1
-            cases[f"ir-{n}x{kind}"] = Case(
-                f"{family}, {n} lines", peer, make, repeats, 5 if peer == _BAD else 1, True, "", True, family, n
-            )
+            size = {"long": True, "family": family, "size": n}
+            calls = 5 if peer == _BAD else 1
+            what = f"{family}, {n} lines"
+            cases[f"ir-{n}x{kind}"] = Case(what, peer, make, repeats=repeats, calls=calls, double=True, **size)
     noises = {"ideal": ("ideal", None), "output": ("ideal", 1e-7), "read": ("pcm_joshi2020", None)}
     for n in (128, 256, 512, 1024):
         for batch in (1, 32, 256):

@@ -82,10 +82,10 @@ def keep_compiled_programs() -> None:
     Not where `JAX_COMPILATION_CACHE_DIR` names a folder, `JAX_ENABLE_COMPILATION_CACHE=false` forbids it, or nothing can be
     written. Each kind of processor has a folder of its own: programs of one may not run on another that shares the home.
     """
-    home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    folder = os.path.join(home, "xbar", hashlib.sha256(_processor()).hexdigest()[:12])
     if "JAX_COMPILATION_CACHE_DIR" in os.environ:
         return
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    folder = os.path.join(home, "xbar", hashlib.sha256(_processor()).hexdigest()[:12])
     try:
         os.makedirs(folder, exist_ok=True)
     except OSError:

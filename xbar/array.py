@@ -339,7 +339,7 @@ def _through_wires(tile: Tile, g: Array, volts: Array):
 @jax.custom_jvp
 def _contract_positive(v: Array, g: Array) -> Array:
     """`_contract` of numbers of one sign. Those in float32 are rounded to bfloat16 and summed in float32: every sum is right
-    to 2^-8 at worst, typically to 1e-4, and up to three times as fast. Derivatives are not rounded."""
+    to 2^-7 at worst, typically to 2e-4, and up to three times as fast. Derivatives are not rounded."""
     if v.dtype != jnp.float32:
         return _contract(v, g)
     return _contract(v.astype(jnp.bfloat16), g.astype(jnp.bfloat16))

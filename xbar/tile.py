@@ -33,8 +33,8 @@ class Tile(eqx.Module):
             bandwidth of a read is 1/(2 read_time).
 
     Raises:
-        ValueError: for sizes, a voltage or a time that cannot be, or cells that are not ohmic and wires that are defined for
-            ohmic ones only.
+        ValueError: for sizes, a voltage, a time or a kind of noise that cannot be, or cells that are not ohmic and wires
+            that are defined for ohmic ones only.
 
     Warns, once a device, where `v_read` is above the voltages that the device's data reach.
 

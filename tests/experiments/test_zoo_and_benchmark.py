@@ -70,7 +70,7 @@ def test_cost_against_size(capsys, tmp_path, monkeypatch):
     """Three sizes of one family give an exponent and a second figure; a case without a peer has a time and no ratio."""
     for n in (8, 16, 32):
         make = benchmark_cases.ir_drop(n, 1, "")
-        case = benchmark_cases.Case(f"alone, {n}", "", make, 2, double=True, family="IR drop, alone", size=n)
+        case = benchmark_cases.Case(f"alone, {n}", "", make, repeats=2, double=True, family="IR drop, alone", size=n)
         monkeypatch.setitem(benchmark_cases.CASES, f"alone-{n}", case)
     few = ["--json", "--repeats", "2", "--cases", "alone-16", "alone-8", "alone-32", "ir-64", "--out", str(tmp_path)]
     assert cli.command(["run", "benchmark", *few]) == 0

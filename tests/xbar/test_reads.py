@@ -167,6 +167,23 @@ def test_partition_holds_every_weight_once():
     assert int(part.mask().sum()) == 19 * 11
 
 
+@pytest.mark.parametrize("spread", [True, False])
+def test_variances_are_summed_from_bfloat16(spread):
+    """Positive numbers over eight decades, and numbers that are all rounded as far as can be and the same way: to 2^-7 in
+    float32, which the latter need; derivatives and float64 as the plain sum has them."""
+    v, g = jnp.full((1, 1, 1, 9, 64), 1 + 2**-8), jnp.full((1, 1, 64, 1, 7), 1 + 2**-8)
+    if spread:
+        v, g = (10 ** jax.random.uniform(jax.random.key(k), x.shape, minval=-8, maxval=0) for k, x in enumerate((v, g)))
+    plain, rounded = crossbar._contract, crossbar._contract_positive
+    np.testing.assert_allclose(rounded(v, g), plain(v, g), rtol=2**-7)
+    assert spread or float(rounded(v, g)[0, 0, 0, 0, 0, 0]) == 64  # each term is 1 instead of (1 + 2^-8)^2
+    slopes = [jax.grad(lambda v, f=f: jnp.sum(f(v, g)))(v) for f in (plain, rounded)]
+    np.testing.assert_allclose(*slopes, rtol=1e-6)
+    with jax.enable_x64(True):
+        v, g = jnp.asarray(v, float), jnp.asarray(g, float)
+        np.testing.assert_allclose(rounded(v, g), plain(v, g), rtol=1e-14)
+
+
 def test_driver_noise_comes_from_driven_rows_only():
     """Nine rows on tiles of five: the tenth word line has no driver, so its (badly written) cells add no current."""
     tile = xbar.Tile(

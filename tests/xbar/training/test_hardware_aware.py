@@ -87,8 +87,8 @@ def test_frozen_noise_is_one_draw_for_all_inputs():
     "conduction", [devices.conduction.Ohmic(), devices.conduction.Sinh(0.3)], ids=["ohmic", "sinh"]
 )
 def test_straight_through(conduction, wires, batch):
-    """Outputs are those of the exact gradient's; the gradient by the weights is that of the plain product times the slope of
-    nothing else, though cells are coarse and wires take their share; that by the inputs is the exact one."""
+    """Outputs are those of the exact gradient's; the gradient by the weights is that of the plain product, though cells are
+    coarse and wires take their share; that by the inputs is the exact one."""
     w, x = jax.random.normal(jax.random.key(0), (K, N)), jax.random.normal(jax.random.key(1), (batch, K))
     device = devices.Device(
         1e-6, 25e-6, programming=devices.programming.SpreadProgramming(2e-6, 25e-6), conduction=conduction
@@ -163,7 +163,7 @@ def test_a_network_trained_with_it_is_better_on_chips():
 
     population = xbar.training.ensemble(tile, key=jax.random.key(3))
     frozen = dataclasses.replace(population, read_noise="frozen")
-    ways = {
+    exact = {
         "chips": xbar.analog(apply, tile),
         "outputs": xbar.analog(apply, population),
         "frozen": xbar.analog(apply, frozen),
@@ -173,10 +173,7 @@ def test_a_network_trained_with_it_is_better_on_chips():
         "frozen": xbar.analog(apply, frozen, gradient="straight_through"),
     }
     plain = errors(trained(lambda p, x, key: apply(p, x)))
-    found = [
-        {way: errors(trained(lambda p, x, key, f=f: f(p, x, key=key))) for way, f in w.items()}
-        for w in (ways, straight)
-    ]
-    aware, straight_through = found
-    assert all(e < 0.75 * plain and e < 1.15 * aware["chips"] for e in aware.values()), (plain, aware)
-    assert all(e < 0.75 * plain for e in straight_through.values()), (plain, straight_through)
+    aware = lambda ways: {way: errors(trained(lambda p, x, key, f=f: f(p, x, key=key))) for way, f in ways.items()}  # noqa: E731
+    exact, straight = aware(exact), aware(straight)
+    assert all(e < 0.75 * plain and e < 1.15 * exact["chips"] for e in exact.values()), (plain, exact)
+    assert all(e < 0.75 * plain for e in straight.values()), (plain, straight)
