@@ -9,8 +9,9 @@ from devices.fitting.candidate import AbstractCandidate, AbstractResiduals
 from devices.fitting.fit import coverage, fit, fit_candidate
 from devices.fitting.kinds import candidates
 from devices.fitting.parameters import Parameter, Space
+from devices.fitting.profiles import profile
 from devices.fitting.result import Check, Fit, Number, Panel, Series
-from devices.fitting.uncertainty import bootstrap, profile
+from devices.fitting.uncertainty import bootstrap
 
 __all__ = [
     "AbstractCandidate",

@@ -16,6 +16,7 @@ from devices.fitting.candidate import AbstractCandidate, AbstractResiduals
 from devices.fitting.kinds import candidates
 from devices.fitting.optimum import GAIN, Optimum, search_data, search_once
 from devices.fitting.parameters import Space
+from devices.fitting.profiles import intervals
 from devices.fitting.result import Fit
 from devices.instruments.trace import FileError, Trace
 
@@ -35,7 +36,7 @@ def fit(
 
     Models are ranked by BIC. Standard errors are Laplace's; where a test rejects the noise model and there are enough blocks
     of data, they are the block-robust sandwich's, which is said in `flags`. Parameters that the data hardly determine, or
-    confuse with others, get the interval of their profile likelihood.
+    confuse with others, or of which the likelihood is no parabola, get the interval of their profile likelihood.
 
     Args:
         model: name of a model; None: all of the kind that can be ranked. starts: searches from different points. seed: of
@@ -99,7 +100,7 @@ def _conclude(candidate, space: Space, data: Any, best: Optimum, trace: Trace, b
     robust = wrong and len(best.scores) > len(space)
     spread = uncertainty.covariance(best, robust=robust)
     found = uncertainty.numbers(space, best, spread, rows)
-    found = uncertainty.intervals(candidate, space, data, best, found)
+    found = intervals(candidate, space, data, best, spread, found)
     flags = [*(f"{f.name}: {f.reason}" for f in trace.flags), *candidate.notes(data)]
     flags += [c.sentence for c in checks if c.rejected]
     if robust:
@@ -179,8 +180,9 @@ def coverage(
     rows, held, estimates = candidate.count(data), [], []
     for k in range(count):
         one, its = (jax.tree.map(lambda x, k=k: np.asarray(x[k]), tree) for tree in (ends, sets))
-        found = uncertainty.numbers(space, one, uncertainty.covariance(one, robust=False), rows)
-        found = uncertainty.intervals(candidate, space, its, one, found)
+        spread = uncertainty.covariance(one, robust=False)
+        found = uncertainty.numbers(space, one, spread, rows)
+        found = intervals(candidate, space, its, one, spread, found)
         held.append([n.low <= values[n.name] <= n.high for n in found])
         estimates.append([n.value for n in found])
     return dict(zip(space.names, np.mean(held, 0), strict=True)), dict(

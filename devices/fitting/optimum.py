@@ -109,10 +109,28 @@ def _local(candidate: AbstractCandidate, frame: Frame, data: Any, weights) -> Ca
     def local(theta):
         slopes, r = jax.jacfwd(residuals, has_aux=True)(theta)
         squares = jnp.maximum(jnp.sum(r**2), 1e-300)
-        value = rows / 2 * (jnp.log(2 * jnp.pi * squares / rows) + 1)
-        return _finite(value), rows * slopes.T @ r / squares, rows * slopes.T @ slopes / squares
+        return _finite(_normal(squares, rows)), rows * slopes.T @ r / squares, rows * slopes.T @ slopes / squares
 
     return local
+
+
+def _normal(squares, rows):
+    """Negative log likelihood of normal residuals at their own standard deviation."""
+    return rows / 2 * (jnp.log(2 * jnp.pi * squares / rows) + 1)
+
+
+@eqx.filter_jit
+def values_of(candidate, frame: Frame, data: Any, thetas: Float[Array, "points p"]) -> Float[Array, " points"]:
+    """Negative log likelihood at several points, compiled."""
+
+    def value(theta):
+        values = frame.values(theta)
+        if not isinstance(candidate, AbstractResiduals):
+            return jnp.sum(candidate.nll(values, data))
+        used = candidate.used(data)
+        return _normal(jnp.sum((candidate.residuals(values, data) * used) ** 2), jnp.sum(used))
+
+    return jax.vmap(value)(thetas)
 
 
 def _fisher(candidate: AbstractPredictive, frame: Frame, data: Any, weights) -> Callable[[Any], Local]:
@@ -212,30 +230,30 @@ class Refit(eqx.Module):
 
 
 def refit(candidate, frame, data, starts, weights, free) -> Refit:
-    """One search for each row of `starts` and `weights`: a profile, a bootstrap, or blocks left out.
+    """One search for each row of `starts`, `weights` and `free`: a profile, a bootstrap, or blocks left out.
 
     Searches go five at a time, so that all of these share one compiled program.
     """
-    count = max(len(starts), len(weights))
-    starts = np.broadcast_to(starts, (count, np.shape(starts)[-1]))
-    weights = np.broadcast_to(weights, (count, np.shape(weights)[-1]))
+    given = [np.atleast_2d(x) for x in (starts, weights, free)]
+    count = max(len(x) for x in given)
+    starts, weights, free = (np.broadcast_to(x, (count, x.shape[-1])) for x in given)
     ends = []
     with jax.enable_x64(True):
         for k in range(0, count, TOGETHER):
             rows = np.minimum(np.arange(k, k + TOGETHER), count - 1)
-            found = _searches(candidate, frame, data, starts[rows], weights[rows], free)
+            found = _searches(candidate, frame, data, starts[rows], weights[rows], free[rows])
             ends.append(jax.tree.map(lambda x, left=count - k: np.asarray(x)[:left], found))
     return jax.tree.map(lambda *x: np.concatenate(x), *ends)
 
 
 @eqx.filter_jit
 def _searches(candidate, frame, data, starts, weights, free) -> Refit:
-    def one(start, weight):
-        theta, value = minimise(_local(candidate, frame, data, weight), start, free, 30)
-        sigma = _sigma(candidate, frame, data, theta, weight, free)
+    def one(start, weight, move):
+        theta, value = minimise(_local(candidate, frame, data, weight), start, move, 30)
+        sigma = _sigma(candidate, frame, data, theta, weight, move)
         return Refit(theta, value, _block_costs(candidate, frame, data, theta, sigma))
 
-    return jax.vmap(one)(starts, weights)
+    return jax.vmap(one)(starts, weights, free)
 
 
 @eqx.filter_jit

@@ -38,6 +38,8 @@ class OhmicRead(AbstractCandidate):
     $$ -\\ln L_c = -\\ln\\frac{\\Gamma((\\nu + m_c)/2)}{\\Gamma(\\nu/2)} + \\frac{m_c}{2} \\ln(\\pi\\nu s^2)
        + \\frac{\\nu + m_c}{2} \\ln\\Bigl(1 + \\frac{R_c}{\\nu s^2}\\Bigr) + \\frac12 \\ln|X_c^T X_c| $$
 
+    Where f depends on g_c, the first column is the change of the current with g_c at its least squares, `d(g f)/dg`.
+
     s: typical noise; nu: how alike the cells' noise is (large: the same). `v` is the voltage across the cell: a
     resistance in series, where the protocol names one, has had its drop taken off with the measured current; the
     offset found is then `1 + R g` times the instrument's.
@@ -74,18 +76,26 @@ class OhmicRead(AbstractCandidate):
         return v
 
     def fitted(self, values: Mapping[str, Any], data: Any) -> tuple[Any, ...]:
-        """g, offset, residuals of each cell, ln determinant, and f(v)."""
-        f_at = lambda g: self.shape(values, data["v"], g[:, None])  # noqa: E731
-        g, *_ = project(data["v"], data["i"], data["used"])
-        # where the shape depends on g, each needs the other
-        g = lax.fori_loop(1, self.rounds, lambda _, g: project(f_at(g), data["i"], data["used"])[0], jnp.asarray(g))
-        f = f_at(g)
-        return *project(f, data["i"], data["used"]), f
+        """g, offset, residuals of each cell, ln determinant, f(v), and the change of the current with g."""
 
-    rounds: ClassVar[int] = 1
+        def current(g):
+            f = self.shape(values, data["v"], g[:, None])
+            return g[:, None] * f, f
+
+        def linear(g):  # least squares where the current is linear around g
+            there, slope, f = jax.jvp(current, (g,), (jnp.ones_like(g),), has_aux=True)
+            return *project(slope, data["i"] - there + g[:, None] * slope, data["used"]), f, slope
+
+        g = jnp.asarray(project(data["v"], data["i"], data["used"])[0])
+        if self.bends_with_g:  # first each in turn, which is slow but sure, then both at once
+            g = lax.fori_loop(0, 5, lambda _, g: project(current(g)[1], data["i"], data["used"])[0], g)
+            g = lax.fori_loop(0, 3, lambda _, g: linear(g)[0], g)
+        return linear(g)
+
+    bends_with_g: ClassVar[bool] = False  # whether the shape depends on g
 
     def nll(self, values: Mapping[str, Any], data: Any) -> Float[Array, " blocks"]:
-        *_, residual, determinant, _ = self.fitted(values, data)
+        _, _, residual, determinant, *_ = self.fitted(values, data)
         nu, scale = values["nu"], values["nu"] * values["s"] ** 2
         m = jnp.sum(data["used"], 1) - 2
         gammas = gammaln(nu / 2) - gammaln((nu + m) / 2)
@@ -93,7 +103,7 @@ class OhmicRead(AbstractCandidate):
         return gammas + m / 2 * jnp.log(jnp.pi * scale) + (nu + m) / 2 * jnp.log1p(squares / scale) + determinant / 2
 
     def simulate(self, values: Mapping[str, Any], data: Any, *, key: PRNGKeyArray) -> Any:
-        g, offset, *_, f = self.fitted(values, data)
+        g, offset, _, _, f, _ = self.fitted(values, data)
         spread, noise = jax.random.split(key)
         half = values["nu"] / 2
         sigma = values["s"] * jnp.sqrt(half / jax.random.gamma(spread, half, g.shape, jnp.float64))
@@ -108,11 +118,11 @@ class OhmicRead(AbstractCandidate):
             return [np.asarray(x) for x in self.fitted({k: jnp.asarray(v) for k, v in values.items()}, data)]
 
     def checks(self, values: Mapping[str, float], data: Any) -> tuple[Check, ...]:
-        g, _, residual, _, f = self._numpy(values, data)
+        g, _, residual, _, _, slope = self._numpy(values, data)
         m = np.sum(data["used"], 1) - 2
         squares = np.sum(residual**2, 1)
         own = residual / np.sqrt(squares / m)[:, None]
-        rho, error = lag_one(own, [f, np.ones_like(f)], data["used"])
+        rho, error = lag_one(own, [slope, np.ones_like(slope)], data["used"])
         p = float(2 * stats.norm.sf(abs(rho) / error))
         says = "is correlated along the sweep" if p < 0.01 else "shows no correlation along the sweep"
         f_cdf = stats.f.cdf(squares / m / values["s"] ** 2, m, values["nu"])
@@ -150,7 +160,7 @@ class OhmicRead(AbstractCandidate):
         }
 
     def panels(self, values: Mapping[str, float], data: Any) -> tuple[Panel, ...]:
-        g, offset, residual, _, f = self._numpy(values, data)
+        g, offset, residual, _, f, _ = self._numpy(values, data)
         shown = np.argsort(g)[np.linspace(0, len(g) - 1, min(len(g), 8)).astype(int)]
         curves = []
         for c in shown:
@@ -261,7 +271,7 @@ class SeriesSinhRead(SinhRead):
 
     name: ClassVar[str] = "sinh + series resistance"
     law: ClassVar[str] = "i = g v0 sinh((v - r i)/v0) + offset"
-    rounds: ClassVar[int] = 12
+    bends_with_g: ClassVar[bool] = True
     newton: ClassVar[int] = 6  # from above the root of a convex function: 2e-12 of v for r g to 1e4, v to 150 v0
 
     def parameters(self) -> tuple[Parameter, ...]:
@@ -295,12 +305,12 @@ class StateCubicRead(OhmicRead):
 
     $$ g f = g v + (c_0 + c_1 u + c_2 u^2)\\,v^3, \\qquad u = \\log_{10}(g / 50\\,\\mu S) $$
 
-    Since u needs g and g needs the cubic term, the two are found in turn.
+    Since u needs g and g needs the cubic term, the two are found by iteration.
     """
 
     name: ClassVar[str] = "state-dependent cubic"
     law: ClassVar[str] = "i = g v + c(log10 g) v^3 + offset"
-    rounds: ClassVar[int] = 12
+    bends_with_g: ClassVar[bool] = True
     reference: ClassVar[float] = 50e-6  # [S], where c0 is the cubic term
 
     def parameters(self) -> tuple[Parameter, ...]:

@@ -1,8 +1,7 @@
-"""How well the parameters are known: Laplace and block-robust errors, profiles, bootstrap, held-out blocks, and advice."""
+"""How well the parameters are known: Laplace and block-robust errors, bootstrap, held-out blocks, and advice."""
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import equinox as eqx
@@ -36,11 +35,15 @@ def covariance(best: Optimum, *, robust: bool) -> np.ndarray:
     return moved @ moved.T * blocks / max(blocks - 1, 1)
 
 
+def quantile(space: Space, rows: int) -> float:
+    """Half width of an interval in standard errors: Student's t of the readings less the parameters."""
+    return float(stats.t.ppf((1 + LEVEL) / 2, max(rows - len(space), 1)))
+
+
 def numbers(space: Space, best: Optimum, spread: np.ndarray, rows: int) -> tuple[Number, ...]:
     """Estimates with standard errors (delta method) and intervals (of the coordinate, so that they keep within bounds)."""
     theta, frame = np.asarray(best.theta), space.frame()
-    quantile = stats.t.ppf((1 + LEVEL) / 2, max(rows - len(theta), 1))
-    half = quantile * np.sqrt(np.diag(spread))
+    half = quantile(space, rows) * np.sqrt(np.diag(spread))
     with jax.enable_x64(True):
         three = {n: np.asarray(v) for n, v in frame.values(jnp.stack([theta - half, theta, theta + half])).items()}
         slopes = {n: np.asarray(v) for n, v in jax.jacfwd(frame.values)(jnp.asarray(theta)).items()}
@@ -59,48 +62,6 @@ def correlation(spread: np.ndarray) -> np.ndarray:
     """Correlation of the coordinates."""
     scale = np.sqrt(np.diag(spread))
     return spread / np.outer(scale, scale)
-
-
-def profile(candidate, space: Space, data: Any, best: Optimum, name: str, points: int = 15) -> tuple[float, float]:
-    """90 % interval of one parameter by its profile likelihood: the values that cost less than 1.35 log likelihood
-    when all other parameters follow. Bounds of the search are returned where the profile never rises that far."""
-    k = space.names.index(name)
-    spread = covariance(best, robust=False)
-    grid = np.linspace(-1, 1, points) * min(6.0, 4 * float(np.sqrt(spread[k, k])))
-    starts = (
-        np.asarray(best.theta) + grid[:, None] * spread[k] / spread[k, k]
-    )  # others follow as they do on a quadratic
-    free = np.ones(len(space))
-    free[k] = 0
-    ends = refit(candidate, space.frame(), data, starts, np.ones((1, len(best.scores))), free)
-    cost = np.asarray(ends.nll) - float(best.nll)
-    limit = float(stats.chi2.ppf(LEVEL, 1)) / 2
-    edges = [
-        _crossing(grid[points // 2 :], cost[points // 2 :], limit),
-        _crossing(grid[points // 2 :: -1], cost[points // 2 :: -1], limit),
-    ]
-    with jax.enable_x64(True):
-        at = [
-            float(best.theta[k]) + (edge if edge is not None else side * 40.0)
-            for edge, side in zip(edges, (1, -1), strict=True)
-        ]
-        theta = np.repeat(np.asarray(best.theta)[None], 2, 0)
-        theta[:, k] = at
-        high, low = (float(v) for v in space.frame().values(jnp.asarray(theta))[name])
-    return low, high
-
-
-def _crossing(grid: np.ndarray, cost: np.ndarray, limit: float) -> float | None:
-    """Where a profile first exceeds the limit, linear in the root of the cost."""
-    over = np.flatnonzero(cost > limit)
-    if not len(over):
-        return None
-    j = over[0]
-    if j == 0:
-        return float(grid[0])
-    a, b = np.sqrt(np.maximum(cost[[j - 1, j]], 0))
-    share = (np.sqrt(limit) - a) / max(b - a, 1e-12)
-    return float(grid[j - 1] + share * (grid[j] - grid[j - 1]))
 
 
 def bootstrap(candidate, space: Space, data: Any, best: Optimum, draws: int = 200, seed: int = 0) -> np.ndarray:
@@ -148,19 +109,6 @@ def inseparable(space: Space, best: Optimum) -> tuple[str, ...]:
         f"{a} and {b} cannot be told apart with these data: correlation {rho:+.3f}; only a combination of them is known."
         for a, b, rho in confused(space, best)
     )
-
-
-def intervals(candidate, space: Space, data: Any, best: Optimum, found: tuple[Number, ...]) -> tuple[Number, ...]:
-    """`found` with the interval of the profile likelihood for parameters that the data do not determine, or confuse with
-    others; at most four of them."""
-    mixed = {name for a, b, _ in confused(space, best) for name in (a, b)}
-    doubtful = sorted((n for n in found if n.note or n.name in mixed), key=lambda n: (not n.note, n.name))[:4]
-    better = {}
-    for number in doubtful:
-        low, high = profile(candidate, space, data, best, number.name)
-        note = "; ".join(filter(None, (number.note, "interval by profile")))
-        better[number.name] = dataclasses.replace(number, low=low, high=high, note=note)
-    return tuple(better.get(n.name, n) for n in found)
 
 
 def advice(candidate: AbstractCandidate, space: Space, data: Any, best: Optimum) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jaxtyping import Array, Float, PRNGKeyArray
+from scipy import stats
 
 from devices import fitting
 from devices.fitting import (
@@ -25,6 +26,7 @@ from devices.fitting import (
     uncertainty,
 )
 from devices.fitting.optimum import Optimum
+from devices.fitting.profiles import _crossings
 from devices.instruments import Trace, sidecar
 
 ROWS = 120
@@ -148,15 +150,60 @@ def test_likelihood_gives_the_closed_form_of_waiting_times():
 
 
 def test_profile_crosses_where_the_likelihood_falls_by_its_limit():
-    """For the mean of exponential times the profile is known: n (r - 1 - ln r) = 1.353 at both ends, r = mean / end."""
+    """For the mean of exponential times the profile is known: n (r - 1 - ln r) at both ends, r = mean / end, is half the
+    square of Student's quantile; found as a root to 2 %."""
     x = np.random.default_rng(2).exponential(3.0, ROWS)
     candidate, data = Waiting.of(Trace("read-iv", {"v": x, "i": x}))
     found = fitted(Waiting, Trace("read-iv", {"v": x, "i": x}))
     space = Space(candidate.parameters())
-    low, high = profile(candidate, space, data, _optimum(candidate, space, data, found), "tau", points=61)
+    [(low, high)] = profile(candidate, space, data, _optimum(candidate, space, data, found), ("tau",))
     for end in (low, high):
         r = x.mean() / end
-        np.testing.assert_allclose(ROWS * (r - 1 - np.log(r)), 1.353, rtol=0.02)  # linear between 61 points
+        np.testing.assert_allclose(ROWS * (r - 1 - np.log(r)), stats.t.ppf(0.95, ROWS - 1) ** 2 / 2, rtol=0.045)
+
+
+def test_profile_of_a_straight_line_is_the_interval_of_least_squares():
+    """Exact for a linear model; twice as wide where blocks say that the variance is four times as large. Its root is found to
+    2 %."""
+    trace = line_trace()
+    (candidate, data), found = Line.of(trace), fitted(Line, trace)
+    space = Space(candidate.parameters())
+    best = _optimum(candidate, space, data, found)
+    a = found.numbers[0]
+    once, twice = (profile(candidate, space, data, best, ("a",), k * uncertainty.covariance(best, robust=False))[0]
+                   for k in (1, 4))  # fmt: skip
+    np.testing.assert_allclose(once - a.value, (a.low - a.value, a.high - a.value), rtol=0.025)
+    np.testing.assert_allclose(twice - a.value, 2 * (once - a.value), rtol=0.05)
+
+
+def test_ends_of_intervals_are_found_on_lines_curves_cliffs_and_plateaus():
+    """A straight line looked at nearby, a parabola, a flat with a cliff at its end, and what never rises, which the bound
+    ends."""
+    functions = (lambda r: r / 2 - 1, lambda r: r**2 / 9 - 1, lambda r: np.where(r < 23, 1e-3 * r - 1, 50 * (r - 23.2)),
+                 lambda r: 0 * r - 0.5)  # fmt: skip
+    looks = []
+
+    def excess(at, reach):
+        looks.extend(at)
+        return np.array([functions[k](r) for k, r in zip(at, reach, strict=True)])
+
+    found = _crossings(excess, np.array([1.9, 4.0, 0.5, 1.0]), np.array([40.0, 40.0, 40.0, 16.0]))
+    np.testing.assert_allclose(found, (2, 3, 23.2, 16), rtol=0.02)
+    assert np.bincount(looks)[:2].max() <= 5
+
+
+def test_a_parameter_at_its_bound_has_an_interval_that_starts_there():
+    """A falling line under a law that only rises: from a slope of nought up to where the line leaves the data."""
+    rng = np.random.default_rng(5)
+    v = np.linspace(-1, 1, ROWS)
+    trace = Trace("read-iv", {"v": v, "i": 0.3 - 0.01 * v + 0.1 * rng.standard_normal(ROWS)})
+    b = fitted(Line, trace).numbers[1]
+    lowest, slope = Line.of(trace)[0].parameters()[1].low, np.polyfit(v, trace["i"], 1)
+    error = np.std(trace["i"] - np.polyval(slope, v)) / np.sqrt(np.sum(v**2))
+    assert "bound" in b.note or "not determined" in b.note
+    assert b.low == pytest.approx(lowest)
+    # squares beyond those at a slope of nought: distances are to the best slope, whatever its sign
+    assert b.high == pytest.approx(slope[0] + np.sqrt(1.66**2 * error**2 + min(slope[0], 0) ** 2), rel=0.1)
 
 
 def _optimum(candidate, space, data, found):

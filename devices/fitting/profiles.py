@@ -1,0 +1,172 @@
+"""Intervals of the profile likelihood, for parameters of which the likelihood is no parabola."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Bool, Float
+
+from devices.fitting.candidate import AbstractResiduals
+from devices.fitting.optimum import WORST, Optimum, refit, values_of
+from devices.fitting.parameters import Space
+from devices.fitting.result import Number
+from devices.fitting.uncertainty import confused, covariance, quantile
+
+ROUNDS = 14  # of the search for an end of an interval
+CLOSE = 0.02  # an end is found where the root of the cost is within this of its limit
+BENT = 0.10  # how far the root of the cost may be from its parabola's at the ends of an interval
+BESIDE = 4.0  # others that lie at a bound start this far from the middle, or the flat there would hold them
+FOLLOWED = 1.0  # how far others are moved at once as they follow on a parabola
+FARTHEST = 40.0  # a coordinate this far from the estimate without too large a cost is not known on that side
+FLAT = 12.0  # a coordinate with bounds is at one of them here
+STRIDE = 4.0  # how far to look at once
+
+
+def intervals(
+    candidate, space: Space, data: Any, best: Optimum, spread: np.ndarray, found: tuple[Number, ...]
+) -> tuple[Number, ...]:
+    """`found` with the interval of the profile likelihood where the likelihood is no parabola: for parameters that the data
+    confuse with others, and those whose cost at the ends of the interval says so; for all where one is at a bound or not
+    determined, as the others may follow it away from there."""
+    mixed = {name for a, b, _ in confused(space, best) for name in (a, b)}
+    curved = bent(candidate, space, data, best) | any(n.note for n in found)
+    names = tuple(n.name for n, off in zip(found, curved, strict=True) if n.name in mixed or off)
+    ends = profile(candidate, space, data, best, names, spread)
+    better = dict(zip(names, ends, strict=True))
+    return tuple(_profiled(n, *better[n.name]) if n.name in better else n for n in found)
+
+
+def _profiled(number: Number, low: float, high: float) -> Number:
+    note = "; ".join(filter(None, (number.note, "interval by profile")))
+    return dataclasses.replace(number, low=float(low), high=float(high), note=note)
+
+
+def bent(candidate, space: Space, data: Any, best: Optimum) -> Bool[np.ndarray, " p"]:
+    """Which coordinates have a likelihood that is no parabola between the ends of their Laplace interval.
+
+    The others are moved as they follow on a parabola; a cost at either end whose root is off by more than a tenth counts.
+    """
+    rows, laplace = candidate.count(data), covariance(best, robust=False)
+    half = quantile(space, rows) * np.sqrt(np.diag(laplace))
+    shifts = half[:, None] * _following(laplace)
+    ends = np.asarray(best.theta) + np.concatenate([shifts, -shifts])
+    with jax.enable_x64(True):
+        cost = np.asarray(values_of(candidate, space.frame(), data, jnp.asarray(ends))) - float(best.nll)
+    cost = np.nan_to_num(cost, nan=WORST)
+    off = np.sqrt(np.maximum(cost, 0) / _limits(candidate, space, rows, np.ones(1))) - 1
+    return (np.abs(off) > BENT).reshape(2, -1).any(0)
+
+
+def profile(
+    candidate,
+    space: Space,
+    data: Any,
+    best: Optimum,
+    names: tuple[str, ...],
+    spread: Float[np.ndarray, "p p"] | None = None,
+) -> Float[np.ndarray, "names 2"]:
+    """90 % intervals by the profile likelihood: the values that cost less log likelihood than the limit when all other
+    parameters follow.
+
+    The limit is half the square of Student's quantile t; for residuals of unknown deviation `n/2 ln(1 + t^2 / (n - p))`,
+    which is exact for a linear model. Ends are found by false position on the root of the cost, a straight line for a
+    parabola, and by halving. Where the profile never rises to the limit, the end is the bound of the search.
+
+    Args:
+        spread: covariance of the coordinates where the data reject the noise model: the limit grows by the variance in it
+            over Laplace's.
+
+    Reference: adjustment of the limit by Chandler, Bate 2007, 10.1093/biomet/asm015 (recalled, not read).
+    """
+    if not names:
+        return np.zeros((0, 2))
+    rows, laplace = candidate.count(data), covariance(best, robust=False)
+    which, sign = np.repeat([space.names.index(name) for name in names], 2), np.tile([-1.0, 1.0], len(names))
+    scale = np.ones(len(space)) if spread is None else np.maximum(np.diag(spread) / np.diag(laplace), 1e-6)
+    goal = np.sqrt(_limits(candidate, space, rows, scale[which]))
+    half = quantile(space, rows) * np.sqrt(scale * np.diag(laplace))[which]
+    theta, bounded = np.asarray(best.theta), np.array([p.bounded for p in space.parameters])
+    # a coordinate with bounds is at one of them well before the farthest distance; the flat before it need not be looked at
+    outward, limited = sign * theta[which], bounded[which]
+    farthest = np.where(limited, np.minimum(FLAT - outward, FARTHEST), FARTHEST)
+    first = np.maximum(np.minimum(half, STRIDE), np.where(limited, -outward - BESIDE, 0.0))
+    free = 1.0 - np.eye(len(space))[which]
+    near, there = np.repeat(theta[None], len(which), 0), np.zeros(len(which))  # the outermost ends within the limit
+
+    def excess(at, reach):
+        """Root of the cost over that of the limit, less 1, of some searches at some distances."""
+        move = ((reach - there[at]) * sign[at])[:, None]
+        held = move * (1 - free[at])
+        followed = np.where(free[at] > 0, np.clip(move * _following(laplace)[which[at]], -FOLLOWED, FOLLOWED), held)
+        starts = near[at] + np.stack([held, followed])
+        starts = np.where(bounded & (free[at] > 0), np.clip(starts, -BESIDE, BESIDE), starts)
+        cost, ends = _lower(candidate, space, data, best, starts, free[at])
+        miss = np.sqrt(np.maximum(cost, 0)) / goal[at] - 1
+        near[at], there[at] = np.where(miss[:, None] > 0, near[at], ends), np.where(miss > 0, there[at], reach)
+        return miss
+
+    reach = _crossings(excess, first, farthest)
+    moved = np.repeat(theta[None], len(which), 0)
+    moved[np.arange(len(which)), which] += sign * np.where(reach < farthest, reach, 2 * FARTHEST)
+    with jax.enable_x64(True):
+        values = space.frame().values(jnp.asarray(moved))
+        ends = np.array([values[space.names[k]][j] for j, k in enumerate(which)])
+    return ends.reshape(-1, 2)
+
+
+def _lower(candidate, space: Space, data: Any, best: Optimum, starts: np.ndarray, free: np.ndarray):
+    """Cost and coordinates at the better end of searches from two starts each: (2, searches, coordinates)."""
+    count = starts.shape[1]
+    weights = np.ones((1, len(best.scores)))
+    ends = refit(candidate, space.frame(), data, np.concatenate(starts), weights, np.concatenate([free, free]))
+    values = np.nan_to_num(np.asarray(ends.nll), nan=WORST).reshape(2, count)
+    better = np.argmin(values, 0), np.arange(count)
+    return values[better] - float(best.nll), np.asarray(ends.theta).reshape(2, count, -1)[better]
+
+
+def _crossings(excess, first: np.ndarray, farthest: np.ndarray) -> np.ndarray:
+    """Distances at which functions that are -1 at 0 become 0, to 2 % of 1; `farthest` where they do not.
+
+    Steps outward, then false position (Illinois), as these functions are nearly straight and dear; where that creeps, half of
+    the steps halve the bracket.
+
+    Args:
+        excess: of the indices of some functions and a distance for each. first: distances to look at first.
+    """
+    count = len(first)
+    inside, outside, reach = np.zeros(count), np.full(count, np.inf), first.copy()
+    under, over, side = -np.ones(count), np.zeros(count), np.zeros(count)
+    at = np.arange(count)
+    for look in range(ROUNDS):
+        miss, a = excess(at, reach[at]), reach[at]
+        out = miss > 0
+        # the value at an end that stays once more is halved, or chords would creep along a curve
+        under[at] = np.where(out, under[at] / np.where(side[at] > 0, 2, 1), miss)
+        over[at] = np.where(out, miss, over[at] / np.where(side[at] < 0, 2, 1))
+        inside[at], outside[at] = np.where(out, inside[at], a), np.where(out, a, outside[at])
+        side[at] = np.where(out, 1, -1)
+        at = at[(np.abs(miss) > CLOSE) & (inside[at] < farthest[at])]
+        if not len(at):
+            break
+        low, width, bracketed = inside[at], outside[at] - inside[at], np.isfinite(outside[at])
+        share = 0.5 if look % 2 and look > 2 else under[at] / np.where(bracketed, under[at] - over[at], 1.0)
+        outward = np.clip(-low * under[at] / np.maximum(1 + under[at], 1e-9), 0.1 * low, STRIDE)
+        reach[at] = low + np.where(bracketed, share * np.where(bracketed, width, 1.0), outward)
+    return np.where(inside < farthest, reach, farthest)
+
+
+def _following(laplace: np.ndarray) -> np.ndarray:
+    """How all coordinates move on a parabola where one of them moves by 1, a row for each."""
+    return laplace / np.diag(laplace)[:, None]
+
+
+def _limits(candidate, space: Space, rows: int, scale: np.ndarray) -> np.ndarray:
+    """Log likelihood that the ends of an interval cost."""
+    squares = scale * quantile(space, rows) ** 2
+    if isinstance(candidate, AbstractResiduals):
+        return rows / 2 * np.log1p(squares / max(rows - len(space), 1))
+    return squares / 2
