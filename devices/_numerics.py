@@ -73,7 +73,11 @@ def solve_increasing(
     guess = (low + high) / 2 if start is None else jnp.clip(lax.stop_gradient(start), low, high)
     first = (low, high, guess, high - low)
     root = lax.stop_gradient(lax.fori_loop(0, steps, lambda k, at: lax.stop_gradient(body(k, at)), first)[2])
-    for _ in range(2):
+
+    def polish(_, root):
         _, _, step = newton_step(root)
-        root = root - jnp.where(jnp.abs(step) <= 1e-3 * (high - low), step, 0)
-    return root
+        return root - jnp.where(jnp.abs(step) <= 1e-3 * (high - low), step, 0)
+
+    return lax.fori_loop(
+        0, 2, polish, root
+    )  # a loop, of which a compiler sees one step however often it is differentiated

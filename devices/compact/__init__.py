@@ -1,12 +1,12 @@
 """Compact models: memristors as one state, one rate and one read-out, driven by any waveform.
 
-A model subclasses `AbstractMemristor`; `Circuit` puts a resistor and a source with a current limit around it and
-`Reversed` exchanges its terminals; `simulate` drives it; `pulse_response` makes a synapse of it. Published parameter
-sets are functions, listed by `devices.names()`.
+A model subclasses `AbstractMemristor`; `Circuit` puts a resistor and a source with a current limit around it;
+`simulate` drives it; `pulse_response` makes a synapse of it. Published parameter sets are functions, listed by
+`devices.names()`.
 """
 
 from devices.compact.base import AbstractMemristor
-from devices.compact.circuit import Circuit, Reversed
+from devices.compact.circuit import Circuit
 from devices.compact.data_driven import DataDriven, messaris_memtorch, messaris_tiox
 from devices.compact.diffusive_silver import DiffusiveSilver, ag_hfo2_selector
 from devices.compact.filament import Filament, bundle
@@ -58,7 +58,6 @@ __all__ = [
     "PooleFrenkelSwitch",
     "Pulse",
     "RateBalance",
-    "Reversed",
     "SimmonsTunnelBarrier",
     "Simulation",
     "StanfordPKU",

@@ -1,4 +1,4 @@
-"""What stands between the source and the cell: series resistance, current compliance, terminals exchanged."""
+"""What stands between the source and the cell: series resistance, current compliance."""
 
 from __future__ import annotations
 
@@ -80,43 +80,6 @@ class Circuit(AbstractMemristor):
 
     def derivative(self, x: Float[Array, "*#cells"], v: Float[Array, "*#cells"]) -> Float[Array, "*cells"]:
         return self.model.derivative(x, self.cell_voltage(x, v))
-
-    @property
-    def bounds(self) -> tuple[Float[Array, "*cells"], Float[Array, "*cells"]]:
-        return self.model.bounds
-
-    @property
-    def initial(self) -> Float[Array, "*cells"]:
-        return self.model.initial
-
-
-class Reversed(AbstractMemristor):
-    """A memristor with its terminals exchanged: `i(x, v) = -i_model(x, -v)`, and likewise the rate of its state.
-
-    Makes a model that a negative voltage sets one that a positive voltage sets.
-    """
-
-    model: AbstractMemristor
-
-    @property
-    def stochastic(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
-        return self.model.stochastic
-
-    def current(self, x: Float[Array, "*#cells"], v: Float[Array, "*#cells"]) -> Float[Array, "*cells"]:
-        return -self.model.current(x, -v)
-
-    def derivative(self, x: Float[Array, "*#cells"], v: Float[Array, "*#cells"]) -> Float[Array, "*cells"]:
-        return self.model.derivative(x, -v)
-
-    def step(
-        self,
-        x: Float[Array, "*#cells"],
-        v: Float[Array, "*#cells"],
-        dt: Float[Array, ""],
-        *,
-        key: PRNGKeyArray | None = None,
-    ) -> Float[Array, "*cells"]:
-        return self.model.step(x, -v, dt, key=key)
 
     @property
     def bounds(self) -> tuple[Float[Array, "*cells"], Float[Array, "*cells"]]:

@@ -99,7 +99,7 @@ class JartVCM(AbstractMemristor):
             return self._schottky(n, u, self._temperature(n, u, i, v)) - i
 
         low, high = self._bracket(excess, v)
-        return solve_increasing(excess, low, high)
+        return solve_increasing(excess, low, high, steps=24)  # from a bracket of a sixteenth of the voltage
 
     def _bracket(self, excess, v, points=16):
         """Where the solution of smallest magnitude lies: between the first two of some voltages over which `excess`

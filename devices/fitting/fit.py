@@ -21,6 +21,7 @@ from devices.fitting.result import Fit
 from devices.instruments.trace import FileError, Trace
 
 STARTS = 24
+AGAIN = 2  # times that a search is taken up from where a profile found a better likelihood
 
 
 def fit(
@@ -79,12 +80,16 @@ def fit_candidate(candidate: AbstractCandidate, data: Any, trace: Trace, *, star
     began = time.perf_counter()
     space = Space(candidate.parameters())
     first = space.starts(candidate.guesses(data), min(starts, candidate.starts), seed)
+    data = jax.tree.map(np.asarray, data)
+    return _conclude(candidate, space, data, _search(candidate, space, data, first), trace, began, len(first))
+
+
+def _search(candidate: AbstractCandidate, space: Space, data: Any, first: np.ndarray) -> Optimum:
+    """The best end of searches from the rows of `first`."""
     with jax.enable_x64(True):
-        data = jax.tree.map(np.asarray, data)
         blocks = jax.eval_shape(lambda: candidate.nll(_probe(candidate, space), data)).shape[0]
         best = search_once(candidate, space.frame(), data, first, np.ones(blocks), np.ones(len(space)))
-        best = jax.tree.map(np.asarray, best)
-    return _conclude(candidate, space, data, best, trace, began)
+        return jax.tree.map(np.asarray, best)
 
 
 def _probe(candidate, space: Space):
@@ -92,7 +97,9 @@ def _probe(candidate, space: Space):
     return {**values, "sigma": jnp.ones(())} if isinstance(candidate, AbstractResiduals) else values
 
 
-def _conclude(candidate, space: Space, data: Any, best: Optimum, trace: Trace, began: float) -> Fit:
+def _conclude(
+    candidate, space: Space, data: Any, best: Optimum, trace: Trace, began: float, starts: int, again: int = AGAIN
+) -> Fit:
     rows = candidate.count(data)
     values = values_at(space, np.asarray(best.theta), float(best.sigma))
     checks = candidate.checks(values, data)
@@ -100,7 +107,10 @@ def _conclude(candidate, space: Space, data: Any, best: Optimum, trace: Trace, b
     robust = wrong and len(best.scores) > len(space)
     spread = uncertainty.covariance(best, robust=robust)
     found = uncertainty.numbers(space, best, spread, rows)
-    found = intervals(candidate, space, data, best, spread, found)
+    found, better = intervals(candidate, space, data, best, spread, found)
+    if better is not None and again:  # its profiles lead away from a search's end that was not the best
+        best = _search(candidate, space, data, np.repeat(better[None], starts, 0))
+        return _conclude(candidate, space, data, best, trace, began, starts, again - 1)
     flags = [*(f"{f.name}: {f.reason}" for f in trace.flags), *candidate.notes(data)]
     flags += [c.sentence for c in checks if c.rejected]
     if robust:
@@ -175,16 +185,22 @@ def coverage(
             jax.random.split(jax.random.key(seed), count)
         )
         blocks = jax.eval_shape(lambda: candidate.nll(_probe(candidate, space), data)).shape[0]
-        ends = search_data(candidate, space.frame(), sets, first, np.ones(blocks), np.ones(len(space)))
-        ends = jax.tree.map(np.asarray, ends)
-    rows, held, estimates = candidate.count(data), [], []
-    for k in range(count):
-        one, its = (jax.tree.map(lambda x, k=k: np.asarray(x[k]), tree) for tree in (ends, sets))
-        spread = uncertainty.covariance(one, robust=False)
-        found = uncertainty.numbers(space, one, spread, rows)
-        found = intervals(candidate, space, its, one, spread, found)
-        held.append([n.low <= values[n.name] <= n.high for n in found])
-        estimates.append([n.value for n in found])
+        rows, found, todo = candidate.count(data), {}, range(count)
+        for _ in range(1 + AGAIN):
+            ends = search_data(candidate, space.frame(), sets, first, np.ones(blocks), np.ones(len(space)))
+            ends, better = jax.tree.map(np.asarray, ends), {}
+            for k in todo:
+                one, its = (jax.tree.map(lambda x, k=k: np.asarray(x[k]), tree) for tree in (ends, sets))
+                spread = uncertainty.covariance(one, robust=False)
+                plain = uncertainty.numbers(space, one, spread, rows)
+                found[k], better[k] = intervals(candidate, space, its, one, spread, plain)
+            first = np.repeat(ends.theta[:, None], starts, 1)
+            todo = [k for k, theta in better.items() if theta is not None]
+            first[todo] = np.array([better[k] for k in todo]).reshape(-1, 1, len(space))
+            if not todo:
+                break
+    held = [[n.low <= values[n.name] <= n.high for n in found[k]] for k in range(count)]
+    estimates = [[n.value for n in found[k]] for k in range(count)]
     return dict(zip(space.names, np.mean(held, 0), strict=True)), dict(
         zip(space.names, np.array(estimates).T, strict=True)
     )

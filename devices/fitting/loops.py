@@ -7,9 +7,7 @@ from typing import Any, ClassVar
 import jax.numpy as jnp
 
 from devices.compact.base import AbstractMemristor
-from devices.compact.circuit import Reversed
 from devices.compact.filament import Filament, bundle
-from devices.compact.jart import JartVCM
 from devices.compact.memdiode import Memdiode
 from devices.compact.metastable_switch import MetastableSwitch
 from devices.compact.stanford import StanfordPKU
@@ -220,10 +218,10 @@ class Diodes(AbstractLoop):
         )
 
     def parameters(self) -> tuple[Parameter, ...]:
-        return _once(super().parameters())
+        return tuple({p.name: p for p in super().parameters()}.values())
 
     def cell_voltage(self, values, data):
-        return jnp.asarray(data["v"])  # the resistance in series is the model's own
+        return jnp.asarray(data["v"])
 
     def model(self, values: Values) -> AbstractMemristor:
         v_set, v_reset, w_set, w_reset = (values[n] for n in ("v_set", "v_reset", "w_set", "w_reset"))
@@ -278,52 +276,6 @@ class Gap(AbstractLoop):
 
     def start(self, values):
         return 1 - super().start(values)  # x0 is how far the gap is closed
-
-
-class Vacancies(AbstractLoop):
-    """JART VCM v1b: oxygen vacancies move between the plug and the disc of a filament under a Schottky contact; see `JartVCM`.
-
-    Free are the ends of the vacancy density in the disc, length and radius of the disc, the contact's barrier, the energy of a
-    hop, the heating in SET and the share of it in RESET, and the resistance of the lines, which does not change with
-    their temperature. The plug has the highest density of the disc. All else is as published.
-
-    Reference: 10.1063/1.5108654, 10.1109/TCSI.2020.3018502 (recalled, not read).
-
-    Breaks when: the current does not go through one filament with an interface at one end; the state runs away within one
-    row, which then is one step.
-    """
-
-    name: ClassVar[str] = "jart"
-    law: ClassVar[str] = (
-        "dN/dt = hops over W in the field and heat of a filament, i through a Schottky contact lowered by N"
-    )
-
-    def own(self) -> tuple[Parameter, ...]:
-        s = self.scale
-        high = float(s.g_high)
-        power = high * max(float(s.v_set), float(s.v_reset)) ** 2
-        return (
-            Parameter("n_min", "1e26/m^3", 1e-4, 2.0, (3e-3, 0.3), log=True),
-            Parameter("n_max", "1e26/m^3", 2.5, 200.0, (5.0, 40.0), log=True),
-            Parameter("length", "m", 0.05e-9, 2.8e-9, (0.2e-9, 1e-9), log=True),
-            Parameter("radius", "m", 0.2e-9, 500e-9, (3e-9, 60e-9), log=True),
-            Parameter("barrier", "eV", 0.11, 1.2, (0.15, 0.6), log=True),
-            Parameter("activation", "eV", 0.3, 2.5, (0.8, 1.5)),
-            Parameter("r_th", "K/W", 1e-2 / power, 1e5 / power, (30 / power, 3e3 / power), log=True),
-            Parameter("heat_reset", "", 1e-3, 10.0, (0.1, 1.0), log=True),
-            Parameter("r_s", "ohm", 1e-4 / high, 1 / high, (1e-2 / high, 0.5 / high), log=True),
-        )
-
-    def parameters(self) -> tuple[Parameter, ...]:
-        return _once(super().parameters())
-
-    def cell_voltage(self, values, data):
-        return jnp.asarray(data["v"])  # the resistance in series is the model's own
-
-    def model(self, values: Values) -> AbstractMemristor:
-        names = ("n_min", "n_max", "length", "radius", "barrier", "activation", "r_th", "heat_reset")
-        own = {n: values[n] for n in names}
-        return Reversed(JartVCM(**own, n_plug=values["n_max"], r_oxide=values["r_s"], r_line=0.0))
 
 
 class OneFilament(AbstractLoop):
@@ -381,11 +333,6 @@ class FilamentSpectrum(OneFilament):
         return bundle(self.filament(values), FILAMENTS, values["spread_set"], values["spread_reset"])
 
 
-def _once(parameters: tuple[Parameter, ...]) -> tuple[Parameter, ...]:
-    """The last of those of one name, in order."""
-    return tuple({p.name: p for p in parameters}.values())
-
-
 def _shared(**bounds: Any) -> dict[str, Any]:
     """Bounds that several parameters share."""
     return bounds
@@ -430,5 +377,4 @@ def _switching(s) -> tuple[Parameter, ...]:
 
 CANDIDATES = (
     WindowedThreshold, Threshold, CurrentThreshold, Switches, HyperbolicSine, OneFilament, FilamentSpectrum, Diodes, Gap,
-    Vacancies,
 )  # fmt: skip

@@ -20,6 +20,7 @@ ROUNDS = 14  # of the search for an end of an interval
 CLOSE = 0.02  # an end is found where the root of the cost is within this of its limit
 BENT = 0.10  # how far the root of the cost may be from its parabola's at the ends of an interval
 BESIDE = 4.0  # others that lie at a bound start this far from the middle, or the flat there would hold them
+BETTER = 0.1  # log likelihood by which an optimum is another one
 FOLLOWED = 1.0  # how far others are moved at once as they follow on a parabola
 FARTHEST = 40.0  # a coordinate this far from the estimate without too large a cost is not known on that side
 FLAT = 12.0  # a coordinate with bounds is at one of them here
@@ -28,16 +29,20 @@ STRIDE = 4.0  # how far to look at once
 
 def intervals(
     candidate, space: Space, data: Any, best: Optimum, spread: np.ndarray, found: tuple[Number, ...]
-) -> tuple[Number, ...]:
+) -> tuple[tuple[Number, ...], np.ndarray | None]:
     """`found` with the interval of the profile likelihood where the likelihood is no parabola: for parameters that the data
     confuse with others, and those whose cost at the ends of the interval says so; for all where one is at a bound or not
-    determined, as the others may follow it away from there."""
+    determined, as the others may follow it away from there.
+
+    Returns:
+        the numbers; and coordinates of a likelihood better than the best by more than a tenth, where profiles came across any.
+    """
     mixed = {name for a, b, _ in confused(space, best) for name in (a, b)}
     curved = bent(candidate, space, data, best) | any(n.note for n in found)
     names = tuple(n.name for n, off in zip(found, curved, strict=True) if n.name in mixed or off)
-    ends = profile(candidate, space, data, best, names, spread)
+    ends, lowest = _profiles(candidate, space, data, best, names, spread)
     better = dict(zip(names, ends, strict=True))
-    return tuple(_profiled(n, *better[n.name]) if n.name in better else n for n in found)
+    return tuple(_profiled(n, *better[n.name]) if n.name in better else n for n in found), lowest
 
 
 def _profiled(number: Number, low: float, high: float) -> Number:
@@ -82,8 +87,13 @@ def profile(
 
     Reference: adjustment of the limit by Chandler, Bate 2007, 10.1093/biomet/asm015 (recalled, not read).
     """
+    return _profiles(candidate, space, data, best, names, spread)[0]
+
+
+def _profiles(candidate, space: Space, data: Any, best: Optimum, names: tuple[str, ...], spread: np.ndarray | None):
+    """Intervals, and coordinates of a better likelihood or None."""
     if not names:
-        return np.zeros((0, 2))
+        return np.zeros((0, 2)), None
     rows, laplace = candidate.count(data), covariance(best, robust=False)
     which, sign = np.repeat([space.names.index(name) for name in names], 2), np.tile([-1.0, 1.0], len(names))
     scale = np.ones(len(space)) if spread is None else np.maximum(np.diag(spread) / np.diag(laplace), 1e-6)
@@ -95,6 +105,7 @@ def profile(
     farthest = np.where(limited, np.minimum(FLAT - outward, FARTHEST), FARTHEST)
     first = np.maximum(np.minimum(half, STRIDE), np.where(limited, -outward - BESIDE, 0.0))
     free = 1.0 - np.eye(len(space))[which]
+    lowest, least = None, -BETTER
     near, there = np.repeat(theta[None], len(which), 0), np.zeros(len(which))  # the outermost ends within the limit
 
     def excess(at, reach):
@@ -105,6 +116,9 @@ def profile(
         starts = near[at] + np.stack([held, followed])
         starts = np.where(bounded & (free[at] > 0), np.clip(starts, -BESIDE, BESIDE), starts)
         cost, ends = _lower(candidate, space, data, best, starts, free[at])
+        nonlocal lowest, least
+        if np.min(cost) < least:
+            lowest, least = ends[np.argmin(cost)], np.min(cost)
         miss = np.sqrt(np.maximum(cost, 0)) / goal[at] - 1
         near[at], there[at] = np.where(miss[:, None] > 0, near[at], ends), np.where(miss > 0, there[at], reach)
         return miss
@@ -115,7 +129,7 @@ def profile(
     with jax.enable_x64(True):
         values = space.frame().values(jnp.asarray(moved))
         ends = np.array([values[space.names[k]][j] for j, k in enumerate(which)])
-    return ends.reshape(-1, 2)
+    return ends.reshape(-1, 2), lowest
 
 
 def _lower(candidate, space: Space, data: Any, best: Optimum, starts: np.ndarray, free: np.ndarray):

@@ -89,7 +89,9 @@ class OhmicRead(AbstractCandidate):
         g = jnp.asarray(project(data["v"], data["i"], data["used"])[0])
         if self.bends_with_g:  # first each in turn, which is slow but sure, then both at once
             g = lax.fori_loop(0, 5, lambda _, g: project(current(g)[1], data["i"], data["used"])[0], g)
-            g = lax.fori_loop(0, 3, lambda _, g: linear(g)[0], g)
+            both = lambda _, g: g + jnp.clip(linear(g)[0] - g, -jnp.abs(g) / 2, jnp.abs(g))  # noqa: E731
+            g = lax.stop_gradient(lax.fori_loop(0, 2, both, g))
+            g = lax.fori_loop(0, 2, both, g)  # these carry the derivatives
         return linear(g)
 
     bends_with_g: ClassVar[bool] = False  # whether the shape depends on g
@@ -272,7 +274,9 @@ class SeriesSinhRead(SinhRead):
     name: ClassVar[str] = "sinh + series resistance"
     law: ClassVar[str] = "i = g v0 sinh((v - r i)/v0) + offset"
     bends_with_g: ClassVar[bool] = True
-    newton: ClassVar[int] = 6  # from above the root of a convex function: 2e-12 of v for r g to 1e4, v to 150 v0
+    newton: ClassVar[int] = (
+        4  # and two: from above the root of a convex function, 2e-12 of v for r g to 1e4, v to 150 v0
+    )
 
     def parameters(self) -> tuple[Parameter, ...]:
         return (*super().parameters(), Parameter("r", "ohm", 1e-3, 1e7, (10.0, 1e4), log=True))
@@ -290,8 +294,9 @@ class SeriesSinhRead(SinhRead):
             rest = own + drop * v0 * jnp.sinh(own / v0) - v
             return own - rest / (1 + drop * jnp.cosh(own / v0))
 
-        start = lax.stop_gradient(jnp.sign(v) * jnp.minimum(jnp.abs(v), most))
-        return v0 * jnp.sinh(lax.fori_loop(0, self.newton, step, start) / v0)
+        start = jnp.sign(v) * jnp.minimum(jnp.abs(v), most)
+        near = lax.stop_gradient(lax.fori_loop(0, self.newton, step, start))
+        return v0 * jnp.sinh(lax.fori_loop(0, 2, step, near) / v0)  # the last two carry derivatives up to the third
 
     def squares(self, data: Any) -> dict[str, np.ndarray]:
         return {}
