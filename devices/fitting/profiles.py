@@ -63,7 +63,7 @@ def bent(candidate, space: Space, data: Any, best: Optimum) -> Bool[np.ndarray, 
         cost = np.asarray(values_of(candidate, space.frame(), data, jnp.asarray(ends))) - float(best.nll)
     cost = np.nan_to_num(cost, nan=WORST)
     off = np.sqrt(np.maximum(cost, 0) / _limits(candidate, space, rows, np.ones(1))) - 1
-    return (np.abs(off) > BENT).reshape(2, -1).any(0)
+    return np.logical_or(*np.split(np.abs(off) > BENT, 2))
 
 
 def profile(

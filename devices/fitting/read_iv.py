@@ -38,7 +38,8 @@ class OhmicRead(AbstractCandidate):
     $$ -\\ln L_c = -\\ln\\frac{\\Gamma((\\nu + m_c)/2)}{\\Gamma(\\nu/2)} + \\frac{m_c}{2} \\ln(\\pi\\nu s^2)
        + \\frac{\\nu + m_c}{2} \\ln\\Bigl(1 + \\frac{R_c}{\\nu s^2}\\Bigr) + \\frac12 \\ln|X_c^T X_c| $$
 
-    Where f depends on g_c, the first column is the change of the current with g_c at its least squares, `d(g f)/dg`.
+    Where f depends on g_c, the first column is the change of the current at its least squares with the conductance that is
+    seen at small voltage.
 
     s: typical noise; nu: how alike the cells' noise is (large: the same). `v` is the voltage across the cell: a
     resistance in series, where the protocol names one, has had its drop taken off with the measured current; the
@@ -75,6 +76,10 @@ class OhmicRead(AbstractCandidate):
         """f(v), for cells of about conductance g."""
         return v
 
+    def seen(self, values: Mapping[str, Any], g: Any) -> Any:
+        """Conductance at small voltage from outside, over which a cell's own is integrated out."""
+        return g
+
     def fitted(self, values: Mapping[str, Any], data: Any) -> tuple[Any, ...]:
         """g, offset, residuals of each cell, ln determinant, f(v), and the change of the current with g."""
 
@@ -90,19 +95,21 @@ class OhmicRead(AbstractCandidate):
         if self.bends_with_g:  # first each in turn, which is slow but sure, then both at once
             g = lax.fori_loop(0, 5, lambda _, g: project(current(g)[1], data["i"], data["used"])[0], g)
             both = lambda _, g: g + jnp.clip(linear(g)[0] - g, -jnp.abs(g) / 2, jnp.abs(g))  # noqa: E731
-            g = lax.stop_gradient(lax.fori_loop(0, 2, both, g))
+            g = lax.stop_gradient(lax.fori_loop(0, 8, both, g))
             g = lax.fori_loop(0, 2, both, g)  # these carry the derivatives
         return linear(g)
 
     bends_with_g: ClassVar[bool] = False  # whether the shape depends on g
 
     def nll(self, values: Mapping[str, Any], data: Any) -> Float[Array, " blocks"]:
-        _, _, residual, determinant, *_ = self.fitted(values, data)
+        g, _, residual, determinant, *_ = self.fitted(values, data)
+        _, seen = jax.jvp(lambda g: self.seen(values, g), (g,), (jnp.ones_like(g),))
         nu, scale = values["nu"], values["nu"] * values["s"] ** 2
         m = jnp.sum(data["used"], 1) - 2
         gammas = gammaln(nu / 2) - gammaln((nu + m) / 2)
         squares = jnp.sum(residual**2, 1)
-        return gammas + m / 2 * jnp.log(jnp.pi * scale) + (nu + m) / 2 * jnp.log1p(squares / scale) + determinant / 2
+        spread = (nu + m) / 2 * jnp.log1p(squares / scale) + determinant / 2 - jnp.log(seen)
+        return gammas + m / 2 * jnp.log(jnp.pi * scale) + spread
 
     def simulate(self, values: Mapping[str, Any], data: Any, *, key: PRNGKeyArray) -> Any:
         g, offset, _, _, f, _ = self.fitted(values, data)
@@ -297,6 +304,9 @@ class SeriesSinhRead(SinhRead):
         start = jnp.sign(v) * jnp.minimum(jnp.abs(v), most)
         near = lax.stop_gradient(lax.fori_loop(0, self.newton, step, start))
         return v0 * jnp.sinh(lax.fori_loop(0, 2, step, near) / v0)  # the last two carry derivatives up to the third
+
+    def seen(self, values: Mapping[str, Any], g: Any) -> Any:
+        return g / (1 + values["r"] * jnp.maximum(g, 0))
 
     def squares(self, data: Any) -> dict[str, np.ndarray]:
         return {}

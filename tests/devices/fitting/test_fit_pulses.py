@@ -148,7 +148,6 @@ def test_bad_trains_are_refused():
 
 
 SHORT = {
-    ConstantPulses: "spread_up and update 0.83",
     ExponentialPulses: "fall_down 0.835",
     PowerPulses: "step_up and end_down 0.83",
 }
