@@ -78,6 +78,4 @@ def solve_increasing(
         _, _, step = newton_step(root)
         return root - jnp.where(jnp.abs(step) <= 1e-3 * (high - low), step, 0)
 
-    return lax.fori_loop(
-        0, 2, polish, root
-    )  # a loop, of which a compiler sees one step however often it is differentiated
+    return lax.fori_loop(0, 2, polish, root)  # a loop: compilers see one step, however often it is differentiated

@@ -281,9 +281,7 @@ class SeriesSinhRead(SinhRead):
     name: ClassVar[str] = "sinh + series resistance"
     law: ClassVar[str] = "i = g v0 sinh((v - r i)/v0) + offset"
     bends_with_g: ClassVar[bool] = True
-    newton: ClassVar[int] = (
-        4  # and two: from above the root of a convex function, 2e-12 of v for r g to 1e4, v to 150 v0
-    )
+    newton: ClassVar[int] = 4  # and two more, from above a convex root: 2e-12 of v to r g = 1e4, v = 150 v0
 
     def parameters(self) -> tuple[Parameter, ...]:
         return (*super().parameters(), Parameter("r", "ohm", 1e-3, 1e7, (10.0, 1e4), log=True))

@@ -90,7 +90,7 @@ def held_out(candidate, space: Space, data: Any, best: Optimum, folds: int = 5) 
 
 def confused(space: Space, best: Optimum) -> tuple[tuple[str, str, float], ...]:
     """Pairs of parameters of which the data know a combination only, with their correlation."""
-    information = np.asarray(best.information)
+    information = np.nan_to_num(np.asarray(best.information))
     spread = covariance(best, robust=False)
     alone = 1 / np.sqrt(np.maximum(np.diag(information), 0) + RIDGE)  # error of each if all others were known
     worse = np.sqrt(np.diag(spread)) / alone

@@ -114,6 +114,22 @@ class Waiting(AbstractCandidate):
         return {}
 
 
+class Wells(Waiting):
+    """A likelihood with two optima, at nearly -1 and 1, a low saddle between them; only the worse is guessed."""
+
+    name: ClassVar[str] = "wells"
+
+    def parameters(self):
+        return (Parameter("b", "A", -np.inf, np.inf, (-1.0, 1.0)),)
+
+    def guesses(self, data):
+        return [{"b": 1.0}]
+
+    def nll(self, values: Mapping, data: Any) -> Float[Array, " blocks"]:
+        b = values["b"]
+        return (0.3 * (b**2 - 1) ** 2 + 0.25 * b) / len(data) * jnp.ones(len(data))
+
+
 def line_trace(noise=0.1, seed=0):
     rng = np.random.default_rng(seed)
     v = np.linspace(0.1, 2, ROWS)
@@ -204,6 +220,14 @@ def test_a_parameter_at_its_bound_has_an_interval_that_starts_there():
     assert b.low == pytest.approx(lowest)
     # squares beyond those at a slope of nought: distances are to the best slope, whatever its sign
     assert b.high == pytest.approx(slope[0] + np.sqrt(1.66**2 * error**2 + min(slope[0], 0) ** 2), rel=0.1)
+
+
+def test_a_fit_goes_on_from_a_better_optimum_that_a_profile_finds():
+    """One search, from the worse of two optima: the profile of its interval leads to the better one."""
+    found = fitted(Wells, line_trace(), starts=1)
+    assert found.converged
+    assert found.estimate["b"] == pytest.approx(-1.09, abs=0.02)  # 4 * 0.3 (b^3 - b) = -0.25
+    assert found.numbers[0].low < found.estimate["b"] < found.numbers[0].high
 
 
 def _optimum(candidate, space, data, found):
