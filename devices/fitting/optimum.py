@@ -18,7 +18,7 @@ from devices.fitting.parameters import Frame
 Local = tuple[Float[Array, ""], Float[Array, " p"], Float[Array, "p p"]]  # value, gradient, curvature
 WORST = 1e12  # stands for a likelihood that is not a number
 RIDGE = 1e-4  # a coordinate that the data do not hold has this much information, a standard error of 100
-TOGETHER = 5  # searches of a refit in one batch
+TOGETHER = (5, 20)  # searches of a refit in one batch: of a few, and of many
 GAIN = 1e-3  # an optimum is one from which the quadratic model promises less log likelihood than this
 
 
@@ -232,15 +232,16 @@ class Refit(eqx.Module):
 def refit(candidate, frame, data, starts, weights, free) -> Refit:
     """One search for each row of `starts`, `weights` and `free`: a profile, a bootstrap, or blocks left out.
 
-    Searches go five at a time, so that all of these share one compiled program.
+    Searches go five or twenty at a time, so that all of these share two compiled programs.
     """
     given = [np.atleast_2d(x) for x in (starts, weights, free)]
     count = max(len(x) for x in given)
     starts, weights, free = (np.broadcast_to(x, (count, x.shape[-1])) for x in given)
+    size = TOGETHER[count > TOGETHER[0]]
     ends = []
     with jax.enable_x64(True):
-        for k in range(0, count, TOGETHER):
-            rows = np.minimum(np.arange(k, k + TOGETHER), count - 1)
+        for k in range(0, count, size):
+            rows = np.minimum(np.arange(k, k + size), count - 1)
             found = _searches(candidate, frame, data, starts[rows], weights[rows], free[rows])
             ends.append(jax.tree.map(lambda x, left=count - k: np.asarray(x)[:left], found))
     return jax.tree.map(lambda *x: np.concatenate(x), *ends)
