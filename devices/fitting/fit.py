@@ -14,7 +14,7 @@ import numpy as np
 from devices.fitting import uncertainty
 from devices.fitting.candidate import AbstractCandidate, AbstractResiduals
 from devices.fitting.kinds import candidates
-from devices.fitting.optimum import GAIN, Optimum, search_data, search_once
+from devices.fitting.optimum import GAIN, Optimum, refit, search_data, search_once
 from devices.fitting.parameters import Space
 from devices.fitting.profiles import intervals
 from devices.fitting.result import Fit
@@ -107,9 +107,10 @@ def _conclude(
     robust = wrong and len(best.scores) > len(space)
     spread = uncertainty.covariance(best, robust=robust)
     found = uncertainty.numbers(space, best, spread, rows)
-    found, better = intervals(candidate, space, data, best, spread, found)
+    found, better = intervals(candidate, space, data, best, spread, found, hasty=again > 0)
     if better is not None and again:  # its profiles lead away from a search's end that was not the best
-        best = _search(candidate, space, data, np.repeat(better[None], starts, 0))
+        near = refit(candidate, space.frame(), data, better, np.ones(len(best.scores)), np.ones(len(space)))
+        best = _search(candidate, space, data, np.repeat(near.theta, starts, 0))
         return _conclude(candidate, space, data, best, trace, began, starts, again - 1)
     flags = [*(f"{f.name}: {f.reason}" for f in trace.flags), *candidate.notes(data)]
     flags += [c.sentence for c in checks if c.rejected]
@@ -120,8 +121,9 @@ def _conclude(
     elif wrong:
         flags.append("the model is rejected, and there are too few blocks of data for errors that do not trust it")
     known = bool(np.isfinite(best.information).all())
-    converged = known and float(best.gain) < GAIN
+    converged = known and float(best.gain) < GAIN and better is None
     why = f"the log likelihood could still gain {float(best.gain):.2g}" if known else "its derivatives are not finite"
+    why = "there is a better likelihood elsewhere" if better is not None else why
     code = "converged" if converged else f"not converged: {why}; use more starts, or a simpler model"
     return Fit(
         kind=trace.kind,
@@ -186,14 +188,14 @@ def coverage(
         )
         blocks = jax.eval_shape(lambda: candidate.nll(_probe(candidate, space), data)).shape[0]
         rows, found, todo = candidate.count(data), {}, range(count)
-        for _ in range(1 + AGAIN):
+        for again in range(AGAIN, -1, -1):
             ends = search_data(candidate, space.frame(), sets, first, np.ones(blocks), np.ones(len(space)))
             ends, better = jax.tree.map(np.asarray, ends), {}
             for k in todo:
                 one, its = (jax.tree.map(lambda x, k=k: np.asarray(x[k]), tree) for tree in (ends, sets))
                 spread = uncertainty.covariance(one, robust=False)
                 plain = uncertainty.numbers(space, one, spread, rows)
-                found[k], better[k] = intervals(candidate, space, its, one, spread, plain)
+                found[k], better[k] = intervals(candidate, space, its, one, spread, plain, hasty=again > 0)
             first = np.repeat(ends.theta[:, None], starts, 1)
             todo = [k for k, theta in better.items() if theta is not None]
             first[todo] = np.array([better[k] for k in todo]).reshape(-1, 1, len(space))

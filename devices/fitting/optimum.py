@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from devices.fitting.candidate import AbstractCandidate, AbstractPredictive, AbstractResiduals
 from devices.fitting.parameters import Frame
@@ -20,6 +20,8 @@ WORST = 1e12  # stands for a likelihood that is not a number
 RIDGE = 1e-4  # a coordinate that the data do not hold has this much information, a standard error of 100
 TOGETHER = (5, 20)  # searches of a refit in one batch: of a few, and of many
 GAIN = 1e-3  # an optimum is one from which the quadratic model promises less log likelihood than this
+SHARP = 1e-3  # a search goes on until it promises less than this share of it
+STRETCH, STRETCHES = 6, 5  # steps of a refit at a time, and how many times
 
 
 class Optimum(eqx.Module):
@@ -56,8 +58,9 @@ def search(
             their start. steps: Newton steps at most.
     """
     local = _local(candidate, frame, data, weights)
-    ends, values = jax.vmap(lambda start: minimise(local, start, free, steps))(starts)
-    theta = ends[jnp.argmin(jnp.where(jnp.isfinite(values), values, jnp.inf))]
+    ends = jax.vmap(lambda search: _advance(local, search, free, steps, SHARP))(_begin(starts))
+    values = ends.here[0]
+    theta = ends.theta[jnp.argmin(jnp.where(jnp.isfinite(values), values, jnp.inf))]
     return describe(candidate, frame, data, theta, weights, free)
 
 
@@ -165,10 +168,11 @@ def _held(curvature, free):
 def _newton(gradient, curvature, damping):
     """A damped step downhill, and the decrease that an undamped one promises.
 
-    Directions of negative curvature are turned round; no coordinate moves by more than 2.
+    Directions of negative curvature are turned round; no coordinate moves by more than 2. The ridge keeps the rounding of a
+    slope that is none from promising a decrease.
     """
-    gradient, curvature = jnp.nan_to_num(gradient), jnp.nan_to_num(curvature)
-    scale = jnp.sqrt(jnp.abs(jnp.diag(curvature)) + RIDGE)
+    gradient, curvature = jnp.nan_to_num(gradient), jnp.nan_to_num(curvature) + RIDGE * jnp.eye(gradient.size)
+    scale = jnp.sqrt(jnp.abs(jnp.diag(curvature)))
     sizes, axes = jnp.linalg.eigh(curvature / (scale[:, None] * scale))
     along, sizes = axes.T @ (gradient / scale), jnp.abs(sizes) + 1e-9
     step = -(axes @ (along / (sizes + damping))) / scale
@@ -176,25 +180,45 @@ def _newton(gradient, curvature, damping):
     return step, jnp.sum(along**2 / sizes) / 2
 
 
-def minimise(local: Callable[[Any], Local], start: Float[Array, " p"], free: Float[Array, " p"], steps: int):
-    """Damped Newton from one start, and the value at its end: a step not going down is taken again, ten times as damped."""
+class Search(eqx.Module):
+    """A search under way.
+
+    Args:
+        theta: coordinates. here: value, gradient and curvature there. damping: of the next step. done: whether it has ended.
+    """
+
+    theta: Float[Array | np.ndarray, "*searches p"]
+    here: tuple[Any, Any, Any]
+    damping: Float[Array | np.ndarray, "*searches"]
+    done: Bool[Array | np.ndarray, "*searches"]
+
+
+def _begin(starts: Float[Array | np.ndarray, "*searches p"]) -> Search:
+    """Searches of which nothing is known yet: their first step is none, and is taken."""
+    *searches, size = starts.shape
+    nothing = (np.full(searches, np.inf), np.zeros(starts.shape), np.tile(np.eye(size), (*searches, 1, 1)))
+    return Search(starts, nothing, np.full(searches, 1e-3), np.zeros(searches, bool))
+
+
+def _advance(
+    local: Callable[[Any], Local], search: Search, free: Float[Array, " p"], steps: int, sharp: float
+) -> Search:
+    """Damped Newton, some steps further: a step not going down is taken again, ten times as damped."""
 
     def body(carry):
-        theta, here, damping, k, _ = carry
-        value, gradient, curvature = here
-        step, gain = _newton(gradient * free, _held(curvature, free), damping)
-        there = local(theta + step)
-        better = there[0] < value
-        stop = ((gain < 1e-3 * GAIN) & (k > 0)) | (damping > 1e10)
-        damping = jnp.where(better, jnp.where(k > 0, damping / 10, damping), jnp.maximum(damping, 1e-4) * 10)
-        here = jax.tree.map(lambda new, old: jnp.where(better, new, old), there, here)
-        return jnp.where(better, theta + step, theta), here, damping, k + 1, stop
+        search, k = carry
+        value, gradient, curvature = search.here
+        step, gain = _newton(gradient * free, _held(curvature, free), search.damping)
+        there = local(search.theta + step)
+        better, known = there[0] < value, value < jnp.inf
+        lighter = jnp.where(known, search.damping / 10, search.damping)
+        damping = jnp.where(better, lighter, jnp.maximum(search.damping, 1e-4) * 10)
+        theta, here = jax.tree.map(
+            lambda new, old: jnp.where(better, new, old), (search.theta + step, there), (search.theta, search.here)
+        )
+        return Search(theta, here, damping, known & (gain < sharp * GAIN) | (damping > 1e10)), k + 1
 
-    size, kind = start.size, start.dtype  # nothing is known of the start yet: the first step is none, and is taken
-    nothing = (jnp.full((), jnp.inf, kind), jnp.zeros(size, kind), jnp.eye(size, dtype=kind))
-    first = (start, nothing, jnp.asarray(1e-3, kind), jnp.asarray(0), jnp.asarray(False))
-    theta, here, *_ = lax.while_loop(lambda c: (c[3] < steps) & ~c[4], body, first)
-    return theta, here[0]
+    return lax.while_loop(lambda carry: (carry[1] < steps) & ~carry[0].done, body, (search, jnp.asarray(0)))[0]
 
 
 @eqx.filter_jit
@@ -232,29 +256,47 @@ class Refit(eqx.Module):
 def refit(candidate, frame, data, starts, weights, free) -> Refit:
     """One search for each row of `starts`, `weights` and `free`: a profile, a bootstrap, or blocks left out.
 
-    Searches go five or twenty at a time, so that all of these share two compiled programs.
+    Searches go five or twenty at a time, so that all of these share two compiled programs, and a few steps at a time, so that
+    those that have ended do not wait for the others.
     """
     given = [np.atleast_2d(x) for x in (starts, weights, free)]
     count = max(len(x) for x in given)
     starts, weights, free = (np.broadcast_to(x, (count, x.shape[-1])) for x in given)
-    size = TOGETHER[count > TOGETHER[0]]
-    ends = []
     with jax.enable_x64(True):
-        for k in range(0, count, size):
-            rows = np.minimum(np.arange(k, k + size), count - 1)
-            found = _searches(candidate, frame, data, starts[rows], weights[rows], free[rows])
-            ends.append(jax.tree.map(lambda x, left=count - k: np.asarray(x)[:left], found))
-    return jax.tree.map(lambda *x: np.concatenate(x), *ends)
+        searches = jax.tree.map(np.array, _begin(starts))
+        blocks, left = None, np.arange(count)
+        for _ in range(STRETCHES):
+            for rows in _batches(left):
+                some = jax.tree.map(lambda x, rows=rows: x[rows], searches)
+                given = some, weights[rows], free[rows]
+                some, its = jax.tree.map(np.asarray, _stretch(candidate, frame, data, *given))
+                blocks = np.zeros((count, its.shape[1])) if blocks is None else blocks
+                blocks[rows] = its
+                for whole, part in zip(jax.tree.leaves(searches), jax.tree.leaves(some), strict=True):
+                    whole[rows] = part
+            left = left[~searches.done[left]]
+    return Refit(searches.theta, searches.here[0], blocks)
+
+
+def _batches(rows: np.ndarray):
+    """Rows twenty at a time, the last few five at a time; the last row again where they do not come out even."""
+    few, many = TOGETHER
+    while len(rows):
+        size = many if len(rows) > 2 * few else few
+        yield rows[np.minimum(np.arange(size), len(rows) - 1)]
+        rows = rows[size:]
 
 
 @eqx.filter_jit
-def _searches(candidate, frame, data, starts, weights, free) -> Refit:
-    def one(start, weight, move):
-        theta, value = minimise(_local(candidate, frame, data, weight), start, move, 30)
-        sigma = _sigma(candidate, frame, data, theta, weight, move)
-        return Refit(theta, value, _block_costs(candidate, frame, data, theta, sigma))
+def _stretch(candidate, frame, data, searches: Search, weights, free):
+    """Searches some steps further, and the negative log likelihood of each block where they are."""
 
-    return jax.vmap(one)(starts, weights, free)
+    def one(search, weight, move):
+        search = _advance(_local(candidate, frame, data, weight), search, move, STRETCH, 1.0)
+        sigma = _sigma(candidate, frame, data, search.theta, weight, move)
+        return search, _block_costs(candidate, frame, data, search.theta, sigma)
+
+    return jax.vmap(one)(searches, weights, free)
 
 
 @eqx.filter_jit

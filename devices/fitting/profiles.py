@@ -28,11 +28,14 @@ STRIDE = 4.0  # how far to look at once
 
 
 def intervals(
-    candidate, space: Space, data: Any, best: Optimum, spread: np.ndarray, found: tuple[Number, ...]
+    candidate, space: Space, data: Any, best: Optimum, spread: np.ndarray, found: tuple[Number, ...], *, hasty: bool
 ) -> tuple[tuple[Number, ...], np.ndarray | None]:
     """`found` with the interval of the profile likelihood where the likelihood is no parabola: for parameters that the data
     confuse with others, and those whose cost at the ends of the interval says so; for all where one is at a bound or not
     determined, as the others may follow it away from there.
+
+    Args:
+        hasty: whether to stop where profiles come across a better likelihood, with intervals that are unfinished.
 
     Returns:
         the numbers; and coordinates of a likelihood better than the best by more than a tenth, where profiles came across any.
@@ -40,7 +43,7 @@ def intervals(
     mixed = {name for a, b, _ in confused(space, best) for name in (a, b)}
     curved = bent(candidate, space, data, best) | any(n.note for n in found)
     names = tuple(n.name for n, off in zip(found, curved, strict=True) if n.name in mixed or off)
-    ends, lowest = _profiles(candidate, space, data, best, names, spread)
+    ends, lowest = _profiles(candidate, space, data, best, names, spread, hasty)
     better = dict(zip(names, ends, strict=True))
     return tuple(_profiled(n, *better[n.name]) if n.name in better else n for n in found), lowest
 
@@ -83,20 +86,20 @@ def profile(
 
     Args:
         spread: covariance of the coordinates where the data reject the noise model: the limit grows by the variance in it
-            over Laplace's.
+            over Laplace's, where that is larger.
 
     Reference: adjustment of the limit by Chandler, Bate 2007, 10.1093/biomet/asm015 (recalled, not read).
     """
-    return _profiles(candidate, space, data, best, names, spread)[0]
+    return _profiles(candidate, space, data, best, names, spread, hasty=False)[0]
 
 
-def _profiles(candidate, space: Space, data: Any, best: Optimum, names: tuple[str, ...], spread: np.ndarray | None):
+def _profiles(candidate, space: Space, data: Any, best: Optimum, names: tuple[str, ...], spread, hasty: bool):
     """Intervals, and coordinates of a better likelihood or None."""
     if not names:
         return np.zeros((0, 2)), None
     rows, laplace = candidate.count(data), covariance(best, robust=False)
     which, sign = np.repeat([space.names.index(name) for name in names], 2), np.tile([-1.0, 1.0], len(names))
-    scale = np.ones(len(space)) if spread is None else np.maximum(np.diag(spread) / np.diag(laplace), 1e-6)
+    scale = np.ones(len(space)) if spread is None else np.maximum(np.diag(spread) / np.diag(laplace), 1.0)
     goal = np.sqrt(_limits(candidate, space, rows, scale[which]))
     half = quantile(space, rows) * np.sqrt(scale * np.diag(laplace))[which]
     theta, bounded = np.asarray(best.theta), np.array([p.bounded for p in space.parameters])
@@ -104,26 +107,32 @@ def _profiles(candidate, space: Space, data: Any, best: Optimum, names: tuple[st
     outward, limited = sign * theta[which], bounded[which]
     farthest = np.where(limited, np.minimum(FLAT - outward, FARTHEST), FARTHEST)
     first = np.maximum(np.minimum(half, STRIDE), np.where(limited, -outward - BESIDE, 0.0))
-    free = 1.0 - np.eye(len(space))[which]
     lowest, least = None, -BETTER
     near, there = np.repeat(theta[None], len(which), 0), np.zeros(len(which))  # the outermost ends within the limit
 
+    split = np.ones(len(which), bool)  # whether searches from two starts came to different ends
+
     def excess(at, reach):
         """Root of the cost over that of the limit, less 1, of some searches at some distances."""
-        move = ((reach - there[at]) * sign[at])[:, None]
-        held = move * (1 - free[at])
-        followed = np.where(free[at] > 0, np.clip(move * _following(laplace)[which[at]], -FOLLOWED, FOLLOWED), held)
-        starts = near[at] + np.stack([held, followed])
-        starts = np.where(bounded & (free[at] > 0), np.clip(starts, -BESIDE, BESIDE), starts)
-        cost, ends = _lower(candidate, space, data, best, starts, free[at])
+        move, free = ((reach - there[at]) * sign[at])[:, None], np.arange(len(space)) != which[at][:, None]
+        follow = np.clip(move * _following(laplace)[which[at]], -FOLLOWED, FOLLOWED)
+        beside = near[at] + np.where(free, follow, move)
+        beside = np.where(free & bounded, np.clip(beside, -BESIDE, BESIDE), beside)
+        two = np.flatnonzero(split[at])
+        starts = np.concatenate([near[at] + np.where(free, 0.0, move), beside[two]])
+        cost, ends = _lower(candidate, space, data, best, starts, np.concatenate([free, free[two]]))
         nonlocal lowest, least
         if np.min(cost) < least:
             lowest, least = ends[np.argmin(cost)], np.min(cost)
+        (cost, second), (ends, theirs) = np.split(cost, [len(at)]), np.split(ends, [len(at)])
+        split[at[two]] = np.abs(cost[two] - second) > BETTER
+        ends[two] = np.where((second < cost[two])[:, None], theirs, ends[two])
+        cost[two] = np.minimum(second, cost[two])
         miss = np.sqrt(np.maximum(cost, 0)) / goal[at] - 1
         near[at], there[at] = np.where(miss[:, None] > 0, near[at], ends), np.where(miss > 0, there[at], reach)
         return miss
 
-    reach = _crossings(excess, first, farthest)
+    reach = _crossings(excess, first, farthest, lambda: hasty and lowest is not None)
     moved = np.repeat(theta[None], len(which), 0)
     moved[np.arange(len(which)), which] += sign * np.where(reach < farthest, reach, 2 * FARTHEST)
     with jax.enable_x64(True):
@@ -133,23 +142,20 @@ def _profiles(candidate, space: Space, data: Any, best: Optimum, names: tuple[st
 
 
 def _lower(candidate, space: Space, data: Any, best: Optimum, starts: np.ndarray, free: np.ndarray):
-    """Cost and coordinates at the better end of searches from two starts each: (2, searches, coordinates)."""
-    count = starts.shape[1]
-    weights = np.ones((1, len(best.scores)))
-    ends = refit(candidate, space.frame(), data, np.concatenate(starts), weights, np.concatenate([free, free]))
-    values = np.nan_to_num(np.asarray(ends.nll), nan=WORST).reshape(2, count)
-    better = np.argmin(values, 0), np.arange(count)
-    return values[better] - float(best.nll), np.asarray(ends.theta).reshape(2, count, -1)[better]
+    """Cost and coordinates at the ends of searches."""
+    ends = refit(candidate, space.frame(), data, starts, np.ones((1, len(best.scores))), free.astype(float))
+    return np.nan_to_num(ends.nll, nan=WORST) - float(best.nll), ends.theta
 
 
-def _crossings(excess, first: np.ndarray, farthest: np.ndarray) -> np.ndarray:
+def _crossings(excess, first: np.ndarray, farthest: np.ndarray, halt) -> np.ndarray:
     """Distances at which functions that are -1 at 0 become 0, to 2 % of 1; `farthest` where they do not.
 
     Steps outward, then false position (Illinois), as these functions are nearly straight and dear; where that creeps, half of
     the steps halve the bracket.
 
     Args:
-        excess: of the indices of some functions and a distance for each. first: distances to look at first.
+        excess: of the indices of some functions and a distance for each. first: distances to look at first. halt: whether to
+            stop unfinished.
     """
     count = len(first)
     inside, outside, reach = np.zeros(count), np.full(count, np.inf), first.copy()
@@ -163,8 +169,9 @@ def _crossings(excess, first: np.ndarray, farthest: np.ndarray) -> np.ndarray:
         over[at] = np.where(out, miss, over[at] / np.where(side[at] < 0, 2, 1))
         inside[at], outside[at] = np.where(out, inside[at], a), np.where(out, a, outside[at])
         side[at] = np.where(out, 1, -1)
-        at = at[(np.abs(miss) > CLOSE) & (inside[at] < farthest[at])]
-        if not len(at):
+        narrow = outside[at] - inside[at] < CLOSE * inside[at]
+        at = at[(np.abs(miss) > CLOSE) & ~narrow & (inside[at] < farthest[at])]
+        if not len(at) or halt():
             break
         low, width, bracketed = inside[at], outside[at] - inside[at], np.isfinite(outside[at])
         share = 0.5 if look % 2 and look > 2 else under[at] / np.where(bracketed, under[at] - over[at], 1.0)
