@@ -147,7 +147,7 @@ def _lower(candidate, space: Space, data: Any, best: Optimum, starts: np.ndarray
     return np.nan_to_num(ends.nll, nan=WORST) - float(best.nll), ends.theta
 
 
-def _crossings(excess, first: np.ndarray, farthest: np.ndarray, halt) -> np.ndarray:
+def _crossings(excess, first: np.ndarray, farthest: np.ndarray, halt=lambda: False) -> np.ndarray:
     """Distances at which functions that are -1 at 0 become 0, to 2 % of 1; `farthest` where they do not.
 
     Steps outward, then false position (Illinois), as these functions are nearly straight and dear; where that creeps, half of

@@ -84,6 +84,22 @@ class Exponential(Line):
         return (("the same again", data), ("measure to 1000 V", {"x": data["x"] * 500, "y": data["y"]}))
 
 
+class Walled(Line):
+    """`i = a + h(s) v`, h is 0 at s = 0, 3 at 0.01, and has another valley near 0.1, where it does not fall below 0.09."""
+
+    name: ClassVar[str] = "walled"
+
+    def parameters(self):
+        return (Parameter("a", "A", -np.inf, np.inf, (-1.0, 1.0)), Parameter("s", "", 0.0, 1.0))
+
+    def guesses(self, data):
+        return [{"a": 0.3, "s": 1e-3}]
+
+    def residuals(self, values: Mapping, data: Any) -> Float[Array, "blocks rows"]:
+        far = values["s"] / 0.01
+        return values["a"] + (3 * far * jnp.exp(1 - far) + values["s"]) * data["x"] - data["y"]
+
+
 class Waiting(AbstractCandidate):
     """Exponential waiting times, of mean `tau`."""
 
@@ -220,6 +236,18 @@ def test_a_parameter_at_its_bound_has_an_interval_that_starts_there():
     assert b.low == pytest.approx(lowest)
     # squares beyond those at a slope of nought: distances are to the best slope, whatever its sign
     assert b.high == pytest.approx(slope[0] + np.sqrt(1.66**2 * error**2 + min(slope[0], 0) ** 2), rel=0.1)
+
+
+def test_intervals_stand_where_another_parameter_is_far_in_the_flat_at_its_bound():
+    """Searches from further inside would end in a worse valley, as if the estimate itself were not within its interval."""
+    rng = np.random.default_rng(5)
+    v, noise = np.linspace(-1, 1, ROWS), 0.1 * rng.standard_normal(ROWS)
+    i = 0.3 + noise - np.polyfit(v, noise, 1)[0] * v
+    found = fitted(Walled, Trace("read-iv", {"v": v, "i": i}), starts=1)
+    a, s = found.numbers
+    assert s.value < 1e-4 and "by profile" in a.note
+    half = stats.t.ppf(0.95, ROWS - 2) * i.std() / np.sqrt(ROWS - 2)
+    assert (a.low, a.high) == pytest.approx((i.mean() - half, i.mean() + half), abs=0.03 * half)
 
 
 def test_a_fit_goes_on_from_a_better_optimum_that_a_profile_finds():
