@@ -12,6 +12,7 @@ from jax.core import Tracer
 
 from devices.catalogue import Provenance
 from devices.device import Device
+from devices.fitting.draws import draw
 from devices.fitting.parameters import Space
 from devices.fitting.result import Fit
 from devices.instruments.trace import FileError
@@ -39,13 +40,8 @@ def assemble(fits: Sequence[Fit], name: str = "fitted") -> Device:
 
 
 def posterior(fits: Sequence[Fit], name: str = "fitted", *, count: int = 64, seed: int = 0) -> Device:
-    """`count` devices drawn from what the measurements leave open: every array has a leading axis.
-
-    Coordinates are drawn from the normal distribution around the estimate, with the fit's covariance C. Numbers without
-    bounds that the data leave open do not run away: they are held by a prior three times as wide as the range from which
-    searches start,
-
-    $$ C' = (C^{-1} + D)^{-1}, \\qquad D = \\mathrm{diag}(1/3^2) \\text{ for coordinates without bounds} $$
+    """`count` devices drawn from what the measurements leave open, each by `devices.fitting.draws.draw`: every array has a
+    leading axis.
 
     Raises:
         FileError: as `assemble`.
@@ -53,7 +49,7 @@ def posterior(fits: Sequence[Fit], name: str = "fitted", *, count: int = 64, see
     ordered = _ordered(fits)
     about = provenance(ordered, name)
     rng = np.random.default_rng(seed)
-    thetas = tuple(rng.multivariate_normal(f.theta, held(f), count, method="eigh") for f in ordered)
+    thetas = tuple(draw(f, count, rng) for f in ordered)
     with jax.enable_x64(True):
 
         def one(drawn):
@@ -61,13 +57,6 @@ def posterior(fits: Sequence[Fit], name: str = "fitted", *, count: int = 64, see
             return Device(**_merged(laws, ordered, about), provenance=about)
 
         return _single(jax.vmap(one)(tuple(jnp.asarray(t) for t in thetas)))
-
-
-def held(fit: Fit) -> np.ndarray:
-    """Covariance of the coordinates with the prior of `posterior`."""
-    free = np.array([0.0 if p.bounded else 1 / 3 for p in fit.candidate.parameters()])
-    along = free[:, None] * fit.covariance
-    return fit.covariance - along.T @ np.linalg.solve(np.eye(len(free)) + along * free, along)
 
 
 def provenance(fits: Sequence[Fit], name: str) -> Provenance:

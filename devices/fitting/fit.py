@@ -133,6 +133,7 @@ def _conclude(
         sigma=float(best.sigma),
         theta=np.asarray(best.theta),
         covariance=spread,
+        laplace=uncertainty.covariance(best, robust=False),
         correlation=uncertainty.correlation(spread),
         converged=converged,
         code=code,

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float
 from devices.fitting.candidate import AbstractResiduals
 from devices.fitting.optimum import WORST, Optimum, refit, values_of
 from devices.fitting.parameters import Space
-from devices.fitting.result import Number
+from devices.fitting.result import PROFILED, Number
 from devices.fitting.uncertainty import confused, covariance, quantile
 
 ROUNDS = 14  # of the search for an end of an interval
@@ -49,7 +49,7 @@ def intervals(
 
 
 def _profiled(number: Number, low: float, high: float) -> Number:
-    note = "; ".join(filter(None, (number.note, "interval by profile")))
+    note = "; ".join(filter(None, (number.note, PROFILED)))
     return dataclasses.replace(number, low=float(low), high=float(high), note=note)
 
 

@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+PROFILED = "interval by profile"
+
 
 @dataclasses.dataclass(frozen=True)
 class Number:
@@ -24,6 +26,11 @@ class Number:
     low: float
     high: float
     note: str = ""
+
+    @property
+    def profiled(self) -> bool:
+        """Whether the interval is one of the profile likelihood, which is no parabola there."""
+        return PROFILED in self.note
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +77,8 @@ class Fit:
 
     Args:
         kind, model, law: what was fitted to what. numbers: the parameters. sigma: of the residuals, where the model has one.
-        theta, covariance: estimate and covariance in the coordinates of the search. correlation: of the parameters.
+        theta, covariance: estimate and covariance in the coordinates of the search. laplace: the same covariance as if the
+            noise model were right. correlation: of the parameters.
         converged: whether the search ended at an optimum. code: that in a sentence.
         nll: negative log likelihood. rows: independent readings. held_out: mean negative log likelihood a reading of
             blocks left out of the fit, and its standard error; NaN with one block.
@@ -87,6 +95,7 @@ class Fit:
     sigma: float
     theta: np.ndarray
     covariance: np.ndarray
+    laplace: np.ndarray
     correlation: np.ndarray
     converged: bool
     code: str

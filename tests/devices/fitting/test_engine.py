@@ -25,6 +25,7 @@ from devices.fitting import (
     profile,
     uncertainty,
 )
+from devices.fitting.draws import draw
 from devices.fitting.optimum import Optimum
 from devices.fitting.profiles import _crossings
 from devices.instruments import Trace, sidecar
@@ -274,6 +275,40 @@ def test_bootstrap_of_blocks_agrees_with_the_laplace_error():
     drawn = bootstrap(candidate, space, data, _optimum(candidate, space, data, found), draws=400)
     slopes = np.exp(space.frame().offset[1] + space.frame().width[1] * drawn[:, 1])
     np.testing.assert_allclose(slopes.std(), found.stderr["b"], rtol=0.3)
+
+
+def numbers_of(found, count):
+    """Draws of the numbers of a fit, by name."""
+    with jax.enable_x64(True):
+        values = (
+            Space(found.candidate.parameters())
+            .frame()
+            .values(jnp.asarray(draw(found, count, np.random.default_rng(0))))
+        )
+        return {name: np.asarray(value) for name, value in values.items()}
+
+
+def test_draws_follow_a_skew_likelihood():
+    """Ten exponential waiting times: their mean is of the inverse gamma distribution, whose skewness is 1 in a half."""
+    found = fitted(Waiting, Trace("read-iv", {"v": np.ones(10), "i": np.random.default_rng(2).exponential(3.0, 10)}))
+    assert found.numbers[0].profiled
+    total = found.trace["i"].sum()
+    assert stats.kstest(numbers_of(found, 2000)["tau"], stats.invgamma(10, scale=total).cdf).pvalue > 0.01
+    normal = np.exp(np.log(total / 10) + np.random.default_rng(0).standard_normal(2000) / np.sqrt(10))
+    assert stats.kstest(normal, stats.invgamma(10, scale=total).cdf).pvalue < 0.01
+
+
+def test_draws_of_a_number_at_its_bound_stay_near_it():
+    """s is at 0: its draws are those of half a normal distribution, not of both bounds."""
+    rng = np.random.default_rng(5)
+    v, noise = np.linspace(-1, 1, ROWS), 0.1 * rng.standard_normal(ROWS)
+    i = 0.3 + noise - np.polyfit(v, noise, 1)[0] * v
+    found = fitted(Walled, Trace("read-iv", {"v": v, "i": i}), starts=1)
+    drawn = numbers_of(found, 512)
+    error = i.std() / np.sqrt(np.sum(v**2)) / (300 * np.e + 1)
+    shares = 0.25, 0.5, 0.9
+    np.testing.assert_allclose(np.quantile(drawn["s"], shares), stats.halfnorm.ppf(shares, scale=error), rtol=0.25)
+    np.testing.assert_allclose(np.std(drawn["a"]), i.std() / np.sqrt(ROWS), rtol=0.2)
 
 
 @pytest.mark.parametrize("candidate, values", [(Line, {"a": 0.3, "b": 2.0, "sigma": 0.1}), (Waiting, {"tau": 3.0})])

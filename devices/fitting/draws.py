@@ -1,0 +1,111 @@
+"""Draws of parameters from what a measurement leaves open."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from devices.fitting.optimum import RIDGE, WORST, values_of
+from devices.fitting.parameters import Space
+from devices.fitting.result import Fit
+
+WIDE = 3.0  # standard deviation of the prior of coordinates without bounds
+PARTICLES = 512
+STAGES = 60  # from the first distribution to the posterior, at most
+MOVES, LAST = 5, 25  # steps of each particle in a stage, and in the last one
+BESIDE = 3.0  # coordinates at a bound are drawn at first this far from the middle, where the prior is
+
+
+def draw(fit: Fit, count: int, rng: np.random.Generator) -> Float[np.ndarray, "count p"]:
+    """Coordinates drawn from the posterior of a fit.
+
+    Where the likelihood is a parabola: from the normal distribution around the estimate, with the fit's covariance C. Numbers
+    without bounds that the data leave open do not run away: they are held by a prior three times as wide as the range from
+    which searches start,
+
+    $$ C' = (C^{-1} + D)^{-1}, \\qquad D = \\mathrm{diag}(1/3^2) \\text{ for coordinates without bounds} $$
+
+    Where an interval is one by profile, the likelihood itself is drawn from, with that prior, and for numbers with bounds
+    one that is even between them on the scale of the search. Where the data reject the noise model, the likelihood is raised
+    to the power `p / tr(J V)`, J the information and V the covariance by blocks, if that is less than 1. Particles go from a
+    normal distribution to the posterior through powers of the ratio of the two (sequential Monte Carlo), and move by
+    Metropolis's steps in each stage.
+
+    References: Del Moral, Doucet, Jasra 2006, 10.1111/j.1467-9868.2006.00553.x; the power: Pauli, Racugno, Ventura 2011,
+    Statistica Sinica 21, 149 (both recalled, not read).
+    """
+    if not any(n.profiled for n in fit.numbers):
+        return rng.multivariate_normal(fit.theta, held(fit), count, method="eigh")
+    return _particles(fit, max(count, PARTICLES), rng)[:count]
+
+
+def held(fit: Fit) -> np.ndarray:
+    """Covariance of the coordinates with the prior of coordinates without bounds."""
+    free = np.array([0.0 if p.bounded else 1 / WIDE for p in fit.candidate.parameters()])
+    along = free[:, None] * fit.covariance
+    return fit.covariance - along.T @ np.linalg.solve(np.eye(len(free)) + along * free, along)
+
+
+def _power(fit: Fit) -> float:
+    """Power of the likelihood."""
+    information = np.linalg.inv(fit.laplace) - RIDGE * np.eye(len(fit.theta))
+    known, spread = (np.trace(information @ c) for c in (fit.laplace, fit.covariance))
+    return float(min(known / max(spread, 1e-300), 1.0))
+
+
+def _particles(fit: Fit, count: int, rng: np.random.Generator) -> Float[np.ndarray, "count p"]:
+    space, power = Space(fit.candidate.parameters()), _power(fit)
+    bounded, size = np.array([p.bounded for p in space.parameters]), len(space)
+    centre = np.where(bounded, np.clip(fit.theta, -BESIDE, BESIDE), fit.theta)
+    priors = np.where(bounded, 3 / np.pi**2, 1 / WIDE**2)  # of a logistic distribution: even between bounds
+    spread = np.linalg.inv(power * np.linalg.inv(fit.laplace) + np.diag(priors))
+    begin = np.linalg.cholesky((spread + spread.T) / 2)
+
+    def first(theta):
+        return -0.5 * np.sum(np.linalg.solve(begin, (theta - centre).T) ** 2, 0)
+
+    def posterior(theta):
+        with jax.enable_x64(True):
+            nll = np.asarray(values_of(fit.candidate, space.frame(), fit.data, jnp.asarray(theta)))
+        even = -np.abs(theta) - 2 * np.log1p(np.exp(-np.abs(theta)))
+        prior = np.where(bounded, even, -(((theta - fit.theta) / WIDE) ** 2) / 2)
+        return -power * (np.nan_to_num(nll, nan=WORST) - fit.nll) + prior.sum(1)
+
+    theta = centre + rng.standard_normal((count, size)) @ begin.T
+    before, after, share = first(theta), posterior(theta), 0.0
+    for stage in range(STAGES):
+        ratio = after - before
+        step = 1.0 - share if stage == STAGES - 1 else _step(ratio, 1.0 - share)
+        share, weights = share + step, _weights(step * ratio)
+        root = np.linalg.cholesky(np.cov(theta.T, aweights=weights).reshape(size, size) + 1e-12 * np.eye(size))
+        kept = np.minimum(np.searchsorted(np.cumsum(weights), (rng.random() + np.arange(count)) / count), count - 1)
+        theta, before, after = theta[kept], before[kept], after[kept]
+        last = share >= 1.0
+        for _ in range(LAST if last else MOVES):
+            length = 2.38 / np.sqrt(size) * rng.choice((1.0, 0.3, 0.1), (count, 1))
+            there = theta + length * rng.standard_normal((count, size)) @ root.T
+            old, new = (before, after), (first(there), posterior(there))
+            gain = (1 - share) * (new[0] - old[0]) + share * (new[1] - old[1])
+            taken = np.log(rng.random(count)) < gain
+            theta = np.where(taken[:, None], there, theta)
+            before, after = (np.where(taken, *pair) for pair in zip(new, old, strict=True))
+        if last:
+            break
+    return rng.permutation(theta)
+
+
+def _weights(logs: np.ndarray) -> np.ndarray:
+    weights = np.exp(logs - logs.max())
+    return weights / weights.sum()
+
+
+def _step(ratio: np.ndarray, most: float) -> float:
+    """The largest power of a ratio of densities that leaves half of the particles effective."""
+    low, high = 0.0, most
+    for step in [most, *([None] * 30)]:
+        middle = step or (low + high) / 2
+        enough = 1 / np.sum(_weights(middle * ratio) ** 2) >= len(ratio) / 2
+        low, high = (middle, high) if enough else (low, middle)
+    return low
