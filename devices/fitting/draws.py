@@ -7,9 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from devices.fitting.optimum import RIDGE, WORST, values_of
+from devices.fitting.optimum import WORST, values_of
 from devices.fitting.parameters import Space
 from devices.fitting.result import Fit
+from devices.fitting.uncertainty import mistrust
 
 WIDE = 3.0  # standard deviation of the prior of coordinates without bounds
 PARTICLES = 512
@@ -29,7 +30,7 @@ def draw(fit: Fit, count: int, rng: np.random.Generator) -> Float[np.ndarray, "c
 
     Where an interval is one by profile, the likelihood itself is drawn from, with that prior, and for numbers with bounds
     one that is even between them on the scale of the search. Where the data reject the noise model, the likelihood is raised
-    to the power `p / tr(J V)`, J the information and V the covariance by blocks, if that is less than 1. Particles go from a
+    to the power `p / tr(J V)` of `uncertainty.mistrust`, J the information and V the covariance by blocks. Particles go from a
     normal distribution to the posterior through powers of the ratio of the two (sequential Monte Carlo), and move by
     Metropolis's steps in each stage.
 
@@ -48,15 +49,8 @@ def held(fit: Fit) -> np.ndarray:
     return fit.covariance - along.T @ np.linalg.solve(np.eye(len(free)) + along * free, along)
 
 
-def _power(fit: Fit) -> float:
-    """Power of the likelihood."""
-    information = np.linalg.inv(fit.laplace) - RIDGE * np.eye(len(fit.theta))
-    known, spread = (np.trace(information @ c) for c in (fit.laplace, fit.covariance))
-    return float(min(known / max(spread, 1e-300), 1.0))
-
-
 def _particles(fit: Fit, count: int, rng: np.random.Generator) -> Float[np.ndarray, "count p"]:
-    space, power = Space(fit.candidate.parameters()), _power(fit)
+    space, power = Space(fit.candidate.parameters()), 1 / mistrust(fit.laplace, fit.covariance)
     bounded, size = np.array([p.bounded for p in space.parameters]), len(space)
     centre = np.where(bounded, np.clip(fit.theta, -BESIDE, BESIDE), fit.theta)
     priors = np.where(bounded, 3 / np.pi**2, 1 / WIDE**2)  # of a logistic distribution: even between bounds

@@ -14,7 +14,7 @@ from devices.fitting.candidate import AbstractResiduals
 from devices.fitting.optimum import WORST, Optimum, refit, values_of
 from devices.fitting.parameters import Space
 from devices.fitting.result import PROFILED, Number
-from devices.fitting.uncertainty import confused, covariance, quantile
+from devices.fitting.uncertainty import UNKNOWN, confused, covariance, mistrust, quantile
 
 ROUNDS = 14  # of the search for an end of an interval
 CLOSE = 0.02  # an end is found where the root of the cost is within this of its limit
@@ -86,7 +86,7 @@ def profile(
 
     Args:
         spread: covariance of the coordinates where the data reject the noise model: the limit grows by the variance in it
-            over Laplace's, where that is larger.
+            over Laplace's, where that is larger; for coordinates that the data do not determine, by the mean of the others.
 
     Reference: adjustment of the limit by Chandler, Bate 2007, 10.1093/biomet/asm015 (recalled, not read).
     """
@@ -99,7 +99,7 @@ def _profiles(candidate, space: Space, data: Any, best: Optimum, names: tuple[st
         return np.zeros((0, 2)), None
     rows, laplace = candidate.count(data), covariance(best, robust=False)
     which, sign = np.repeat([space.names.index(name) for name in names], 2), np.tile([-1.0, 1.0], len(names))
-    scale = np.ones(len(space)) if spread is None else np.maximum(np.diag(spread) / np.diag(laplace), 1.0)
+    scale = np.ones(len(space)) if spread is None else _wider(laplace, spread)
     goal = np.sqrt(_limits(candidate, space, rows, scale[which]))
     half = quantile(space, rows) * np.sqrt(scale * np.diag(laplace))[which]
     theta, bounded = np.asarray(best.theta), np.array([p.bounded for p in space.parameters])
@@ -178,6 +178,12 @@ def _crossings(excess, first: np.ndarray, farthest: np.ndarray, halt=lambda: Fal
         outward = np.clip(-low * under[at] / np.maximum(1 + under[at], 1e-9), 0.1 * low, STRIDE)
         reach[at] = low + np.where(bracketed, share * np.where(bracketed, width, 1.0), outward)
     return np.where(inside < farthest, reach, farthest)
+
+
+def _wider(laplace: np.ndarray, spread: np.ndarray) -> np.ndarray:
+    """How many times Laplace's variances those by blocks are; their mean where the likelihood gives none."""
+    ratio = np.maximum(np.diag(spread) / np.diag(laplace), 1.0)
+    return np.where(np.diag(laplace) > UNKNOWN**2, mistrust(laplace, spread), ratio)
 
 
 def _following(laplace: np.ndarray) -> np.ndarray:

@@ -35,6 +35,14 @@ def covariance(best: Optimum, *, robust: bool) -> np.ndarray:
     return moved @ moved.T * blocks / max(blocks - 1, 1)
 
 
+def mistrust(laplace: np.ndarray, spread: np.ndarray) -> float:
+    """How many times the variance by blocks V is that of the likelihood, on average over what the data determine:
+    `tr(J V) / tr(J J^-1)` with the information J; at least 1."""
+    information = np.linalg.inv(laplace) - RIDGE * np.eye(len(laplace))
+    known, wider = (np.trace(information @ c) for c in (laplace, spread))
+    return float(max(wider / max(known, 1e-300), 1.0))
+
+
 def quantile(space: Space, rows: int) -> float:
     """Half width of an interval in standard errors: Student's t of the readings less the parameters."""
     return float(stats.t.ppf((1 + LEVEL) / 2, max(rows - len(space), 1)))
