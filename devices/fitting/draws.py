@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from devices.fitting.optimum import WORST, values_of
+from devices.fitting.optimum import RIDGE, WORST, values_of
 from devices.fitting.parameters import Space
 from devices.fitting.result import Fit
 from devices.fitting.uncertainty import mistrust
@@ -16,6 +16,7 @@ WIDE = 3.0  # standard deviation of the prior of coordinates without bounds
 PARTICLES = 512
 STAGES = 60  # from the first distribution to the posterior, at most
 MOVES, LAST = 5, 25  # steps of each particle in a stage, and in the last one
+DEARER = 1.5  # times the mean cost of draws that moving them may come to
 BESIDE = 3.0  # coordinates at a bound are drawn at first this far from the middle, where the prior is
 
 
@@ -30,9 +31,10 @@ def draw(fit: Fit, count: int, rng: np.random.Generator) -> Float[np.ndarray, "c
 
     Where an interval is one by profile, the likelihood itself is drawn from, with that prior, and for numbers with bounds
     one that is even between them on the scale of the search. Where the data reject the noise model, the likelihood is raised
-    to the power `p / tr(J V)` of `uncertainty.mistrust`, J the information and V the covariance by blocks. Particles go from a
-    normal distribution to the posterior through powers of the ratio of the two (sequential Monte Carlo), and move by
-    Metropolis's steps in each stage.
+    to the power `p / tr(J V)` of `uncertainty.mistrust`, J the information and V the covariance by blocks, and draws are moved
+    by the linear map that gives normal ones the covariance V, unless that costs likelihood, as in a valley that bends.
+    Particles go from a normal distribution to the posterior through powers of the ratio of the two (sequential Monte Carlo),
+    and move by Metropolis's steps in each stage.
 
     References: Del Moral, Doucet, Jasra 2006, 10.1111/j.1467-9868.2006.00553.x; the power: Pauli, Racugno, Ventura 2011,
     Statistica Sinica 21, 149 (both recalled, not read).
@@ -54,18 +56,21 @@ def _particles(fit: Fit, count: int, rng: np.random.Generator) -> Float[np.ndarr
     bounded, size = np.array([p.bounded for p in space.parameters]), len(space)
     centre = np.where(bounded, np.clip(fit.theta, -BESIDE, BESIDE), fit.theta)
     priors = np.where(bounded, 3 / np.pi**2, 1 / WIDE**2)  # of a logistic distribution: even between bounds
-    spread = np.linalg.inv(power * np.linalg.inv(fit.laplace) + np.diag(priors))
+    spread = np.linalg.inv(power * (np.linalg.inv(fit.laplace) - RIDGE * np.eye(size)) + np.diag(priors))
     begin = np.linalg.cholesky((spread + spread.T) / 2)
 
     def first(theta):
         return -0.5 * np.sum(np.linalg.solve(begin, (theta - centre).T) ** 2, 0)
 
-    def posterior(theta):
+    def likelihood(theta):
         with jax.enable_x64(True):
             nll = np.asarray(values_of(fit.candidate, space.frame(), fit.data, jnp.asarray(theta)))
+        return -power * (np.nan_to_num(nll, nan=WORST) - fit.nll)
+
+    def posterior(theta):
         even = -np.abs(theta) - 2 * np.log1p(np.exp(-np.abs(theta)))
         prior = np.where(bounded, even, -(((theta - fit.theta) / WIDE) ** 2) / 2)
-        return -power * (np.nan_to_num(nll, nan=WORST) - fit.nll) + prior.sum(1)
+        return likelihood(theta) + prior.sum(1)
 
     theta = centre + rng.standard_normal((count, size)) @ begin.T
     before, after, share = first(theta), posterior(theta), 0.0
@@ -87,7 +92,26 @@ def _particles(fit: Fit, count: int, rng: np.random.Generator) -> Float[np.ndarr
             before, after = (np.where(taken, *pair) for pair in zip(new, old, strict=True))
         if last:
             break
+    if power < 1:
+        # what V says nothing of, as no score does, has the variance of the likelihood
+        blocks = fit.covariance + RIDGE * fit.laplace @ fit.laplace
+        turn = _map(spread, np.linalg.inv(np.linalg.inv(blocks) - RIDGE * np.eye(size) + np.diag(priors)))
+        mapped = theta.mean(0) + (theta - theta.mean(0)) @ turn
+        if np.mean(likelihood(mapped)) > DEARER * np.mean(likelihood(theta)):
+            theta = mapped
     return rng.permutation(theta)
+
+
+def _map(given: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """The symmetric matrix that gives vectors of one covariance another."""
+    root = _root(given)
+    inverse = np.linalg.inv(root)
+    return inverse @ _root(root @ wanted @ root) @ inverse
+
+
+def _root(matrix: np.ndarray) -> np.ndarray:
+    sizes, axes = np.linalg.eigh((matrix + matrix.T) / 2)
+    return (axes * np.sqrt(np.maximum(sizes, 0))) @ axes.T
 
 
 def _weights(logs: np.ndarray) -> np.ndarray:

@@ -264,13 +264,12 @@ def refit(candidate, frame, data, starts, weights, free) -> Refit:
     starts, weights, free = (np.broadcast_to(x, (count, x.shape[-1])) for x in given)
     with jax.enable_x64(True):
         searches = jax.tree.map(np.array, _begin(starts))
-        blocks, left = None, np.arange(count)
+        blocks, left = np.zeros(weights.shape), np.arange(count)
         for _ in range(STRETCHES):
             for rows in _batches(left):
                 some = jax.tree.map(lambda x, rows=rows: x[rows], searches)
                 given = some, weights[rows], free[rows]
                 some, its = jax.tree.map(np.asarray, _stretch(candidate, frame, data, *given))
-                blocks = np.zeros((count, its.shape[1])) if blocks is None else blocks
                 blocks[rows] = its
                 for whole, part in zip(jax.tree.leaves(searches), jax.tree.leaves(some), strict=True):
                     whole[rows] = part

@@ -28,6 +28,7 @@ from devices.fitting import (
 from devices.fitting.draws import draw
 from devices.fitting.optimum import Optimum
 from devices.fitting.profiles import _crossings
+from devices.fitting.result import Check
 from devices.instruments import Trace, sidecar
 
 ROWS = 120
@@ -83,6 +84,15 @@ class Exponential(Line):
 
     def experiments(self, data):
         return (("the same again", data), ("measure to 1000 V", {"x": data["x"] * 500, "y": data["y"]}))
+
+
+class Doubted(Line):
+    """A line whose noise is known not to be that of the model."""
+
+    name: ClassVar[str] = "doubted"
+
+    def checks(self, values, data):
+        return (Check("noise", 9.0, 1e-9, "the noise is of another kind"),)
 
 
 class Walled(Line):
@@ -296,6 +306,18 @@ def test_draws_follow_a_skew_likelihood():
     assert stats.kstest(numbers_of(found, 2000)["tau"], stats.invgamma(10, scale=total).cdf).pvalue > 0.01
     normal = np.exp(np.log(total / 10) + np.random.default_rng(0).standard_normal(2000) / np.sqrt(10))
     assert stats.kstest(normal, stats.invgamma(10, scale=total).cdf).pvalue < 0.01
+
+
+def test_draws_spread_as_the_blocks_do_where_noise_is_not_as_the_model_has_it():
+    """Blocks share an offset: the level is known worse than the likelihood says, the slope within blocks is not."""
+    rng = np.random.default_rng(4)
+    v = np.tile(np.linspace(-1, 1, 10), ROWS // 10)
+    i = 0.3 + 0.5 * v + 0.3 * rng.standard_normal(ROWS) + np.repeat(0.5 * rng.standard_normal(ROWS // 10), 10)
+    found = fitted(Doubted, Trace("read-iv", {"v": v, "i": i}))
+    assert any(n.profiled for n in found.numbers)
+    level, slope = np.sqrt(np.diag(found.covariance) / np.diag(found.laplace))
+    assert level > 1.5 * slope
+    assert np.std(numbers_of(found, 512)["a"]) == pytest.approx(found.stderr["a"], rel=0.15)
 
 
 def test_draws_of_a_number_at_its_bound_stay_near_it():
