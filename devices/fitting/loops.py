@@ -320,6 +320,10 @@ class FilamentSpectrum(OneFilament):
     name: ClassVar[str] = "filaments"
     law: ClassVar[str] = "12 filaments in parallel, as 'filament', with normally distributed v_set and v_reset"
 
+    @property
+    def starts(self) -> int:
+        return min(super().starts, 12)  # twelve filaments' work, from good guesses
+
     def own(self) -> tuple[Parameter, ...]:
         s = self.scale
         up, down = float(s.v_set), float(s.v_reset)
