@@ -14,6 +14,8 @@ from devices.fitting.uncertainty import mistrust
 
 WIDE = 3.0  # standard deviation of the prior of coordinates without bounds
 PARTICLES = 512
+TOGETHER = 128  # likelihoods at once
+LARGE = 20_000  # readings beyond which twenty thousand likelihoods would take minutes
 STAGES = 60  # from the first distribution to the posterior, at most
 MOVES, LAST = 5, 25  # steps of each particle in a stage, and in the last one
 DEARER = 1.5  # times the mean cost of draws that moving them may come to
@@ -23,49 +25,56 @@ BESIDE = 3.0  # coordinates at a bound are drawn at first this far from the midd
 def draw(fit: Fit, count: int, rng: np.random.Generator) -> Float[np.ndarray, "count p"]:
     """Coordinates drawn from the posterior of a fit.
 
-    Where the likelihood is a parabola: from the normal distribution around the estimate, with the fit's covariance C. Numbers
-    without bounds that the data leave open do not run away: they are held by a prior three times as wide as the range from
-    which searches start,
+    Where the likelihood is a parabola, or there are more than 20 000 readings: from the normal distribution around the
+    estimate, with the fit's covariance C. What the data leave open does not run away: numbers without bounds are held by a
+    prior three times as wide as the range from which searches start, those with bounds by the variance of a prior that is
+    even between them on the scale of the search,
 
-    $$ C' = (C^{-1} + D)^{-1}, \\qquad D = \\mathrm{diag}(1/3^2) \\text{ for coordinates without bounds} $$
+    $$ C' = (C^{-1} + D)^{-1}, \\qquad D = \\mathrm{diag}(1/3^2 \\text{ or } 3/\\pi^2) $$
 
-    Where an interval is one by profile, the likelihood itself is drawn from, with that prior, and for numbers with bounds
-    one that is even between them on the scale of the search. Where the data reject the noise model, the likelihood is raised
-    to the power `p / tr(J V)` of `uncertainty.mistrust`, J the information and V the covariance by blocks, and draws are moved
-    by the linear map that gives normal ones the covariance V, unless that costs likelihood, as in a valley that bends.
-    Particles go from a normal distribution to the posterior through powers of the ratio of the two (sequential Monte Carlo),
-    and move by Metropolis's steps in each stage.
+    Where an interval is one by profile, the likelihood itself is drawn from, with these priors. Where the data reject the
+    noise model, the likelihood is raised to the power `p / tr(J V)` of `uncertainty.mistrust`, J the information and V the
+    covariance by blocks, and draws are moved by the linear map that gives normal ones the covariance V, unless that costs
+    likelihood, as in a valley that bends. Particles go from a normal distribution to the posterior through powers of the
+    ratio of the two (sequential Monte Carlo), and move by Metropolis's steps in each stage.
 
     References: Del Moral, Doucet, Jasra 2006, 10.1111/j.1467-9868.2006.00553.x; the power: Pauli, Racugno, Ventura 2011,
     Statistica Sinica 21, 149 (both recalled, not read).
     """
-    if not any(n.profiled for n in fit.numbers):
+    if fit.rows > LARGE or not any(n.profiled for n in fit.numbers):
         return rng.multivariate_normal(fit.theta, held(fit), count, method="eigh")
     return _particles(fit, max(count, PARTICLES), rng)[:count]
 
 
 def held(fit: Fit) -> np.ndarray:
-    """Covariance of the coordinates with the prior of coordinates without bounds."""
-    free = np.array([0.0 if p.bounded else 1 / WIDE for p in fit.candidate.parameters()])
-    along = free[:, None] * fit.covariance
-    return fit.covariance - along.T @ np.linalg.solve(np.eye(len(free)) + along * free, along)
+    """Covariance of the coordinates with the prior."""
+    root = np.sqrt(_precision(fit))
+    along = root[:, None] * fit.covariance
+    return fit.covariance - along.T @ np.linalg.solve(np.eye(len(root)) + along * root, along)
+
+
+def _precision(fit: Fit) -> Float[np.ndarray, " p"]:
+    """Of the prior; a coordinate of a number that is even between its bounds has a logistic distribution."""
+    return np.array([3 / np.pi**2 if p.bounded else 1 / WIDE**2 for p in fit.candidate.parameters()])
 
 
 def _particles(fit: Fit, count: int, rng: np.random.Generator) -> Float[np.ndarray, "count p"]:
     space, power = Space(fit.candidate.parameters()), 1 / mistrust(fit.laplace, fit.covariance)
     bounded, size = np.array([p.bounded for p in space.parameters]), len(space)
     centre = np.where(bounded, np.clip(fit.theta, -BESIDE, BESIDE), fit.theta)
-    priors = np.where(bounded, 3 / np.pi**2, 1 / WIDE**2)  # of a logistic distribution: even between bounds
-    spread = np.linalg.inv(power * (np.linalg.inv(fit.laplace) - RIDGE * np.eye(size)) + np.diag(priors))
+    spread = np.linalg.inv(power * (np.linalg.inv(fit.laplace) - RIDGE * np.eye(size)) + np.diag(_precision(fit)))
     begin = np.linalg.cholesky((spread + spread.T) / 2)
 
     def first(theta):
         return -0.5 * np.sum(np.linalg.solve(begin, (theta - centre).T) ** 2, 0)
 
     def likelihood(theta):
+        padded = np.resize(theta, (-(-count // TOGETHER) * TOGETHER, size))
         with jax.enable_x64(True):
-            nll = np.asarray(values_of(fit.candidate, space.frame(), fit.data, jnp.asarray(theta)))
-        return -power * (np.nan_to_num(nll, nan=WORST) - fit.nll)
+            some = (jnp.asarray(part) for part in padded.reshape(-1, TOGETHER, size))
+            nll = [np.asarray(values_of(fit.candidate, space.frame(), fit.data, part)) for part in some]
+        nll = np.concatenate(nll)[:count]
+        return -power * (np.where(np.isfinite(nll), nll, WORST) - fit.nll)
 
     def posterior(theta):
         even = -np.abs(theta) - 2 * np.log1p(np.exp(-np.abs(theta)))
@@ -95,7 +104,7 @@ def _particles(fit: Fit, count: int, rng: np.random.Generator) -> Float[np.ndarr
     if power < 1:
         # what V says nothing of, as no score does, has the variance of the likelihood
         blocks = fit.covariance + RIDGE * fit.laplace @ fit.laplace
-        turn = _map(spread, np.linalg.inv(np.linalg.inv(blocks) - RIDGE * np.eye(size) + np.diag(priors)))
+        turn = _map(spread, np.linalg.inv(np.linalg.inv(blocks) - RIDGE * np.eye(size) + np.diag(_precision(fit))))
         mapped = theta.mean(0) + (theta - theta.mean(0)) @ turn
         if np.mean(likelihood(mapped)) > DEARER * np.mean(likelihood(theta)):
             theta = mapped

@@ -109,7 +109,6 @@ def _profiles(candidate, space: Space, data: Any, best: Optimum, names: tuple[st
     first = np.maximum(np.minimum(half, STRIDE), np.where(limited, -outward - BESIDE, 0.0))
     lowest, least = None, -BETTER
     near, there = np.repeat(theta[None], len(which), 0), np.zeros(len(which))  # the outermost ends within the limit
-
     split = np.ones(len(which), bool)  # whether searches from two starts came to different ends
 
     def excess(at, reach):

@@ -43,10 +43,10 @@ def test_a_posterior_of_what_the_data_leave_open_stays_finite():
     np.testing.assert_allclose(kept[known], spread[known], rtol=0.02)
 
 
-def test_the_prior_adds_to_the_precision_of_numbers_without_bounds_only():
+def test_the_prior_adds_to_the_precision():
     found = fit(one_state(g_min=1 * US, g_max=50 * US), "relaxation-normal")
     covariance = np.diag(np.geomspace(0.01, 100.0, len(found.covariance))) + 0.001
     free = np.array([not p.bounded for p in found.candidate.parameters()])
     assert 0 < free.sum() < len(free)
-    expected = np.linalg.inv(np.linalg.inv(covariance) + np.diag(free / 9))
+    expected = np.linalg.inv(np.linalg.inv(covariance) + np.diag(np.where(free, 1 / 9, 3 / np.pi**2)))
     np.testing.assert_allclose(held(dataclasses.replace(found, covariance=covariance)), expected, rtol=1e-8, atol=1e-12)
