@@ -87,7 +87,7 @@ def _particles(fit: Fit, count: int, rng: np.random.Generator) -> Float[np.ndarr
         ratio = after - before
         step = 1.0 - share if stage == STAGES - 1 else _step(ratio, 1.0 - share)
         share, weights = share + step, _weights(step * ratio)
-        root = np.linalg.cholesky(np.cov(theta.T, aweights=weights).reshape(size, size) + 1e-12 * np.eye(size))
+        root = _root(np.cov(theta.T, aweights=weights).reshape(size, size))
         kept = np.minimum(np.searchsorted(np.cumsum(weights), (rng.random() + np.arange(count)) / count), count - 1)
         theta, before, after = theta[kept], before[kept], after[kept]
         last = share >= 1.0
