@@ -3,6 +3,7 @@
 import dataclasses
 import pathlib
 import re
+import sys
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -25,7 +26,7 @@ from devices.fitting import (
     profile,
     uncertainty,
 )
-from devices.fitting.draws import draw
+from devices.fitting.draws import draw, held
 from devices.fitting.optimum import Optimum
 from devices.fitting.profiles import _crossings
 from devices.fitting.result import Check
@@ -109,6 +110,12 @@ class Walled(Line):
     def residuals(self, values: Mapping, data: Any) -> Float[Array, "blocks rows"]:
         far = values["s"] / 0.01
         return values["a"] + (3 * far * jnp.exp(1 - far) + values["s"]) * data["x"] - data["y"]
+
+
+class DoubtedWall(Doubted, Walled):
+    """Both."""
+
+    name: ClassVar[str] = "doubted wall"
 
 
 class Waiting(AbstractCandidate):
@@ -259,6 +266,9 @@ def test_intervals_stand_where_another_parameter_is_far_in_the_flat_at_its_bound
     assert s.value < 1e-4 and "by profile" in a.note
     half = stats.t.ppf(0.95, ROWS - 2) * i.std() / np.sqrt(ROWS - 2)
     assert (a.low, a.high) == pytest.approx((i.mean() - half, i.mean() + half), abs=0.03 * half)
+    # scores by blocks say nothing of a number at its bound, which is no reason to know it better than the likelihood does
+    doubted = fitted(DoubtedWall, Trace("read-iv", {"v": v, "i": i}), starts=1).numbers[1]
+    assert doubted.high >= s.high > 10 * s.value
 
 
 def test_a_fit_goes_on_from_a_better_optimum_that_a_profile_finds():
@@ -267,6 +277,17 @@ def test_a_fit_goes_on_from_a_better_optimum_that_a_profile_finds():
     assert found.converged
     assert found.estimate["b"] == pytest.approx(-1.09, abs=0.02)  # 4 * 0.3 (b^3 - b) = -0.25
     assert found.numbers[0].low < found.estimate["b"] < found.numbers[0].high
+
+
+def test_a_fit_that_knows_of_a_better_optimum_does_not_say_that_it_converged():
+    """No searches are left to go on with: the intervals stand, and the code says what profiles came across."""
+    module, trace = sys.modules["devices.fitting.fit"], line_trace()
+    candidate, data = Wells.of(trace)
+    space = Space(candidate.parameters())
+    worse = module._search(candidate, space, data, space.starts(candidate.guesses(data), 1))
+    found = module._conclude(candidate, space, data, worse, trace, 0.0, 1, again=0)
+    assert found.estimate["b"] > 0 and float(worse.gain) < 1e-3
+    assert not found.converged and "better likelihood elsewhere" in found.code
 
 
 def _optimum(candidate, space, data, found):
@@ -304,6 +325,9 @@ def test_draws_follow_a_skew_likelihood():
     assert found.numbers[0].profiled
     total = found.trace["i"].sum()
     assert stats.kstest(numbers_of(found, 2000)["tau"], stats.invgamma(10, scale=total).cdf).pvalue > 0.01
+    assert np.std(draw(dataclasses.replace(found, rows=30_000), 400, np.random.default_rng(0))) == pytest.approx(
+        np.sqrt(held(found)[0, 0]), rel=0.1
+    )
     normal = np.exp(np.log(total / 10) + np.random.default_rng(0).standard_normal(2000) / np.sqrt(10))
     assert stats.kstest(normal, stats.invgamma(10, scale=total).cdf).pvalue < 0.01
 
