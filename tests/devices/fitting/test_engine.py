@@ -320,7 +320,7 @@ def numbers_of(found, count):
 
 
 def test_draws_follow_a_skew_likelihood():
-    """Ten exponential waiting times: their mean is of the inverse gamma distribution, whose skewness is 1 in a half."""
+    """Ten exponential waiting times: their mean is of the inverse gamma distribution, of skewness 1.6."""
     found = fitted(Waiting, Trace("read-iv", {"v": np.ones(10), "i": np.random.default_rng(2).exponential(3.0, 10)}))
     assert found.numbers[0].profiled
     total = found.trace["i"].sum()
