@@ -98,8 +98,21 @@ def _probe(candidate, space: Space):
 
 
 def _conclude(
-    candidate, space: Space, data: Any, best: Optimum, trace: Trace, began: float, starts: int, again: int = AGAIN
+    candidate,
+    space: Space,
+    data: Any,
+    best: Optimum,
+    trace: Trace,
+    began: float,
+    starts: int,
+    left: tuple[Optimum, ...] = (),
 ) -> Fit:
+    """A fit of the best end of searches, or of a better one that its profiles lead to.
+
+    Args:
+        left: optima that have been left so far for better ones.
+    """
+    again = AGAIN - len(left)
     rows = candidate.count(data)
     values = values_at(space, np.asarray(best.theta), float(best.sigma))
     checks = candidate.checks(values, data)
@@ -107,11 +120,12 @@ def _conclude(
     robust = wrong and len(best.scores) > len(space)
     spread = uncertainty.covariance(best, robust=robust)
     found = uncertainty.numbers(space, best, spread, rows)
-    found, better = intervals(candidate, space, data, best, spread, found, hasty=again > 0)
-    if better is not None and again:  # its profiles lead away from a search's end that was not the best
+    found, better = intervals(candidate, space, data, best, spread, found, hasty=again > 0, others=left)
+    if better is not None and again > 0:  # its profiles lead away from a search's end that was not the best
         near = refit(candidate, space.frame(), data, better, np.ones(len(best.scores)), np.ones(len(space)))
+        left = *left, best
         best = _search(candidate, space, data, np.repeat(near.theta, starts, 0))
-        return _conclude(candidate, space, data, best, trace, began, starts, again - 1)
+        return _conclude(candidate, space, data, best, trace, began, starts, left)
     flags = [*(f"{f.name}: {f.reason}" for f in trace.flags), *candidate.notes(data)]
     flags += [c.sentence for c in checks if c.rejected]
     if robust:
@@ -188,7 +202,7 @@ def coverage(
             jax.random.split(jax.random.key(seed), count)
         )
         blocks = jax.eval_shape(lambda: candidate.nll(_probe(candidate, space), data)).shape[0]
-        rows, found, todo = candidate.count(data), {}, range(count)
+        rows, found, left, todo = candidate.count(data), {}, {}, range(count)
         for again in range(AGAIN, -1, -1):
             ends = search_data(candidate, space.frame(), sets, first, np.ones(blocks), np.ones(len(space)))
             ends, better = jax.tree.map(np.asarray, ends), {}
@@ -196,7 +210,10 @@ def coverage(
                 one, its = (jax.tree.map(lambda x, k=k: np.asarray(x[k]), tree) for tree in (ends, sets))
                 spread = uncertainty.covariance(one, robust=False)
                 plain = uncertainty.numbers(space, one, spread, rows)
-                found[k], better[k] = intervals(candidate, space, its, one, spread, plain, hasty=again > 0)
+                before = left.get(k, ())
+                given = candidate, space, its, one, spread, plain
+                found[k], better[k] = intervals(*given, hasty=again > 0, others=before)
+                left[k] = *before, one
             first = np.repeat(ends.theta[:, None], starts, 1)
             todo = [k for k, theta in better.items() if theta is not None]
             first[todo] = np.array([better[k] for k in todo]).reshape(-1, 1, len(space))

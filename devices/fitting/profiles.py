@@ -28,22 +28,38 @@ STRIDE = 4.0  # how far to look at once
 
 
 def intervals(
-    candidate, space: Space, data: Any, best: Optimum, spread: np.ndarray, found: tuple[Number, ...], *, hasty: bool
+    candidate,
+    space: Space,
+    data: Any,
+    best: Optimum,
+    spread: np.ndarray,
+    found: tuple[Number, ...],
+    *,
+    hasty: bool,
+    others: tuple[Optimum, ...] = (),
 ) -> tuple[tuple[Number, ...], np.ndarray | None]:
     """`found` with the interval of the profile likelihood where the likelihood is no parabola: for parameters that the data
     confuse with others, and those whose cost at the ends of the interval says so; for all where one is at a bound or not
-    determined, as the others may follow it away from there.
+    determined, as the others may follow it away from there; and for all where there is another optimum within the limit, as
+    the interval then reaches from the ends about the one to those about the other.
 
     Args:
         hasty: whether to stop where profiles come across a better likelihood, with intervals that are unfinished.
+        others: optima that have been left for the best.
 
     Returns:
         the numbers; and coordinates of a likelihood better than the best by more than a tenth, where profiles came across any.
     """
     mixed = {name for a, b, _ in confused(space, best) for name in (a, b)}
-    curved = bent(candidate, space, data, best) | any(n.note for n in found)
+    scale, zero = _wider(best, spread), float(best.nll)
+    [limit] = _limits(candidate, space, candidate.count(data), np.ones(1))
+    others = tuple(other for other in others if other.nll - zero < limit and other.gain < BETTER)
+    curved = bent(candidate, space, data, best) | any(n.note for n in found) | bool(others)
     names = tuple(n.name for n, off in zip(found, curved, strict=True) if n.name in mixed or off)
-    ends, lowest = _profiles(candidate, space, data, best, names, spread, hasty)
+    ends, lowest = _profiles(candidate, space, data, best, names, scale, hasty=hasty)
+    for other in others if lowest is None else ():
+        theirs, lowest = _profiles(candidate, space, data, other, names, scale, hasty=hasty, zero=zero)
+        ends = np.stack([np.minimum(ends, theirs)[:, 0], np.maximum(ends, theirs)[:, 1]], 1)
     better = dict(zip(names, ends, strict=True))
     return tuple(_profiled(n, *better[n.name]) if n.name in better else n for n in found), lowest
 
@@ -90,16 +106,31 @@ def profile(
 
     Reference: adjustment of the limit by Chandler, Bate 2007, 10.1093/biomet/asm015 (recalled, not read).
     """
-    return _profiles(candidate, space, data, best, names, spread, hasty=False)[0]
+    return _profiles(candidate, space, data, best, names, _wider(best, spread), hasty=False)[0]
 
 
-def _profiles(candidate, space: Space, data: Any, best: Optimum, names: tuple[str, ...], spread, hasty: bool):
-    """Intervals, and coordinates of a better likelihood or None."""
+def _profiles(
+    candidate,
+    space: Space,
+    data: Any,
+    best: Optimum,
+    names: tuple[str, ...],
+    scale: np.ndarray,
+    *,
+    hasty: bool,
+    zero=None,
+):
+    """Intervals about an optimum, and coordinates of a better likelihood or None.
+
+    Args:
+        scale: of the limits, by coordinate. zero: negative log likelihood from which costs count, that of the optimum itself
+            if not given.
+    """
     if not names:
         return np.zeros((0, 2)), None
+    zero = float(best.nll) if zero is None else zero
     rows, laplace = candidate.count(data), covariance(best, robust=False)
     which, sign = np.repeat([space.names.index(name) for name in names], 2), np.tile([-1.0, 1.0], len(names))
-    scale = np.ones(len(space)) if spread is None else _wider(laplace, spread)
     goal = np.sqrt(_limits(candidate, space, rows, scale[which]))
     half = quantile(space, rows) * np.sqrt(scale * np.diag(laplace))[which]
     theta, bounded = np.asarray(best.theta), np.array([p.bounded for p in space.parameters])
@@ -119,7 +150,9 @@ def _profiles(candidate, space: Space, data: Any, best: Optimum, names: tuple[st
         beside = np.where(free & bounded, np.clip(beside, -BESIDE, BESIDE), beside)
         two = np.flatnonzero(split[at])
         starts = np.concatenate([near[at] + np.where(free, 0.0, move), beside[two]])
-        cost, ends = _lower(candidate, space, data, best, starts, np.concatenate([free, free[two]]))
+        free = np.concatenate([free, free[two]]).astype(float)
+        lower = refit(candidate, space.frame(), data, starts, np.ones((1, len(best.scores))), free)
+        cost, ends = np.nan_to_num(lower.nll, nan=WORST) - zero, lower.theta
         nonlocal lowest, least
         if np.min(cost) < least:
             lowest, least = ends[np.argmin(cost)], np.min(cost)
@@ -138,12 +171,6 @@ def _profiles(candidate, space: Space, data: Any, best: Optimum, names: tuple[st
         values = space.frame().values(jnp.asarray(moved))
         ends = np.array([values[space.names[k]][j] for j, k in enumerate(which)])
     return ends.reshape(-1, 2), lowest
-
-
-def _lower(candidate, space: Space, data: Any, best: Optimum, starts: np.ndarray, free: np.ndarray):
-    """Cost and coordinates at the ends of searches."""
-    ends = refit(candidate, space.frame(), data, starts, np.ones((1, len(best.scores))), free.astype(float))
-    return np.nan_to_num(ends.nll, nan=WORST) - float(best.nll), ends.theta
 
 
 def _crossings(excess, first: np.ndarray, farthest: np.ndarray, halt=lambda: False) -> np.ndarray:
@@ -179,8 +206,11 @@ def _crossings(excess, first: np.ndarray, farthest: np.ndarray, halt=lambda: Fal
     return np.where(inside < farthest, reach, farthest)
 
 
-def _wider(laplace: np.ndarray, spread: np.ndarray) -> np.ndarray:
-    """How many times Laplace's variances those by blocks are; their mean where the likelihood gives none."""
+def _wider(best: Optimum, spread: np.ndarray | None) -> np.ndarray:
+    """How many times Laplace's variances those of `spread` are; their mean where the likelihood gives none."""
+    laplace = covariance(best, robust=False)
+    if spread is None:
+        return np.ones(len(laplace))
     ratio = np.maximum(np.diag(spread) / np.diag(laplace), 1.0)
     return np.where(np.diag(laplace) > UNKNOWN**2, mistrust(laplace, spread), ratio)
 

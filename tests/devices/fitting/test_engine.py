@@ -28,7 +28,7 @@ from devices.fitting import (
 )
 from devices.fitting.draws import draw
 from devices.fitting.optimum import Optimum
-from devices.fitting.profiles import _crossings
+from devices.fitting.profiles import _crossings, intervals
 from devices.fitting.result import Check
 from devices.instruments import Trace, sidecar
 
@@ -164,6 +164,16 @@ class Wells(Waiting):
         return (0.3 * (b**2 - 1) ** 2 + 0.25 * b) / len(data) * jnp.ones(len(data))
 
 
+class FarWells(Wells):
+    """A saddle that no interval crosses, and optima of about the same likelihood."""
+
+    name: ClassVar[str] = "far wells"
+
+    def nll(self, values: Mapping, data: Any) -> Float[Array, " blocks"]:
+        b = values["b"]
+        return (4 * (b**2 - 1) ** 2 + 0.2 * b) / len(data) * jnp.ones(len(data))
+
+
 def line_trace(noise=0.1, seed=0):
     rng = np.random.default_rng(seed)
     v = np.linspace(0.1, 2, ROWS)
@@ -285,9 +295,28 @@ def test_a_fit_that_knows_of_a_better_optimum_does_not_say_that_it_converged():
     candidate, data = Wells.of(trace)
     space = Space(candidate.parameters())
     worse = module._search(candidate, space, data, space.starts(candidate.guesses(data), 1))
-    found = module._conclude(candidate, space, data, worse, trace, 0.0, 1, again=0)
+    found = module._conclude(candidate, space, data, worse, trace, 0.0, 1, left=(worse, worse))
     assert found.estimate["b"] > 0 and float(worse.gain) < 1e-3
     assert not found.converged and "better likelihood elsewhere" in found.code
+
+
+def test_an_interval_holds_another_optimum_that_the_data_hardly_refuse():
+    """Of two optima that differ by 0.4 of log likelihood, below the limit of 1.35: from the outer end of the one to that of
+    the other. Of the best alone the interval would end before the saddle."""
+    trace = line_trace()
+    candidate, data = FarWells.of(trace)
+    space, search = Space(candidate.parameters()), sys.modules["devices.fitting.fit"]._search
+    best, other = (search(candidate, space, data, np.array([[b]])) for b in (-1.0, 1.0))
+    assert other.nll - best.nll == pytest.approx(0.4, abs=0.01)
+    spread = uncertainty.covariance(best, robust=False)
+    found = uncertainty.numbers(space, best, spread, ROWS)
+    ([alone], _), ([both], lowest) = (
+        intervals(candidate, space, data, best, spread, found, hasty=False, others=others) for others in ((), (other,))
+    )
+    assert lowest is None and alone.high < -0.5 and both.low == alone.low
+    cost = [float(np.sum(candidate.nll({"b": b}, data)) - best.nll) for b in (both.low, both.high)]
+    np.testing.assert_allclose(cost, uncertainty.quantile(space, ROWS) ** 2 / 2, rtol=0.05)
+    assert both.high > 1
 
 
 def _optimum(candidate, space, data, found):
