@@ -56,25 +56,36 @@ class Filtered(eqx.Module):
 
 
 def kalman(model: StateSpace, data: Mapping[str, Any]) -> Filtered:
-    """The extended Kalman filter, with the state (h, u); the first reading of a train only says where it starts."""
+    """The extended Kalman filter, with the state (h, u); the first reading of a train only says where it starts.
+
+    It runs twice: at first `exp(u)` is linearised about what the train has said of u so far, then about what the whole of it
+    says. Without the second, factors of a few tenths bias the steps by a quarter of their error.
+    """
     y, used, direction = (jnp.asarray(data[name]) for name in ("y", "used", "direction"))
-
-    def pulse(carry, row):
-        h, u, hh, hu, uu = carry
-        reading, d, there = row
-        step, slope = jax.jvp(lambda x: model.step(x, d), (h,), (jnp.ones_like(h),))
-        step, slope = step * jnp.exp(u), 1 + slope * jnp.exp(u)
-        noise = model.relative * jnp.abs(step) + model.floor(h) * (d != 0)
-        hh = slope**2 * hh + 2 * slope * step * hu + step**2 * uu + noise**2
-        hu, h = slope * hu + step * uu, h + step
-        total, miss = hh + model.read(h) ** 2, reading - h
-        gain, pull = there * hh / total, there * hu / total
-        after = (h + gain * miss, u + pull * miss, hh * (1 - gain), hu * (1 - gain), uu - pull * hu)
-        return after, (jnp.where(there > 0, miss, 0), jnp.where(there > 0, total, 0.5 / jnp.pi), h)
-
     none = jnp.zeros(y.shape[0])
     first = (y[:, 0], none, model.read(y[:, 0]) ** 2, none, model.spread**2)
-    (_, u, _, _, uu), seen = lax.scan(pulse, first, (y[:, 1:].T, direction[:, 1:].T, used[:, 1:].T))
+    rows = y[:, 1:].T, direction[:, 1:].T, used[:, 1:].T
+
+    def filtered(about: Callable):
+        """About which factor of the train to linearise, given what it has said so far."""
+
+        def pulse(carry, row):
+            h, u, hh, hu, uu = carry
+            reading, d, there = row
+            factor, away = jnp.exp(about(u)), u - about(u)
+            step, slope = jax.jvp(lambda x: factor * model.step(x, d), (h,), (jnp.ones_like(h),))
+            noise, slope = model.relative * jnp.abs(step) + model.floor(h) * (d != 0), 1 + slope * (1 + away)
+            hh = slope**2 * hh + 2 * slope * step * hu + step**2 * uu + noise**2
+            hu, h = slope * hu + step * uu, h + step * (1 + away)
+            total, miss = hh + model.read(h) ** 2, reading - h
+            gain, pull = there * hh / total, there * hu / total
+            after = (h + gain * miss, u + pull * miss, hh * (1 - gain), hu * (1 - gain), uu - pull * hu)
+            return after, (jnp.where(there > 0, miss, 0), jnp.where(there > 0, total, 0.5 / jnp.pi), h)
+
+        return lax.scan(pulse, first, rows)
+
+    (_, u, *_), _ = filtered(lambda u: u)
+    (_, u, _, _, uu), seen = filtered(lambda _, whole=u: whole)
     return Filtered(seen[0].T, seen[1].T, seen[2].T, u, uu)
 
 
