@@ -218,9 +218,6 @@ def test_400_cycles_of_a_floating_gate():
 
 @needs_data
 @pytest.mark.slow
-@pytest.mark.xfail(
-    reason="the spread over devices is 0.33 by likelihood, 0.26 by the spread of mean steps: not understood"
-)
 def test_96_floating_gates():
     """Mean step of ln g and its standard deviation over devices: -0.201 +- 0.043 and +0.310 +- 0.075, to rounding."""
     trace = read(MEASURED / "yflash_cycling" / "data_device2device_prog_erase.txt")[0]
