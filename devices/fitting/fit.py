@@ -21,6 +21,7 @@ from devices.fitting.result import Fit
 from devices.instruments.trace import FileError, Trace
 
 STARTS = 24
+TOGETHER = 40  # simulated data sets that are searched at once, for the memory that their derivatives take
 AGAIN = 2  # times that a search is taken up from where a profile found a better likelihood
 
 
@@ -201,24 +202,23 @@ def coverage(
         sets = jax.jit(jax.vmap(lambda k: candidate.simulate(truth, data, key=k)))(
             jax.random.split(jax.random.key(seed), count)
         )
+        sets = jax.tree.map(np.asarray, sets)
         blocks = jax.eval_shape(lambda: candidate.nll(_probe(candidate, space), data)).shape[0]
-        rows, found, left, todo = candidate.count(data), {}, {}, range(count)
-        for again in range(AGAIN, -1, -1):
-            ends = search_data(candidate, space.frame(), sets, first, np.ones(blocks), np.ones(len(space)))
-            ends, better = jax.tree.map(np.asarray, ends), {}
-            for k in todo:
-                one, its = (jax.tree.map(lambda x, k=k: np.asarray(x[k]), tree) for tree in (ends, sets))
-                spread = uncertainty.covariance(one, robust=False)
-                plain = uncertainty.numbers(space, one, spread, rows)
-                before = left.get(k, ())
-                given = candidate, space, its, one, spread, plain
-                found[k], better[k] = intervals(*given, hasty=again > 0, others=before)
-                left[k] = *before, one
-            first = np.repeat(ends.theta[:, None], starts, 1)
-            todo = [k for k, theta in better.items() if theta is not None]
+        rows, found, left, todo = candidate.count(data), {}, {}, list(range(count))
+        while todo:
+            better = {}
+            for some in (todo[k : k + TOGETHER] for k in range(0, len(todo), TOGETHER)):
+                batch = (some * TOGETHER)[:TOGETHER]  # one compiled program for all
+                its = jax.tree.map(lambda x, batch=batch: x[batch], sets)
+                ends = search_data(candidate, space.frame(), its, first[batch], np.ones(blocks), np.ones(len(space)))
+                for j, k in enumerate(some):
+                    one, own = (jax.tree.map(lambda x, j=j: np.asarray(x[j]), tree) for tree in (ends, its))
+                    spread, before = uncertainty.covariance(one, robust=False), left.get(k, ())
+                    given = candidate, space, own, one, spread, uncertainty.numbers(space, one, spread, rows)
+                    found[k], better[k] = intervals(*given, hasty=len(before) < AGAIN, others=before)
+                    left[k] = *before, one
+            todo = [k for k, theta in better.items() if theta is not None and len(left[k]) <= AGAIN]
             first[todo] = np.array([better[k] for k in todo]).reshape(-1, 1, len(space))
-            if not todo:
-                break
     held = [[n.low <= values[n.name] <= n.high for n in found[k]] for k in range(count)]
     estimates = [[n.value for n in found[k]] for k in range(count)]
     return dict(zip(space.names, np.mean(held, 0), strict=True)), dict(

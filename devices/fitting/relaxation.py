@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -22,6 +23,7 @@ from devices.fitting.tails import AbstractTails
 from devices.instruments.trace import FileError
 
 MOST = 48  # reads of one write that a fit uses
+ENOUGH = 4  # reads of one write that tell what is forgotten from noise
 
 
 def reads_of_writes(
@@ -69,19 +71,27 @@ def _thinned(column: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 class LogTime(AbstractCandidate):
-    """A random walk in logarithmic time around a mean shift, with a fluctuation that reads do not remember.
+    """A random walk in logarithmic time around a mean shift, fluctuations that grow as it does and are forgotten in time, and
+    noise that reads do not remember.
 
-    $$ g(t_k) - g_0 = m(x)\\,\\ell_k + s(x)\\,\\lambda\\,(w_k + \\sqrt{\\rho}\\,\\epsilon_k), \\qquad
-       w_k - w_{k-1} \\sim N(0, \\ell_k - \\ell_{k-1}),
+    $$ g(t_k) - g_0 = m(x)\\,\\ell_k + s(x)\\,\\lambda\\,
+       (\\sqrt{\\mu}\\,w_k + \\sqrt{(1 - \\mu)\\,\\ell_k}\\,f_k + \\sqrt{\\rho}\\,\\epsilon_k),
        \\quad \\ell = \\ln(1 + t/t_0), \\quad x = g_0 / g_{max} $$
+
+    $$ w_k - w_{k-1} \\sim N(0, \\ell_k - \\ell_{k-1}), \\qquad f_k \\sim N(0, 1), \\qquad
+       \\mathrm{corr}(f_j, f_k) = e^{-|\\ell_j - \\ell_k| / L} $$
 
     `m` is a polynomial and `s` the exponential of one, both given by their values at conductances that divide the range of
     the data evenly (`shift_1` at the lowest). lambda is 1, or one random number a write (`tails`): with
     `lambda^2 = dof / chi^2_dof` every deviation is Student's t; with `widening` for a `share` of the writes, a mixture of two
-    normal distributions. So the variance is `s^2 (ln(1 + t/t_0) + rho)` times the mean of lambda^2.
+    normal distributions. So the variance is `s^2 (ln(1 + t/t_0) + rho)` times the mean of lambda^2. Of what grows, the share
+    mu (`lasting`) stays, and the rest is forgotten over L e-folds of time (`correlation`). With fewer than four reads of a
+    write, which could not tell these from noise, all stays.
 
     The likelihood is that of Kalman's filter over the reads of each write. Blocks are cells. Reference: the variance linear in
-    log time is that of A. Levy et al. (recalled, not read); that it sets in softly around `t0` is ours.
+    log time is that of A. Levy et al. (recalled, not read); that it sets in softly around `t0`, and that a part of it is
+    forgotten, is ours: reads of 16 000 cells four decades of time apart share half of the variance of the earlier one, reads
+    a decade apart three quarters.
 
     Breaks when: deviations are asymmetric, or tails get lighter with time, as in a walk made of few jumps.
     """
@@ -97,6 +107,7 @@ class LogTime(AbstractCandidate):
     last: Float[np.ndarray | Array, ""]
     size: Float[np.ndarray | Array, ""]  # of changes
     blocks: int
+    forgets: bool = eqx.field(static=True)
 
     @classmethod
     def about(cls, data: Data, g_max: float, **more: Any):
@@ -113,6 +124,7 @@ class LogTime(AbstractCandidate):
             last=np.asarray(data["t"].max()),
             size=np.asarray(size),
             blocks=int(data["block"].max()) + 1,
+            forgets=bool(np.median(np.sum(data["used"], 1)) >= ENOUGH),
             **more,
         )
 
@@ -129,6 +141,9 @@ class LogTime(AbstractCandidate):
             Parameter("t0", "s", first * 1e-9, 10 * last, (first * 0.01, first), log=True),
             Parameter("noise", "", 1e-4, 1e4, (0.1, 3.0), log=True),
         ]
+        if self.forgets:
+            rest.append(Parameter("lasting", "", 0.0, 1.0, (0.3, 0.95)))
+            rest.append(Parameter("correlation", "", 0.05, 100.0, (1.0, 10.0), log=True))
         return (*shifts, *spreads, *rest, *self.tails.parameters())
 
     def guesses(self, data: Data) -> list[dict[str, float]]:
@@ -137,7 +152,7 @@ class LogTime(AbstractCandidate):
         folds = np.log1p(data["t"] / (self.first * 0.3))
         row = np.arange(len(x))
         change, root = data["d"][row, last], np.sqrt(folds[row, last])
-        found = {"t0": float(self.first) * 0.3, "noise": 0.5} | self.tails.guess()
+        found = {"t0": float(self.first) * 0.3, "noise": 0.5, "lasting": 0.6, "correlation": 4.0} | self.tails.guess()
         for name, count in (("shift", self.shift_nodes), ("spread", self.spread_nodes)):
             nodes = np.linspace(float(self.reach[0]), float(self.reach[1]), count)
             near = np.argmin(np.abs(x[:, None] - nodes), 1)
@@ -183,33 +198,47 @@ class LogTime(AbstractCandidate):
         """Negative log likelihood of each write."""
         (shift, scale), folds = self.curves(values, data), self.folds(values, data)
         y, used = (data["d"] - shift[:, None] * folds) / scale[:, None], jnp.asarray(data["used"])
-        nothing = jnp.zeros(len(scale))
-        _, (squares, logs) = lax.scan(self._foretell(values), (nothing,) * 3, (folds.T, y.T, used.T))
-        reads = jnp.sum(used, 1)
-        return jnp.sum(logs, 0) / 2 + reads * jnp.log(scale) + self.tails.cost(values, jnp.sum(squares, 0), reads)
+        z, logs = self._surprises(values, folds, y, used)
+        squares, reads = jnp.sum(used * z**2, 1), jnp.sum(used, 1)
+        return jnp.sum(used * logs, 1) / 2 + reads * jnp.log(scale) + self.tails.cost(values, squares, reads)
 
-    def _foretell(self, values: Values):
-        """One step of Kalman's filter: from the walk's mean and variance after the last read to those after this one, with
-        the squared surprise of this read in units of its variance, and the logarithm of that variance."""
+    def _surprises(self, values: Values, folds: Float[Array, "writes reads"], y: Any, used: Any):
+        """Kalman's filter of the walk and what is forgotten: each read less what the earlier ones of its write foretell, in
+        units of its deviation, and the logarithm of the variance, both with lambda 1."""
         noise = self.noise(values)
+        lasting, length = values.get("lasting", 1.0), values.get("correlation", 1.0)
 
         def step(carry, read):
-            walk, variance, last = carry
+            walk, wave, ww, wf, ff, last = carry
             folds, y, used = read
-            variance = variance + folds - last
-            total, miss = variance + noise, y - walk
-            gain = used * variance / total
-            after = walk + gain * miss, variance * (1 - gain), folds
-            return after, (used * miss**2 / total, used * jnp.log(total))
+            kept, growth = jnp.exp(-(folds - last) / length), jnp.sqrt((1 - lasting) * folds)
+            ww, wf, ff, wave = ww + lasting * (folds - last), wf * kept, 1 + kept**2 * (ff - 1), wave * kept
+            along, across = ww + growth * wf, wf + growth * ff
+            total, miss = along + growth * across + noise, y - walk - growth * wave
+            gain, pull = used * along / total, used * across / total
+            after = walk + gain * miss, wave + pull * miss, ww - gain * along, wf - gain * across, ff - pull * across
+            return (*after, folds), (miss / jnp.sqrt(total), jnp.log(total))
 
-        return step
+        nothing = jnp.zeros(len(folds))
+        first = nothing, nothing, nothing, nothing, nothing + 1, nothing
+        _, (z, logs) = lax.scan(step, first, (folds.T, y.T, used.T))
+        return z.T, logs.T
 
     def simulate(self, values: Values, data: Data, *, key: PRNGKeyArray) -> Data:
         folds, (shift, scale) = self.folds(values, data), self.curves(values, data)
-        walk, noise, tails = jax.random.split(key, 3)
+        lasting, length = values.get("lasting", 1.0), values.get("correlation", 1.0)
+        *keys, tails = jax.random.split(key, 4)
+        walk, wave, noise = (jax.random.normal(k, folds.shape, jnp.float64) for k in keys)
         steps = jnp.diff(folds, axis=1, prepend=0.0)
-        wander = jnp.cumsum(jnp.sqrt(steps) * jax.random.normal(walk, folds.shape, jnp.float64), 1)
-        unit = wander + jnp.sqrt(self.noise(values)) * jax.random.normal(noise, folds.shape, jnp.float64)
+        kept = jnp.exp(-steps / length).at[:, 0].set(0.0)
+
+        def forget(f, step):
+            f = step[0] * f + jnp.sqrt(1 - step[0] ** 2) * step[1]
+            return f, f
+
+        _, wave = lax.scan(forget, jnp.zeros(len(folds)), (kept.T, wave.T))
+        unit = jnp.cumsum(jnp.sqrt(lasting * steps) * walk, 1) + jnp.sqrt((1 - lasting) * folds) * wave.T
+        unit = unit + jnp.sqrt(self.noise(values)) * noise
         unit = unit * self.tails.factors(values, scale.shape, key=tails)[:, None]
         change = shift[:, None] * folds + scale[:, None] * unit
         return {**data, "d": change * data["used"]}
@@ -229,25 +258,16 @@ class LogTime(AbstractCandidate):
     def scores(self, values: Mapping[str, float], data: Data) -> np.ndarray:
         """What each read adds to the earlier ones of its write, as standard normal numbers; NaN where there is no read.
 
-        Kalman's filter of the walk, and the tails as the surprises of the earlier reads leave them.
+        The tails are as the surprises of the earlier reads leave them.
         """
         mean, _, _ = self.marginal(values, data)
         with jax.enable_x64(True):
-            numbers = {n: jnp.asarray(v) for n, v in values.items()}
-            folds, noise = np.asarray(self.folds(numbers, data)), float(self.noise(numbers))
-            scale = np.asarray(self.curves(numbers, data)[1])
-        y, used = (data["d"] - mean) / scale[:, None], np.asarray(data["used"])
-        z, walk, variance, last = np.full(y.shape, np.nan), np.zeros(len(y)), np.zeros(len(y)), np.zeros(len(y))
-        squares, seen = np.zeros(len(y)), np.zeros(len(y))
-        for k in range(y.shape[1]):
-            variance, last = variance + folds[:, k] - last, folds[:, k]
-            total = variance + noise
-            plain = (y[:, k] - walk) / np.sqrt(total)
-            gain = used[:, k] * variance / total
-            walk, variance = walk + gain * (y[:, k] - walk), variance * (1 - gain)
-            z[:, k] = self.tails.scores(values, plain, squares, seen)
-            squares, seen = squares + used[:, k] * plain**2, seen + used[:, k]
-        return np.where(used > 0, z, np.nan)
+            numbers, used = {n: jnp.asarray(v) for n, v in values.items()}, jnp.asarray(data["used"])
+            y = (data["d"] - mean) / self.curves(numbers, data)[1][:, None]
+            plain = np.asarray(self._surprises(numbers, self.folds(numbers, data), y, used)[0])
+        used = np.asarray(data["used"])
+        squares, seen = (np.cumsum(v, 1) - v for v in (used * plain**2, used))
+        return np.where(used > 0, self.tails.scores(values, plain, squares, seen), np.nan)
 
     def checks(self, values: Mapping[str, float], data: Data) -> tuple[Check, ...]:
         z = self.scores(values, data)

@@ -20,17 +20,18 @@ def group_of(data: Any, count: int) -> np.ndarray:
 
 def measures(mean: np.ndarray, scale: np.ndarray, shape: Any, data: Any, g_max: float) -> dict[str, float]:
     """Mean log likelihood a read, as if reads were independent [per uS], and how well the variance is described in 32
-    ranges of conductance at every time."""
+    ranges of conductance at every time (times are rounded to half decades)."""
     used = data["used"] > 0
     z = (data["d"] - mean) / scale
     found = {"mean logL": float(np.mean((shape.logpdf(z) - np.log(scale / _MICRO))[used]))}
     ranges = np.floor(data["g0"] / g_max * 32)
+    times = np.where(used, np.round(2 * np.log10(np.where(used, data["t"], 1.0))), np.nan)
     pairs = []
-    for k in range(z.shape[1]):
+    for at in np.unique(times[used]):
         for r in np.unique(ranges[ranges < 32]):
-            rows = (ranges == r) & used[:, k]
+            rows = (ranges == r)[:, None] & (times == at)
             if rows.sum() >= 20:
-                d, m, s = data["d"][rows, k], mean[rows, k], scale[rows, k]
+                d, m, s = data["d"][rows], mean[rows], scale[rows]
                 half = np.subtract(*np.quantile(d, [_BAND, 1 - _BAND])) / 2
                 pairs.append(
                     (np.var(d), np.mean(s**2) * shape.var() + np.var(m), half, np.median(s) * shape.ppf(_BAND))
