@@ -19,7 +19,7 @@ TIMES = np.array([0.01, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0])
 NORMAL = {
     "shift_1": -0.06 * US, "shift_2": -0.1 * US,
     "spread_1": 0.8 * US, "spread_2": 1.6 * US, "spread_3": 0.8 * US, "spread_4": 0.5 * US,
-    "t0": 3e-3, "noise": 0.4, "missed": 0.05,
+    "t0": 3e-3, "noise": 0.4, "correlation": 6.0, "missed": 0.05,
 }  # fmt: skip
 STUDENT = {**NORMAL, "dof": 3.0}
 MIXTURE = {**NORMAL, "share": 0.25, "widening": 4.0}
@@ -79,7 +79,8 @@ def test_two_kinds_of_writes_are_told_from_one_heavy_tail():
 
 
 def test_likelihood_is_that_of_the_covariance_written_out():
-    """Normal model: the sum over writes of a multivariate normal density with covariance s^2 (min(l_i, l_j) + noise I)."""
+    """Normal model: the sum over writes of a multivariate normal density with covariance
+    s^2 (sqrt(l_i l_j) exp(-|l_i - l_j| / 6) + noise I)."""
     from scipy import stats
 
     candidate, data = drawn(NormalErrors, NORMAL, log(cells=2))
@@ -90,7 +91,8 @@ def test_likelihood_is_that_of_the_covariance_written_out():
         folds = np.asarray(candidate.folds(values, data))
     total = 0.0
     for k in range(len(shift)):
-        cov = spread[k] ** 2 * (np.minimum(folds[k][:, None], folds[k]) + 0.4 * np.eye(8))
+        a, b = folds[k][:, None], folds[k]
+        cov = spread[k] ** 2 * (np.sqrt(a * b) * np.exp(-np.abs(a - b) / 6) + 0.4 * np.eye(8))
         total -= stats.multivariate_normal(shift[k] * folds[k], cov).logpdf(data["d"][k])
     missed = (data["g0"] < data["low"]) | (data["g0"] > data["high"])
     away = np.maximum(data["low"] - data["g0"], data["g0"] - data["high"])[missed]
@@ -190,6 +192,7 @@ def test_measured_logs_are_described_better_than_by_the_published_baseline(level
     assert found.converged and found.measures["mean logL"] > baseline + 0.02
     at_one = next(v for n, v in found.measures.items() if n.startswith("sd of g - g0 at 1"))
     assert at_one / US == pytest.approx(spread, abs=0.06)
+    assert 5 < found.estimate["correlation"] < 8  # e-folds: reads share less the farther they are apart
 
 
 TOO_FEW = pytest.mark.xfail(
