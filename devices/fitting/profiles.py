@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from devices.fitting.candidate import AbstractResiduals
-from devices.fitting.optimum import WORST, Optimum, refit, values_of
+from devices.fitting.optimum import GAIN, WORST, Optimum, refit, values_of
 from devices.fitting.parameters import Space
 from devices.fitting.result import PROFILED, Number
 from devices.fitting.uncertainty import UNKNOWN, confused, covariance, mistrust, quantile
@@ -40,8 +40,9 @@ def intervals(
 ) -> tuple[tuple[Number, ...], np.ndarray | None]:
     """`found` with the interval of the profile likelihood where the likelihood is no parabola: for parameters that the data
     confuse with others, and those whose cost at the ends of the interval says so; for all where one is at a bound or not
-    determined, as the others may follow it away from there; and for all where there is another optimum within the limit, as
-    the interval then reaches from the ends about the one to those about the other.
+    determined, as the others may follow it away from there; for all where the search stopped on a slope, as at a kink, whose
+    curvature means nothing; and for all where there is another optimum within the limit, as the interval then reaches from
+    the ends about the one to those about the other.
 
     Args:
         hasty: whether to stop where profiles come across a better likelihood, with intervals that are unfinished.
@@ -54,7 +55,8 @@ def intervals(
     scale, zero = _wider(best, spread), float(best.nll)
     [limit] = _limits(candidate, space, candidate.count(data), np.ones(1))
     others = tuple(other for other in others if other.nll - zero < limit and other.gain < BETTER)
-    curved = bent(candidate, space, data, best) | any(n.note for n in found) | bool(others)
+    everywhere = bool(others) or best.gain >= GAIN or any(n.note for n in found)
+    curved = bent(candidate, space, data, best) | everywhere
     names = tuple(n.name for n, off in zip(found, curved, strict=True) if n.name in mixed or off)
     ends, lowest = _profiles(candidate, space, data, best, names, scale, hasty=hasty)
     for other in others if lowest is None else ():

@@ -61,6 +61,7 @@ def test_intervals_hold_the_truth():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize(
     "candidate", [HeavyTails, Remembering, RememberingHeavyTails, OnsetWindow, OnsetRememberingHeavyTails]
 )

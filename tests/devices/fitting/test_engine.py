@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -317,6 +318,21 @@ def test_an_interval_holds_another_optimum_that_the_data_hardly_refuse():
     cost = [float(np.sum(candidate.nll({"b": b}, data)) - best.nll) for b in (both.low, both.high)]
     np.testing.assert_allclose(cost, uncertainty.quantile(space, ROWS) ** 2 / 2, rtol=0.05)
     assert both.high > 1
+
+
+def test_curvature_is_not_trusted_where_a_search_stopped_on_a_slope():
+    """A straight line needs no profile, but where 0.3 of log likelihood could still be gained the curvature may be that of a
+    kink."""
+    trace = line_trace()
+    candidate, data = Line.of(trace)
+    space, found = Space(candidate.parameters()), fitted(Line, trace)
+    best = _optimum(candidate, space, data, found)
+    spread = uncertainty.covariance(best, robust=False)
+    plain = uncertainty.numbers(space, best, spread, ROWS)
+    for gain, profiled in ((0.0, False), (0.3, True)):
+        at = eqx.tree_at(lambda b: b.gain, best, np.asarray(gain))
+        numbers, _ = intervals(candidate, space, data, at, spread, plain, hasty=False)
+        assert [n.profiled for n in numbers] == [profiled] * 2
 
 
 def _optimum(candidate, space, data, found):

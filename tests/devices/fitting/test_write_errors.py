@@ -46,10 +46,11 @@ def drawn(model, values, trace, seed=0):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("model, values", [(NormalErrors, NORMAL), (StudentErrors, STUDENT), (MixtureErrors, MIXTURE)])
+@pytest.mark.timeout(3600)
 def test_intervals_hold_the_truth_as_often_as_they_say(model, values):
-    """200 simulated sets, 90 % intervals: 84 to 96 % of them (a right one leaves that band 1 time in 150)."""
+    """600 simulated sets, 90 % intervals: 84 to 96 % of them; chance alone puts the noise of the first 200 just outside."""
     candidate, data = model.of(log())
-    held, _ = coverage(candidate, data, values)
+    held, _ = coverage(candidate, data, values, count=600)
     assert all(0.84 <= share <= 0.96 for share in held.values()), held
 
 
