@@ -15,7 +15,6 @@ from devices.fitting.pulses import (
     ExponentialPulses,
     LinearPulses,
     LogPolynomialPulses,
-    PowerPulses,
 )
 from devices.fitting.sweeps import sweeps
 from devices.instruments import FileError, Trace, read
