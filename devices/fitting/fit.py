@@ -21,7 +21,7 @@ from devices.fitting.result import Fit
 from devices.instruments.trace import FileError, Trace
 
 STARTS = 24
-TOGETHER = 40  # simulated data sets that are searched at once, for the memory that their derivatives take
+SETS = 40  # simulated data sets that are searched at once, for the memory that their derivatives take
 AGAIN = 2  # times that a search is taken up from where a profile found a better likelihood
 
 
@@ -206,11 +206,12 @@ def coverage(
         blocks = jax.eval_shape(lambda: candidate.nll(_probe(candidate, space), data)).shape[0]
         rows, found, left, todo = candidate.count(data), {}, {}, list(range(count))
         while todo:
-            better = {}
-            for some in (todo[k : k + TOGETHER] for k in range(0, len(todo), TOGETHER)):
-                batch = (some * TOGETHER)[:TOGETHER]  # one compiled program for all
+            better, size = {}, min(SETS, count)
+            for some in (todo[k : k + size] for k in range(0, len(todo), size)):
+                batch = (some * size)[:size]  # one compiled program for all
                 its = jax.tree.map(lambda x, batch=batch: x[batch], sets)
                 ends = search_data(candidate, space.frame(), its, first[batch], np.ones(blocks), np.ones(len(space)))
+                ends = jax.tree.map(np.asarray, ends)
                 for j, k in enumerate(some):
                     one, own = (jax.tree.map(lambda x, j=j: np.asarray(x[j]), tree) for tree in (ends, its))
                     spread, before = uncertainty.covariance(one, robust=False), left.get(k, ())
