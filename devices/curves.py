@@ -151,6 +151,24 @@ class ClippedPolynomial(eqx.Module):
         return polynomial(self.coefficients, jnp.clip(x, self.low, self.high).astype(x.dtype))
 
 
+class PowerAndPolynomial(eqx.Module):
+    """`power ln c + sum_k coefficients[k] c^k` with `c = clip(x, low, high)`: the logarithm of a property that goes as a power
+    of x where x is small.
+
+    Args:
+        power: of x. coefficients: ascending powers. low, high: reach of the data in x; low is positive.
+    """
+
+    power: Float[Array, ""] = eqx.field(converter=jnp.asarray)
+    coefficients: Float[Array, " powers"] = eqx.field(converter=jnp.asarray)
+    low: Float[Array, ""] = eqx.field(converter=jnp.asarray)
+    high: Float[Array, ""] = eqx.field(converter=jnp.asarray)
+
+    def __call__(self, x: Float[Array, "*cells"]) -> Float[Array, "*cells"]:
+        c = jnp.clip(x, self.low, self.high).astype(x.dtype)
+        return self.power * jnp.log(c) + polynomial(self.coefficients, c)
+
+
 class Exponential(eqx.Module):
     """The exponential of a curve: a property whose logarithm is smooth."""
 

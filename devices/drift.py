@@ -88,9 +88,9 @@ class LogTimeRelaxation(AbstractDrift):
     cell: its trajectory keeps its sign and its rank.
 
     Args:
-        shift: m [S] an e-fold of time, spread: s [S]; a number or a curve of the normalised target.
+        shift: m [S] an e-fold of time, spread: s [S], power: p; a number or a curve of the normalised target.
         g_max: normalisation [S]. t0: first time of the data [s]; before it nothing moves beyond what is there at `t0`.
-        offset: `l_0`, e-folds of relaxation that have passed at `t0`. power: p.
+        offset: `l_0`, e-folds of relaxation that have passed at `t0`.
         error: distribution of z: `Normal()`, `StudentT(dof)` or `NormalMixture(share, widening)` of `devices.programming`.
         low, high: bounds of the conductance [S]. soft: whether relaxation sets in gradually around `t0`.
 
@@ -105,7 +105,7 @@ class LogTimeRelaxation(AbstractDrift):
     g_max: Float[Array, ""] = eqx.field(converter=jnp.asarray)
     t0: Float[Array, ""] = eqx.field(converter=jnp.asarray)
     offset: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=0.0)
-    power: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=0.5)
+    power: Curve = eqx.field(converter=as_curve, default=0.5)
     error: AbstractError = eqx.field(default_factory=Normal)
     low: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=0.0)
     high: Float[Array, ""] | None = eqx.field(converter=optional_array, default=None)
@@ -121,7 +121,7 @@ class LogTimeRelaxation(AbstractDrift):
         x = z.target / self.g_max
         folds = jnp.log1p(t / self.t0) if self.soft else jnp.log(jnp.maximum(t / self.t0, 1))
         passed = folds + self.offset
-        growth = jnp.where(passed > 0, jnp.where(passed > 0, passed, 1) ** self.power, 0)
+        growth = jnp.where(passed > 0, jnp.exp(self.power(x) * jnp.log(jnp.where(passed > 0, passed, 1))), 0)
         moved = jnp.maximum(g + self.shift(x) * folds + self.spread(x) * growth * z.normal, self.low)
         return moved if self.high is None else jnp.minimum(moved, self.high)
 

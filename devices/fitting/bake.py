@@ -12,10 +12,11 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from scipy import stats
 
 from devices.constants import BOLTZMANN_EV
-from devices.curves import ClippedPolynomial, Exponential
+from devices.curves import Curve
 from devices.drift import ActivatedLoss, Arrhenius, LogTimeRelaxation, Successive
 from devices.fitting import checks
 from devices.fitting.candidate import AbstractCandidate, Data, Values
+from devices.fitting.node_curves import polynomial_through, spread_through
 from devices.fitting.parameters import Parameter
 from devices.fitting.relaxation_view import group_of
 from devices.fitting.result import Check, Panel, Series
@@ -38,8 +39,9 @@ class _Bake(AbstractCandidate):
        \\ln\\frac{\\tau}{\\tau_0} = \\frac{E(x) + E_{spread}\\,\\xi}{kT},
        \\quad x = g_0/g_{max} $$
 
-    with `tau_0` an attempt time of 1e-13 s (`protocol["attempt_time"]`), `xi` normal and `z` normal or Student's t. `m`,
-    `ln s` and `E` are polynomials through their values at conductances that divide the range evenly. Without `losing`
+    with `tau_0` an attempt time of 1e-13 s (`protocol["attempt_time"]`), `xi` normal and `z` normal or Student's t. `m` and
+    `E` are polynomials, `s` a power of x times the exponential of one, through their values at conductances that divide the
+    range evenly. Without `losing`
     there is no first term. Blocks are cells: the same cell in bakes at several temperatures. Of many cells every n-th is used.
 
     Reference: distributed barriers, Gibbs et al. 1983, 10.1063/1.331650 (recalled, not read).
@@ -122,26 +124,27 @@ class _Bake(AbstractCandidate):
             ) + 1e-6 * float(self.g_max)
         return [{p.name: found[p.name] for p in self.parameters()}]
 
-    def _curve(self, values: Values, name: str, count: int, log: bool = False) -> ClippedPolynomial:
-        at = jnp.stack([values[f"{name}_{k + 1}"] for k in range(count)])
-        nodes = self.reach[0] + (self.reach[1] - self.reach[0]) * jnp.linspace(0, 1, count)
-        powers = nodes[:, None] ** jnp.arange(count)
-        return ClippedPolynomial(jnp.linalg.solve(powers, jnp.log(at) if log else at), *self.reach)
+    def _shift(self, values: Values) -> Curve:
+        return polynomial_through(values, "shift", 4, self.reach)
+
+    def _spread(self, values: Values) -> Curve:
+        return spread_through(values, "spread", 4, self.reach)
+
+    def _barrier(self, values: Values) -> Curve:
+        return polynomial_through(values, "E", 3, self.reach)
 
     def relaxed(self, values: Values, data: Data) -> tuple[Float[Array, " rows"], Float[Array, " rows"]]:
         """Mean and scale [S] of the change by relaxation."""
         x = jnp.asarray(data["g0"]) / self.g_max
         folds = jnp.log(data["t"] / self.attempt) - values["E_relax"] / (BOLTZMANN_EV * data["kelvin"])
-        return self._curve(values, "shift", 4)(x) * folds, Exponential(self._curve(values, "spread", 4, True))(
-            x
-        ) * jnp.sqrt(folds)
+        return self._shift(values)(x) * folds, self._spread(values)(x) * jnp.sqrt(folds)
 
     def lost(
         self, values: Values, data: Data, xi: Float[Array | np.ndarray, "*rows slices"]
     ) -> Float[Array, "rows slices"]:
         """Change [S] by loss over barriers `xi` standard deviations from the mean."""
         x, heat = jnp.asarray(data["g0"]) / self.g_max, BOLTZMANN_EV * data["kelvin"]
-        barrier = self._curve(values, "E", 3)(x)[:, None] + values["E_spread"] * xi
+        barrier = self._barrier(values)(x)[:, None] + values["E_spread"] * xi
         passed = jnp.exp(jnp.minimum(jnp.log(data["t"] / self.attempt)[:, None] - barrier / heat[:, None], 30.0))
         return (values["rest"] - data["g0"])[:, None] * -jnp.expm1(-passed)
 
@@ -255,12 +258,12 @@ class _Bake(AbstractCandidate):
         """At the temperature of the coldest bake; other temperatures go into `Arrhenius` and `ActivatedLoss`."""
         begin = self.attempt * jnp.exp(values["E_relax"] / (BOLTZMANN_EV * self.coldest))
         error = StudentT(values["dof"]) if self.heavy else Normal()
-        spread = Exponential(self._curve(values, "spread", 4, True))
-        relax = LogTimeRelaxation(self._curve(values, "shift", 4), spread, self.g_max, begin, 0.0, 0.5, error)
+        relax = LogTimeRelaxation(self._shift(values), self._spread(values), self.g_max, begin, 0.0, 0.5, error)
         drift = Arrhenius(relax, values["E_relax"], self.coldest, self.coldest)
         if self.losing:
-            barrier = self._curve(values, "E", 3)
-            loss = ActivatedLoss(barrier, values["E_spread"], self.g_max, self.coldest, values["rest"], self.attempt)
+            loss = ActivatedLoss(
+                self._barrier(values), values["E_spread"], self.g_max, self.coldest, values["rest"], self.attempt
+            )
             drift = Successive((loss, drift))
         return {"drift": drift, "g_min": self.g_min, "g_max": self.g_max}
 

@@ -63,9 +63,10 @@ class AbstractLoop(AbstractResiduals):
     `f` weighs relative errors of small currents and absolute errors of large ones: noise is about proportional to the
     current between `i_floor` (2 % of readings are smaller) and `a i_rms`. a is 0.05, or 0.15 where these two are more than
     three decades apart; `protocol["relative_weight"]` sets another. Between readings the state makes one
-    of the model's own steps at the mean voltage. It starts from a free value, or, in whole periods of a drive that
-    repeats, from where it ends. Rows in compliance do not count; there the cell's voltage is the source's times the measured
-    over the modelled current, where the model would carry more.
+    of the model's own steps at the mean voltage, or several where the voltage changes by more than 3 % of its range. It
+    starts from a free value, or, in whole periods of a drive that repeats, from where it ends. Rows in compliance do not
+    count; there the cell's voltage is the source's times the measured over the modelled current, where the model would
+    carry more.
 
     Args:
         periodic: whether loops are whole periods. loops: how many. series: whether there is a series resistance to be found.

@@ -12,6 +12,8 @@ from devices.instruments.trace import FileError, Flag, Trace
 
 ROWS = 10  # readings a block: consecutive ones whose errors may depend on each other
 POINTS = 300  # of a loop at most; longer ones are thinned
+FINE = 0.03  # of a loop's range of voltage that a step of a model may be, at most
+MULTIPLE = 30  # rows of a loop, padding included, so that loops of nearly one length share compiled programs
 LOOPS = 6  # at most in one fit
 RELATIVE = (0.05, 0.15)  # weight of a factor e in the current, against an error of its root mean square: below, above
 DECADES = 3.0  # from `floor` to `rms`
@@ -46,7 +48,7 @@ def loop_arrays(trace: Trace) -> dict[str, Any]:
     periodic = _periodic(trace, loops)
     turn = _polarity(trace, loops)
     rows = [_thinned(trace, good, loop, turn, periodic) for loop in loops]
-    length = -(-max(len(r["v"]) for r in rows) // ROWS) * ROWS
+    length = -(-max(len(r["v"]) for r in rows) // MULTIPLE) * MULTIPLE
     data = {name: np.stack([_padded(r[name], length, name) for r in rows]) for name in rows[0]}
     seen = np.abs(np.concatenate([r["i"][r["used"] > 0] for r in rows]))
     data["floor"] = np.maximum(np.quantile(seen, 0.02), 1e-9 * seen.max() + 1e-300)
@@ -139,10 +141,31 @@ def _thinned(trace: Trace, good: np.ndarray, loop: np.ndarray, turn: float, peri
     keep = np.arange(0, len(loop), stride)
     ends = np.append(times[keep], times[-1] + (np.median(dt) if periodic else 0.0))
     drive = {"v_drive": turn * trace["v_drive"][loop][keep]} if "v_drive" in trace else {}
-    return drive | {
+    rows = drive | {
         "v": v[keep], "i": i[keep], "dt": np.diff(ends), "used": good[loop][keep].astype(float),
         "limited": _limited(trace, loop)[keep],
     }  # fmt: skip
+    return _refined(rows)
+
+
+def _refined(rows: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Rows with others between them, which do not count, where the voltage changes by more than `FINE` of its range: a step
+    of the model is made at one voltage. A drive of sudden steps, where that would be most rows, stays as it is."""
+    v, limited = rows["v"], rows["limited"] > 0
+    parts = np.ceil(np.abs(np.diff(v)) / (FINE * max(np.ptp(v), 1e-300))).astype(int)
+    parts = np.where(limited[1:] | limited[:-1], 1, np.maximum(parts, 1))
+    if parts.sum() > max(1.5 * len(v), POINTS):
+        return rows
+    start = np.repeat(np.arange(len(parts)), parts)
+    part = np.arange(len(start)) - (np.cumsum(parts) - parts)[start]
+    at = np.append(start + part / parts[start], len(v) - 1.0)
+    found = {
+        name: np.interp(at, np.arange(len(v)), rows[name]) for name in rows if name not in ("dt", "used", "limited")
+    }
+    first = np.append(part == 0, True)
+    found |= {name: np.where(first, rows[name][at.astype(int)], 0.0) for name in ("used", "limited")}
+    whole = rows["dt"] / np.append(parts, np.ones(len(rows["dt"]) - len(parts)))
+    return found | {"dt": np.append(whole[start], rows["dt"][len(parts) :])}
 
 
 def _steps(t: np.ndarray | None, v: np.ndarray) -> np.ndarray:

@@ -13,10 +13,11 @@ from jax import lax
 from jaxtyping import Array, Float, PRNGKeyArray
 from scipy import stats
 
-from devices.curves import ClippedPolynomial, Exponential
+from devices.curves import Constant, Curve
 from devices.drift import LogTimeRelaxation
 from devices.fitting import checks, relaxation_view
 from devices.fitting.candidate import AbstractCandidate, Data, Values
+from devices.fitting.node_curves import polynomial_through, spread_through
 from devices.fitting.parameters import Parameter
 from devices.fitting.result import Check, Panel
 from devices.fitting.tails import AbstractTails
@@ -25,6 +26,7 @@ from devices.instruments.trace import FileError
 MOST = 48  # reads of one write that a fit uses
 ENOUGH = 4  # reads of one write that tell what is forgotten from noise
 CORRELATION = 6.0  # e-folds of time over which deviations are forgotten, where nothing is known
+LONG = 1e5  # from the first read to the last: shorter, a power of log time cannot be told from another onset
 
 
 def reads_of_writes(
@@ -75,20 +77,22 @@ class LogTime(AbstractCandidate):
     """Deviations that grow with logarithmic time around a mean shift and are forgotten in it, and noise that reads do not
     remember.
 
-    $$ g(t_k) - g_0 = m(x)\\,\\ell_k + s(x)\\,\\lambda\\,(\\sqrt{\\ell_k}\\,f_k + \\sqrt{\\rho}\\,\\epsilon_k),
-       \\quad \\ell = \\ln(1 + t/t_0), \\quad x = g_0 / g_{max} $$
+    $$ g(t_k) - g_0 = m(x)\\,\\ell_k + s(x)\\,\\lambda\\,(\\ell_k + \\rho)^{p(x) - 1/2} (\\sqrt{\\ell_k}\\,f_k +
+       \\sqrt{\\rho}\\,\\epsilon_k), \\quad \\ell = \\ln(1 + t/t_0), \\quad x = g_0 / g_{max} $$
 
     with f and epsilon unit normal, `corr(f_j, f_k) = exp(-|l_j - l_k| / L)`.
 
-    `m` is a polynomial and `s` the exponential of one, both given by their values at conductances that divide the range of
-    the data evenly (`shift_1` at the lowest). lambda is 1, or one random number a write (`tails`): with
+    `m` is a polynomial and `s` a power of x times the exponential of one, both given by their values at conductances that
+    divide the range of the data evenly (`shift_1` at the lowest); so is the power p, linear in x, where the last read of a
+    write is 1e5 times later than the first, else it is 1/2. lambda is 1, or one random number a write (`tails`): with
     `lambda^2 = dof / chi^2_dof` every deviation is Student's t; with `widening` for a `share` of the writes, a mixture of two
-    normal distributions. So the variance is `s^2 (ln(1 + t/t_0) + rho)` times the mean of lambda^2. L is `correlation`, in
+    normal distributions. So the variance is `s^2 (ln(1 + t/t_0) + rho)^2p` times the mean of lambda^2. L is `correlation`, in
     e-folds of time; with fewer than four reads of a write, which could not tell it from noise, it is 6, as measured.
 
     The likelihood is that of Kalman's filter over the reads of each write. Blocks are cells. Reference: the variance linear in
-    log time is that of A. Levy et al. (recalled, not read); that it sets in softly around `t0`, and that cells forget their
-    deviation (by 5 to 7 e-folds in four sets of reads of filamentary ReRAM), is ours.
+    log time is that of A. Levy et al. (recalled, not read); that it sets in softly around `t0`, that cells forget their
+    deviation (by 5 to 7 e-folds in four sets of reads of filamentary ReRAM), and that over seven decades of time the
+    variance grows faster in cells of high conductance, is ours.
 
     Breaks when: deviations are asymmetric, or tails get lighter with time, as those made of few jumps do; or a part of them
     lasts, as half does over seven decades of time (single reads are described all the same).
@@ -106,6 +110,7 @@ class LogTime(AbstractCandidate):
     size: Float[np.ndarray | Array, ""]  # of changes
     blocks: int
     forgets: bool = eqx.field(static=True)
+    long: bool = eqx.field(static=True)
 
     @classmethod
     def about(cls, data: Data, g_max: float, **more: Any):
@@ -115,6 +120,7 @@ class LogTime(AbstractCandidate):
         if not high > low:
             low, high = x.min() - 0.01, x.max() + 0.01
         size = max(np.sqrt(np.mean(data["d"][data["used"] > 0] ** 2)), 1e-4 * g_max)
+        forgets = bool(np.median(np.sum(data["used"], 1)) >= ENOUGH)
         return cls(
             reach=np.array([low, high]),
             g_max=np.asarray(g_max, float),
@@ -122,7 +128,8 @@ class LogTime(AbstractCandidate):
             last=np.asarray(data["t"].max()),
             size=np.asarray(size),
             blocks=int(data["block"].max()) + 1,
-            forgets=bool(np.median(np.sum(data["used"], 1)) >= ENOUGH),
+            forgets=forgets,
+            long=forgets and bool(np.median(data["t"][:, -1] / data["t"][:, 0]) >= LONG),
             **more,
         )
 
@@ -141,6 +148,8 @@ class LogTime(AbstractCandidate):
         ]
         if self.forgets:
             rest.append(Parameter("correlation", "", 0.05, 1e3, (2.0, 20.0), log=True))
+        if self.long:
+            rest += [Parameter(f"power_{k + 1}", "", 0.05, 2.0, (0.4, 0.6)) for k in range(2)]
         return (*shifts, *spreads, *rest, *self.tails.parameters())
 
     def guesses(self, data: Data) -> list[dict[str, float]]:
@@ -149,7 +158,14 @@ class LogTime(AbstractCandidate):
         folds = np.log1p(data["t"] / (self.first * 0.3))
         row = np.arange(len(x))
         change, root = data["d"][row, last], np.sqrt(folds[row, last])
-        found = {"t0": float(self.first) * 0.3, "noise": 0.5, "correlation": CORRELATION} | self.tails.guess()
+        found = {
+            "t0": float(self.first) * 0.3,
+            "noise": 0.5,
+            "correlation": CORRELATION,
+            "power_1": 0.5,
+            "power_2": 0.5,
+        }
+        found |= self.tails.guess()
         for name, count in (("shift", self.shift_nodes), ("spread", self.spread_nodes)):
             nodes = np.linspace(float(self.reach[0]), float(self.reach[1]), count)
             near = np.argmin(np.abs(x[:, None] - nodes), 1)
@@ -160,20 +176,17 @@ class LogTime(AbstractCandidate):
                 found[f"{name}_{k + 1}"] = float(value)
         return [found]
 
-    def _curve(self, values: Values, name: str, count: int, log: bool) -> ClippedPolynomial:
-        """The polynomial of x through the values at the nodes."""
-        at = jnp.stack([values[f"{name}_{k + 1}"] for k in range(count)])
-        nodes = self.reach[0] + (self.reach[1] - self.reach[0]) * jnp.linspace(0, 1, count)
-        powers = nodes[:, None] ** jnp.arange(count)
-        return ClippedPolynomial(jnp.linalg.solve(powers, jnp.log(at) if log else at), *self.reach)
-
-    def shift(self, values: Values) -> ClippedPolynomial:
+    def shift(self, values: Values) -> Curve:
         """Mean change [S] an e-fold of time over x."""
-        return self._curve(values, "shift", self.shift_nodes, False)
+        return polynomial_through(values, "shift", self.shift_nodes, self.reach)
 
-    def spread(self, values: Values) -> Exponential:
+    def spread(self, values: Values) -> Curve:
         """Scale of the change [S] at one e-fold of time over x."""
-        return Exponential(self._curve(values, "spread", self.spread_nodes, True))
+        return spread_through(values, "spread", self.spread_nodes, self.reach)
+
+    def power(self, values: Values) -> Curve:
+        """Power of e-folds of time with which that scale grows, over x."""
+        return polynomial_through(values, "power", 2, self.reach) if self.long else Constant(0.5)
 
     def folds(self, values: Values, data: Data) -> Float[Array, "writes reads"]:
         """E-folds of time since relaxation began."""
@@ -183,21 +196,23 @@ class LogTime(AbstractCandidate):
         """Variance of what reads do not remember, in that of one e-fold."""
         return values["noise"]
 
-    def curves(self, values: Values, data: Data) -> tuple[Float[Array, " writes"], Float[Array, " writes"]]:
-        """Shift and spread [S] of each write."""
-        x = jnp.asarray(data["g0"]) / self.g_max
-        return self.shift(values)(x), self.spread(values)(x)
+    def curves(self, values: Values, data: Data) -> tuple[Float[Array, "writes reads"], Float[Array, "writes reads"]]:
+        """Shift, and scale of what grows with the root of e-folds of time [S], of each read."""
+        x, folds = jnp.asarray(data["g0"]) / self.g_max, self.folds(values, data)
+        shift, scale = self.shift(values)(x)[:, None] * folds, self.spread(values)(x)[:, None] + 0 * folds
+        if self.long:
+            scale = scale * jnp.exp((self.power(values)(x)[:, None] - 0.5) * jnp.log(folds + self.noise(values)))
+        return shift, scale
 
     def nll(self, values: Values, data: Data) -> Float[Array, " blocks"]:
         return jax.ops.segment_sum(self.costs(values, data), data["block"], self.blocks)
 
     def costs(self, values: Values, data: Data) -> Float[Array, " writes"]:
         """Negative log likelihood of each write."""
-        (shift, scale), folds = self.curves(values, data), self.folds(values, data)
-        y, used = (data["d"] - shift[:, None] * folds) / scale[:, None], jnp.asarray(data["used"])
-        z, logs = self._surprises(values, folds, y, used)
+        (shift, scale), used = self.curves(values, data), jnp.asarray(data["used"])
+        z, logs = self._surprises(values, self.folds(values, data), (data["d"] - shift) / scale, used)
         squares, reads = jnp.sum(used * z**2, 1), jnp.sum(used, 1)
-        return jnp.sum(used * logs, 1) / 2 + reads * jnp.log(scale) + self.tails.cost(values, squares, reads)
+        return jnp.sum(used * (logs / 2 + jnp.log(scale)), 1) + self.tails.cost(values, squares, reads)
 
     def _surprises(self, values: Values, folds: Float[Array, "writes reads"], y: Any, used: Any):
         """Kalman's filter: each read less what the earlier ones of its write foretell, in units of its deviation, and the
@@ -231,9 +246,8 @@ class LogTime(AbstractCandidate):
 
         _, f = lax.scan(forget, jnp.zeros(len(folds)), (kept.T, fresh.T))
         unit = jnp.sqrt(folds) * f.T + jnp.sqrt(self.noise(values)) * jax.random.normal(noise, folds.shape, jnp.float64)
-        unit = unit * self.tails.factors(values, scale.shape, key=tails)[:, None]
-        change = shift[:, None] * folds + scale[:, None] * unit
-        return {**data, "d": change * data["used"]}
+        unit = unit * self.tails.factors(values, folds.shape[:1], key=tails)[:, None]
+        return {**data, "d": (shift + scale * unit) * data["used"]}
 
     def count(self, data: Data) -> int:
         return int(np.sum(data["used"]))
@@ -245,7 +259,7 @@ class LogTime(AbstractCandidate):
             shift, scale = (np.asarray(v) for v in self.curves(numbers, data))
             folds = np.asarray(self.folds(numbers, data))
             growth = np.sqrt(folds + float(self.noise(numbers)))
-        return shift[:, None] * folds, scale[:, None] * growth, self.tails.shape(values)
+        return shift, scale * growth, self.tails.shape(values)
 
     def scores(self, values: Mapping[str, float], data: Data) -> np.ndarray:
         """What each read adds to the earlier ones of its write, as standard normal numbers; NaN where there is no read.
@@ -255,7 +269,7 @@ class LogTime(AbstractCandidate):
         mean, _, _ = self.marginal(values, data)
         with jax.enable_x64(True):
             numbers, used = {n: jnp.asarray(v) for n, v in values.items()}, jnp.asarray(data["used"])
-            y = (data["d"] - mean) / self.curves(numbers, data)[1][:, None]
+            y = (data["d"] - mean) / self.curves(numbers, data)[1]
             plain = np.asarray(self._surprises(numbers, self.folds(numbers, data), y, used)[0])
         used = np.asarray(data["used"])
         squares, seen = (np.cumsum(v, 1) - v for v in (used * plain**2, used))
@@ -286,7 +300,7 @@ class LogTime(AbstractCandidate):
 
     def laws(self, values: Values, data: Data) -> dict[str, Any]:
         law = LogTimeRelaxation(
-            self.shift(values), self.spread(values), self.g_max, values["t0"], self.noise(values), soft=True,
-            error=self.tails.error(values),
+            self.shift(values), self.spread(values), self.g_max, values["t0"], self.noise(values), self.power(values),
+            self.tails.error(values), soft=True,
         )  # fmt: skip
         return {"drift": law}

@@ -21,7 +21,6 @@ def temperatures(trace: Trace) -> np.ndarray:
 class _Retention(LogTime):
     kind: ClassVar[str] = "retention"
     shift_nodes: ClassVar[int] = 4
-    spread_nodes: ClassVar[int] = 5
 
     g_min: Any = None
 

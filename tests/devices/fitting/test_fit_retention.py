@@ -20,10 +20,12 @@ from devices.instruments import FileError, Trace
 US = 1e-6
 RELAXATION = {
     **{f"shift_{k + 1}": v * US for k, v in enumerate([0.05, -0.05, -0.1, -0.1])},
-    **{f"spread_{k + 1}": v * US for k, v in enumerate([0.3, 0.8, 0.7, 0.6, 0.5])},
+    **{f"spread_{k + 1}": v * US for k, v in enumerate([0.3, 0.8, 0.65, 0.5])},
     "t0": 2e-3,
     "noise": 0.3,
     "correlation": 6.0,
+    "power_1": 0.45,
+    "power_2": 0.6,
 }
 STUDENT = {**RELAXATION, "dof": 3.0}
 MIXTURE = RELAXATION | {"share": 0.25, "widening": 4.0}
@@ -205,6 +207,16 @@ def test_measured_relaxation_has_tails_better_than_the_published_baseline():
             d = data["d"][(ranges == k)[:, None] & at] / US
             logs += [np.log(d.std())] * len(d)
     assert found.converged and found.measures["mean logL"] + np.mean(logs) > -1.232
+
+
+@measured
+@pytest.mark.slow
+def test_measured_variance_of_relaxation_is_described_better_than_by_the_published_baseline():
+    """16 000 cells in 32 ranges at five times over seven decades: R2 .931 of a cubic of the conductance times the logarithm
+    of time, fitted to the variances themselves."""
+    trace = measurement("techC/relaxdata.min.tsv.gz", 40 * US)
+    candidate, data = NormalRelaxation.of(trace)
+    assert fit_candidate(candidate, data, trace).measures["R2 of variance"] > 0.931
 
 
 @measured

@@ -93,8 +93,8 @@ def test_likelihood_is_that_of_the_covariance_written_out():
     total = 0.0
     for k in range(len(shift)):
         a, b = folds[k][:, None], folds[k]
-        cov = spread[k] ** 2 * (np.sqrt(a * b) * np.exp(-np.abs(a - b) / 6) + 0.4 * np.eye(8))
-        total -= stats.multivariate_normal(shift[k] * folds[k], cov).logpdf(data["d"][k])
+        cov = spread[k][:, None] * spread[k] * (np.sqrt(a * b) * np.exp(-np.abs(a - b) / 6) + 0.4 * np.eye(8))
+        total -= stats.multivariate_normal(shift[k], cov).logpdf(data["d"][k])
     missed = (data["g0"] < data["low"]) | (data["g0"] > data["high"])
     away = np.maximum(data["low"] - data["g0"], data["g0"] - data["high"])[missed]
     total -= np.sum(~missed) * np.log(0.95) + np.sum(np.log(0.05 * (2 * US) / candidate.miss) - away / candidate.miss)
