@@ -39,14 +39,14 @@ class _Retention(LogTime):
 class NormalRelaxation(_Retention):
     __doc__ = LogTime.__doc__
     name: ClassVar[str] = "relaxation-normal"
-    law: ClassVar[str] = "g(t) - g0 ~ N(m(g0) ln(1 + t/t0), s(g0)^2 (ln(1 + t/t0) + noise))"
+    law: ClassVar[str] = "g(t) - g0 ~ N(m(g0) ln(1 + t/t0), s(g0)^2 (ln(1 + t/t0) + noise)^2p(g0))"
     tails: ClassVar[AbstractTails] = NoTails()
 
 
 class StudentRelaxation(_Retention):
     __doc__ = LogTime.__doc__
     name: ClassVar[str] = "relaxation-t"
-    law: ClassVar[str] = "g(t) - g0 = m(g0) ln(1 + t/t0) + s(g0) sqrt(ln(1 + t/t0) + noise) z, z Student t of dof"
+    law: ClassVar[str] = "g(t) - g0 = m(g0) ln(1 + t/t0) + s(g0) (ln(1 + t/t0) + noise)^p(g0) z, z Student t of dof"
     tails: ClassVar[AbstractTails] = StudentTails()
 
 
@@ -54,7 +54,7 @@ class MixtureRelaxation(_Retention):
     __doc__ = LogTime.__doc__
     name: ClassVar[str] = "relaxation-mixture"
     law: ClassVar[str] = (
-        "g(t) - g0 = m(g0) ln(1 + t/t0) + s(g0) sqrt(ln(1 + t/t0) + noise) z, z normal, for a share of cells widened"
+        "g(t) - g0 = m(g0) ln(1 + t/t0) + s(g0) (ln(1 + t/t0) + noise)^p(g0) z, z normal, for a share of cells widened"
     )
     tails: ClassVar[AbstractTails] = MixtureTails()
 
