@@ -1,11 +1,17 @@
 """Shared set-up: annotations of the packages are checked at run time, oracles are found through XBAR_DATA."""
 
 import functools
+import importlib.metadata
 import json
 import os
 import pathlib
 
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # tests compile far longer than they run
+
+if importlib.metadata.version("jaxlib").startswith(
+    "0.10."
+):  # the older emitters compile a quarter faster; others may lack them
+    os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
 
 os.environ.setdefault("JAX_ENABLE_COMPILATION_CACHE", "false")  # commands that tests start leave nothing behind
 
@@ -32,6 +38,14 @@ def room_for_compiled_code():
     maps = pathlib.Path("/proc/self/maps")
     if maps.is_file() and len(maps.read_bytes().splitlines()) > MOST_MAPS:
         jax.clear_caches()
+
+
+@pytest.fixture
+def optimised():
+    """Compiles with every optimisation what runs longer than that takes."""
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] == "1")
 
 
 @pytest.fixture(scope="session")

@@ -95,7 +95,7 @@ def test_settings_that_cannot_be(flags, says, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("name, least", [("mlp", 0.96), ("cnn", 0.95)])
-def test_networks_learn_digits(name, least):
+def test_networks_learn_digits(name, least, optimised):
     data = datasets.load("digits")
     model = networks.make(name, 8, 8, key=jax.random.key(0))
     trainer = training.Trainer(lambda m, x, k, extra: networks.forward(m, x), steps=600)

@@ -46,7 +46,8 @@ def test_settings_of_an_experiment_need_no_jax():
 
 
 def test_compiled_programs_are_kept_for_the_next_run(tmp_path):
-    """Two fits in fresh processes: the first leaves programs in the cache folder, the second adds none and says the same."""
+    """Two fits in fresh processes: the first leaves programs in the cache folder, the second compiles none of them again (what
+    compiles within about 0.3 s is kept or not by chance) and says the same."""
     rows = [
         (cell, 0.01 * k, 1e-5 * cell * 0.01 * k * (1 + 1e-3 * (-1) ** k)) for cell in range(1, 6) for k in range(1, 9)
     ]
@@ -72,7 +73,8 @@ def test_compiled_programs_are_kept_for_the_next_run(tmp_path):
         assert done.returncode == 0, done.stderr
         said.append(done.stdout)
         kept.append({p.name for p in (tmp_path / "cache" / "xbar").glob("*/*-cache")})
-    assert kept[0] and kept[1] == kept[0] and said[1] == said[0]
+    again = {p.split("-")[0] for p in kept[1] - kept[0]} & {p.split("-")[0] for p in kept[0]}
+    assert any("search_once" in p for p in kept[0]) and kept[0] <= kept[1] and not again and said[1] == said[0]
 
 
 def test_a_cache_that_cannot_be_written_is_left_out(tmp_path, monkeypatch):

@@ -94,11 +94,11 @@ def _compare(model, scalar, *, rtol=1e-4, relative=1e-5, zero=1.0):
 
 
 def rate_gradients(model, x, v, **options):
-    """As `gradients`, of the current and the rate at one state `x` and voltage `v`: for models whose simulation takes
+    """As `gradients`, of the currents and the rates at states `x` and voltages `v`: for models whose simulation takes
     minutes to differentiate and compile. The simulation adds nothing of the model's own."""
     x, v = jnp.asarray(x), jnp.asarray(v)
     scales = model.current(x, v), model.derivative(x, v)
-    scalar = lambda m: m.current(x, v) / scales[0] + m.derivative(x, v) / scales[1]  # noqa: E731
+    scalar = lambda m: jnp.sum(m.current(x, v) / scales[0] + m.derivative(x, v) / scales[1])  # noqa: E731
     return _compare(model, scalar, **options)
 
 

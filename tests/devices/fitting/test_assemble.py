@@ -22,10 +22,10 @@ def one_state(**protocol):
 
 
 def test_one_conductance_is_no_range_and_the_message_shows_how_to_give_one():
-    found = fit(one_state(), "relaxation-normal")
+    found = fit(one_state(), "power law")
     with pytest.raises(FileError, match=r"(?s)no measurement tells g_min and g_max.*\[protocol\]\ng_min = 1e-6"):
         assemble([found])
-    device = assemble([fit(one_state(g_min=1 * US, g_max=50 * US), "relaxation-normal")])
+    device = assemble([fit(one_state(g_min=1 * US, g_max=50 * US), "power law")])
     assert float(device.g_min) == pytest.approx(1 * US)
     assert float(device.g_max) == pytest.approx(50 * US)
 
@@ -44,7 +44,7 @@ def test_a_posterior_of_what_the_data_leave_open_stays_finite():
 
 
 def test_the_prior_adds_to_the_precision():
-    found = fit(one_state(g_min=1 * US, g_max=50 * US), "relaxation-normal")
+    found = fit(one_state(g_min=1 * US, g_max=50 * US), "power law")
     covariance = np.diag(np.geomspace(0.01, 100.0, len(found.covariance))) + 0.001
     free = np.array([not p.bounded for p in found.candidate.parameters()])
     assert 0 < free.sum() < len(free)

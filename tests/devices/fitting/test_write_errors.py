@@ -146,10 +146,10 @@ def test_a_log_without_windows_first_reads_or_numbers_of_writes_is_fitted():
     """Only the columns that a log must have: the first read stands for g0, and the scatter of a level for its window."""
     trace = log(cells=12)
     bare = Trace("programming", {n: trace[n] for n in ("target", "t", "g", "device")})
-    candidate, data = StudentErrors.of(bare)
+    candidate, data = NormalErrors.of(bare)
     assert data["d"].shape == (96, 7)
     assert fit_candidate(candidate, data, bare).converged
-    assert set(candidate.laws({n: jnp.asarray(v) for n, v in STUDENT.items()}, data)) == {
+    assert set(candidate.laws({n: jnp.asarray(v) for n, v in NORMAL.items()}, data)) == {
         "drift",
         "programming",
         "g_min",
