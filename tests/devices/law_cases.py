@@ -55,6 +55,15 @@ DRIFT = {
         1e-2,
         0.5,
     ),
+    "power of log time": drift.LogTimeRelaxation(
+        0.0,
+        curves.Exponential(curves.PowerAndPolynomial(0.7, [-14.0, -1.0], 0.1, 0.9)),
+        G_MAX,
+        1e-2,
+        0.5,
+        curves.ClippedPolynomial([0.4, 0.2], 0.1, 0.9),
+        soft=True,
+    ),
     "loss": drift.Successive(
         (
             drift.ActivatedLoss(curves.Table([0.0, 1.0], [1.0, 1.1]), 0.05, G_MAX, 400.0),

@@ -13,6 +13,7 @@ from devices import Device
 from devices.drift import StateAndNormal
 from devices.fitting import coverage, fit_candidate
 from devices.fitting.bake import OneBarrier, RelaxationAndLoss
+from devices.fitting.node_curves import spread_through
 from devices.fitting.power_law import ExponentOfState, OneExponent
 from devices.fitting.retention import MixtureRelaxation, NormalRelaxation, StudentRelaxation
 from devices.instruments import FileError, Trace
@@ -158,6 +159,16 @@ def test_law_of_relaxation_is_the_model_before_and_after_its_onset(t):
                  for z in (0.0, 1.0)]  # fmt: skip
     np.testing.assert_allclose(moved[0], mean[:, 0], rtol=1e-9, atol=1e-15)
     np.testing.assert_allclose(moved[1] - moved[0], scale[:, 0], rtol=1e-9, atol=1e-15)
+
+
+def test_a_spread_goes_through_its_values_and_as_a_power_at_small_conductances():
+    values = {f"spread_{k + 1}": v * US for k, v in enumerate([0.3, 0.8, 0.65, 0.5])}
+    with jax.enable_x64(True):
+        curve = spread_through(values, "spread", 4, (0.01, 1.0))
+        nodes, middle = jnp.linspace(0.01, 1, 4), jnp.array([1e-3, 0.1, 0.3, 0.9])
+        np.testing.assert_allclose(curve(nodes), list(values.values()), rtol=1e-9)
+        power = spread_through({"s_1": 2.0, "s_2": 2.0 * 100**0.6}, "s", 2, (0.01, 1.0))
+        np.testing.assert_allclose(power(middle), 2.0 * (np.maximum(middle, 0.01) / 0.01) ** 0.6, rtol=1e-9)
 
 
 def test_a_bake_is_refused_by_models_of_one_temperature_and_the_other_way():
