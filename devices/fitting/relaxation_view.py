@@ -18,14 +18,19 @@ def group_of(data: Any, count: int) -> np.ndarray:
     return np.searchsorted(edges, data["g0"], side="right")
 
 
+def _times(data: Any, parts: int) -> np.ndarray:
+    """Times of all reads in parts of a decade, rounded; NaN where there is no read."""
+    used = data["used"] > 0
+    return np.where(used, np.round(parts * np.log10(np.where(used, data["t"], 1.0))), np.nan)
+
+
 def measures(mean: np.ndarray, scale: np.ndarray, shape: Any, data: Any, g_max: float) -> dict[str, float]:
     """Mean log likelihood a read, as if reads were independent [per uS], and how well the variance is described in 32
     ranges of conductance at every time (times are rounded to half decades)."""
     used = data["used"] > 0
     z = (data["d"] - mean) / scale
     found = {"mean logL": float(np.mean((shape.logpdf(z) - np.log(scale / _MICRO))[used]))}
-    ranges = np.floor(data["g0"] / g_max * 32)
-    times = np.where(used, np.round(2 * np.log10(np.where(used, data["t"], 1.0))), np.nan)
+    ranges, times = np.floor(data["g0"] / g_max * 32), _times(data, 2)
     pairs = []
     for at in np.unique(times[used]):
         for r in np.unique(ranges[ranges < 32]):
@@ -50,24 +55,23 @@ def measures(mean: np.ndarray, scale: np.ndarray, shape: Any, data: Any, g_max: 
 
 def panels(mean: np.ndarray, scale: np.ndarray, shape: Any, data: Any) -> tuple[Panel, ...]:
     """Spread and shift over time in four ranges of conductance, data and model, and a quantile plot."""
-    group, used = group_of(data, 4), data["used"] > 0
+    group, used, times = group_of(data, 4), data["used"] > 0, _times(data, 10)
     spreads, shifts = [], []
     for k in range(4):
         rows = group == k
         if not rows.any():
             continue
         name = f"{data['g0'][rows].min():.3g} to {data['g0'][rows].max():.3g} S"
-        at = [(rows & used[:, c], c) for c in range(used.shape[1]) if (rows & used[:, c]).sum() > 4]
-        t = np.array([np.median(data["t"][r, c]) for r, c in at])
-        half = np.array(
-            [np.subtract(*np.quantile(data["d"][r, c] - mean[r, c], [_BAND, 1 - _BAND])) / 2 for r, c in at]
-        )
-        width = np.array([np.median(scale[r, c]) * shape.ppf(_BAND) for r, c in at])
+        at = [rows[:, None] & (times == part) for part in np.unique(times[used])]
+        at = [reads for reads in at if reads.sum() > max(4, rows.sum() / 20)]
+        t = np.array([np.median(data["t"][reads]) for reads in at])
+        half = np.array([np.subtract(*np.quantile((data["d"] - mean)[r], [_BAND, 1 - _BAND])) / 2 for r in at])
+        width = np.array([np.median(scale[reads]) * shape.ppf(_BAND) for reads in at])
         spreads += [Series(name, t, half), Series(f"{name}, model", t, width, "line")]
-        moved = np.array([np.median(data["d"][r, c]) for r, c in at])
+        moved = np.array([np.median(data["d"][reads]) for reads in at])
         shifts += [
             Series(name, t, moved),
-            Series(f"{name}, model", t, np.array([np.median(mean[r, c]) for r, c in at]), "line"),
+            Series(f"{name}, model", t, np.array([np.median(mean[reads]) for reads in at]), "line"),
         ]
     time = "time since the write [s]"
     z = np.sort(((data["d"] - mean) / scale)[used])
