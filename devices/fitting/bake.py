@@ -41,8 +41,8 @@ class _Bake(AbstractCandidate):
 
     with `tau_0` an attempt time of 1e-13 s (`protocol["attempt_time"]`), `xi` normal and `z` normal or Student's t. `m` and
     `E` are polynomials, `s` a power of x times the exponential of one, through their values at conductances that divide the
-    range evenly. Without `losing`
-    there is no first term. Blocks are cells: the same cell in bakes at several temperatures. Of many cells every n-th is used.
+    range evenly. Without `losing` there is no first term. Blocks are cells: the same cell in bakes at several temperatures.
+    Of many cells every n-th is used.
 
     Reference: distributed barriers, Gibbs et al. 1983, 10.1063/1.331650 (recalled, not read).
 

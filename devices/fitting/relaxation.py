@@ -26,7 +26,7 @@ from devices.instruments.trace import FileError
 MOST = 48  # reads of one write that a fit uses
 ENOUGH = 4  # reads of one write that tell what is forgotten from noise
 CORRELATION = 6.0  # e-folds of time over which deviations are forgotten, where nothing is known
-LONG = 1e5  # from the first read to the last: shorter, a power of log time cannot be told from another onset
+LONG = 1e5  # time of the last read over that of the first: below, a power of log time cannot be told from another onset
 
 
 def reads_of_writes(
@@ -199,7 +199,8 @@ class LogTime(AbstractCandidate):
     def curves(self, values: Values, data: Data) -> tuple[Float[Array, "writes reads"], Float[Array, "writes reads"]]:
         """Shift, and scale of what grows with the root of e-folds of time [S], of each read."""
         x, folds = jnp.asarray(data["g0"]) / self.g_max, self.folds(values, data)
-        shift, scale = self.shift(values)(x)[:, None] * folds, self.spread(values)(x)[:, None] + 0 * folds
+        shift = self.shift(values)(x)[:, None] * folds
+        scale = jnp.broadcast_to(self.spread(values)(x)[:, None], folds.shape)
         if self.long:
             scale = scale * jnp.exp((self.power(values)(x)[:, None] - 0.5) * jnp.log(folds + self.noise(values)))
         return shift, scale

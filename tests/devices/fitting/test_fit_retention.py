@@ -148,15 +148,20 @@ def test_device_made_of_the_laws_does_as_the_model(model, values, trace):
 
 @pytest.mark.parametrize("t", [3e-4, 2e-3, 1.0, 1e5])
 def test_law_of_relaxation_is_the_model_before_and_after_its_onset(t):
-    """Mean and spread of the change [S] at 0.15, 1, 500 and 5e7 t0 over conductance, to rounding."""
+    """Mean and spread of the change [S] at 0.15, 1, 500 and 5e7 t0 over conductance, to rounding; the spread grows with the
+    power of log time that belongs to the conductance."""
     candidate, data = NormalRelaxation.of(cells(TIMES))
     data = {**data, "t": np.full_like(data["t"], t)}
     mean, scale, _ = candidate.marginal(RELAXATION, data)
     with jax.enable_x64(True):
-        law = candidate.laws({n: jnp.asarray(v) for n, v in RELAXATION.items()}, data)["drift"]
+        values = {n: jnp.asarray(v) for n, v in RELAXATION.items()}
+        law = candidate.laws(values, data)["drift"]
         g0 = jnp.asarray(data["g0"] + 1e-3)  # far from the bound at 0 S
         moved = [np.asarray(law(g0, StateAndNormal(jnp.asarray(data["g0"]), jnp.full_like(g0, z)), jnp.asarray(t)) - g0)
                  for z in (0.0, 1.0)]  # fmt: skip
+        x = jnp.asarray(data["g0"]) / candidate.g_max
+        spread, power = np.asarray(candidate.spread(values)(x)), np.interp(x, candidate.reach, [0.45, 0.6])
+    np.testing.assert_allclose(scale[:, 0], spread * (np.log1p(t / 2e-3) + 0.3) ** power, rtol=1e-9)
     np.testing.assert_allclose(moved[0], mean[:, 0], rtol=1e-9, atol=1e-15)
     np.testing.assert_allclose(moved[1] - moved[0], scale[:, 0], rtol=1e-9, atol=1e-15)
 
