@@ -14,7 +14,7 @@ import numpy as np
 from devices.fitting import uncertainty
 from devices.fitting.candidate import AbstractCandidate, AbstractResiduals
 from devices.fitting.kinds import candidates
-from devices.fitting.optimum import GAIN, Optimum, refit, search_data, search_once
+from devices.fitting.optimum import GAIN, Optimum, search_data, search_once
 from devices.fitting.parameters import Space
 from devices.fitting.profiles import intervals
 from devices.fitting.result import Fit
@@ -82,15 +82,14 @@ def fit_candidate(candidate: AbstractCandidate, data: Any, trace: Trace, *, star
     space = Space(candidate.parameters())
     first = space.starts(candidate.guesses(data), min(starts, candidate.starts), seed)
     data = jax.tree.map(np.asarray, data)
-    return _conclude(candidate, space, data, _search(candidate, space, data, first), trace, began, len(first))
+    return _conclude(candidate, space, data, _search(candidate, space, data, first), trace, began)
 
 
 def _search(candidate: AbstractCandidate, space: Space, data: Any, first: np.ndarray) -> Optimum:
     """The best end of searches from the rows of `first`."""
     with jax.enable_x64(True):
         blocks = jax.eval_shape(lambda: candidate.nll(_probe(candidate, space), data)).shape[0]
-        best = search_once(candidate, space.frame(), data, first, np.ones(blocks), np.ones(len(space)))
-        return jax.tree.map(np.asarray, best)
+    return search_once(candidate, space.frame(), data, first, blocks)
 
 
 def _probe(candidate, space: Space):
@@ -105,7 +104,6 @@ def _conclude(
     best: Optimum,
     trace: Trace,
     began: float,
-    starts: int,
     left: tuple[Optimum, ...] = (),
 ) -> Fit:
     """A fit of the best end of searches, or of a better one that its profiles lead to.
@@ -123,10 +121,9 @@ def _conclude(
     found = uncertainty.numbers(space, best, spread, rows)
     found, better = intervals(candidate, space, data, best, spread, found, hasty=again > 0, others=left)
     if better is not None and again > 0:  # its profiles lead away from a search's end that was not the best
-        near = refit(candidate, space.frame(), data, better, np.ones(len(best.scores)), np.ones(len(space)))
         left = *left, best
-        best = _search(candidate, space, data, np.repeat(near.theta, starts, 0))
-        return _conclude(candidate, space, data, best, trace, began, starts, left)
+        best = search_once(candidate, space.frame(), data, better[None], len(best.scores))
+        return _conclude(candidate, space, data, best, trace, began, left)
     flags = [*(f"{f.name}: {f.reason}" for f in trace.flags), *candidate.notes(data)]
     flags += [c.sentence for c in checks if c.rejected]
     if robust:

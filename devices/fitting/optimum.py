@@ -18,10 +18,12 @@ from devices.fitting.parameters import Frame
 Local = tuple[Float[Array, ""], Float[Array, " p"], Float[Array, "p p"]]  # value, gradient, curvature
 WORST = 1e12  # stands for a likelihood that is not a number
 RIDGE = 1e-4  # a coordinate that the data do not hold has this much information, a standard error of 100
-TOGETHER = (5, 20)  # searches of a refit in one batch: of a few, and of many
+TOGETHER = (4, 24)  # searches in one batch: of a few, and of many
 GAIN = 1e-3  # an optimum is one from which the quadratic model promises less log likelihood than this
 SHARP = 1e-3  # a search goes on until it promises less than this share of it
 STRETCH, STRETCHES = 6, 5  # steps of a refit at a time, and how many times
+LONGEST = 17  # the same of a search
+CREEP = 3e-3  # a search of a refit that gained less log likelihood than this in so many steps creeps along a ridge, and ends
 
 
 class Optimum(eqx.Module):
@@ -201,7 +203,7 @@ def _begin(starts: Float[Array | np.ndarray, "*searches p"]) -> Search:
 
 
 def _advance(
-    local: Callable[[Any], Local], search: Search, free: Float[Array, " p"], steps: int, sharp: float
+    local: Callable[[Any], Local], search: Search, free: Float[Array, " p"], steps: int, sharp: float | Float[Array, ""]
 ) -> Search:
     """Damped Newton, some steps further: a step not going down is taken again, ten times as damped."""
 
@@ -235,12 +237,6 @@ def information_of(candidate, frame, data, best: Optimum, weights) -> Float[Arra
     return _local(candidate, frame, data, weights)(theta)[2]
 
 
-@eqx.filter_jit
-def search_once(candidate, frame, data, starts, weights, free) -> Optimum:
-    """`search`, compiled."""
-    return search(candidate, frame, data, starts, weights, free)
-
-
 class Refit(eqx.Module):
     """Ends of several searches.
 
@@ -256,42 +252,60 @@ class Refit(eqx.Module):
 def refit(candidate, frame, data, starts, weights, free) -> Refit:
     """One search for each row of `starts`, `weights` and `free`: a profile, a bootstrap, or blocks left out.
 
-    Searches go five or twenty at a time, so that all of these share two compiled programs, and a few steps at a time, so that
+    Searches go four or 24 at a time, so that all of these share two compiled programs, and a few steps at a time, so that
     those that have ended do not wait for the others.
     """
     given = [np.atleast_2d(x) for x in (starts, weights, free)]
     count = max(len(x) for x in given)
-    starts, weights, free = (np.broadcast_to(x, (count, x.shape[-1])) for x in given)
+    given = (np.broadcast_to(x, (count, x.shape[-1])) for x in given)
+    return _ends(candidate, frame, data, *given, sharp=1.0, creep=CREEP, stretches=STRETCHES)
+
+
+def search_once(candidate, frame, data, starts: Float[np.ndarray, "starts p"], blocks: int) -> Optimum:
+    """As `search` for all blocks and coordinates, by the compiled programs of `refit`; an optimum of NumPy's arrays."""
+    weights, free = np.ones((len(starts), blocks)), np.ones(starts.shape)
+    ends = _ends(candidate, frame, data, starts, weights, free, sharp=SHARP, creep=0.0, stretches=LONGEST)
+    best = np.argmin(np.where(np.isfinite(ends.nll), ends.nll, np.inf))
+    with jax.enable_x64(True):
+        return jax.tree.map(np.asarray, _describe(candidate, frame, data, ends.theta[best], weights[0], free[0]))
+
+
+_describe = eqx.filter_jit(describe)
+
+
+def _ends(candidate, frame, data, starts, weights, free, *, sharp: float, creep: float, stretches: int) -> Refit:
+    """Where searches end that go on until they promise less than `sharp` of a `GAIN`, or gain less than `creep` a stretch."""
     with jax.enable_x64(True):
         searches = jax.tree.map(np.array, _begin(starts))
-        blocks, left = np.zeros(weights.shape), np.arange(count)
-        for _ in range(STRETCHES):
+        blocks, left = np.zeros(weights.shape), np.arange(len(starts))
+        for _ in range(stretches):
+            before = searches.here[0].copy()
             for rows in _batches(left):
                 some = jax.tree.map(lambda x, rows=rows: x[rows], searches)
-                given = some, weights[rows], free[rows]
+                given = some, weights[rows], free[rows], np.asarray(sharp)
                 some, its = jax.tree.map(np.asarray, _stretch(candidate, frame, data, *given))
                 blocks[rows] = its
                 for whole, part in zip(jax.tree.leaves(searches), jax.tree.leaves(some), strict=True):
                     whole[rows] = part
-            left = left[~searches.done[left]]
+            left = left[~searches.done[left] & ~(before - searches.here[0] < creep)[left]]
     return Refit(searches.theta, searches.here[0], blocks)
 
 
 def _batches(rows: np.ndarray):
-    """Rows twenty at a time, the last few five at a time; the last row again where they do not come out even."""
+    """Rows 24 at a time, the last few four at a time; the last row again where they do not come out even."""
     few, many = TOGETHER
     while len(rows):
-        size = many if len(rows) > 2 * few else few
+        size = many if len(rows) > 3 * few else few
         yield rows[np.minimum(np.arange(size), len(rows) - 1)]
         rows = rows[size:]
 
 
 @eqx.filter_jit
-def _stretch(candidate, frame, data, searches: Search, weights, free):
+def _stretch(candidate, frame, data, searches: Search, weights, free, sharp):
     """Searches some steps further, and the negative log likelihood of each block where they are."""
 
     def one(search, weight, move):
-        search = _advance(_local(candidate, frame, data, weight), search, move, STRETCH, 1.0)
+        search = _advance(_local(candidate, frame, data, weight), search, move, STRETCH, sharp)
         sigma = _sigma(candidate, frame, data, search.theta, weight, move)
         return search, _block_costs(candidate, frame, data, search.theta, sigma)
 

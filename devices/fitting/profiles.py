@@ -42,7 +42,7 @@ def intervals(
     confuse with others, and those whose cost at the ends of the interval says so; for all where one is at a bound or not
     determined, as the others may follow it away from there; for all where the search stopped on a slope, as at a kink, whose
     curvature means nothing; and for all where there is another optimum within the limit, as the interval then reaches from
-    the ends about the one to those about the other.
+    the ends about the one to those about the other, unless it holds that one anyway.
 
     Args:
         hasty: whether to stop where profiles come across a better likelihood, with intervals that are unfinished.
@@ -60,10 +60,19 @@ def intervals(
     names = tuple(n.name for n, off in zip(found, curved, strict=True) if n.name in mixed or off)
     ends, lowest = _profiles(candidate, space, data, best, names, scale, hasty=hasty)
     for other in others if lowest is None else ():
+        if _held(space, other, names, ends):
+            continue
         theirs, lowest = _profiles(candidate, space, data, other, names, scale, hasty=hasty, zero=zero)
         ends = np.stack([np.minimum(ends, theirs)[:, 0], np.maximum(ends, theirs)[:, 1]], 1)
     better = dict(zip(names, ends, strict=True))
     return tuple(_profiled(n, *better[n.name]) if n.name in better else n for n in found), lowest
+
+
+def _held(space: Space, other: Optimum, names: tuple[str, ...], ends: np.ndarray) -> bool:
+    """Whether intervals hold all numbers of another optimum."""
+    with jax.enable_x64(True):
+        values = space.frame().values(jnp.asarray(other.theta))
+    return all(low <= float(values[n]) <= high for n, (low, high) in zip(names, ends, strict=True))
 
 
 def _profiled(number: Number, low: float, high: float) -> Number:

@@ -141,10 +141,9 @@ def optimum(candidate, data, starts=24):
     space = Space(candidate.parameters())
     with jax.enable_x64(True):
         first = space.starts(candidate.guesses(data), min(starts, candidate.starts))
-        weights = np.ones(data["used"].size // ROWS)
-        best = search_once(candidate, space.frame(), data, first, weights, np.ones(len(space)))
+        best = search_once(candidate, space.frame(), data, first, data["used"].size // ROWS)
         values = {n: float(v) for n, v in space.frame().values(best.theta).items()}
-    return space, jax.tree.map(np.asarray, best), values
+    return space, best, values
 
 
 def best_values(candidate, data):
