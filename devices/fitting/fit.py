@@ -82,11 +82,12 @@ def fit_candidate(candidate: AbstractCandidate, data: Any, trace: Trace, *, star
     space = Space(candidate.parameters())
     first = space.starts(candidate.guesses(data), min(starts, candidate.starts), seed)
     data = jax.tree.map(np.asarray, data)
-    return _conclude(candidate, space, data, _search(candidate, space, data, first), trace, began)
+    best, *others = _search(candidate, space, data, first)
+    return _conclude(candidate, space, data, best, trace, began, others=tuple(others))
 
 
-def _search(candidate: AbstractCandidate, space: Space, data: Any, first: np.ndarray) -> Optimum:
-    """The best end of searches from the rows of `first`."""
+def _search(candidate: AbstractCandidate, space: Space, data: Any, first: np.ndarray) -> tuple[Optimum, ...]:
+    """The best end of searches from the rows of `first`, and others that are hardly worse."""
     with jax.enable_x64(True):
         blocks = jax.eval_shape(lambda: candidate.nll(_probe(candidate, space), data)).shape[0]
     return search_once(candidate, space.frame(), data, first, blocks)
@@ -104,14 +105,16 @@ def _conclude(
     best: Optimum,
     trace: Trace,
     began: float,
-    left: tuple[Optimum, ...] = (),
+    *,
+    others: tuple[Optimum, ...] = (),
+    again: int = AGAIN,
 ) -> Fit:
     """A fit of the best end of searches, or of a better one that its profiles lead to.
 
     Args:
-        left: optima that have been left so far for better ones.
+        others: optima that are hardly worse, and those that have been left for better ones. again: how many better ones may
+            still be followed.
     """
-    again = AGAIN - len(left)
     rows = candidate.count(data)
     values = values_at(space, np.asarray(best.theta), float(best.sigma))
     checks = candidate.checks(values, data)
@@ -119,11 +122,11 @@ def _conclude(
     robust = wrong and len(best.scores) > len(space)
     spread = uncertainty.covariance(best, robust=robust)
     found = uncertainty.numbers(space, best, spread, rows)
-    found, better = intervals(candidate, space, data, best, spread, found, hasty=again > 0, others=left)
+    found, better = intervals(candidate, space, data, best, spread, found, hasty=again > 0, others=others)
     if better is not None and again > 0:  # its profiles lead away from a search's end that was not the best
-        left = *left, best
-        best = search_once(candidate, space.frame(), data, better[None], len(best.scores))
-        return _conclude(candidate, space, data, best, trace, began, left)
+        nearest, *_ = search_once(candidate, space.frame(), data, better[None], len(best.scores))
+        others = *others, best
+        return _conclude(candidate, space, data, nearest, trace, began, others=others, again=again - 1)
     flags = [*(f"{f.name}: {f.reason}" for f in trace.flags), *candidate.notes(data)]
     flags += [c.sentence for c in checks if c.rejected]
     if robust:

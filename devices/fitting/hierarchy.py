@@ -183,7 +183,7 @@ def levels(
     candidate, data = Levels.table(estimates, covariances, device, cycle, names)
     space = Space(candidate.parameters())
     with jax.enable_x64(True):
-        best = search_once(candidate, space.frame(), data, space.starts([], 8), len(data["y"]))
+        best, *_ = search_once(candidate, space.frame(), data, space.starts([], 8), len(data["y"]))
         values = space.frame().values(jnp.asarray(best.theta))
         roots = {level: np.asarray(root(values, level, candidate.names)) for level in candidate._levels}
     none = np.zeros((len(names),) * 2)

@@ -23,6 +23,9 @@ GAIN = 1e-3  # an optimum is one from which the quadratic model promises less lo
 SHARP = 1e-3  # a search goes on until it promises less than this share of it
 STRETCH, STRETCHES = 6, 5  # steps of a refit at a time, and how many times
 LONGEST = 17  # the same of a search
+NEAR = 1.5  # an end whose log likelihood is worse than the best by more is no other optimum: about the limit of an interval
+OTHERS = 2  # other optima at most
+SAME = 0.05  # ends at which the curvature foretells less difference of the log likelihood than this are one
 CREEP = 3e-3  # a search of a refit that gained less log likelihood than this in so many steps creeps along a ridge, and ends
 
 
@@ -261,13 +264,29 @@ def refit(candidate, frame, data, starts, weights, free) -> Refit:
     return _ends(candidate, frame, data, *given, sharp=1.0, creep=CREEP, stretches=STRETCHES)
 
 
-def search_once(candidate, frame, data, starts: Float[np.ndarray, "starts p"], blocks: int) -> Optimum:
-    """As `search` for all blocks and coordinates, by the compiled programs of `refit`; an optimum of NumPy's arrays."""
+def search_once(candidate, frame, data, starts: Float[np.ndarray, "starts p"], blocks: int) -> tuple[Optimum, ...]:
+    """As `search` for all blocks and coordinates, by the compiled programs of `refit`.
+
+    Returns:
+        the best end, and up to two others whose likelihood is hardly worse, in NumPy's arrays.
+    """
     weights, free = np.ones((len(starts), blocks)), np.ones(starts.shape)
     ends = _ends(candidate, frame, data, starts, weights, free, sharp=SHARP, creep=0.0, stretches=LONGEST)
-    best = np.argmin(np.where(np.isfinite(ends.nll), ends.nll, np.inf))
-    with jax.enable_x64(True):
-        return jax.tree.map(np.asarray, _describe(candidate, frame, data, ends.theta[best], weights[0], free[0]))
+    values, found = np.where(np.isfinite(ends.nll), ends.nll, np.inf), []
+    for k in np.argsort(values):
+        if found and (values[k] > found[0].nll + NEAR or len(found) > OTHERS):
+            break
+        if not any(_same(one, ends.theta[k]) for one in found):
+            with jax.enable_x64(True):
+                end = _describe(candidate, frame, data, ends.theta[k], weights[0], free[0])
+            found.append(jax.tree.map(np.asarray, end))
+    return tuple(found)
+
+
+def _same(end: Optimum, theta: np.ndarray) -> bool:
+    """Whether coordinates differ from an end's only where the likelihood does not change, by its curvature."""
+    apart = theta - end.theta
+    return not apart @ end.information @ apart / 2 > SAME
 
 
 _describe = eqx.filter_jit(describe)

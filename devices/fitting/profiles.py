@@ -46,7 +46,7 @@ def intervals(
 
     Args:
         hasty: whether to stop where profiles come across a better likelihood, with intervals that are unfinished.
-        others: optima that have been left for the best.
+        others: optima that have been left for the best, or that other searches came to.
 
     Returns:
         the numbers; and coordinates of a likelihood better than the best by more than a tenth, where profiles came across any.

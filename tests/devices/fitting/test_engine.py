@@ -28,7 +28,7 @@ from devices.fitting import (
     uncertainty,
 )
 from devices.fitting.draws import draw
-from devices.fitting.optimum import Optimum
+from devices.fitting.optimum import Optimum, search_once
 from devices.fitting.profiles import _crossings, intervals
 from devices.fitting.result import Check
 from devices.instruments import Trace, sidecar
@@ -295,8 +295,8 @@ def test_a_fit_that_knows_of_a_better_optimum_does_not_say_that_it_converged():
     module, trace = sys.modules["devices.fitting.fit"], line_trace()
     candidate, data = Wells.of(trace)
     space = Space(candidate.parameters())
-    worse = module._search(candidate, space, data, space.starts(candidate.guesses(data), 1))
-    found = module._conclude(candidate, space, data, worse, trace, 0.0, left=(worse, worse))
+    worse, *_ = module._search(candidate, space, data, space.starts(candidate.guesses(data), 1))
+    found = module._conclude(candidate, space, data, worse, trace, 0.0, again=0)
     assert found.estimate["b"] > 0 and float(worse.gain) < 1e-3
     assert not found.converged and "better likelihood elsewhere" in found.code
 
@@ -307,7 +307,7 @@ def test_an_interval_holds_another_optimum_that_the_data_hardly_refuse():
     trace = line_trace()
     candidate, data = FarWells.of(trace)
     space, search = Space(candidate.parameters()), sys.modules["devices.fitting.fit"]._search
-    best, other = (search(candidate, space, data, np.array([[b]])) for b in (-1.0, 1.0))
+    best, other = (search(candidate, space, data, np.array([[b]]))[0] for b in (-1.0, 1.0))
     assert other.nll - best.nll == pytest.approx(0.4, abs=0.01)
     spread = uncertainty.covariance(best, robust=False)
     found = uncertainty.numbers(space, best, spread, ROWS)
@@ -318,6 +318,20 @@ def test_an_interval_holds_another_optimum_that_the_data_hardly_refuse():
     cost = [float(np.sum(candidate.nll({"b": b}, data)) - best.nll) for b in (both.low, both.high)]
     np.testing.assert_allclose(cost, uncertainty.quantile(space, ROWS) ** 2 / 2, rtol=0.05)
     assert both.high > 1
+    [seen] = fitted(FarWells, trace, starts=8).numbers  # searches from several starts come to both
+    assert (seen.low, seen.high) == pytest.approx((both.low, both.high), rel=0.01)
+
+
+def test_ends_that_are_hardly_worse_are_other_optima_and_the_same_end_is_none(monkeypatch):
+    trace = line_trace()
+    candidate, data = FarWells.of(trace)
+    frame = Space(candidate.parameters()).frame()
+    found = search_once(candidate, frame, data, np.array([[1.0], [-1.0], [1.3], [-1.2]]), ROWS // 10)
+    assert [float(np.sign(end.theta[0])) for end in found] == [-1, 1]
+    assert found[1].nll - found[0].nll == pytest.approx(0.4, abs=0.01)
+    monkeypatch.setattr("devices.fitting.optimum.NEAR", 0.3)
+    [alone] = search_once(candidate, frame, data, np.array([[1.0], [-1.0]]), ROWS // 10)
+    assert alone.theta[0] < 0
 
 
 def test_curvature_is_not_trusted_where_a_search_stopped_on_a_slope():
@@ -336,9 +350,7 @@ def test_curvature_is_not_trusted_where_a_search_stopped_on_a_slope():
 
 
 def _optimum(candidate, space, data, found):
-    from devices.fitting.optimum import search_once
-
-    return search_once(candidate, space.frame(), data, found.theta[None], ROWS // 10)
+    return search_once(candidate, space.frame(), data, found.theta[None], ROWS // 10)[0]
 
 
 def test_bootstrap_of_blocks_agrees_with_the_laplace_error():
