@@ -169,8 +169,7 @@ def _conclude(
 
 def values_at(space: Space, theta: np.ndarray, sigma: float) -> dict[str, float]:
     """Parameters as numbers, by name, with `sigma` where the model has one."""
-    with jax.enable_x64(True):
-        values = {name: float(v) for name, v in space.frame().values(jnp.asarray(theta)).items()}
+    values = {name: float(v) for name, v in space.values(theta).items()}
     return {**values, "sigma": float(sigma)} if np.isfinite(sigma) else values
 
 

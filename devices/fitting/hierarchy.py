@@ -184,7 +184,7 @@ def levels(
     space = Space(candidate.parameters())
     with jax.enable_x64(True):
         best, *_ = search_once(candidate, space.frame(), data, space.starts([], 8), len(data["y"]))
-        values = space.frame().values(jnp.asarray(best.theta))
+        values = space.values(best.theta)
         roots = {level: np.asarray(root(values, level, candidate.names)) for level in candidate._levels}
     none = np.zeros((len(names),) * 2)
     between, within = (roots.get(level, none) @ roots.get(level, none).T for level in ("device", "cycle"))

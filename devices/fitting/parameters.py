@@ -109,6 +109,18 @@ class Space:
         bounded, log = (tuple(getattr(p, what) for p in self.parameters) for what in ("bounded", "log"))
         return Frame(self.names, bounded, log, ends[:, 0], ends[:, 1])
 
+    def values(self, theta: Float[np.ndarray, "*batch p"]) -> dict[str, Float[np.ndarray, "*batch"]]:
+        """The numbers by name, in double precision."""
+        return self._moved(theta)[0]
+
+    def slopes(self, theta: Float[np.ndarray, "*batch p"]) -> dict[str, Float[np.ndarray, "*batch"]]:
+        """Derivatives of the numbers, each to its coordinate."""
+        return self._moved(theta)[1]
+
+    def _moved(self, theta):
+        with jax.enable_x64(True):
+            return jax.tree.map(np.asarray, _with_slopes(self.frame(), np.asarray(theta)))
+
     def theta(self, values: Mapping[str, float]) -> np.ndarray:
         """The coordinates of numbers by name."""
         return np.array([p.theta(float(values[p.name])) for p in self.parameters])
@@ -122,6 +134,11 @@ class Space:
             low, high = (p.theta(x) for x in p.start or (p.low, p.high))
             spread.append(low + (high - low) * drawn[:, k])
         return np.concatenate([np.array(first).reshape(-1, len(self)), np.stack(spread, 1)])[:count]
+
+
+@eqx.filter_jit
+def _with_slopes(frame: Frame, theta):
+    return jax.jvp(frame.values, (theta,), (jnp.ones_like(theta),))
 
 
 def _latin_hypercube(points: int, axes: int, seed: int) -> np.ndarray:

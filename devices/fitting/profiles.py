@@ -70,9 +70,8 @@ def intervals(
 
 def _held(space: Space, other: Optimum, names: tuple[str, ...], ends: np.ndarray) -> bool:
     """Whether intervals hold all numbers of another optimum."""
-    with jax.enable_x64(True):
-        values = space.frame().values(jnp.asarray(other.theta))
-    return all(low <= float(values[n]) <= high for n, (low, high) in zip(names, ends, strict=True))
+    values = space.values(other.theta)
+    return all(low <= values[n] <= high for n, (low, high) in zip(names, ends, strict=True))
 
 
 def _profiled(number: Number, low: float, high: float) -> Number:
@@ -178,9 +177,8 @@ def _profiles(
     reach = _crossings(excess, first, farthest, lambda: hasty and lowest is not None)
     moved = np.repeat(theta[None], len(which), 0)
     moved[np.arange(len(which)), which] += sign * np.where(reach < farthest, reach, 2 * FARTHEST)
-    with jax.enable_x64(True):
-        values = space.frame().values(jnp.asarray(moved))
-        ends = np.array([values[space.names[k]][j] for j, k in enumerate(which)])
+    values = space.values(moved)
+    ends = np.array([values[space.names[k]][j] for j, k in enumerate(which)])
     return ends.reshape(-1, 2), lowest
 
 

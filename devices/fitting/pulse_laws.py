@@ -71,7 +71,7 @@ class Shape(eqx.Module):
             robust: Any = {"jac": slopes, "loss": "soft_l1", "f_scale": 0.3, "max_nfev": 60}
             ends = [least_squares(miss, start, **robust) for start in space.starts([], 4)]
             best = min(ends, key=lambda end: end.cost).x
-            return {name: float(v) for name, v in frame.values(jnp.asarray(best)).items()}
+            return {name: float(v) for name, v in space.values(best).items()}
 
     def at(self, values: Mapping[str, float], side: str, g: np.ndarray) -> np.ndarray:
         """Steps at conductances."""

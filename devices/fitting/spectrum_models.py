@@ -284,9 +284,8 @@ def each(candidate: WhiteSpectrum, data: Any) -> dict[str, np.ndarray]:
     many = jax.tree.map(lambda *leaves: np.stack(leaves), *alone)
     with jax.enable_x64(True):
         ends = search_data(candidate, space.frame(), many, starts, np.ones(COMBS), np.ones(len(space)))
-        found = {n: np.asarray(v) for n, v in space.frame().values(ends.theta).items()}
     return {
-        **found,
+        **space.values(ends.theta),
         "_theta": np.asarray(ends.theta),
         "_nll": np.asarray(ends.nll),
         "_information": np.asarray(ends.information),

@@ -50,15 +50,12 @@ def quantile(space: Space, rows: int) -> float:
 
 def numbers(space: Space, best: Optimum, spread: np.ndarray, rows: int) -> tuple[Number, ...]:
     """Estimates with standard errors (delta method) and intervals (of the coordinate, so that they keep within bounds)."""
-    theta, frame = np.asarray(best.theta), space.frame()
-    half = quantile(space, rows) * np.sqrt(np.diag(spread))
-    with jax.enable_x64(True):
-        three = {n: np.asarray(v) for n, v in frame.values(jnp.stack([theta - half, theta, theta + half])).items()}
-        slopes = {n: np.asarray(v) for n, v in jax.jacfwd(frame.values)(jnp.asarray(theta)).items()}
+    theta, half = np.asarray(best.theta), quantile(space, rows) * np.sqrt(np.diag(spread))
+    three, slopes = space.values(np.stack([theta - half, theta, theta + half])), space.slopes(theta)
     found = []
     for k, p in enumerate(space.parameters):
         low, value, high = three[p.name]
-        error = abs(slopes[p.name][k]) * np.sqrt(spread[k, k])
+        error = abs(slopes[p.name]) * np.sqrt(spread[k, k])
         note = "not determined by these data" if half[k] > UNKNOWN else ""
         if p.bounded and not note and abs(theta[k]) > 6:
             note = f"at its {'upper' if theta[k] > 0 else 'lower'} bound"
