@@ -46,10 +46,22 @@ def read(file: File, side: Mapping[str, Any]) -> list[Trace]:
         traces.append(_pulses(file, values[~traced], device[~traced], side, base))
     if traced.any():
         v, r = values[traced, 3], values[traced, 2]
-        columns = {"v": v, "i": v / r, "device": device[traced]}
+        with np.errstate(divide="ignore", invalid="ignore"):
+            columns = {"v": v, "i": v / r, "device": device[traced]}
+        begins = np.char.endswith(tags[traced], "_s")
+        if begins.sum() > len(np.unique(device[traced])):
+            columns["cycle"] = np.maximum(_within(begins, device[traced]) - 1, 0)
         reason = "The curve tracer's current is I = V / R of its rows: the file holds resistances."
         traces.append(Trace("loop", columns, **base).flagged(Flag("current from resistance", reason)))
     return traces
+
+
+def _within(begins: np.ndarray, device: np.ndarray) -> np.ndarray:
+    """How many rows of each device up to each of its rows begin a curve."""
+    counts = np.zeros(len(device))
+    for one in np.unique(device):
+        counts[device == one] = np.cumsum(begins[device == one])
+    return counts
 
 
 def _number(file: File, line: int, text: str) -> float:

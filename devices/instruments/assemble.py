@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from devices.instruments import rig, units
-from devices.instruments.source import File
+from devices.instruments import polarity, rig, units
+from devices.instruments.source import File, Stranger
 from devices.instruments.trace import KINDS, FileError, Flag, Trace
 
 RESISTANCES = {"r": "g", "r0": "g0", "r_on": "g_on", "r_off": "g_off", "r_before": "g_before", "r_after": "g_after",
@@ -41,8 +41,9 @@ def derive(file: File, columns: dict[str, np.ndarray], side: Mapping[str, Any]) 
     protocol = side.get("protocol", {})
     for r, g in RESISTANCES.items():
         if r in columns:
-            with np.errstate(divide="ignore"):
-                columns[g] = 1.0 / columns.pop(r)
+            ohm = columns.pop(r)
+            with np.errstate(divide="ignore"):  # an infinite resistance is none that was measured
+                columns[g] = np.where(np.isfinite(ohm), 1.0 / ohm, np.nan)
     if "v_shunt" in columns:
         if protocol.get("shunt", 0) <= 0:
             raise FileError(
@@ -57,6 +58,9 @@ def derive(file: File, columns: dict[str, np.ndarray], side: Mapping[str, Any]) 
         columns["v"] = columns["v_drive"] - columns["i"] * protocol["series_resistance"]
     if "g_up" in columns:
         columns = _up_down(file, columns)
+    if {"g", "amplitude"} <= set(columns) and "direction" not in columns and "pattern" not in side:
+        device = columns.get("device", np.zeros(len(columns["g"])))
+        columns["direction"], _ = polarity.directions(file, columns["amplitude"], columns["g"], device, side)
     return _patterned(file, columns, side)
 
 
@@ -88,38 +92,113 @@ def _patterned(file: File, columns: dict[str, np.ndarray], side: Mapping[str, An
     return columns
 
 
-def kind_of(file: File, columns: Mapping[str, np.ndarray], side: Mapping[str, Any]) -> tuple[str, list[Flag]]:
-    """The kind of measurement: what the sidecar says, else the only kind that has these columns.
+def kind_of(
+    file: File, columns: dict[str, np.ndarray], side: Mapping[str, Any], unsure: Collection[str] = ()
+) -> tuple[str, dict[str, np.ndarray], list[Flag]]:
+    """The kind of measurement, its columns, and what was assumed: what the sidecar says, else the only kind that has these
+    columns, or has them all but a temperature, a conductance beside voltage and current, or columns of which the headers
+    only make one think.
+
+    Args:
+        unsure: these columns.
 
     Raises:
         FileError: if no kind has them.
     """
+    columns, flags = _read_over_time(columns, side)
     if "kind" in side:
-        return side["kind"], []
-    names = set(columns)
-    fits = [k for k, (must, may) in KINDS.items() if set(must) <= names <= {*must, *may}]
+        return side["kind"], columns, flags
+    fits = _kinds(columns)
+    guessed = tuple(sorted({RESISTANCES.get(name, name) for name in unsure} & set(columns)))
+    for spare in (("temperature",), ("g",), ("temperature", "g"), guessed, tuple({*guessed, "temperature"})):
+        fewer = {name: x for name, x in columns.items() if name not in spare}
+        if not fits and len(fewer) == len(columns) - len(spare) and (fits := _kinds(fewer)):
+            reason = f"{' and '.join(spare)}: no {' or '.join(fits)} has such columns."
+            columns, flags = fewer, [*flags, Flag("columns left out", reason)]
     if side.get("wanted") in fits:
-        return side["wanted"], []
+        return side["wanted"], columns, flags
     if fits and set(fits) <= {"loop", "read-iv"}:
-        turns = _returns(columns["v"]) or "loop" not in fits or "read-iv" not in fits
-        kind = fits[0] if turns else "read-iv"
-        why = "the voltage turns back" if kind == "loop" else "the voltage only rises or falls"
-        return kind, [
-            Flag("assumed kind", f"Columns V and I were taken for a {kind}, as {why}; `kind = ...` overrules it.")
-        ]
+        turns = _returns(columns["v"], columns.get("device"))
+        kind = "loop" if "read-iv" not in fits or ("loop" in fits and turns) else "read-iv"
+        why = "the voltage turns back" if turns else "the voltage only rises or falls"
+        why += "" if turns or kind == "read-iv" else ", with times or cycles that a read-iv has not"
+        why = f"Columns V and I were taken for a {kind}, as {why}; `kind = ...` overrules it."
+        return kind, columns, [*flags, Flag("assumed kind", why)]
     if len(fits) == 1:
-        return fits[0], []
+        return fits[0], columns, flags
     wanted = "; ".join(f"{k}: {', '.join(must)}" for k, (must, _) in KINDS.items())
-    raise FileError(
-        f"{file.path} has columns {', '.join(sorted(names)) or '(none known)'}, which "
+    text = (
+        f"{file.path} has columns {', '.join(sorted(columns)) or '(none known)'}, which "
         f"{'no kind of measurement has' if not fits else 'are of several kinds: ' + ', '.join(fits)}. Needed are, by kind: "
         f"{wanted}. Name the columns, and if need be `kind` and `pattern = {{ up = 50, down = 50 }}`, in {file.name}.toml."
     )
+    if set(columns) <= {"t", "temperature", "device", "cycle"}:
+        raise Stranger(text, "no column of a device's readings")
+    raise FileError(text)
 
 
-def _returns(v: np.ndarray) -> bool:
-    steps = np.sign(np.diff(v[np.isfinite(v)]))
-    return len(set(steps[steps != 0])) > 1
+LATER = 100.0  # the last read over the first from which on reads over time are a retention, and not at one rate
+
+
+def _kinds(columns: Mapping[str, np.ndarray]) -> list[str]:
+    """Kinds that have these columns."""
+    names = set(columns)
+    fits = [k for k, (must, may) in KINDS.items() if set(must) <= names <= {*must, *may}]
+    return [k for k in fits if k != "cycles" or names - {"cycle", "device"}]
+
+
+def _read_over_time(
+    columns: dict[str, np.ndarray], side: Mapping[str, Any]
+) -> tuple[dict[str, np.ndarray], list[Flag]]:
+    """A current at one voltage is a conductance; one that is read at times decades apart, a retention from its first read."""
+    flags = []
+    names = set(columns) - {"temperature"}
+    still = {"t", "v", "i"} <= names <= {"t", "v", "i", "device"} and _still(columns["v"])
+    if still and side.get("kind") in (None, "noise", "retention"):
+        volts = np.nanmedian(columns["v"])
+        columns = {**{n: x for n, x in columns.items() if n not in "vi"}, "g": columns["i"] / columns["v"]}
+        reason = f"V is {volts:.4g} V in every row: G = I / V was read over time."
+        flags.append(Flag("assumed kind", reason))
+        names = set(columns) - {"temperature"}
+    if not {"t", "g"} <= names <= {"t", "g", "device"} or side.get("kind", "retention") != "retention":
+        return columns, flags
+    device = columns.get("device", np.zeros(len(columns["t"])))
+    asked = "retention" in (side.get("kind"), side.get("wanted"))
+    if not asked and (side.get("wanted") or not _decades_apart(columns["t"], device)):
+        return columns, flags
+    _, first, cell = np.unique(device, return_index=True, return_inverse=True)
+    reason = "G at times decades apart is a retention; the first read of each device was taken for g0, the start."
+    return {**columns, "g0": columns["g"][first][cell]}, [*flags, Flag("assumed start", reason)]
+
+
+def _still(v: np.ndarray) -> bool:
+    """Whether a voltage is one, and not none."""
+    v = v[np.isfinite(v)]
+    return bool(len(v) and np.abs(v).max() > 0 and np.ptp(v) <= 1e-3 * np.abs(v).max())
+
+
+def _decades_apart(t: np.ndarray, device: np.ndarray) -> bool:
+    """Whether the steps of time grow along the reads of each device, by a factor of a hundred or more."""
+    for one in np.unique(device):
+        steps = np.diff(t[device == one])
+        steps = steps[np.isfinite(steps)]
+        if len(steps) < 2 or (steps <= 0).any() or steps[-1] < LATER * steps[0]:
+            return False
+    return True
+
+
+def _returns(v: np.ndarray, device: np.ndarray | None) -> bool:
+    """Whether the voltage goes up as well as down for one device; a jump over half of its range, beside far
+    smaller steps, starts anew."""
+    device = np.zeros(len(v)) if device is None else device
+    there = np.isfinite(v)
+    v, device = v[there], device[there]
+    steps = np.diff(v)[np.diff(device) == 0]
+    steps = steps[steps != 0]
+    sizes = np.abs(steps)
+    if len(steps):
+        steps = steps[(sizes < 0.5 * np.ptp(v)) | (sizes < 5 * np.median(sizes))]
+    return len(set(np.sign(steps))) > 1
 
 
 def trace(
@@ -129,8 +208,15 @@ def trace(
     form: str,
     labels: tuple[str, ...] = (),
     protocol: Mapping[str, Any] | None = None,
+    flags: Sequence[Flag] = (),
+    absolute: bool = False,
+    unsure: Collection[str] = (),
 ) -> Trace:
     """A trace of columns with units; `-` columns are left out.
+
+    Args:
+        absolute: whether the current is a magnitude, which gets the sign of the voltage. unsure: columns that were
+            guessed from their headers, and are left out where no kind of measurement has them.
 
     Raises:
         FileError: if a column comes twice, some conductances have units and others not, or columns fit no kind.
@@ -153,8 +239,14 @@ def trace(
         if not np.isfinite(columns["device"]).all():
             raise FileError(f"{file.path}: the column of devices has empty cells; every row must say whose it is.")
         columns["device"], labels = rig.cells(columns["device"])
+    if "cycle" in columns:
+        columns["cycle"], more = _carried_on(file, columns["cycle"])
+        flags = [*flags, *more]
     columns = derive(file, columns, side)
-    kind, flags = kind_of(file, columns, side)
+    if absolute and "v" in columns:
+        columns["i"] = np.copysign(columns["i"], columns["v"])
+        flags = [*flags, Flag("magnitudes", "The file has |I|; I was given the sign of V.")]
+    kind, columns, more = kind_of(file, columns, side, unsure)
     unit = "1" if any(normalised.values()) else "S"
     return Trace(
         kind,
@@ -163,6 +255,22 @@ def trace(
         form,
         labels or (file.path.stem,),
         {**(protocol or {})},
-        tuple(flags),
+        (*flags, *more),
         unit,
     )
+
+
+def _carried_on(file: File, cycle: np.ndarray) -> tuple[np.ndarray, list[Flag]]:
+    """Numbers of cycles, where only the first row of each has one.
+
+    Raises:
+        FileError: if the first row has none.
+    """
+    known = np.isfinite(cycle)
+    if known.all():
+        return cycle, []
+    if not known[0]:
+        raise FileError(f"{file.path}: the first row has no number in its column of cycles; which cycle is it?")
+    last = np.maximum.accumulate(np.where(known, np.arange(len(cycle)), 0))
+    reason = f"{int((~known).sum())} rows without a number of their cycle belong to the last one before them."
+    return cycle[last], [Flag("assumed cycles", reason)]

@@ -13,7 +13,7 @@ from devices.instruments.source import File
 from devices.instruments.trace import FileError, Flag, Trace
 
 NAME = "Keithley Clarius"
-RUN = re.compile(r"(?:Run|Append)(\d+)")
+RUN = re.compile(r"Run(\d+)|Append(\d+)|(Data)")
 TABLE = {"ILRS": "i_on", "IHRS": "i_off", "VSET": "v_set", "VRESET": "v_reset"}
 combine = clarius_pairs.combine
 
@@ -24,24 +24,31 @@ def recognises(file: File) -> bool:
         names = workbook.sheet_names(file)
         return "Settings" in names and ("Calc" in names or any(RUN.fullmatch(name) for name in names))
     first = next((line for line in file.start if line.strip()), "")
-    return "\t" in first and bool(_terminals(table.fields(first, "\t")))
+    return table.separator(first) in ("\t", ",") and bool(_terminals(table.fields(first)))
 
 
 def _terminals(header: list[str]) -> list[str]:
-    return [name[0] for name in header if re.fullmatch(r"[A-Z]V", name) and name[0] + "I" in header]
+    """Names of terminals of which current and voltage are there: `A` of `AI`, `AV`; `Anode` of `AnodeI`, `AnodeV`."""
+    return [name[:-1] for name in header if re.fullmatch(r"[A-Z][A-Za-z]*V", name) and name[:-1] + "I" in header]
+
+
+def _order(name: str) -> tuple[bool, int]:
+    """Runs by their numbers, those appended after all others; what stands in no numbered sheet first."""
+    run, appended, _ = RUN.fullmatch(name).groups()  # pyright: ignore[reportOptionalMemberAccess]
+    return appended is not None, int(run or appended or 0)
 
 
 def read(file: File, side: Mapping[str, Any]) -> list[Trace]:
     """One loop of all runs of each test, a cycle a run in order of run numbers; and the table of cycles if there is one."""
     if not file.is_workbook:
-        rows = [table.fields(line, "\t") for line in file.text.split("\n") if line.strip()]
-        return [_loop(file, {0: rows}, {})]
+        rows = [table.fields(line) for line in file.text.split("\n") if line.strip()]
+        return [_loop(file, {"": rows}, {})]
     sheets = workbook.sheets(file)
     settings = _settings(sheets.get("Settings", []))
-    runs = {int(m[1]): rows for name, rows in sheets.items() if (m := RUN.fullmatch(name)) and len(rows) > 1}
-    tests: dict[str, dict[int, list]] = {}
-    for number in sorted(runs):
-        tests.setdefault(_test(settings.get(number, {})), {})[number] = runs[number]
+    runs = {name: rows for name, rows in sheets.items() if RUN.fullmatch(name) and len(rows) > 1}
+    tests: dict[str, dict[str, list]] = {}
+    for name in sorted(runs, key=_order):
+        tests.setdefault(_test(settings.get(name, {})), {})[name] = runs[name]
     traces = [_loop(file, group, settings) for group in tests.values()]
     traces += [_cycles(file, rows) for rows in sheets.values() if len(rows) > 2 and rows[0][:1] == ("Cycle",)]
     if not traces:
@@ -51,14 +58,14 @@ def read(file: File, side: Mapping[str, Any]) -> list[Trace]:
     return traces
 
 
-def _settings(rows: list[tuple]) -> dict[int, dict[str, tuple[str, ...]]]:
-    """Blocks of settings by number of run: first cell -> other cells."""
-    blocks: dict[int, dict[str, tuple[str, ...]]] = {}
+def _settings(rows: list[tuple]) -> dict[str, dict[str, tuple[str, ...]]]:
+    """Blocks of settings by name of the run's sheet: first cell -> other cells."""
+    blocks: dict[str, dict[str, tuple[str, ...]]] = {}
     current: dict[str, tuple[str, ...]] = {}
     for row in rows:
         cells = [str(cell).strip() for cell in row if cell is not None]
-        if cells and (match := RUN.fullmatch(cells[0])):
-            current = blocks.setdefault(int(match[1]), {})
+        if cells and RUN.fullmatch(cells[0]):
+            current = blocks.setdefault(cells[0], {})
         elif len(cells) > 1:
             current[cells[0]] = tuple(cells[1:])
     return blocks
@@ -68,22 +75,22 @@ def _test(block: Mapping[str, tuple[str, ...]]) -> str:
     return block.get("Test Name", ("",))[0].split("@")[0]
 
 
-def _loop(file: File, runs: Mapping[int, list], settings: Mapping[int, dict]) -> Trace:
+def _loop(file: File, runs: Mapping[str, list], settings: Mapping[str, dict]) -> Trace:
     parts, protocols = [], []
-    for cycle, (number, rows) in enumerate(runs.items()):
+    for cycle, (name, rows) in enumerate(runs.items()):
         header = [str(cell) for cell in rows[0]]
-        terminal = _swept(file, number, header, settings.get(number, {}))
+        terminal = _swept(file, name, header, settings.get(name, {}))
         place = [header.index(terminal + letter) for letter in "VI"]
         place += [header.index("Time")] if "Time" in header else []
         values = np.array([[_number(row[k] if k < len(row) else None) for k in place] for row in rows[1:]])
         parts.append(np.column_stack([values, np.full(len(values), cycle)]))
-        protocols.append(_protocol(settings.get(number, {}), terminal))
+        protocols.append(_protocol(settings.get(name, {}), terminal))
     names = [*("v", "i", "t")[: parts[0].shape[1] - 1], "cycle"]
     if len({part.shape[1] for part in parts}) > 1:
         raise FileError(f"{file.path}: some runs have a column Time and others not; export them separately.")
     joined = np.concatenate(parts)
     shared = {k: v for k, v in protocols[0].items() if all(p.get(k) == v for p in protocols)}
-    shared["runs"] = tuple(runs) if any(runs) else ()
+    shared["runs"] = tuple(name for name in runs if name)
     columns = {name: joined[:, k] for k, name in enumerate(names)}
     trace = Trace("loop", columns, (str(file.path),), NAME, (file.path.stem,), shared)
     varying = sorted({k for p in protocols for k in p} - set(shared))
@@ -98,15 +105,15 @@ def _number(cell: Any) -> float:
         return np.nan
 
 
-def _swept(file: File, number: int, header: list[str], block: Mapping[str, tuple[str, ...]]) -> str:
+def _swept(file: File, name: str, header: list[str], block: Mapping[str, tuple[str, ...]]) -> str:
     """Letter of the terminal that was swept: the only one measured, or the one that Settings calls a sweep."""
     found = _terminals(header)
     modes = dict(zip(block.get("Device Terminal", ()), block.get("Operation Mode", ()), strict=False))
     swept = [t for t in found if "Sweep" in modes.get(t, "Sweep" if len(found) == 1 else "")]
     if len(swept) != 1:
         raise FileError(
-            f"{file.path}, run {number}: the terminals {', '.join(found) or '(none)'} have current and voltage, and Settings "
-            "do not say which one was swept; export only the columns Time, AI, AV of that terminal as text."
+            f"{file.path}, {name or 'its columns'}: the terminals {', '.join(found) or '(none)'} have current and voltage, "
+            "and Settings do not say which one was swept; export only the columns Time, AI, AV of that terminal as text."
         )
     return swept[0]
 

@@ -46,9 +46,9 @@ def _first(file: File) -> int | None:
     """Line with which the numbers start."""
     lines, words = file.start[:100], False
     for k, line in enumerate(lines):
-        if not line.strip() or line.lstrip().startswith(("#", "%", "!")):
+        if not line.strip() or table.comment(line):
             continue
-        if table.numeric(line) or table.has_decimal_comma(file, line):
+        if table.numeric(line) or table.has_decimal_comma(file, [line]):
             block = [after for after in lines[k : k + 3] if len(table.fields(after)) == len(table.fields(line))]
             if not words or (len(block) == 3 and all(map(table.numeric, block))):
                 return k
@@ -63,11 +63,11 @@ def read(file: File, side: Mapping[str, Any]) -> list[Trace]:
         FileError: if it does not name them, or too many or too few; the message shows a sidecar to copy.
     """
     skip = side.get("skip_rows", _first(file) or 0)
-    lines = [line for line in file.start[skip:] if line.strip()]
+    lines = [line for line in file.start[skip:] if line.strip() and not table.comment(line)]
     if not lines:
         raise FileError(f"{file.path} has no numbers after {skip} lines.")
     table.check_headerless_locale(file, lines)
-    comma = table.has_decimal_comma(file, lines[0])
+    comma = table.has_decimal_comma(file, lines)
     count = len(table.fields(lines[0]))
     if "columns" not in side or "units" not in side:
         missing = " and ".join(key for key in ("columns", "units") if key not in side)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,51 +11,85 @@ import numpy as np
 
 from devices.instruments import assemble, sidecar, table, units
 from devices.instruments.source import File
-from devices.instruments.trace import UNITS, FileError, Trace
+from devices.instruments.trace import FileError, Flag, Trace
 
 NAME = "table with headers"
 SEVERAL_FILES = True  # another file may be another device or cycle
 
 
+@dataclasses.dataclass(frozen=True)
+class _Head:
+    """Where a table starts: its headers, with their units, and how many lines there are before its numbers."""
+
+    names: tuple[str, ...]
+    skip: int
+
+
 def recognises(file: File) -> bool:
     """A line of words whose most part names known columns, with a line of as many numbers below it."""
-    return _header_line(file) is not None
+    return _head(file) is not None
 
 
-def _header_line(file: File) -> int | None:
+def only_headers(file: File) -> bool:
+    """Whether there is a line of known columns but nothing below it."""
+    lines = [line for line in file.start if line.strip()]
+    known = [units.header(name) for name in _names(lines[-1])] if lines else []
+    return len(known) > 1 and all(h.column and h.unit for h in known)
+
+
+def _head(file: File) -> _Head | None:
+    """The line of headers that names most columns that are known; units may stand in the line below it."""
+    best, most = None, 0
     for k, line in enumerate(file.start[:40]):
-        following = next((after for after in file.start[k + 1 :] if after.strip()), "")
         if table.numeric(line):
-            return None
-        if not _like_numbers(following, len(_names(line))):
+            break
+        names = _names(line)
+        below = [(j, after) for j, after in enumerate(file.start[k + 1 :], k + 1) if _tells(after)]
+        if below and len(names) == len(units_below := _names(below[0][1])) and _are_units(units_below):
+            brackets = ((n, u.strip("()[]")) for n, u in zip(names, units_below, strict=True))
+            names = [f"{name} ({text})" if text else name for name, text in brackets]
+            below = below[1:]
+        if not below or not _like_numbers(below[0][1], len(names)):
             continue
-        known = [units.header(name).column for name in _names(line)]
-        if sum(column is not None for column in known) >= max(1, len(known) / 3):
-            return k
-    return None
+        known = sum(units.header(name).column is not None for name in names)
+        if known > most and known >= len(names) / 3:
+            best, most = _Head(tuple(names), below[0][0]), known
+    return best
+
+
+def _tells(line: str) -> bool:
+    return bool(line.strip()) and not table.comment(line)
+
+
+def _are_units(texts: list[str]) -> bool:
+    """Whether all of some fields are units, with or without brackets, or empty, and some are units of something."""
+    found = [units.unit(text.strip("()[]")) for text in texts]
+    return None not in found and any(u is not None and u.dimension not in ("", "1") for u in found)
 
 
 def _like_numbers(line: str, count: int) -> bool:
     """Whether at least as many fields as headers stand in a line (more with decimal commas), half of them numbers or more."""
-    parts = table.fields(line)
+    parts = table.fields(line, count=count)
     return len(parts) >= count and 2 * sum(table.is_number(part.replace(",", ".")) for part in parts) >= len(parts) > 0
 
 
 def _names(line: str) -> list[str]:
+    """Fields of a line of words; a unit in brackets belongs to the word before it."""
     sign = table.separator(line)
-    return [name.lstrip("#% ") for name in (table.fields(line, sign) if sign else line.split())]
+    parts = table.fields(line, sign) if sign else re.split(r"\s+(?![\(\[])", line.strip())
+    return [name.lstrip("#% ").strip() for name in parts]
 
 
 def read(file: File, side: Mapping[str, Any]) -> list[Trace]:
-    """One trace of the columns whose headers are known; others are left out."""
-    place = _header_line(file)
-    if place is None:
+    """One trace of the columns whose headers are known; others are left out, which a flag says."""
+    head = _head(file)
+    if head is None:
         raise FileError(f"{file.path} has no line of headers with numbers below it.")
-    names = _names(file.start[place])
-    first = next(line for line in file.start[place + 1 :] if line.strip())
-    table.check_locale(file, names, first)
+    names = head.names
+    lines = [line for line in file.start[head.skip :] if _tells(line)]
+    table.check_locale(file, list(names), lines[0])
     headers = [units.header(name) for name in names]
-    values, labels = _values(file, place + 1, headers, first)
+    values, labels = _values(file, head.skip, headers, lines)
     if values.shape[1] != len(names):
         raise FileError(
             f"{file.path} has {len(names)} headers but {values.shape[1]} columns of numbers; mend its header."
@@ -61,9 +97,28 @@ def read(file: File, side: Mapping[str, Any]) -> list[Trace]:
     if "columns" in side:
         given = (side["columns"] + ["-"] * len(names))[: len(names)]
         headers = [units.Header(h.text, None if c == "-" else c, h.unit) for c, h in zip(given, headers, strict=True)]
-    named = [(h.column or "-", values[:, k], _unit(file, h, k, side, headers, first)) for k, h in enumerate(headers)]
-    result = assemble.trace(file, named, side, NAME, labels)
+    sure = {h.column for h in headers if h.sure}
+    headers = [h if h.sure or h.column not in sure else dataclasses.replace(h, column=None) for h in headers]
+    named = [(h.column or "-", values[:, k], _unit(file, h, k, side, headers, lines[0])) for k, h in enumerate(headers)]
+    notes = [*_left_out(headers, "columns" in side), *_assumed(headers)]
+    absolute = any(h.column == "i" and units.magnitude(h.text) for h in headers)
+    unsure = {h.column for h in headers if h.column and not h.sure}
+    result = assemble.trace(file, named, side, NAME, labels, flags=notes, absolute=absolute, unsure=unsure)
     return [result]
+
+
+def _left_out(headers: list[units.Header], asked: bool) -> list[Flag]:
+    """What nobody knows, unless a sidecar has named the columns."""
+    left = [h.text for h in headers if h.column is None and h.text]
+    if not left or asked:
+        return []
+    return [Flag("columns left out", f"Not known or not needed: {', '.join(left)}; `columns = [...]` can name them.")]
+
+
+def _assumed(headers: list[units.Header]) -> list[Flag]:
+    unsure = [f"{h.text!r} for {h.column}" for h in headers if h.column and not h.sure]
+    why = "by a word in it and its unit; `columns = [...]` overrules it."
+    return [Flag("assumed columns", f"Took {', '.join(unsure)}, {why}")] if unsure else []
 
 
 def _unit(file: File, header: units.Header, k: int, side: Mapping[str, Any], headers: list, first: str) -> units.Unit:
@@ -87,35 +142,55 @@ def _unit(file: File, header: units.Header, k: int, side: Mapping[str, Any], hea
 UNIT_EXAMPLES = {"V": "V", "A": "uA", "s": "s", "S": "uS", "ohm": "kohm", "K": "C"}
 
 
-def _values(file: File, skip: int, headers: list[units.Header], first: str) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Numbers of all rows; a column of device names becomes whole numbers, and the names."""
-    parts = table.fields(first)
-    words = [k for k, part in enumerate(parts) if not table.is_number(part.replace(",", "."))]
-    comma = table.has_decimal_comma(file, first)
-    if not words:
+def _values(file: File, skip: int, headers: list[units.Header], lines: list[str]) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Numbers of all rows; a column of device names becomes whole numbers, and the names; words in columns that nobody
+    knows are left out."""
+    comma = table.has_decimal_comma(file, lines)
+    parts = table.fields(lines[0], count=len(headers))
+    words = {k for k, part in enumerate(parts) if not table.is_number(part.replace(",", "."))}
+    place = {h.column: k for k, h in enumerate(headers)}
+    device, direction = (k if (k := place.get(name, -1)) in words else None for name in ("device", "direction"))
+    unknown = {k for k, h in enumerate(headers) if h.column is None}
+    if not words and not unknown:
         return table.numbers(file, skip, comma), ()
-    device = next((k for k in words if k < len(headers) and headers[k].column == "device"), None)
-    if any(k != device and k < len(headers) and headers[k].column in UNITS for k in words):
-        raise FileError(
-            f"{file.path}, first row: {parts[words[0]]!r} is no number; only a column `device` may hold names."
-        )
-    return _with_names(file, skip, words, device, comma, len(headers))
+    if device is None and not words:
+        try:
+            return table.numbers(file, skip, comma), ()
+        except FileError:
+            pass  # words further down, it may be, in a column that does not count
+    return _with_names(file, skip, unknown, device, direction, comma, len(headers))
 
 
-def _with_names(file: File, skip: int, words: list[int], device: int | None, comma: bool, count: int):
+DIRECTIONS = {
+    **dict.fromkeys(("up", "set", "ltp", "potentiation", "pot", "p", "+"), "1"),
+    **dict.fromkeys(("down", "reset", "ltd", "depression", "dep", "d"), "-1"),
+}
+
+
+def _with_names(
+    file: File, skip: int, unknown: set[int], device: int | None, direction: int | None, comma: bool, count: int
+):
     names: dict[str, int] = {}
     rows = []
     for number, line in enumerate(file.text.split("\n")[skip:], start=skip + 1):
-        parts = table.fields(line)
-        if not line.strip():
+        if not _tells(line):
             continue
+        parts = table.fields(line, count=count)
         if len(parts) != count:
             raise FileError(
                 f"{file.path}, line {number}: {len(parts)} columns, but the header has {count}; mend that line."
             )
+        if direction is not None:
+            parts[direction] = DIRECTIONS.get(parts[direction].lower(), parts[direction])
         code = names.setdefault(parts[device], len(names)) if device is not None else 0
-        parts = [str(code) if k == device else "" if k in words else part for k, part in enumerate(parts)]
-        rows.append("\t".join(parts).replace(",", ".") if comma else "\t".join(parts))
-    clean = [[float("nan") if not table.is_number(p) or p.lower() in table.EMPTY else float(p) for p in row.split("\t")]
-             for row in rows]  # fmt: skip
-    return np.array(clean), tuple(names)
+        parts = [
+            str(code) if k == device else part.replace(",", ".") if comma else part for k, part in enumerate(parts)
+        ]
+        bad = next((p for k, p in enumerate(parts) if k not in unknown and not table.is_number(p)), None)
+        if bad is not None:
+            raise FileError(
+                f"{file.path}, line {number}: {bad!r} is no number; only a column `device` may hold names (and `direction` "
+                "up or down), and missing numbers may be empty."
+            )
+        rows.append([float(p) if table.is_number(p) and p.lower() not in table.EMPTY else np.nan for p in parts])
+    return np.array(rows), tuple(names)

@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 
 import numpy as np
 
 from devices.instruments import quality_iv, quality_reads
-from devices.instruments.trace import KINDS, FileError, Flag, Trace
+from devices.instruments.trace import KINDS, OVERFLOW, UNITS, FileError, Flag, Trace
 
 Check = Callable[[Trace], list[Flag]]
+
+
+def measured(trace: Trace) -> Trace:
+    """The trace without the numbers that instruments write where they measured none (9.9e37): these are missing values."""
+    odd = {}
+    for name, values in trace.columns.items():
+        over = np.abs(values) > OVERFLOW
+        if UNITS[name] == "S" and trace.unit == "S":
+            over |= (values != 0) & (np.abs(values) < 1 / OVERFLOW)  # the inverse of such a resistance
+        if (over & np.isfinite(values)).any():
+            odd[name] = over
+    if not odd:
+        return trace
+    columns = {n: np.where(odd[n], np.nan, x) if n in odd else x for n, x in trace.columns.items()}
+    counts = ", ".join(f"{int(rows.sum())} of {name}" for name, rows in odd.items())
+    rows = np.flatnonzero(np.any(list(odd.values()), axis=0))
+    reason = f"{counts} are the instrument's overflow (9.9e37 or the like), no readings: taken for missing."
+    return dataclasses.replace(trace, columns=columns).flagged(Flag("overflow", reason, rows))
 
 
 def missing(trace: Trace) -> list[Flag]:
@@ -43,6 +62,7 @@ def inspect(trace: Trace) -> Trace:
     Raises:
         FileError: if no row is usable, or voltage and current are swapped.
     """
+    trace = measured(trace)
     for check in CHECKS:
         if trace.good.any():  # nothing is left of the copy of another file
             trace = trace.flagged(*check(trace))

@@ -20,6 +20,7 @@ from devices.instruments import (
     knowm,
     merge,
     oscilloscope,
+    periods,
     pulse_map,
     pulse_reads,
     pulse_rows,
@@ -33,7 +34,7 @@ from devices.instruments import (
     sidecar as sidecars,
 )
 from devices.instruments.source import LIMIT_MB, File, Stranger
-from devices.instruments.trace import FileError, Flag, Trace
+from devices.instruments.trace import KINDS, FileError, Flag, Trace
 
 
 @runtime_checkable
@@ -92,6 +93,8 @@ def read(
     Raises:
         FileError: if a file is missing, damaged, of no known layout, or needs a sidecar; the message says how to mend it.
     """
+    if kind is not None and kind not in KINDS:
+        raise FileError(f"there is no kind {kind!r} of measurement; there are {', '.join(KINDS)}.")
     one = isinstance(path_or_paths, (str, pathlib.Path))
     asked = [pathlib.Path(p) for p in ([path_or_paths] if one else path_or_paths)]  # type: ignore[list-item]
     places = [place for path in asked for place in _walk(path)]
@@ -112,11 +115,11 @@ def read(
         found += parts
     parts = merge.mark_duplicates(found)
     traces = merge.merged(parts)
-    if skipped and traces:
-        traces[0] = traces[0].flagged(Flag("skipped files", f"Left out of the folder: {'; '.join(skipped)}."))
-    kept = [trace for trace in traces if kind in (None, trace.kind)]
+    kept = [periods.numbered(trace) for trace in traces if kind in (None, trace.kind)]
     if not kept:
         _nothing(asked, traces, skipped, kind)
+    if skipped:
+        kept[0] = kept[0].flagged(Flag("skipped files", f"Left out of the folder: {'; '.join(skipped)}."))
     return tuple(quality.inspect(trace) for trace in kept)
 
 
@@ -171,6 +174,8 @@ def _format(file: File, side: Mapping[str, Any]) -> Format:
             if file.is_workbook
             else f"starts with {(file.start or [''])[0][:60]!r}"
         )
+        if headed.only_headers(file):
+            raise FileError(f"{file.path} has headers but no row of numbers below them; export it again with its data.")
         raise Stranger(
             f"{file.path} is of no layout that is known ({what}). Known are: {', '.join(f.NAME for f in FORMATS)}. Save it as "
             "CSV with headers such as `Voltage (V),Current (A)`.",

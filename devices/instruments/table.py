@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -28,6 +29,9 @@ EMPTY = {
     "inf",
     "-inf",
     "+inf",
+    "overflow",
+    "ovrflw",
+    "overflw",
 }
 COMMA_NUMBER = re.compile(r"[+-]?\d+,\d+(?:[eE][+-]?\d+)?")
 
@@ -37,12 +41,18 @@ def separator(line: str) -> str | None:
     return next((sign for sign in "\t;," if sign in line), None)
 
 
-def fields(line: str, sign: str | None = "guess") -> list[str]:
-    """The fields of one line, without blanks around them; a separator at its end adds none."""
+def fields(line: str, sign: str | None = "guess", count: int = 0) -> list[str]:
+    """The fields of one line, without blanks around them; a comma at its end adds none beyond `count`."""
     sign = separator(line) if sign == "guess" else sign
     parts = line.split() if sign is None else next(csv.reader([line], delimiter=sign), [])
     parts = [part.strip() for part in parts]
-    return parts[:-1] if len(parts) > 1 and parts[-1] == "" and sign == "," else parts
+    return parts[:-1] if len(parts) > max(count, 1) and parts[-1] == "" and sign == "," else parts
+
+
+def comment(line: str) -> bool:
+    """Whether a line says something about the numbers and holds none."""
+    line = line.strip()
+    return line.startswith(("#", "%", "!")) and fields(line)[0].lower() not in EMPTY
 
 
 def is_number(text: str) -> bool:
@@ -87,9 +97,9 @@ def _slowly(file: File, text: str, sign: str | None, skip: int) -> np.ndarray:
     """Row by row, so that missing numbers become NaN and the message can name the line."""
     rows: list[list[float]] = []
     for number, line in enumerate(text.split("\n"), start=skip + 1):
-        if not line.strip():
+        if not line.strip() or comment(line):
             continue
-        parts = fields(line, sign)
+        parts = fields(line, sign, len(rows[0]) if rows else 0)
         values = [np.nan if part.lower() in EMPTY else _float(part) for part in parts]
         if None in values:
             bad = parts[values.index(None)]
@@ -109,18 +119,21 @@ def _hint(text: str) -> str:
     return f"; missing numbers may be empty or {', '.join(sorted(w for w in EMPTY if w.startswith('#')))}"
 
 
-def has_decimal_comma(file: File, line: str) -> bool:
-    """Whether numbers have commas (`0,25;1,2E-6`), which is read where the columns are told apart by something else.
+def has_decimal_comma(file: File, lines: Sequence[str]) -> bool:
+    """Whether any numbers have commas (`0,25;1,2E-6`), which is read where the columns are told apart by something else.
 
     Raises:
         FileError: if commas may be decimal signs as well as separators, so that nobody can tell the columns apart.
     """
-    sign = separator(line)
+    sign = next((separator(line) for line in lines if line.strip()), None)
     if sign in ("\t", ";"):
-        return any(COMMA_NUMBER.fullmatch(part) for part in fields(line, sign))
-    blanks = line.split()
-    if sign == "," and len(blanks) > 1 and all(COMMA_NUMBER.fullmatch(part) for part in blanks):
-        raise FileError(f"{file.path} has decimal commas ({blanks[0]}); export it with decimal points.")
+        parts = [part for line in lines for part in fields(line, sign)]
+        points = any("." in part and _float(part) is not None for part in parts)  # then a comma is a slip in one cell
+        return not points and any(map(COMMA_NUMBER.fullmatch, parts))
+    for line in lines:
+        blanks = line.split()
+        if separator(line) == "," and len(blanks) > 1 and all(COMMA_NUMBER.fullmatch(part) for part in blanks):
+            raise FileError(f"{file.path} has decimal commas ({blanks[0]}); export it with decimal points.")
     return False
 
 

@@ -30,6 +30,9 @@ UNITS = {
 }  # fmt: skip
 
 
+OVERFLOW = 1e30  # a magnitude that no reading has, nor its inverse: instruments write 9.9e37 where they measured none
+
+
 class FileError(ValueError):
     """A file that cannot be used: what, which value, what is allowed, and how to mend it, in one message."""
 

@@ -9,14 +9,15 @@ PREFIX = {"f": 1e-15, "p": 1e-12, "n": 1e-9, "u": 1e-6, "µ": 1e-6, "μ": 1e-6, 
           "M": 1e6, "G": 1e9}  # fmt: skip
 BASE = {
     "V": "V", "volt": "V", "volts": "V", "Volt": "V", "A": "A", "amp": "A", "amps": "A", "Amp": "A", "ampere": "A",
+    "amperes": "A",
     "s": "s", "sec": "s", "second": "s", "seconds": "s", "S": "S", "siemens": "S", "mho": "S",
     "ohm": "ohm", "Ohm": "ohm", "OHM": "ohm", "ohms": "ohm", "Ohms": "ohm", "Ω": "ohm", "\u2126": "ohm",
     "K": "K", "Hz": "Hz",
 }  # fmt: skip
 FIXED = {
-    "min": ("s", 60.0),
-    "h": ("s", 3600.0),
-    "hour": ("s", 3600.0),
+    **dict.fromkeys(("min", "minute", "minutes"), ("s", 60.0)),
+    **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), ("s", 3600.0)),
+    **dict.fromkeys(("d", "day", "days"), ("s", 86400.0)),
     "1": ("1", 1.0),
     "": ("", 1.0),
     "a.u.": ("1", 1.0),
@@ -34,10 +35,34 @@ NAMES = {
     "ilrs": "i_on", "ihrs": "i_off", "vset": "v_set", "vreset": "v_reset",
     "g0": "g0", "r0": "r0", "ginitial": "g0", "target": "target", "gtarget": "target", "glow": "g_low", "ghigh": "g_high",
     "temperature": "temperature", "temp": "temperature", "pulse": "pulse", "pulsenumber": "pulse", "pulseno": "pulse",
-    "direction": "direction", "cycle": "cycle", "cyclenumber": "cycle", "device": "device", "cell": "device",
+    "direction": "direction", "cycle": "cycle", "cyclenumber": "cycle", "cycleno": "cycle",
+    "cycleindex": "cycle", "repetition": "cycle", "repeat": "cycle", "sweep": "cycle", "sweepnumber": "cycle",
+    "loop": "cycle", "loopnumber": "cycle", "run": "cycle", "runnumber": "cycle", "iteration": "cycle",
+    "device": "device", "cell": "device",
     "address": "device", "addr": "device", "deviceid": "device", "amplitude": "amplitude", "pulseamplitude": "amplitude",
     "width": "width", "pulsewidth": "width", "level": "level", "write": "write", "accepted": "accepted",
 }  # fmt: skip
+# words of a header that is none of these -> column, where the header's unit says the same
+WORDS = {
+    "s": (("time|elapsed|timestamp", "t"),),
+    "V": (("voltage|volt|volts|bias|v", "v"),),
+    "A": (("current|i", "i"),),
+    "S": (
+        ("ltp|potentiation", "g_up"),
+        ("ltd|depression", "g_down"),
+        ("lrs|on", "g_on"),
+        ("hrs|off", "g_off"),
+        ("conductance|g", "g"),
+    ),
+    "ohm": (
+        ("ltp|potentiation", "r_up"),
+        ("ltd|depression", "r_down"),
+        ("lrs|on", "r_on"),
+        ("hrs|off", "r_off"),
+        ("resistance|r", "r"),
+    ),
+    "K": (("t|temp|temperature", "temperature"),),
+}
 EXPECTED = {"v": "V", "i": "A", "t": "s", "g": "S", "r": "ohm", "temperature": "K", "target": "S", "width": "s",
             "amplitude": "V"}  # fmt: skip
 
@@ -53,11 +78,16 @@ class Unit:
 
 @dataclasses.dataclass(frozen=True)
 class Header:
-    """One column's header: which column it is (None if nobody knows) and its unit (None if not written)."""
+    """One column's header: which column it is (None if nobody knows) and its unit (None if not written).
+
+    Args:
+        sure: whether the column is known by its whole name, and not only by a word of it and its unit.
+    """
 
     text: str
     column: str | None
     unit: Unit | None
+    sure: bool = True
 
 
 def unit(text: str) -> Unit | None:
@@ -76,11 +106,37 @@ def unit(text: str) -> Unit | None:
 def header(text: str) -> Header:
     """Column and unit of a header such as `Voltage (V)`, `I [uA]`, `time_s`, `R/kohm`, `G (µS)` or `Cycle`."""
     text = text.strip().strip('"').strip()
+    if magnitude(text):
+        return dataclasses.replace(
+            header(re.sub(r"^abs[\s_]*|\|", "", text, flags=re.IGNORECASE)), text=text, sure=False
+        )
     for pattern in (r"(.*?)\s*[\(\[\{](.*)[\)\]\}]", r"(.*?)\s*/\s*(\S+)", r"(.+?)[\s_,]+(\S+)"):
         match = re.fullmatch(pattern, text)
-        if match and (found := unit(match[2])) is not None and (column := _column(match[1])):
-            return Header(text, column, found)
+        if match and (found := unit(match[2])) is not None:
+            column = _column(match[1])
+            if column and found.dimension in ("", "1", dimension(column)):
+                return Header(text, column, found)
+            if guess := _by_words(match[1], found):
+                return Header(text, guess, found, sure=False)
+            if column or "(" in pattern:
+                return Header(text, column if column and dimension(column) else None, found)
     return Header(text, _column(text), None)
+
+
+def magnitude(text: str) -> bool:
+    """Whether a header is of an absolute value: `|I| (A)`, `abs(I)`."""
+    return bool(re.match(r"\|.*\||abs", text.strip(), re.IGNORECASE))
+
+
+def _by_words(name: str, found: Unit) -> str | None:
+    """The column of which a word of a header and its unit speak: `Elapsed Time (s)`, `HRS (kOhm)`, `Icell (uA)`."""
+    words = re.findall(r"[a-z]+", re.sub(r"([a-z])([A-Z])", r"\1 \2", name).lower())
+    if words and found.dimension in ("A", "V"):  # Icell, Vmem
+        words.append(words[0][0])
+    for pattern, column in WORDS.get(found.dimension, ()):
+        if any(re.fullmatch(pattern, word) for word in words):
+            return column
+    return None
 
 
 def _column(name: str) -> str | None:

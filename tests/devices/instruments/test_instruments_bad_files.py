@@ -34,7 +34,7 @@ BAD = {
     "unit of no current": (GOOD.replace("(uA)", "(lumen)"), "which no kind|units are not guessed"),
     "mixed siemens and normalised": ("g (S),g0 (1),t (s)\n1e-6,0.5,1\n1e-6,0.5,2\n", "mixes siemens and normalised"),
     "empty": ("", "is empty .0 bytes"),
-    "header alone": ("Voltage (V),Current (uA)\n", "no layout that is known"),
+    "header alone": ("Voltage (V),Current (uA)\n", "headers but no row of numbers"),
     "truncated gz": (truncated(GOOD * 500), "damaged gzip"),
     "damaged gz": (gzip.compress(GOOD.encode())[:40] + b"abc", "damaged gzip"),
     "all NaN": (GOOD.split("\n")[0] + "\n" + "nan,1\n#REF,2\n,3\n", "no row of 3 has finite values of v, i"),

@@ -66,7 +66,7 @@ def test_clarius_workbook_with_settings(tmp_path):
     assert trace.protocol["compliance"] == 5e-4
     assert trace.protocol["v_stop"] == -2.0
     assert trace.protocol["test"] == "SET_negative#1"
-    assert trace.protocol["runs"] == (3, 4)
+    assert trace.protocol["runs"] == ("Run3", "Run4")
 
 
 def test_clarius_set_and_reset_become_whole_cycles(tmp_path):
