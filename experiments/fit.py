@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import json
+import math
 import os
 import pathlib
 from collections.abc import Callable, Sequence
@@ -189,11 +190,21 @@ def _compact(fits: Sequence[Fit]) -> Any:
 
 def as_json(outcome: Outcome) -> dict[str, Any]:
     """The results for machines."""
-    return {
+    found = {
         "fits": [_fit_json(f) for f in outcome.fits],
         "left_out": list(outcome.refusals),
         "files": [str(p) for p in outcome.files],
     }
+    return _finite(found)
+
+
+def _finite(value: Any) -> Any:
+    """Without what JSON has no number for: null."""
+    if isinstance(value, dict):
+        return {key: _finite(v) for key, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _fit_json(one: Fit) -> dict[str, Any]:

@@ -109,6 +109,7 @@ class LogTime(AbstractCandidate):
     last: Float[np.ndarray | Array, ""]
     size: Float[np.ndarray | Array, ""]  # of changes
     blocks: int
+    different: int = eqx.field(static=True)  # different conductances that cells start from, at most four
     forgets: bool = eqx.field(static=True)
     long: bool = eqx.field(static=True)
 
@@ -128,6 +129,7 @@ class LogTime(AbstractCandidate):
             last=np.asarray(data["t"].max()),
             size=np.asarray(size),
             blocks=int(data["block"].max()) + 1,
+            different=min(len(np.unique(np.round(x, 4))), cls.spread_nodes),
             forgets=forgets,
             long=forgets and bool(np.median(data["t"][:, -1] / data["t"][:, 0]) >= LONG),
             **more,
@@ -136,11 +138,12 @@ class LogTime(AbstractCandidate):
     def parameters(self) -> tuple[Parameter, ...]:
         size, first, last = float(self.size), float(self.first), float(self.last)
         shifts = [
-            Parameter(f"shift_{k + 1}", "S", -np.inf, np.inf, (-size / 5, size / 5)) for k in range(self.shift_nodes)
+            Parameter(f"shift_{k + 1}", "S", -np.inf, np.inf, (-size / 5, size / 5))
+            for k in range(self.nodes(self.shift_nodes))
         ]
         spreads = [
             Parameter(f"spread_{k + 1}", "S", 0.0, np.inf, (size / 10, size), log=True)
-            for k in range(self.spread_nodes)
+            for k in range(self.nodes(self.spread_nodes))
         ]
         rest = [
             Parameter("t0", "s", first * 1e-9, 10 * last, (first * 0.01, first), log=True),
@@ -149,7 +152,7 @@ class LogTime(AbstractCandidate):
         if self.forgets:
             rest.append(Parameter("correlation", "", 0.05, 1e3, (2.0, 20.0), log=True))
         if self.long:
-            rest += [Parameter(f"power_{k + 1}", "", 0.05, 2.0, (0.4, 0.6)) for k in range(2)]
+            rest += [Parameter(f"power_{k + 1}", "", 0.05, 2.0, (0.4, 0.6)) for k in range(self.nodes(2))]
         return (*shifts, *spreads, *rest, *self.tails.parameters())
 
     def guesses(self, data: Data) -> list[dict[str, float]]:
@@ -166,7 +169,8 @@ class LogTime(AbstractCandidate):
             "power_2": 0.5,
         }
         found |= self.tails.guess()
-        for name, count in (("shift", self.shift_nodes), ("spread", self.spread_nodes)):
+        for name, most in (("shift", self.shift_nodes), ("spread", self.spread_nodes)):
+            count = self.nodes(most)
             nodes = np.linspace(float(self.reach[0]), float(self.reach[1]), count)
             near = np.argmin(np.abs(x[:, None] - nodes), 1)
             for k in range(count):
@@ -176,17 +180,21 @@ class LogTime(AbstractCandidate):
                 found[f"{name}_{k + 1}"] = float(value)
         return [found]
 
+    def nodes(self, most: int) -> int:
+        """Values through which a curve of the conductance goes: no more than cells start from."""
+        return min(most, self.different)
+
     def shift(self, values: Values) -> Curve:
         """Mean change [S] an e-fold of time over x."""
-        return polynomial_through(values, "shift", self.shift_nodes, self.reach)
+        return polynomial_through(values, "shift", self.nodes(self.shift_nodes), self.reach)
 
     def spread(self, values: Values) -> Curve:
         """Scale of the change [S] at one e-fold of time over x."""
-        return spread_through(values, "spread", self.spread_nodes, self.reach)
+        return spread_through(values, "spread", self.nodes(self.spread_nodes), self.reach)
 
     def power(self, values: Values) -> Curve:
         """Power of e-folds of time with which that scale grows, over x."""
-        return polynomial_through(values, "power", 2, self.reach) if self.long else Constant(0.5)
+        return polynomial_through(values, "power", self.nodes(2), self.reach) if self.long else Constant(0.5)
 
     def folds(self, values: Values, data: Data) -> Float[Array, "writes reads"]:
         """E-folds of time since relaxation began."""

@@ -65,7 +65,7 @@ def numbers(space: Space, best: Optimum, spread: np.ndarray, rows: int) -> tuple
 
 def correlation(spread: np.ndarray) -> np.ndarray:
     """Correlation of the coordinates."""
-    scale = np.sqrt(np.diag(spread))
+    scale = np.sqrt(np.maximum(np.diag(spread), 1e-300))
     return spread / np.outer(scale, scale)
 
 

@@ -19,6 +19,7 @@ from devices.fitting.tails import AbstractTails, MixtureTails, NoTails, StudentT
 from devices.instruments.trace import Trace
 from devices.programming import QuantileProgramming
 
+_STARTS = np.linspace(0.01, 0.99, 50)  # quantiles of the first reads that the law keeps where no windows were logged
 _TAIL = np.array([0.002, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.95, 0.999])  # quantiles of a miss that the law keeps
 
 
@@ -43,8 +44,8 @@ class _WriteErrors(LogTime):
 
     and the changes after that as in `LogTime`; writes that missed their window relax as the others do. How far they miss it
     (exponentially distributed) and on which side is taken from the data as it is. Without
-    logged windows, those of the same mean and variance at each target stand for them, and there are no misses; without a
-    column `g0` the first read of a write is its start.
+    logged windows there are no misses either, and where writes start is taken as it is; without a column `g0` the first
+    read of a write is its start.
     """
 
     kind: ClassVar[str] = "programming"
@@ -52,6 +53,7 @@ class _WriteErrors(LogTime):
     miss: Any = None  # mean distance from the window of writes that missed it [S]
     below: Any = None  # share of them that end below it
     levels: Any = None  # a row a target: target, mean edges of its windows [S]
+    errors: Any = None  # a row a target: quantiles of the first reads less the target [S], where no windows were logged
 
     @classmethod
     def of(cls, trace: Trace):
@@ -72,17 +74,19 @@ class _WriteErrors(LogTime):
         kept = np.unique(write[(trace["t"] > first_time)], return_index=True)
         rows = np.flatnonzero(trace["t"] > first_time)[kept[1]]
         data |= {"target": trace["target"][rows], "low": low[rows], "high": high[rows]}
-        beyond = _beyond(data)
+        targets = np.unique(data["target"])
+        levels = np.array([[t, *(data[n][data["target"] == t].mean() for n in ("low", "high"))] for t in targets])
+        logged = columns["g_low"] is not None and columns["g_high"] is not None
+        errors = [np.quantile(data["g0"][data["target"] == t] - t, _STARTS) for t in targets]
+        beyond = _beyond(data) if logged else np.zeros(1)
         missed = beyond[beyond != 0] if beyond.any() else np.array([-1e-9])
-        levels = np.array(
-            [[t, *(data[n][data["target"] == t].mean() for n in ("low", "high"))] for t in np.unique(data["target"])]
-        )
         g_max = float(max(levels[:, 2].max(), levels[:, 0].max()))
         return cls.about(
             data,
             g_max,
             count_missed=bool(beyond.any()),
             levels=levels,
+            errors=None if logged else np.array(errors),
             miss=np.mean(np.abs(missed)),
             below=np.mean(missed < 0),
         ), data
@@ -100,7 +104,10 @@ class _WriteErrors(LogTime):
         return [{**g, **more} for g in super().guesses(data)]
 
     def costs(self, values: Values, data: Data) -> Float[Array, " writes"]:
-        found = super().costs(values, data) + jnp.log(data["high"] - data["low"])
+        found = super().costs(values, data)
+        if self.errors is not None:
+            return found
+        found = found + jnp.log(data["high"] - data["low"])
         if not self.count_missed:
             return found
         beyond = jnp.abs(_beyond(data))
@@ -111,6 +118,8 @@ class _WriteErrors(LogTime):
     def simulate(self, values: Values, data: Data, *, key: PRNGKeyArray) -> Data:
         relax, place, miss, far, side = jax.random.split(key, 5)
         shape = jnp.shape(data["g0"])
+        if self.errors is not None:
+            return super().simulate(values, data, key=relax)
         g0 = data["low"] + (data["high"] - data["low"]) * jax.random.uniform(place, shape, jnp.float64)
         if self.count_missed:
             away = self.miss * jax.random.exponential(far, shape, jnp.float64)
@@ -119,9 +128,16 @@ class _WriteErrors(LogTime):
         return super().simulate(values, {**data, "g0": g0}, key=relax)
 
     def count(self, data: Data) -> int:
-        return super().count(data) + len(data["g0"])
+        return super().count(data) + (len(data["g0"]) if self.errors is None else 0)
+
+    def notes(self, data: Data) -> tuple[str, ...]:
+        if self.errors is None:
+            return ()
+        return ("no windows were logged: where writes start is taken from the data as it is, with no model of misses.",)
 
     def checks(self, values: Mapping[str, float], data: Data) -> tuple[Check, ...]:
+        if self.errors is not None:
+            return super().checks(values, data)
         inside = _beyond(data) == 0
         place = (data["g0"] - data["low"]) / (data["high"] - data["low"])
         return (*super().checks(values, data), checks.uniform(place[inside], "accepted reads within their windows"))
@@ -129,10 +145,12 @@ class _WriteErrors(LogTime):
     def measures(self, values: Mapping[str, float], data: Data) -> dict[str, float]:
         found = super().measures(values, data)
         one = int(np.argmin(np.abs(np.log(np.median(data["t"], 0)))))
-        used, missed = data["used"][:, one] > 0, _beyond(data) != 0
+        used, missed = data["used"][:, one] > 0, (_beyond(data) != 0) & (self.errors is None)
         found[f"sd of g - g0 at {np.median(data['t'][:, one]):.2g} s [S]"] = float(
             np.std(data["d"][used & ~missed, one])
         )
+        if self.errors is not None:
+            return found
         found["missed"] = float(np.mean(missed))
         for t, measured, model in zip(*self.in_window(values, data), strict=True):
             found[f"in window at {t:.2g} s"], found[f"in window at {t:.2g} s, model"] = float(measured), float(model)
@@ -150,6 +168,8 @@ class _WriteErrors(LogTime):
         return np.median(data["t"], 0), share(inside), share(model)
 
     def panels(self, values: Mapping[str, float], data: Data) -> tuple[Panel, ...]:
+        if self.errors is not None:
+            return super().panels(values, data)
         t, measured, model = self.in_window(values, data)
         error = np.sqrt(measured * (1 - measured) / np.sum(data["used"], 0))
         window = Panel(
@@ -160,6 +180,11 @@ class _WriteErrors(LogTime):
 
     def laws(self, values: Values, data: Data) -> dict[str, Any]:
         target, low, high = jnp.asarray(self.levels).T
+        if self.errors is not None:
+            errors = jnp.asarray(self.errors)
+            programming = QuantileProgramming(*_pair(target, jnp.asarray(_STARTS), errors))
+            g_min = jnp.minimum(jnp.min(target[:, None] + errors), jnp.min(target))
+            return {**super().laws(values, data), "programming": programming, "g_min": g_min, "g_max": self.g_max}
         inside = np.array([1e-3, 1 - 1e-3])  # uniform: linear between the edges
         errors = [(low + (high - low) * u - target) for u in inside]
         probabilities = jnp.asarray(inside)

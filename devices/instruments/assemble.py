@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -106,15 +107,19 @@ def kind_of(
         FileError: if no kind has them.
     """
     columns, flags = _read_over_time(columns, side)
+    fits, spare = _kinds(columns), ()
+    loose = dict.fromkeys(RESISTANCES.get(name, name) for name in ("temperature", "g", *sorted(unsure)))
+    loose = [name for name in loose if name in columns]
+    if "kind" in side:
+        fits, spare = [side["kind"]], tuple(n for n in loose if n not in itertools.chain(*KINDS[side["kind"]]))
+    for some in (some for count in range(len(loose)) for some in itertools.combinations(loose, count + 1)):
+        fits, spare = (fits, spare) if fits else (_kinds(set(columns) - {*some}), some)
+    if fits and spare:
+        reason = f"{' and '.join(spare)}: no {' or '.join(fits)} has such columns."
+        columns = {name: x for name, x in columns.items() if name not in spare}
+        flags = [*flags, Flag("columns left out", reason)]
     if "kind" in side:
         return side["kind"], columns, flags
-    fits = _kinds(columns)
-    guessed = tuple(sorted({RESISTANCES.get(name, name) for name in unsure} & set(columns)))
-    for spare in (("temperature",), ("g",), ("temperature", "g"), guessed, tuple({*guessed, "temperature"})):
-        fewer = {name: x for name, x in columns.items() if name not in spare}
-        if not fits and len(fewer) == len(columns) - len(spare) and (fits := _kinds(fewer)):
-            reason = f"{' and '.join(spare)}: no {' or '.join(fits)} has such columns."
-            columns, flags = fewer, [*flags, Flag("columns left out", reason)]
     if side.get("wanted") in fits:
         return side["wanted"], columns, flags
     if fits and set(fits) <= {"loop", "read-iv"}:
@@ -140,7 +145,7 @@ def kind_of(
 LATER = 100.0  # the last read over the first from which on reads over time are a retention, and not at one rate
 
 
-def _kinds(columns: Mapping[str, np.ndarray]) -> list[str]:
+def _kinds(columns: Collection[str]) -> list[str]:
     """Kinds that have these columns."""
     names = set(columns)
     fits = [k for k, (must, may) in KINDS.items() if set(must) <= names <= {*must, *may}]

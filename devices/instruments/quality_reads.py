@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from devices.instruments.trace import UNITS, Flag, Trace
+from devices.instruments.trace import UNITS, FileError, Flag, Trace
 
 PAIRS = (("g_before", "g_after"), ("g0", "g"))
+LONGEST = 3e8  # s: ten years, before which some read of a cell that was written has been made
 READING = {"loop": "i", "read-iv": "i", "pulses": "g", "noise": "g", "retention": "g", "programming": "g"}
 
 
@@ -73,11 +74,20 @@ def railed(trace: Trace) -> list[Flag]:
 
 
 def clock(trace: Trace) -> list[Flag]:
-    """Times that go back, stand still, or come unevenly."""
+    """Times that go back, stand still, or come unevenly.
+
+    Raises:
+        FileError: if times since a write are dates.
+    """
     if "t" not in trace:
         return []
     t = trace["t"]
     if trace.kind in ("retention", "programming"):
+        if np.nanmin(t) > LONGEST:
+            raise FileError(
+                f"{trace.name}: times begin at {np.nanmin(t):.4g} s, a date and not the time since a cell was written; "
+                "subtract the time of the write of each cell."
+            )
         rows = np.flatnonzero(t <= 0)
         return [Flag("time before start", f"{len(rows)} rows have t <= 0.", rows, True)] if len(rows) else []
     same = trace["device"][1:] == trace["device"][:-1]
