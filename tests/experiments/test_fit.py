@@ -12,6 +12,7 @@ import devices
 from devices import fitting
 from devices.device_file import load, load_draws
 from experiments import cli
+from experiments.fit import _finite
 
 
 @pytest.fixture
@@ -191,3 +192,8 @@ def test_exports_stand_beside_the_device(measured, tmp_path, monkeypatch, capsys
     assert json.loads(pathlib.Path("my.aihwkit.json").read_text())["parameters"]["dw_min"] > 0
     assert 0 < json.loads(pathlib.Path("my.neurosim.json").read_text())["NL_LTP"] < 9
     assert isinstance(load("my.toml"), devices.Device)
+
+
+def test_json_has_null_for_what_is_no_number():
+    found = _finite({"held_out": (np.nan, np.inf), "fits": [{"aic": -1.5, "name": "a", "rejected": True, "bic": -np.inf}]})
+    assert found == {"held_out": [None, None], "fits": [{"aic": -1.5, "name": "a", "rejected": True, "bic": None}]}

@@ -50,3 +50,10 @@ def test_the_prior_adds_to_the_precision():
     assert 0 < free.sum() < len(free)
     expected = np.linalg.inv(np.linalg.inv(covariance) + np.diag(np.where(free, 1 / 9, 3 / np.pi**2)))
     np.testing.assert_allclose(held(dataclasses.replace(found, covariance=covariance)), expected, rtol=1e-8, atol=1e-12)
+
+
+def test_a_device_with_something_that_is_no_number_is_refused():
+    found = fit(one_state(g_min=1 * US, g_max=50 * US), "power law")
+    lost = dataclasses.replace(found, theta=np.full_like(found.theta, np.nan))
+    with pytest.raises(FileError, match=r"drift.* of the device is no number: the fit leaves open"):
+        assemble([lost])

@@ -22,6 +22,7 @@ from devices.fitting import (
     Parameter,
     Space,
     bootstrap,
+    checks,
     coverage,
     fit_candidate,
     profile,
@@ -475,3 +476,16 @@ def test_what_is_not_finite_or_not_known_gives_no_advice_and_no_negative_varianc
     assert uncertainty.advice(Line(), space, {}, best) == ()
     spread = uncertainty.covariance(known, robust=True)
     assert (np.diag(spread) >= 0).all() and np.isfinite(spread).all()
+
+
+def test_correlation_is_told_from_unequal_variances():
+    """White residuals a hundred times as large on one side: rejected in 1 % of sets, as equal ones are; memory is seen in
+    both."""
+    rng, rejected = np.random.default_rng(0), {}
+    for name, size in (("equal", np.ones(400)), ("unequal", np.where(np.arange(400) % 200 < 60, 1.0, 0.01))):
+        white = rng.standard_normal((300, 401))
+        for memory in (0.0, 0.4, 0.9):
+            sets = size * (white[:, 1:] + memory * white[:, :-1])
+            rejected[name, memory] = np.mean([checks.uncorrelated(r, "residuals").rejected for r in sets])
+    assert max(rejected["equal", 0.0], rejected["unequal", 0.0]) < 0.04
+    assert rejected["equal", 0.4] > 0.9 and rejected["unequal", 0.9] > 0.8

@@ -247,3 +247,16 @@ def test_measured_bakes_need_relaxation_and_loss():
     whole = RelaxationAndLoss.of(trace, most=10**6)
     measures = whole[0].measures(found[RelaxationAndLoss].estimate, whole[1])
     assert measures["R2 of ln variance"] > 0.9 and measures["RMS ln variance"] < 0.45
+
+
+def test_one_conductance_has_one_shift_and_one_spread():
+    """Reads of cells that all start from one conductance: two nodes more would be at conductances that none has."""
+    trace = cells(TIMES, 100, 40.0, 40.0)
+    candidate, data = NormalRelaxation.of(trace)
+    names = [p.name for p in candidate.parameters()]
+    assert names[:2] == ["shift_1", "spread_1"] and "shift_2" not in names and "spread_2" not in names
+    truth = {p.name: RELAXATION[p.name] for p in candidate.parameters()} | {"shift_1": -0.3 * US, "spread_1": 0.6 * US}
+    _, data = drawn(NormalRelaxation, truth, trace)
+    found = fit_candidate(candidate, data, trace)
+    for n in found.numbers[:2]:
+        assert n.value == pytest.approx(truth[n.name], abs=4 * n.stderr) and n.stderr < 0.5 * abs(n.value)

@@ -143,18 +143,21 @@ def test_device_made_of_the_laws_does_as_the_data():
 
 
 def test_a_log_without_windows_first_reads_or_numbers_of_writes_is_fitted():
-    """Only the columns that a log must have: the first read stands for g0, and the scatter of a level for its window."""
+    """Only the columns that a log must have: the first read stands for g0, and nothing is a miss: where writes start is
+    taken from the data."""
     trace = log(cells=12)
     bare = Trace("programming", {n: trace[n] for n in ("target", "t", "g", "device")})
     candidate, data = NormalErrors.of(bare)
     assert data["d"].shape == (96, 7)
-    assert fit_candidate(candidate, data, bare).converged
-    assert set(candidate.laws({n: jnp.asarray(v) for n, v in NORMAL.items()}, data)) == {
-        "drift",
-        "programming",
-        "g_min",
-        "g_max",
-    }
+    found = fit_candidate(candidate, data, bare)
+    assert found.converged and "missed" not in {n.name for n in found.numbers}
+    assert any("no windows were logged" in flag for flag in found.flags)
+    laws = candidate.laws({n: jnp.asarray(v) for n, v in NORMAL.items()}, data)
+    assert set(laws) == {"drift", "programming", "g_min", "g_max"}
+    programming = laws["programming"]
+    at = np.argmin(np.abs(np.asarray(programming.targets) - trace["target"][0]))
+    first = data["g0"][data["target"] == trace["target"][0]] - trace["target"][0]
+    np.testing.assert_allclose(np.asarray(programming.errors)[at, [0, -1]], np.quantile(first, [0.01, 0.99]), rtol=1e-4)
 
 
 def test_a_log_without_times_is_refused():
