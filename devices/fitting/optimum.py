@@ -283,7 +283,7 @@ def search_once(candidate, frame, data, starts: Float[np.ndarray, "starts p"], b
     return tuple(found)
 
 
-def _same(end: Optimum, theta: np.ndarray) -> bool:
+def _same(end: Optimum, theta: Any) -> bool:
     """Whether coordinates differ from an end's only where the likelihood does not change, by its curvature."""
     apart = theta - end.theta
     return not apart @ end.information @ apart / 2 > SAME

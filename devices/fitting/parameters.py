@@ -109,11 +109,11 @@ class Space:
         bounded, log = (tuple(getattr(p, what) for p in self.parameters) for what in ("bounded", "log"))
         return Frame(self.names, bounded, log, ends[:, 0], ends[:, 1])
 
-    def values(self, theta: Float[np.ndarray, "*batch p"]) -> dict[str, Float[np.ndarray, "*batch"]]:
+    def values(self, theta: Float[np.ndarray | Array, "*batch p"]) -> dict[str, Float[np.ndarray, "*batch"]]:
         """The numbers by name, in double precision."""
         return self._moved(theta)[0]
 
-    def slopes(self, theta: Float[np.ndarray, "*batch p"]) -> dict[str, Float[np.ndarray, "*batch"]]:
+    def slopes(self, theta: Float[np.ndarray | Array, "*batch p"]) -> dict[str, Float[np.ndarray, "*batch"]]:
         """Derivatives of the numbers, each to its coordinate."""
         return self._moved(theta)[1]
 

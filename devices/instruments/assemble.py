@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -14,6 +15,26 @@ from devices.instruments.trace import KINDS, FileError, Flag, Trace
 
 RESISTANCES = {"r": "g", "r0": "g0", "r_on": "g_on", "r_off": "g_off", "r_before": "g_before", "r_after": "g_after",
                "r_up": "g_up", "r_down": "g_down"}  # fmt: skip
+
+
+def surest(headers: Sequence[units.Header]) -> list[units.Header]:
+    """Headers of which one that only makes one think of a column does not compete with one that names it."""
+    sure = {h.column for h in headers if h.sure}
+    return [h if h.sure or h.column not in sure else dataclasses.replace(h, column=None) for h in headers]
+
+
+def about_headers(headers: Sequence[units.Header], *, asked: bool) -> list[Flag]:
+    """What was left out as nobody knows it, unless a sidecar has named the columns; and what was guessed by a word."""
+    left = [h.text for h in headers if h.column is None and h.text]
+    unsure = [f"{h.text!r} for {h.column}" for h in headers if h.column and not h.sure]
+    flags = []
+    if left and not asked:
+        reason = f"Not known or not needed: {', '.join(left)}; `columns = [...]` can name them."
+        flags.append(Flag("columns left out", reason))
+    if unsure:
+        reason = f"Took {', '.join(unsure)}, by a word in it and its unit; `columns = [...]` overrules it."
+        flags.append(Flag("assumed columns", reason))
+    return flags
 
 
 def to_si(file: File, column: str, values: np.ndarray, unit: units.Unit) -> tuple[np.ndarray, bool]:

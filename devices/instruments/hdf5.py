@@ -56,9 +56,8 @@ def _known(columns: Mapping[str, Any]) -> bool:
 def _trace(
     file: File, where: str, columns: Mapping[str, tuple[np.ndarray, str | None]], side: Mapping[str, Any]
 ) -> Trace:
-    named = []
-    for name, (values, text) in columns.items():
-        header = units.header(name)
+    named, headers = [], assemble.surest([units.header(name) for name in columns])
+    for header, (name, (values, text)) in zip(headers, columns.items(), strict=True):
         if header.column is None:
             continue
         unit = units.unit(text) if text is not None else header.unit
@@ -75,4 +74,8 @@ def _trace(
         raise FileError(
             f"{file.path}: the data sets of /{where} differ in length ({lengths}); give each table a group."
         )
-    return assemble.trace(file, named, side, NAME, (f"{file.path.stem}/{where}".rstrip("/"),))
+    unsure = {h.column for h in headers if h.column and not h.sure}
+    notes = assemble.about_headers(headers, asked=False)
+    return assemble.trace(
+        file, named, side, NAME, (f"{file.path.stem}/{where}".rstrip("/"),), flags=notes, unsure=unsure
+    )

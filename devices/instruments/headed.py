@@ -11,7 +11,7 @@ import numpy as np
 
 from devices.instruments import assemble, sidecar, table, units
 from devices.instruments.source import File
-from devices.instruments.trace import FileError, Flag, Trace
+from devices.instruments.trace import FileError, Trace
 
 NAME = "table with headers"
 SEVERAL_FILES = True  # another file may be another device or cycle
@@ -97,28 +97,13 @@ def read(file: File, side: Mapping[str, Any]) -> list[Trace]:
     if "columns" in side:
         given = (side["columns"] + ["-"] * len(names))[: len(names)]
         headers = [units.Header(h.text, None if c == "-" else c, h.unit) for c, h in zip(given, headers, strict=True)]
-    sure = {h.column for h in headers if h.sure}
-    headers = [h if h.sure or h.column not in sure else dataclasses.replace(h, column=None) for h in headers]
+    headers = assemble.surest(headers)
     named = [(h.column or "-", values[:, k], _unit(file, h, k, side, headers, lines[0])) for k, h in enumerate(headers)]
-    notes = [*_left_out(headers, "columns" in side), *_assumed(headers)]
+    notes = assemble.about_headers(headers, asked="columns" in side)
     absolute = any(h.column == "i" and units.magnitude(h.text) for h in headers)
     unsure = {h.column for h in headers if h.column and not h.sure}
     result = assemble.trace(file, named, side, NAME, labels, flags=notes, absolute=absolute, unsure=unsure)
     return [result]
-
-
-def _left_out(headers: list[units.Header], asked: bool) -> list[Flag]:
-    """What nobody knows, unless a sidecar has named the columns."""
-    left = [h.text for h in headers if h.column is None and h.text]
-    if not left or asked:
-        return []
-    return [Flag("columns left out", f"Not known or not needed: {', '.join(left)}; `columns = [...]` can name them.")]
-
-
-def _assumed(headers: list[units.Header]) -> list[Flag]:
-    unsure = [f"{h.text!r} for {h.column}" for h in headers if h.column and not h.sure]
-    why = "by a word in it and its unit; `columns = [...]` overrules it."
-    return [Flag("assumed columns", f"Took {', '.join(unsure)}, {why}")] if unsure else []
 
 
 def _unit(file: File, header: units.Header, k: int, side: Mapping[str, Any], headers: list, first: str) -> units.Unit:
@@ -131,7 +116,10 @@ def _unit(file: File, header: units.Header, k: int, side: Mapping[str, Any], hea
     if header.unit is not None:
         return header.unit
     guess = [UNIT_EXAMPLES.get(units.dimension(h.column), "1") if h.column else "1" for h in headers]
-    body = f"units = {guess}  # of {', '.join(h.text for h in headers)}".replace("'", '"')
+    body = f"units = {guess}  # of {', '.join(h.text for h in headers)}"
+    if any(h.column is None for h in headers):
+        body = f"columns = {[h.column or '-' for h in headers]}  # name those that count\n{body}"
+    body = body.replace("'", '"')
     raise FileError(
         f"{file.path}: the header {header.text!r} has no unit, and units are not guessed. Write it into the header "
         f"({header.text} ({UNIT_EXAMPLES.get(units.dimension(header.column), 'V')})), or: "

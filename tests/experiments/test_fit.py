@@ -195,5 +195,7 @@ def test_exports_stand_beside_the_device(measured, tmp_path, monkeypatch, capsys
 
 
 def test_json_has_null_for_what_is_no_number():
-    found = _finite({"held_out": (np.nan, np.inf), "fits": [{"aic": -1.5, "name": "a", "rejected": True, "bic": -np.inf}]})
+    found = _finite(
+        {"held_out": (np.nan, np.inf), "fits": [{"aic": -1.5, "name": "a", "rejected": True, "bic": -np.inf}]}
+    )
     assert found == {"held_out": [None, None], "fits": [{"aic": -1.5, "name": "a", "rejected": True, "bic": None}]}
