@@ -2,8 +2,8 @@
 
 `read(path)` finds the format by the content. What the content does not say (which column is which, units, a shunt, the
 frequency) is never guessed: it is asked for in a sidecar (`sidecar.py`), a small TOML file beside the data, and the message
-shows one to copy. What a headerless layout was taken for stands in a flag of the trace, as does all that looks wrong with the
-data (`quality.py`).
+shows one to copy. What a headerless layout or an unusual header was taken for stands in a flag of the trace, as does all that
+looks wrong with the data (`quality.py`).
 
 To add a format, write a module here and put it into `FORMATS` in `reading.py`, before the tables of any kind:
 
