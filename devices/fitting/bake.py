@@ -25,9 +25,12 @@ from devices.programming import Normal, StudentT
 
 ATTEMPT = 1e-13  # s: the usual attempt time of an ion at a barrier; bakes of one length cannot tell it from the barrier
 MOST = 512  # cells that the search sees
-_EDGES = np.linspace(-3.2, 3.2, 25)  # of the slices of barrier heights, in standard deviations
+REACH = 3.2  # standard deviations of barrier heights
+_OVERLAP = 0.65  # standard deviation of a slice of barriers in its width: less would leave ripples in the likelihood
+_SLICES = np.linspace(-REACH, REACH, 25)
+_SHARE = np.diff(stats.norm.cdf(_SLICES)) / np.diff(stats.norm.cdf(_SLICES[[0, -1]]))
+_EDGES = _SLICES / np.sqrt(1 + (_OVERLAP * np.diff(_SLICES)[0]) ** 2)  # slices and all that is in them: of variance 1
 _MIDDLE = (_EDGES[1:] + _EDGES[:-1]) / 2
-_SHARE = np.diff(stats.norm.cdf(_EDGES)) / np.diff(stats.norm.cdf(_EDGES[[0, -1]]))
 _RANGES = 32
 
 
@@ -149,19 +152,23 @@ class _Bake(AbstractCandidate):
         return (values["rest"] - data["g0"])[:, None] * -jnp.expm1(-passed)
 
     def mixture(self, values: Values, data: Data):
-        """Mean and scale [S] of the change for every slice of barriers; a slice is as
-        wide as the losses at its edges differ."""
+        """Mean and scale [S] of the change for every slice of barriers, and its degrees of freedom if tails are heavy.
+
+        Slices overlap, each a normal of 0.65 of its width, which is how much the losses at its edges differ: there are no
+        ripples in the sum, which would hold a search fast. As a slice gets wider than the scale of relaxation, its tails get
+        less heavy: those of the sum of a normal and a Student's t.
+        """
         mean, scale = (v[:, None] for v in self.relaxed(values, data))
         if not self.losing:
-            return mean, scale
-        edges = self.lost(values, data, _EDGES)
-        return mean + self.lost(values, data, _MIDDLE), jnp.sqrt(scale**2 + jnp.diff(edges, axis=1) ** 2 / 12)
+            return mean, scale, None
+        width = _OVERLAP * jnp.diff(self.lost(values, data, _EDGES), axis=1)
+        dof = values["dof"] * (1 + (width / scale) ** 2) if self.heavy else None
+        return mean + self.lost(values, data, _MIDDLE), jnp.sqrt(scale**2 + width**2), dof
 
     def nll(self, values: Values, data: Data) -> Float[Array, " blocks"]:
-        mean, scale = self.mixture(values, data)
+        mean, scale, dof = self.mixture(values, data)
         z = ((data["g"] - data["g0"])[:, None] - mean) / scale
-        if self.heavy:
-            dof = values["dof"]
+        if dof is not None:
             level = jax.lax.lgamma((dof + 1) / 2) - jax.lax.lgamma(dof / 2) - jnp.log(dof * jnp.pi) / 2
             logs = level - (dof + 1) / 2 * jnp.log1p(z**2 / dof) - jnp.log(scale)
         else:
@@ -177,7 +184,7 @@ class _Bake(AbstractCandidate):
             z = z * jnp.sqrt(values["dof"] / 2 / jax.random.gamma(tails, values["dof"] / 2, mean.shape, jnp.float64))
         change = mean + scale * z
         if self.losing:
-            xi = jax.random.truncated_normal(barrier, _EDGES[0], _EDGES[-1], (*mean.shape, 1), jnp.float64)
+            xi = jax.random.truncated_normal(barrier, -REACH, REACH, (*mean.shape, 1), jnp.float64)
             change = change + self.lost(values, data, xi)[:, 0]
         return {**data, "g": data["g0"] + change}
 
@@ -186,8 +193,9 @@ class _Bake(AbstractCandidate):
 
     def _numbers(self, values: Mapping[str, float], data: Data):
         with jax.enable_x64(True):
-            mean, scale = (np.asarray(v) for v in self.mixture({n: jnp.asarray(v) for n, v in values.items()}, data))
-        shape = stats.t(values["dof"]) if self.heavy else stats.norm()
+            found = self.mixture({n: jnp.asarray(v) for n, v in values.items()}, data)
+            mean, scale, dof = (None if v is None else np.asarray(v) for v in found)
+        shape = stats.norm() if dof is None else stats.t(dof)
         return mean, scale, shape, _SHARE if self.losing else np.ones(1)
 
     def probabilities(self, values: Mapping[str, float], data: Data) -> np.ndarray:
