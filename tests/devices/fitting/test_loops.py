@@ -142,7 +142,7 @@ def optimum(candidate, data, starts=24):
     with jax.enable_x64(True):
         first = space.starts(candidate.guesses(data), min(starts, candidate.starts))
         best, *_ = search_once(candidate, space.frame(), data, first, data["used"].size // ROWS)
-        values = {n: float(v) for n, v in space.frame().values(best.theta).items()}
+        values = {n: float(v) for n, v in space.values(best.theta).items()}
     return space, best, values
 
 
