@@ -80,9 +80,6 @@ def derive(file: File, columns: dict[str, np.ndarray], side: Mapping[str, Any]) 
         columns["v"] = columns["v_drive"] - columns["i"] * protocol["series_resistance"]
     if "g_up" in columns:
         columns = _up_down(file, columns)
-    if {"g", "amplitude"} <= set(columns) and "direction" not in columns and "pattern" not in side:
-        device = columns.get("device", np.zeros(len(columns["g"])))
-        columns["direction"], _ = polarity.directions(file, columns["amplitude"], columns["g"], device, side)
     return _patterned(file, columns, side)
 
 
@@ -128,21 +125,23 @@ def kind_of(
         FileError: if no kind has them.
     """
     columns, flags = _read_over_time(columns, side)
+    loose = [RESISTANCES.get(name, name) for name in ("temperature", "g", *sorted(unsure))]
+    asked = side.get("kind", side.get("wanted"))
     fits, spare = _kinds(columns), ()
-    loose = dict.fromkeys(RESISTANCES.get(name, name) for name in ("temperature", "g", *sorted(unsure)))
-    loose = [name for name in loose if name in columns]
-    if "kind" in side:
-        fits, spare = [side["kind"]], tuple(n for n in loose if n not in itertools.chain(*KINDS[side["kind"]]))
+    if asked:
+        must, may = KINDS[asked]
+        extra = tuple(name for name in columns if name not in (*must, *may))
+        if set(must) <= set(columns) and set(extra) <= {*loose, "cycle", "t"}:
+            fits, spare = [asked], extra
+    loose = [name for name in dict.fromkeys(loose) if name in columns]
     for some in (some for count in range(len(loose)) for some in itertools.combinations(loose, count + 1)):
         fits, spare = (fits, spare) if fits else (_kinds(set(columns) - {*some}), some)
     if fits and spare:
         reason = f"{' and '.join(spare)}: no {' or '.join(fits)} has such columns."
         columns = {name: x for name, x in columns.items() if name not in spare}
         flags = [*flags, Flag("columns left out", reason)]
-    if "kind" in side:
-        return side["kind"], columns, flags
-    if side.get("wanted") in fits:
-        return side["wanted"], columns, flags
+    if "kind" in side or fits == [asked]:
+        return asked, columns, flags
     if fits and set(fits) <= {"loop", "read-iv"}:
         turns = _returns(columns["v"], columns.get("device"))
         kind = "loop" if "read-iv" not in fits or ("loop" in fits and turns) else "read-iv"
@@ -272,6 +271,10 @@ def trace(
     if absolute and "v" in columns:
         columns["i"] = np.copysign(columns["i"], columns["v"])
         flags = [*flags, Flag("magnitudes", "The file has |I|; I was given the sign of V.")]
+    if {"g", "amplitude"} <= set(columns) and "direction" not in columns:
+        device = columns.get("device", np.zeros(len(columns["g"])))
+        columns["direction"], flag = polarity.directions(file, columns["amplitude"], columns["g"], device, side)
+        flags = [*flags, flag]
     kind, columns, more = kind_of(file, columns, side, unsure)
     unit = "1" if any(normalised.values()) else "S"
     return Trace(

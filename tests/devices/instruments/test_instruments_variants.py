@@ -154,6 +154,10 @@ def test_a_read_iv_of_several_cells_does_not_turn_back(tmp_path):
     v = np.linspace(-0.2, 0.2, 9)
     text = "Device,V (V),I (uA)\n" + rows(["A"] * 9 + ["B"] * 9, [*v, *v], 10 * np.array([*v, *v]))
     assert read(write(tmp_path, text))[0].kind == "read-iv"
+    path = write(
+        tmp_path, "Sweep,Time (s),V (V),I (uA)\n" + rows(np.repeat([1, 2], 9), range(18), [*v, *v], [*v, *v]), "b.csv"
+    )
+    assert [read(path, kind=k)[0].kind for k in ("loop", "read-iv")] == ["loop", "read-iv"]
     fine = np.linspace(-0.2, 0.2, 41)
     assert read(write(tmp_path, "V (V),I (uA)\n" + rows([*fine, *fine], [*fine, *fine])))[0].kind == "read-iv"
 
@@ -195,6 +199,7 @@ def test_signed_amplitudes_and_columns_of_ltp_and_ltd_are_pulse_trains(tmp_path)
     amplitude = np.repeat([1.2, -1.1], 15)
     (trace,) = read(write(tmp_path, "Amplitude (V),Width (us),G (uS)\n" + rows(amplitude, np.full(30, 10), g)))
     assert trace.kind == "pulses" and (trace["direction"] == np.sign(amplitude)).all()
+    assert "28 of 28 changes show it" in flags(trace)["polarity measured"].reason
     (trace,) = read(write(tmp_path, "Pulse,LTP (uS),LTD (uS)\n" + rows(range(15), g[:15], g[15:])))
     assert trace.kind == "pulses" and (trace["direction"] == np.sign(amplitude)).all()
     np.testing.assert_allclose(trace["g"], g * 1e-6, rtol=1e-4)
