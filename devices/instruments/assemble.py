@@ -162,7 +162,7 @@ def kind_of(
     raise FileError(text)
 
 
-LATER = 100.0  # the last read over the first from which on reads over time are a retention, and not at one rate
+LATER = 100.0  # last step of time over the first, from which on reads over time are a retention and not at one rate
 
 
 def _kinds(columns: Collection[str]) -> list[str]:

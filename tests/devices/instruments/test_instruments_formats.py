@@ -469,3 +469,32 @@ def test_cycles_of_a_cell_in_one_line(tmp_path, on_first):
 def test_a_header_without_unit_is_shown_with_one_of_its_own_kind(tmp_path):
     with pytest.raises(FileError, match=r"Write it into the header \(Time \(s\)\)"):
         read(write(tmp_path, "a.csv", "Time,Voltage,Current\n0,0,0\n1,1,1\n2,0,1\n"))
+
+
+def test_clarius_appended_runs_old_sheets_and_terminals_of_any_name(tmp_path):
+    """`Run1` and `Append1` are two runs; the sheet `Data` of older versions is one, too."""
+    book = openpyxl.Workbook()
+    book.remove(book.active)
+    for k, name in enumerate(("Append1", "Run1", "Data")):
+        sheet = book.create_sheet(name)
+        sheet.append(("Time", "AnodeI", "AnodeV"))
+        for n, v in enumerate(sweep(1.0, (1e-6, 1e-4))[0]):
+            sheet.append((0.1 * n, (k + 1) * 1e-6 * v, v))
+    book.create_sheet("Settings")
+    book.save(tmp_path / "a.xlsx")
+    (trace,) = read(tmp_path / "a.xlsx")
+    tops = [trace["i"][trace["cycle"] == k].max() for k in range(3)]
+    np.testing.assert_allclose(tops, [3e-6, 2e-6, 1e-6])  # Data, Run1, Append1
+    assert trace.protocol["runs"] == ("Data", "Run1", "Append1")
+    (text,) = read(write(tmp_path, "a.csv", "Time,AI,AV\n0,0,0\n1,2E-6,1\n2,0,0\n3,-2E-6,-1\n4,0,0\n"))
+    np.testing.assert_allclose(text["i"], [0, 2e-6, 0, -2e-6, 0])
+
+
+def test_arc_one_curves_are_cycles(tmp_path):
+    tags = ["CT_s", "CT_i", "CT_i", "CT_e"]
+    text = "x\n2020\nWordline,Bitline,Resistance,Amplitude (V),Pulse width (s),Tag,ReadTag,ReadVoltage\n"
+    rows = zip((0.5, 1, -1, -0.5) * 3, tags * 3, np.repeat([1e4, 2e4, 3e4], 4), strict=True)
+    text += "".join(f"1,1,{r},{v},0.001,{tag},,\n" for v, tag, r in rows)
+    (trace,) = read(write(tmp_path, "a.csv", text))
+    np.testing.assert_array_equal(trace["cycle"], np.repeat([0, 1, 2], 4))
+    np.testing.assert_allclose(trace["i"][[1, 5, 9]], [1e-4, 5e-5, 1e-4 / 3])
