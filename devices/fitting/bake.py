@@ -193,9 +193,9 @@ class _Bake(AbstractCandidate):
 
     def _numbers(self, values: Mapping[str, float], data: Data):
         with jax.enable_x64(True):
-            found = self.mixture({n: jnp.asarray(v) for n, v in values.items()}, data)
-            mean, scale, dof = (None if v is None else np.asarray(v) for v in found)
-        shape = stats.norm() if dof is None else stats.t(dof)
+            mean, scale, dof = self.mixture({n: jnp.asarray(v) for n, v in values.items()}, data)
+            mean, scale = np.asarray(mean), np.asarray(scale)
+        shape = stats.norm() if dof is None else stats.t(np.asarray(dof))
         return mean, scale, shape, _SHARE if self.losing else np.ones(1)
 
     def probabilities(self, values: Mapping[str, float], data: Data) -> np.ndarray:
