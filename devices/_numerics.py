@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -79,3 +80,51 @@ def solve_increasing(
         return root - jnp.where(jnp.abs(step) <= 1e-3 * (high - low), step, 0)
 
     return lax.fori_loop(0, 2, polish, root)  # a loop: compilers see one step, however often it is differentiated
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0, 1))
+def trajectory(
+    step: Callable[..., Any], coupled: bool, given: Any, x: Float[Array, "*cells parts"], inputs: Any
+) -> tuple[Float[Array, "*cells parts"], Float[Array, "n *cells parts"], Any]:
+    """The last state, the states before each step, and the outputs of `x_{n+1}, y_n = step(given, x_n, inputs_n)`.
+
+    Values are a scan. Derivatives are not a scan of the step's derivatives: those are found at all n at once,
+
+    $$ \\dot x_{n+1} = A_n \\dot x_n + b_n, \\qquad A_n = \\partial_x s_n, \\quad
+       b_n = \\partial_g s_n\\,\\dot g + \\partial_u s_n\\,\\dot u_n $$
+
+    and only this recursion goes from step to step, so that derivatives to a dozen parameters cost a few times the value.
+
+    Args:
+        step: a function of the module's level, as compiled programs are found again by it. Cells do not depend on each
+            other. coupled: whether the parts of a cell do, or have an output together. given: parameters `g`, floating
+            point. inputs: `u`, arrays whose leading axis is n. Outputs have the shape of cells.
+    """
+
+    def one(x, at):
+        new, out = step(given, x, at)
+        return new, (x, out)
+
+    end, (before, out) = lax.scan(one, x, inputs)
+    return end, before, out
+
+
+@trajectory.defjvp
+def _trajectory_jvp(step, coupled, primals, tangents):
+    (given, _, inputs), (d_given, d_x, d_inputs) = primals, tangents
+    found = _, before, _ = trajectory(step, coupled, *primals)
+    steps = jax.vmap(step, in_axes=(None, 0, 0))
+    _, (pushed, seen) = jax.jvp(lambda g, u: steps(g, before, u), (given, inputs), (d_given, d_inputs))
+    size = before.shape[-1]
+    ways = jnp.eye(size, dtype=before.dtype) if coupled else jnp.ones((1, size), before.dtype)
+    along = lambda way: jax.jvp(lambda x: steps(given, x, inputs), (before,), (way + jnp.zeros_like(before),))[1]  # noqa: E731
+    slopes, seeing = jax.vmap(along, out_axes=-1)(ways)  # (n, *cells, parts, ways), (n, *cells, ways)
+
+    def one(d_x, at):
+        slope, push = at
+        moved = jnp.einsum("...pw,...w->...p", slope, d_x) if coupled else slope[..., 0] * d_x
+        return moved + push, d_x
+
+    d_end, d_before = lax.scan(one, d_x, (slopes, pushed))
+    d_out = jax.tree.map(lambda slope, push: jnp.sum(slope * d_before, -1) + push, seeing, seen)
+    return found, (d_end, d_before, d_out)

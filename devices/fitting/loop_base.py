@@ -13,7 +13,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from devices._numerics import solve_increasing
+from devices._numerics import solve_increasing, trajectory
 from devices.compact.base import AbstractMemristor
 from devices.fitting.candidate import AbstractResiduals, Values
 from devices.fitting.checks import uncorrelated
@@ -192,16 +192,8 @@ class AbstractLoop(AbstractResiduals):
             following = jnp.concatenate([current[:, 1:], current[:, :1]], 1)
             limited = jnp.maximum(data["limited"], jnp.roll(data["limited"], -1, 1))
             inputs += [(jnp.abs(current + following) / 2).T, limited.T]
-
-        def step(x, at):
-            volts, dt, *rest = at
-            if rest:
-                amps, limited = rest
-                own = jnp.abs(total(model, x, volts))
-                volts = volts * jnp.where(limited > 0, jnp.minimum(1, amps / jnp.maximum(own, 1e-30)), 1)
-            return moved(model, x, volts, dt), x
-
-        end, rows = lax.scan(step, x, tuple(inputs))
+        coupled = self.limited and x.shape[-1] > 1
+        end, rows, _ = trajectory(_limited_step if self.limited else _step, coupled, model, x, tuple(inputs))
         return end, total(model, jnp.moveaxis(rows, 0, 1), v.T)
 
     def behind(self, model, x, data):
@@ -211,19 +203,10 @@ class AbstractLoop(AbstractResiduals):
 
         so that a cell that sets within a step takes as much of the drive's voltage as it can hold.
         """
-        drive, resistance = jnp.asarray(data["v_drive"]), data["resistance"]
-
-        def step(x, at):
-            volts, guess, dt = at
-            move = lambda u: moved(model, x, u, dt)  # noqa: E731
-            excess = lambda u: u + resistance * total(model, move(u), u) - volts  # noqa: E731
-            whole = jnp.zeros(x.shape[:-1])
-            ends = jnp.minimum(volts, 0) + whole, jnp.maximum(volts, 0) + whole
-            u = solve_increasing(excess, *ends, steps=SOLVE, start=guess + whole)
-            return move(u), (volts - u) / resistance
-
         after = lambda rows: jnp.concatenate([rows[:, 1:], rows[:, :1]], 1).T  # noqa: E731
-        end, i = lax.scan(step, x, (after(drive), after(jnp.asarray(data["v"])), jnp.asarray(data["dt"]).T))
+        inputs = after(jnp.asarray(data["v_drive"])), after(jnp.asarray(data["v"])), jnp.asarray(data["dt"]).T
+        given = model, jnp.asarray(data["resistance"])
+        end, _, i = trajectory(_circuit_step, x.shape[-1] > 1, given, x, inputs)
         return end, jnp.moveaxis(jnp.roll(i, 1, 0), 0, 1)
 
     def residuals(self, values: Values, data: Any) -> Float[Array, "blocks rows"]:
@@ -285,6 +268,30 @@ class AbstractLoop(AbstractResiduals):
         """Range and pulse law for square pulses of the largest measured voltages (see `pulse_laws`)."""
         v = self.cell_voltage(values, data)
         return pulse_laws(self.model(values), jnp.max(v), jnp.min(v), jnp.asarray(data["v_read"]))
+
+
+def _step(model, x, at):
+    """A step at a voltage."""
+    volts, dt = at
+    return moved(model, x, volts, dt), ()
+
+
+def _limited_step(model, x, at):
+    """A step at a voltage, which the source lowers where it limits the current."""
+    volts, dt, amps, limited = at
+    own = jnp.abs(total(model, x, volts))
+    return moved(model, x, volts * jnp.where(limited > 0, jnp.minimum(1, amps / jnp.maximum(own, 1e-30)), 1), dt), ()
+
+
+def _circuit_step(given, x, at):
+    """A step behind a resistor, and the current at its end."""
+    (model, resistance), (volts, guess, dt) = given, at
+    move = lambda u: moved(model, x, u, dt)  # noqa: E731
+    excess = lambda u: u + resistance * total(model, move(u), u) - volts  # noqa: E731
+    whole = jnp.zeros(x.shape[:-1])
+    ends = jnp.minimum(volts, 0) + whole, jnp.maximum(volts, 0) + whole
+    u = solve_increasing(excess, *ends, steps=SOLVE, start=guess + whole)
+    return move(u), (volts - u) / resistance
 
 
 def moved(model: AbstractMemristor, x, v, dt):

@@ -62,16 +62,24 @@ def intervals(
     for other in others if lowest is None else ():
         if _held(space, other, names, ends):
             continue
-        theirs, lowest = _profiles(candidate, space, data, other, names, scale, hasty=hasty, zero=zero)
-        ends = np.stack([np.minimum(ends, theirs)[:, 0], np.maximum(ends, theirs)[:, 1]], 1)
-    better = dict(zip(names, ends, strict=True))
+        ends, lowest = _profiles(candidate, space, data, other, names, scale, hasty=hasty, zero=zero, found=ends)
+    better = dict(zip(names, _numbers(space, names, ends), strict=True))
     return tuple(_profiled(n, *better[n.name]) if n.name in better else n for n in found), lowest
 
 
 def _held(space: Space, other: Optimum, names: tuple[str, ...], ends: np.ndarray) -> bool:
-    """Whether intervals hold all numbers of another optimum."""
-    values = space.values(other.theta)
-    return all(low <= values[n] <= high for n, (low, high) in zip(names, ends, strict=True))
+    """Whether intervals hold all coordinates of another optimum."""
+    theirs = np.asarray(other.theta)[[space.names.index(name) for name in names]]
+    return bool(np.all((ends[:, 0] <= theirs) & (theirs <= ends[:, 1])))
+
+
+def _numbers(space: Space, names: tuple[str, ...], ends: Float[np.ndarray, "names 2"]) -> Float[np.ndarray, "names 2"]:
+    """Intervals of numbers from those of their coordinates."""
+    theta = np.zeros((len(names), 2, len(space)))
+    for k, name in enumerate(names):
+        theta[k, :, space.names.index(name)] = ends[k]
+    values = space.values(theta)
+    return np.array([values[name][k] for k, name in enumerate(names)]).reshape(-1, 2)
 
 
 def _profiled(number: Number, low: float, high: float) -> Number:
@@ -116,7 +124,7 @@ def profile(
 
     Reference: adjustment of the limit by Chandler, Bate 2007, 10.1093/biomet/asm015 (recalled, not read).
     """
-    return _profiles(candidate, space, data, best, names, _wider(best, spread), hasty=False)[0]
+    return _numbers(space, names, _profiles(candidate, space, data, best, names, _wider(best, spread), hasty=False)[0])
 
 
 def _profiles(
@@ -129,12 +137,14 @@ def _profiles(
     *,
     hasty: bool,
     zero=None,
+    found: Float[np.ndarray, "names 2"] | None = None,
 ):
-    """Intervals about an optimum, and coordinates of a better likelihood or None.
+    """Intervals of coordinates about an optimum, and coordinates of a better likelihood or None.
 
     Args:
         scale: of the limits, by coordinate. zero: negative log likelihood from which costs count, that of the optimum itself
-            if not given.
+            if not given. found: intervals about a better optimum, to which those about this one are joined: one that is
+            beyond its limit at an end of them is followed no further there.
     """
     if not names:
         return np.zeros((0, 2)), None
@@ -174,15 +184,17 @@ def _profiles(
         near[at], there[at] = np.where(miss[:, None] > 0, near[at], ends), np.where(miss > 0, there[at], reach)
         return miss
 
-    reach = _crossings(excess, first, farthest, lambda: hasty and lowest is not None)
-    moved = np.repeat(theta[None], len(which), 0)
-    moved[np.arange(len(which)), which] += sign * np.where(reach < farthest, reach, 2 * FARTHEST)
-    values = space.values(moved)
-    ends = np.array([values[space.names[k]][j] for j, k in enumerate(which)])
+    already = np.zeros(len(which)) if found is None else np.minimum(sign * (found.ravel() - theta[which]), farthest)
+    reach = _crossings(excess, first, farthest, lambda: hasty and lowest is not None, already)
+    ends = theta[which] + sign * np.where(reach < farthest, reach, 2 * FARTHEST)
+    if found is not None:
+        ends = np.where(reach > already, ends, found.ravel())
     return ends.reshape(-1, 2), lowest
 
 
-def _crossings(excess, first: np.ndarray, farthest: np.ndarray, halt=lambda: False) -> np.ndarray:
+def _crossings(
+    excess, first: np.ndarray, farthest: np.ndarray, halt=lambda: False, already: np.ndarray | None = None
+) -> np.ndarray:
     """Distances at which functions that are -1 at 0 become 0, to 2 % of 1; `farthest` where they do not.
 
     Steps outward, then false position (Illinois), as these functions are nearly straight and dear; where that creeps, half of
@@ -190,12 +202,13 @@ def _crossings(excess, first: np.ndarray, farthest: np.ndarray, halt=lambda: Fal
 
     Args:
         excess: of the indices of some functions and a distance for each. first: distances to look at first. halt: whether to
-            stop unfinished.
+            stop unfinished. already: distances that are returned where the crossings are no farther.
     """
     count = len(first)
-    inside, outside, reach = np.zeros(count), np.full(count, np.inf), first.copy()
+    least = np.zeros(count) if already is None else already
+    inside, outside, reach = np.zeros(count), np.full(count, np.inf), np.maximum(first, least)
     under, over, side = -np.ones(count), np.zeros(count), np.zeros(count)
-    at = np.arange(count)
+    at = np.flatnonzero(least < farthest)
     for look in range(ROUNDS):
         miss, a = excess(at, reach[at]), reach[at]
         out = miss > 0
@@ -205,14 +218,14 @@ def _crossings(excess, first: np.ndarray, farthest: np.ndarray, halt=lambda: Fal
         inside[at], outside[at] = np.where(out, inside[at], a), np.where(out, a, outside[at])
         side[at] = np.where(out, 1, -1)
         narrow = outside[at] - inside[at] < CLOSE * inside[at]
-        at = at[(np.abs(miss) > CLOSE) & ~narrow & (inside[at] < farthest[at])]
+        at = at[(np.abs(miss) > CLOSE) & ~narrow & (inside[at] < farthest[at]) & (outside[at] > least[at])]
         if not len(at) or halt():
             break
         low, width, bracketed = inside[at], outside[at] - inside[at], np.isfinite(outside[at])
         share = 0.5 if look % 2 and look > 2 else under[at] / np.where(bracketed, under[at] - over[at], 1.0)
         outward = np.clip(-low * under[at] / np.maximum(1 + under[at], 1e-9), 0.1 * low, STRIDE)
         reach[at] = low + np.where(bracketed, share * np.where(bracketed, width, 1.0), outward)
-    return np.where(inside < farthest, reach, farthest)
+    return np.maximum(np.where(inside < farthest, reach, farthest), least)
 
 
 def _wider(best: Optimum, spread: np.ndarray | None) -> np.ndarray:
