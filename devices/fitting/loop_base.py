@@ -135,7 +135,10 @@ class AbstractLoop(AbstractResiduals):
         if self.limited:
             found.append(f"{int(data['limited'].sum())} rows at the source's current limit do not count (compliance).")
         if data["timed"] == 0:
-            found.append("rows have no time: 1 V/s was assumed, so rates are known only up to the true sweep rate.")
+            found.append(
+                "rows have no time, or a clock that stands still: 1 V/s was assumed, so rates are known only up to the true "
+                "sweep rate."
+            )
         if self.circuit:
             found.append(
                 "the source's voltage behind the known resistor drives the model, not the measured voltage of the cell."

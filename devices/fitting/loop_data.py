@@ -45,6 +45,8 @@ def loop_arrays(trace: Trace) -> dict[str, Any]:
     there = len(loops)
     if there > LOOPS:
         loops = [loops[k] for k in np.linspace(0, there - 1, LOOPS).round().astype(int)]
+    if "t" in trace and not _runs(trace, loops):
+        trace = dataclasses.replace(trace, columns={n: c for n, c in trace.columns.items() if n != "t"})
     periodic = _periodic(trace, loops)
     turn = _polarity(trace, loops)
     rows = [_thinned(trace, good, loop, turn, periodic) for loop in loops]
@@ -108,6 +110,11 @@ def _periodic(trace: Trace, loops: list[np.ndarray]) -> bool:
     if "periodic" in trace.protocol:
         return bool(trace.protocol["periodic"])
     return "frequency" in trace.protocol and "t" in trace and len(loops) > 1 and _closed(trace, loops)
+
+
+def _runs(trace: Trace, loops: list[np.ndarray]) -> bool:
+    """Whether the clock advances from most rows to the next: one of too few digits is none."""
+    return float(np.mean(np.concatenate([np.diff(trace["t"][rows]) > 0 for rows in loops]))) > 0.5
 
 
 def _closed(trace: Trace, loops: list[np.ndarray]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -18,9 +19,17 @@ RESISTANCES = {"r": "g", "r0": "g0", "r_on": "g_on", "r_off": "g_off", "r_before
 
 
 def surest(headers: Sequence[units.Header]) -> list[units.Header]:
-    """Headers of which one that only makes one think of a column does not compete with one that names it."""
+    """Headers of which one that only makes one think of a column does not compete with one that names it, nor one of what
+    was asked for (`Potential applied (V)`) with one of what was measured."""
+    measured = {h.column for h in headers if not _asked_for(h)}
+    headers = [dataclasses.replace(h, column=None) if _asked_for(h) and h.column in measured else h for h in headers]
     sure = {h.column for h in headers if h.sure}
     return [h if h.sure or h.column not in sure else dataclasses.replace(h, column=None) for h in headers]
+
+
+def _asked_for(header: units.Header) -> bool:
+    words = re.findall(r"[a-z]+", header.text.lower())
+    return header.column in ("v", "i") and not {"applied", "programmed", "nominal", "setpoint", "set"}.isdisjoint(words)
 
 
 def about_headers(headers: Sequence[units.Header], *, asked: bool) -> list[Flag]:
@@ -55,10 +64,11 @@ def to_si(file: File, column: str, values: np.ndarray, unit: units.Unit) -> tupl
 
 
 def derive(file: File, columns: dict[str, np.ndarray], side: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Columns of a trace from columns of a file: G = 1 / R, I = V_shunt / shunt, V = V_drive - I (shunt + R_series).
+    """Columns of a trace from columns of a file: G = 1 / R, I = V_shunt / shunt, V = V_drive - I (shunt + R_series), and
+    G = I / V_read where no column is a voltage.
 
     Raises:
-        FileError: if the shunt is not known.
+        FileError: if the shunt or the voltage of reads is not known.
     """
     protocol = side.get("protocol", {})
     for r, g in RESISTANCES.items():
@@ -78,9 +88,20 @@ def derive(file: File, columns: dict[str, np.ndarray], side: Mapping[str, Any]) 
             columns["v"] = columns["v_drive"] - shunt_voltage - columns["i"] * protocol.get("series_resistance", 0.0)
     elif {"v_drive", "i"} <= set(columns) and "v" not in columns and "series_resistance" in protocol:
         columns["v"] = columns["v_drive"] - columns["i"] * protocol["series_resistance"]
+    if "i" in columns and not any(name in ("v", "v_drive", "g") for name in columns):
+        columns["g"] = columns.pop("i") / _read_voltage(file, protocol)
     if "g_up" in columns:
         columns = _up_down(file, columns)
     return _patterned(file, columns, side)
+
+
+def _read_voltage(file: File, protocol: Mapping[str, Any]) -> float:
+    if protocol.get("v_read", 0) == 0:
+        raise FileError(
+            f"{file.path} has currents, but at which voltage they were read [V] no column says; write it into "
+            f"{file.name}.toml:\n\n[protocol]\nv_read = 0.1\n"
+        )
+    return protocol["v_read"]
 
 
 def _up_down(file: File, columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

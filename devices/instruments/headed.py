@@ -11,7 +11,7 @@ import numpy as np
 
 from devices.instruments import assemble, sidecar, table, units
 from devices.instruments.source import File
-from devices.instruments.trace import FileError, Trace
+from devices.instruments.trace import FileError, Flag, Trace
 
 NAME = "table with headers"
 SEVERAL_FILES = True  # another file may be another device or cycle
@@ -89,7 +89,13 @@ def read(file: File, side: Mapping[str, Any]) -> list[Trace]:
     lines = [line for line in file.start[head.skip :] if _tells(line)]
     table.check_locale(file, list(names), lines[0])
     headers = [units.header(name) for name in names]
-    values, labels = _values(file, head.skip, headers, lines)
+    clocks = _clocks(headers, lines[0])
+    values, labels = _values(file, head.skip, headers, lines, clocks)
+    for k in clocks:
+        headers[k], values[:, k] = (
+            dataclasses.replace(headers[k], unit=units.Unit("s")),
+            table.since_first(values[:, k]),
+        )
     if values.shape[1] != len(names):
         raise FileError(
             f"{file.path} has {len(names)} headers but {values.shape[1]} columns of numbers; mend its header."
@@ -100,6 +106,11 @@ def read(file: File, side: Mapping[str, Any]) -> list[Trace]:
     headers = assemble.surest(headers)
     named = [(h.column or "-", values[:, k], _unit(file, h, k, side, headers, lines[0])) for k, h in enumerate(headers)]
     notes = assemble.about_headers(headers, asked="columns" in side)
+    if clocks:
+        reason = (
+            "Times of day were taken as seconds since the first row: where that was not the write, ages are too low."
+        )
+        notes.append(Flag("assumed times", reason))
     absolute = any(h.column == "i" and units.magnitude(h.text) for h in headers)
     unsure = {h.column for h in headers if h.column and not h.sure}
     result = assemble.trace(file, named, side, NAME, labels, flags=notes, absolute=absolute, unsure=unsure)
@@ -130,9 +141,18 @@ def _unit(file: File, header: units.Header, k: int, side: Mapping[str, Any], hea
 UNIT_EXAMPLES = {"V": "V", "A": "uA", "s": "s", "S": "uS", "ohm": "kohm", "K": "C"}
 
 
-def _values(file: File, skip: int, headers: list[units.Header], lines: list[str]) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Numbers of all rows; a column of device names becomes whole numbers, and the names; words in columns that nobody
-    knows are left out."""
+def _clocks(headers: list[units.Header], line: str) -> set[int]:
+    """Columns of times that are dates or times of day."""
+    parts = table.fields(line, count=len(headers))
+    times = [k for k, h in enumerate(headers) if h.column == "t" and k < len(parts) and not table.is_number(parts[k])]
+    return {k for k in times if table.clock(parts[k]) is not None}
+
+
+def _values(
+    file: File, skip: int, headers: list[units.Header], lines: list[str], clocks: set[int]
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Numbers of all rows; a column of device names becomes whole numbers, and the names; dates and times of day become
+    seconds; words in columns that nobody knows are left out."""
     comma = table.has_decimal_comma(file, lines)
     parts = table.fields(lines[0], count=len(headers))
     words = {k for k, part in enumerate(parts) if not table.is_number(part.replace(",", "."))}
@@ -146,7 +166,7 @@ def _values(file: File, skip: int, headers: list[units.Header], lines: list[str]
             return table.numbers(file, skip, comma), ()
         except FileError:
             pass  # words further down, it may be, in a column that does not count
-    return _with_names(file, skip, unknown, device, direction, comma, len(headers))
+    return _with_names(file, skip, unknown, device, direction, comma, len(headers), clocks)
 
 
 DIRECTIONS = {
@@ -156,7 +176,14 @@ DIRECTIONS = {
 
 
 def _with_names(
-    file: File, skip: int, unknown: set[int], device: int | None, direction: int | None, comma: bool, count: int
+    file: File,
+    skip: int,
+    unknown: set[int],
+    device: int | None,
+    direction: int | None,
+    comma: bool,
+    count: int,
+    clocks: set[int],
 ):
     names: dict[str, int] = {}
     rows = []
@@ -170,6 +197,8 @@ def _with_names(
             )
         if direction is not None:
             parts[direction] = DIRECTIONS.get(parts[direction].lower(), parts[direction])
+        for k in clocks:
+            parts[k] = str(time) if (time := table.clock(parts[k])) is not None else parts[k]
         code = names.setdefault(parts[device], len(names)) if device is not None else 0
         parts = [
             str(code) if k == device else part.replace(",", ".") if comma else part for k, part in enumerate(parts)

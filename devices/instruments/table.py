@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import datetime
 import io
 import re
 from collections.abc import Sequence
@@ -64,6 +65,27 @@ def numeric(line: str) -> bool:
     """Whether a line holds numbers only, and at least one."""
     parts = fields(line)
     return bool(parts) and all(map(is_number, parts)) and any(_float(part) is not None for part in parts)
+
+
+def clock(text: str) -> float | None:
+    """Seconds of an ISO date and time (`2026-03-01 12:00:05.25`), or since midnight of a time of day (`12:00:05.25`)."""
+    for parse, begin in (
+        (datetime.datetime.fromisoformat, datetime.datetime(1970, 1, 1)),
+        (datetime.time.fromisoformat, None),
+    ):
+        try:
+            found = parse(text.replace("/", "-"))
+        except ValueError:
+            continue
+        if isinstance(found, datetime.time):
+            return 3600.0 * found.hour + 60.0 * found.minute + found.second + 1e-6 * found.microsecond
+        return (found.replace(tzinfo=None) - begin).total_seconds() if ":" in text else None
+    return None
+
+
+def since_first(seconds: np.ndarray) -> np.ndarray:
+    """Seconds since the first row; where a time of day falls by half a day or more, a new day has begun."""
+    return seconds - seconds[0] + 86400.0 * np.cumsum(np.diff(seconds, prepend=seconds[0]) < -43200.0)
 
 
 def _float(text: str) -> float | None:

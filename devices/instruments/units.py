@@ -37,6 +37,7 @@ NAMES = {
     "temperature": "temperature", "temp": "temperature", "pulse": "pulse", "pulsenumber": "pulse", "pulseno": "pulse",
     "direction": "direction", "cycle": "cycle", "cyclenumber": "cycle", "cycleno": "cycle",
     "cycleindex": "cycle", "repetition": "cycle", "repeat": "cycle", "sweep": "cycle", "sweepnumber": "cycle",
+    "scan": "cycle", "scannumber": "cycle",
     "loop": "cycle", "loopnumber": "cycle", "run": "cycle", "runnumber": "cycle", "iteration": "cycle",
     "device": "device", "cell": "device",
     "address": "device", "addr": "device", "deviceid": "device", "amplitude": "amplitude", "pulseamplitude": "amplitude",
@@ -45,7 +46,7 @@ NAMES = {
 # words of a header that is none of these -> column, where the header's unit says the same
 WORDS = {
     "s": (("time|elapsed|timestamp", "t"),),
-    "V": (("voltage|volt|volts|bias|v", "v"),),
+    "V": (("voltage|volt|volts|bias|potential|v", "v"),),
     "A": (("current|i", "i"),),
     "S": (
         ("ltp|potentiation", "g_up"),
@@ -110,7 +111,7 @@ def header(text: str) -> Header:
         return dataclasses.replace(
             header(re.sub(r"^abs[\s_]*|\|", "", text, flags=re.IGNORECASE)), text=text, sure=False
         )
-    for pattern in (r"(.*?)\s*[\(\[\{](.*)[\)\]\}]", r"(.*?)\s*/\s*(\S+)", r"(.+?)[\s_,]+(\S+)"):
+    for pattern in (r"(.*?)\s*[\(\[\{]([^\(\[\{]*)[\)\]\}]", r"(.*?)\s*/\s*(\S+)", r"(.+?)[\s_,]+(\S+)"):
         match = re.fullmatch(pattern, text)
         if match and (found := unit(match[2])) is not None:
             column = _column(match[1])

@@ -331,6 +331,19 @@ def test_filaments_meet_the_set_and_reset_of_a_dc_sweep():
     assert log_rmse(fitted, data, (data["used"] > 0) & (np.abs(data["v"]) > 0.03)) < 0.15
 
 
+def test_a_clock_that_stands_still_is_none():
+    """Times of too few digits: as without them, 1 V/s, and it is said; a clock that misses a step goes on."""
+    trace = protocol()
+    still = dataclasses.replace(trace, columns={**trace.columns, "t": np.full(len(trace), 1.765e9)})
+    without = dataclasses.replace(trace, columns={n: x for n, x in trace.columns.items() if n != "t"})
+    stumbling = dataclasses.replace(trace, columns={**trace.columns, "t": np.where(trace["t"] == trace["t"][7], trace["t"][6],
+                                                                                   trace["t"])})  # fmt: skip
+    timed, stood, none, stumbled = (loop_arrays(t) for t in (trace, still, without, stumbling))
+    np.testing.assert_array_equal(stood["dt"], none["dt"])
+    assert stood["timed"] == none["timed"] == 0 and timed["timed"] == stumbled["timed"] == 1
+    assert any("clock that stands still" in note for note in loops.OneFilament.of(still)[0].notes(stood))
+
+
 @pytest.mark.slow
 def test_a_loop_of_seven_decades_without_time():
     """Cu/a-SiC/TiN: 0.2 decades at |v| > 30 mV outside compliance (global search: 0.204 to 0.475); assumptions are said."""

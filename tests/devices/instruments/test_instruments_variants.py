@@ -219,3 +219,53 @@ def test_the_unit_of_a_header_holds_where_the_sidecar_names_its_column(tmp_path)
     (trace,) = read(path, sidecar={"columns": ["v", "i"]})
     np.testing.assert_allclose(trace["v"], V, atol=1e-9)
     np.testing.assert_allclose(trace["i"], I_UA * 1e-6, atol=1e-11)
+
+
+def test_a_potentiostat_export_with_two_potentials(tmp_path):
+    """`;` and decimal commas, a bracket within a name, a range in words: what was measured counts, not what was applied."""
+    comma = lambda x: f"{x:g}".replace(".", ",")  # noqa: E731
+    table = rows(
+        [comma(v) for v in V], [comma(0.05 * k) for k in range(len(V))], [comma(1e-6 * i) for i in I_UA],
+        [comma(v + 0.002) for v in V], ["1"] * 21 + ["2"] * 20, ["10 µA"] * len(V), sign=";",
+    )  # fmt: skip
+    head = "Potential applied (V);Time (s);WE(1).Current (A);WE(1).Potential (V);Scan;Current range\n"
+    (trace,) = read(write(tmp_path, head + table))
+    np.testing.assert_allclose(trace["v"], V + 0.002, atol=1e-6)
+    np.testing.assert_allclose(trace["i"], I_UA * 1e-6, atol=1e-11)
+    assert trace["t"][-1] == 2.0 and list(np.unique(trace["cycle"])) == [1, 2]
+    assert "Potential applied (V)" in flags(trace)["columns left out"].reason
+
+
+@pytest.mark.parametrize(
+    "stamp",
+    [
+        lambda s: f"2026-03-01 {s // 3600:02d}:{s // 60 % 60:02d}:{s % 60:02d}.500",
+        lambda s: f"2026/03/01T{s // 3600:02d}:{s // 60 % 60:02d}:{s % 60:02d}",
+        lambda s: f"{s // 3600:02d}:{s // 60 % 60:02d}:{s % 60:02d}",
+    ],
+)
+def test_dates_and_times_of_day_are_seconds_since_the_first_row(tmp_path, stamp):
+    stamps = [stamp(3590 + 5 * k) for k in range(len(V))]
+    (trace,) = read(write(tmp_path, "Timestamp,Voltage (V),Current (uA)\n" + rows(stamps, V, I_UA)))
+    assert trace.kind == "loop"
+    np.testing.assert_allclose(trace["t"], 5.0 * np.arange(len(V)), atol=1e-6)
+    assert "since the first row" in flags(trace)["assumed times"].reason
+
+
+def test_a_time_of_day_goes_on_over_midnight_and_a_word_is_no_time(tmp_path):
+    stamps = ["23:59:58", "23:59:59", "00:00:00", "00:00:01"]
+    g = [5.0, 5.1, 4.9, 5.0]
+    (trace,) = read(write(tmp_path, "Time,Conductance (uS)\n" + rows(stamps, g)))
+    np.testing.assert_allclose(trace["t"], [0, 1, 2, 3])
+    with pytest.raises(FileError, match="line 4: 'noon' is no number"):
+        read(write(tmp_path, "Time,Conductance (uS)\n" + rows([*stamps[:2], "noon", *stamps[2:]], [*g, 5.0]), "b.csv"))
+
+
+def test_currents_without_a_voltage_ask_for_that_of_the_reads(tmp_path):
+    path = write(tmp_path, "Time (s),Current (uA)\n" + rows(np.arange(50) / 10, 5 + 0.1 * np.sin(np.arange(50))))
+    with pytest.raises(FileError, match=r"at which voltage they were read(.|\n)*v_read = 0\.1"):
+        read(path)
+    write(tmp_path, "[protocol]\nv_read = 0.2\n", "a.csv.toml")
+    (trace,) = read(path)
+    assert trace.kind == "noise"
+    assert np.mean(trace["g"]) == pytest.approx(25e-6, rel=0.01)
