@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 from scipy import stats
 
+from devices._numerics import log_gamma_half, rowwise
 from devices.constants import BOLTZMANN_EV
 from devices.curves import Curve
 from devices.drift import ActivatedLoss, Arrhenius, LogTimeRelaxation, Successive
@@ -142,39 +143,27 @@ class _Bake(AbstractCandidate):
         folds = jnp.log(data["t"] / self.attempt) - values["E_relax"] / (BOLTZMANN_EV * data["kelvin"])
         return self._shift(values)(x) * folds, self._spread(values)(x) * jnp.sqrt(folds)
 
-    def lost(
-        self, values: Values, data: Data, xi: Float[Array | np.ndarray, "*rows slices"]
-    ) -> Float[Array, "rows slices"]:
-        """Change [S] by loss over barriers `xi` standard deviations from the mean."""
+    def _row(self, values: Values, data: Data) -> Float[Array, "rows 6"]:
+        """What the likelihood of each row depends on: mean and scale of relaxation [S], mean and spread of the barrier over
+        kT, the state that loss leads to [S], degrees of freedom."""
+        mean, scale = self.relaxed(values, data)
         x, heat = jnp.asarray(data["g0"]) / self.g_max, BOLTZMANN_EV * data["kelvin"]
-        barrier = self._barrier(values)(x)[:, None] + values["E_spread"] * xi
-        passed = jnp.exp(jnp.minimum(jnp.log(data["t"] / self.attempt)[:, None] - barrier / heat[:, None], 30.0))
-        return (values["rest"] - data["g0"])[:, None] * -jnp.expm1(-passed)
+        barrier, spread = self._barrier(values)(x) / heat, values["E_spread"] / heat
+        return jnp.stack([mean, scale, barrier, spread, *(values[n] + 0 * mean for n in ("rest", "dof"))], 1)
 
-    def mixture(self, values: Values, data: Data):
-        """Mean and scale [S] of the change for every slice of barriers, and its degrees of freedom if tails are heavy.
-
-        Slices overlap, each a normal of 0.65 of its width, which is how much the losses at its edges differ: there are no
-        ripples in the sum, which would hold a search fast. As a slice gets wider than the scale of relaxation, its tails get
-        less heavy: those of the sum of a normal and a Student's t.
-        """
-        mean, scale = (v[:, None] for v in self.relaxed(values, data))
-        if not self.losing:
-            return mean, scale, None
-        width = _OVERLAP * jnp.diff(self.lost(values, data, _EDGES), axis=1)
-        dof = values["dof"] * (1 + (width / scale) ** 2) if self.heavy else None
-        return mean + self.lost(values, data, _MIDDLE), jnp.sqrt(scale**2 + width**2), dof
+    def _given(self, data: Data) -> dict[str, Any]:
+        """What else it depends on."""
+        return {n: jnp.asarray(data[n]) for n in ("t", "g", "g0")} | {
+            "attempt": self.attempt + 0 * jnp.asarray(data["t"])
+        }
 
     def nll(self, values: Values, data: Data) -> Float[Array, " blocks"]:
-        mean, scale, dof = self.mixture(values, data)
-        z = ((data["g"] - data["g0"])[:, None] - mean) / scale
-        if dof is not None:
-            level = jax.lax.lgamma((dof + 1) / 2) - jax.lax.lgamma(dof / 2) - jnp.log(dof * jnp.pi) / 2
-            logs = level - (dof + 1) / 2 * jnp.log1p(z**2 / dof) - jnp.log(scale)
+        if self.losing:
+            cost = rowwise(_cost, self._row(values, data), self._given(data))
         else:
-            logs = -(z**2) / 2 - jnp.log(scale) - jnp.log(2 * jnp.pi) / 2
-        total = jax.nn.logsumexp(logs + np.log(_SHARE), 1) if self.losing else logs[:, 0]
-        return -jax.ops.segment_sum(total, data["block"], self.blocks)
+            mean, scale = self.relaxed(values, data)
+            cost = ((data["g"] - data["g0"] - mean) / scale) ** 2 / 2 + jnp.log(scale) + jnp.log(2 * jnp.pi) / 2
+        return jax.ops.segment_sum(cost, data["block"], self.blocks)
 
     def simulate(self, values: Values, data: Data, *, key: PRNGKeyArray) -> Data:
         noise, barrier, tails = jax.random.split(key, 3)
@@ -184,8 +173,8 @@ class _Bake(AbstractCandidate):
             z = z * jnp.sqrt(values["dof"] / 2 / jax.random.gamma(tails, values["dof"] / 2, mean.shape, jnp.float64))
         change = mean + scale * z
         if self.losing:
-            xi = jax.random.truncated_normal(barrier, -REACH, REACH, (*mean.shape, 1), jnp.float64)
-            change = change + self.lost(values, data, xi)[:, 0]
+            xi = jax.random.truncated_normal(barrier, -REACH, REACH, mean.shape, jnp.float64)
+            change = change + jax.vmap(_lost)(self._row(values, data), self._given(data), xi)
         return {**data, "g": data["g0"] + change}
 
     def count(self, data: Data) -> int:
@@ -193,10 +182,12 @@ class _Bake(AbstractCandidate):
 
     def _numbers(self, values: Mapping[str, float], data: Data):
         with jax.enable_x64(True):
-            mean, scale, dof = self.mixture({n: jnp.asarray(v) for n, v in values.items()}, data)
-            mean, scale = np.asarray(mean), np.asarray(scale)
-        shape = stats.norm() if dof is None else stats.t(np.asarray(dof))
-        return mean, scale, shape, _SHARE if self.losing else np.ones(1)
+            numbers = {n: jnp.asarray(v) for n, v in values.items()}
+            if not self.losing:
+                mean, scale = (np.asarray(v)[:, None] for v in self.relaxed(numbers, data))
+                return mean, scale, stats.norm(), np.ones(1)
+            mean, scale, dof = (np.asarray(v) for v in jax.vmap(_mixture)(self._row(numbers, data), self._given(data)))
+        return mean, scale, stats.t(dof), _SHARE
 
     def probabilities(self, values: Mapping[str, float], data: Data) -> np.ndarray:
         """Probability by the model of a change no larger than each that was measured."""
@@ -274,6 +265,34 @@ class _Bake(AbstractCandidate):
             )
             drift = Successive((loss, drift))
         return {"drift": drift, "g_min": self.g_min, "g_max": self.g_max}
+
+
+def _lost(row: Float[Array, "6"], data: Any, xi: Any) -> Float[Array, "*slices"]:
+    """Change [S] by loss over barriers `xi` standard deviations from the mean."""
+    _, _, barrier, spread, rest, _ = row
+    passed = jnp.exp(jnp.minimum(jnp.log(data["t"] / data["attempt"]) - barrier - spread * xi, 30.0))
+    return (rest - data["g0"]) * -jnp.expm1(-passed)
+
+
+def _mixture(row: Float[Array, "6"], data: Any) -> tuple[Float[Array, " slices"], ...]:
+    """Mean and scale [S] of the change for every slice of barriers, and its degrees of freedom.
+
+    Slices overlap, each a normal of 0.65 of its width, which is how much the losses at its edges differ: there are no
+    ripples in the sum, which would hold a search fast. As a slice gets wider than the scale of relaxation, its tails get
+    less heavy: those of the sum of a normal and a Student's t.
+    """
+    mean, scale, _, _, _, dof = row
+    width = _OVERLAP * jnp.diff(_lost(row, data, _EDGES))
+    return mean + _lost(row, data, _MIDDLE), jnp.sqrt(scale**2 + width**2), dof * (1 + (width / scale) ** 2)
+
+
+def _cost(row: Float[Array, "6"], data: Any) -> Float[Array, ""]:
+    """Negative log likelihood of a row."""
+    mean, scale, dof = _mixture(row, data)
+    z = (data["g"] - data["g0"] - mean) / scale
+    level = log_gamma_half(dof / 2) - jnp.log(dof * jnp.pi) / 2
+    logs = level - (dof + 1) / 2 * jnp.log1p(z**2 / dof) - jnp.log(scale)
+    return -jax.nn.logsumexp(logs + np.log(_SHARE))
 
 
 class OneBarrier(_Bake):

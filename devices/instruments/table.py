@@ -69,17 +69,16 @@ def numeric(line: str) -> bool:
 
 def clock(text: str) -> float | None:
     """Seconds of an ISO date and time (`2026-03-01 12:00:05.25`), or since midnight of a time of day (`12:00:05.25`)."""
-    for parse, begin in (
-        (datetime.datetime.fromisoformat, datetime.datetime(1970, 1, 1)),
-        (datetime.time.fromisoformat, None),
-    ):
+    if ":" not in text:
+        return None
+    for parse in (datetime.datetime.fromisoformat, datetime.time.fromisoformat):
         try:
             found = parse(text.replace("/", "-"))
         except ValueError:
             continue
-        if isinstance(found, datetime.time):
-            return 3600.0 * found.hour + 60.0 * found.minute + found.second + 1e-6 * found.microsecond
-        return (found.replace(tzinfo=None) - begin).total_seconds() if ":" in text else None
+        if isinstance(found, datetime.datetime):
+            return (found.replace(tzinfo=None) - datetime.datetime(1970, 1, 1)).total_seconds()
+        return 3600.0 * found.hour + 60.0 * found.minute + found.second + 1e-6 * found.microsecond
     return None
 
 

@@ -6,8 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import lax
+from scipy.special import digamma, gammaln
 
-from devices._numerics import solve_increasing, trajectory
+from devices._numerics import log_gamma_half, rowwise, solve_increasing, trajectory
 
 
 def alone(given, x, at):
@@ -53,3 +54,38 @@ def test_derivatives_of_a_trajectory_are_those_of_its_steps(step, coupled, mode)
         for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
         assert max(float(jnp.abs(a).max()) for a in jax.tree.leaves(ours[1])) > 0.1
+
+
+def wave(u, data):
+    """A row's function of three numbers, none of whose second derivatives is nought."""
+    return jnp.exp(u[0] * u[1]) * jnp.sin(u[2] + data["phase"]) + jnp.log1p(u[1] ** 2 * u[2] ** 2)
+
+
+def test_a_function_of_rows_has_the_derivatives_of_its_sum():
+    """First and second, of twelve parameters that make eight rows, alone and batched over data, to rounding."""
+    with jax.enable_x64(True):
+        rng = np.random.default_rng(1)
+        mix, theta = rng.normal(size=(8, 3, 12)) / 4, rng.normal(size=12)
+        data = {"phase": jnp.asarray(rng.normal(size=(2, 8)))}
+
+        def total(run, theta, data):
+            return jnp.sum(jnp.arange(1.0, 9) * run(jnp.tanh(mix @ theta), data))
+
+        ours = lambda u, data: rowwise(wave, u, data)  # noqa: E731
+        theirs = jax.vmap(wave)
+        for derive in (lambda f: f, jax.grad, jax.hessian):
+            a, b = (
+                jax.vmap(derive(lambda theta, data, run=run: total(run, theta, data)), (None, 0))(theta, data)
+                for run in (ours, theirs)
+            )
+            np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12)
+            assert float(jnp.abs(a[0] - a[1]).max()) > 0.1
+
+
+def test_half_a_step_of_the_gamma_function():
+    """Against SciPy, from 0.05 to 1e4, with its derivative."""
+    x = np.geomspace(0.05, 1e4, 200)
+    with jax.enable_x64(True):
+        np.testing.assert_allclose(log_gamma_half(jnp.asarray(x)), gammaln(x + 0.5) - gammaln(x), atol=1e-10)
+        slope = jax.vmap(jax.grad(log_gamma_half))(jnp.asarray(x))
+    np.testing.assert_allclose(slope, digamma(x + 0.5) - digamma(x), atol=1e-10)

@@ -83,18 +83,17 @@ CASES = [
     (OneExponent, POWER, cells(SLOW, 100)),
     (ExponentOfState, SLOPING, cells(SLOW, 100)),
     (OneBarrier, ONE, baked()),
-    (RelaxationAndLoss, LOSS, baked(100)),
+    (RelaxationAndLoss, LOSS, baked()),
 ]
 SLOWLY = (NormalRelaxation, StudentRelaxation, MixtureRelaxation, OneExponent, OneBarrier, RelaxationAndLoss)
-COVERED = [pytest.param(*c, id=c[0].name, marks=pytest.mark.slow if c[0] in SLOWLY else ()) for c in CASES[:-1]]
-OUTSIDE = pytest.mark.xfail(reason="100 cells: spread_2 0.83 of 100 sets, all others 0.84 to 0.94")
-COVERED.append(pytest.param(*CASES[-1], id=CASES[-1][0].name, marks=(pytest.mark.slow, OUTSIDE)))
+COVERED = [pytest.param(*c, id=c[0].name, marks=pytest.mark.slow if c[0] in SLOWLY else ()) for c in CASES]
 
 
 @pytest.mark.timeout(3600)  # profiles of 200 sets
 @pytest.mark.parametrize("model, values, trace", COVERED)
 def test_intervals_hold_the_truth_as_often_as_they_say(model, values, trace):
-    """200 simulated sets, 90 % intervals: 84 to 96 % of them (a right one leaves that band 1 time in 150)."""
+    """200 simulated sets, 90 % intervals: 84 to 96 % of them (a right one leaves that band 1 time in 150). Of a bake with loss
+    200 cells: with 100 its fifteen numbers are a little surer than they should be (a spread 83 %)."""
     candidate, data = model.of(trace)
     held, _ = coverage(candidate, data, values)
     assert all(0.84 <= share <= 0.96 for share in held.values()), held
