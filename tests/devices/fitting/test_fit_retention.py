@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.optimize import least_squares
 
 from devices import Device
 from devices.drift import StateAndNormal
@@ -233,6 +234,32 @@ def test_measured_variance_of_relaxation_is_described_better_than_by_the_publish
     trace = measurement("techC/relaxdata.min.tsv.gz", 40 * US)
     candidate, data = NormalRelaxation.of(trace)
     assert fit_candidate(candidate, data, trace).measures["R2 of variance"] > 0.931
+
+
+@measured
+@pytest.mark.slow
+def test_form_of_the_variance_of_relaxation_meets_that_of_the_published_baseline():
+    """Fitted to the same 160 variances by the same relative least squares: an error of 0.22 there. (The likelihood comes to
+    0.36: one of the groups, the 124 cells of least conductance at 10 ms, varies four times less than it says.)"""
+    trace = measurement("techC/relaxdata.min.tsv.gz", 40 * US)
+    candidate, data = NormalRelaxation.of(trace)
+    used, nominal = data["used"] > 0, np.log([0.01, 0.1, 1.0, 4.0, 1e5])
+    at = np.argmin(np.abs(np.log(np.where(used, data["t"], 1))[..., None] - nominal), -1)
+    group = np.where(used, np.floor(data["g0"] / (1.25 * US)).astype(int)[:, None] * 5 + at, 160).ravel()
+    mean_of = lambda x: np.bincount(group, x.ravel(), 161)[:160] / np.bincount(group, minlength=161)[:160]  # noqa: E731
+    variance_of = lambda x: mean_of(x**2) - mean_of(x) ** 2  # noqa: E731
+    variance = variance_of(data["d"])
+    first = candidate.guesses(data)[0]
+    names = [n for n in first if n.startswith(("spread", "power")) or n in ("t0", "noise")]
+
+    def model(logs):
+        mean, scale, _ = candidate.marginal({**first, **dict(zip(names, np.exp(logs), strict=True))}, data)
+        return mean_of(scale**2) + variance_of(mean)
+
+    fitted = least_squares(lambda logs: model(logs) / variance - 1, np.log([first[n] for n in names]), max_nfev=40)
+    error = model(fitted.x) - variance
+    assert np.sqrt(np.mean((error / variance) ** 2)) < 0.22
+    assert 1 - np.sum(error**2) / np.sum((variance - variance.mean()) ** 2) > 0.931
 
 
 @measured
