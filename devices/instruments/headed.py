@@ -207,7 +207,7 @@ def _with_names(
         if bad is not None:
             raise FileError(
                 f"{file.path}, line {number}: {bad!r} is no number; only a column `device` may hold names (and `direction` "
-                "up or down), and missing numbers may be empty."
+                "up or down; times may be as 2026-03-01 12:00:05 or 12:00:05), and missing numbers may be empty."
             )
         rows.append([float(p) if table.is_number(p) and p.lower() not in table.EMPTY else np.nan for p in parts])
     return np.array(rows), tuple(names)

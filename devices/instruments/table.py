@@ -83,8 +83,13 @@ def clock(text: str) -> float | None:
 
 
 def since_first(seconds: np.ndarray) -> np.ndarray:
-    """Seconds since the first row; where a time of day falls by half a day or more, a new day has begun."""
-    return seconds - seconds[0] + 86400.0 * np.cumsum(np.diff(seconds, prepend=seconds[0]) < -43200.0)
+    """Seconds since the first row that has a time; where a time of day falls by half a day or more, a new day has begun."""
+    there = np.flatnonzero(np.isfinite(seconds))
+    found = np.full(len(seconds), np.nan)
+    if len(there):
+        seen = seconds[there]
+        found[there] = seen - seen[0] + 86400.0 * np.cumsum(np.diff(seen, prepend=seen[0]) < -43200.0)
+    return found
 
 
 def _float(text: str) -> float | None:
