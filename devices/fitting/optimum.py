@@ -21,6 +21,7 @@ RIDGE = 1e-4  # a coordinate that the data do not hold has this much information
 TOGETHER = (4, 24)  # searches in one batch: of a few, and of many
 GAIN = 1e-3  # an optimum is one from which the quadratic model promises less log likelihood than this
 SHARP = 1e-3  # a search goes on until it promises less than this share of it
+LOOSE = 10.0  # a refit until it promises less than this times it: ends of intervals are looked for to 2 % only
 STRETCH, STRETCHES = 6, 5  # steps of a refit at a time, and how many times
 LONGEST = 17  # the same of a search
 NEAR = 1.5  # an end whose log likelihood is worse than the best by more is no other optimum: about the limit of an interval
@@ -261,7 +262,7 @@ def refit(candidate, frame, data, starts, weights, free) -> Refit:
     given = [np.atleast_2d(x) for x in (starts, weights, free)]
     count = max(len(x) for x in given)
     given = (np.broadcast_to(x, (count, x.shape[-1])) for x in given)
-    return _ends(candidate, frame, data, *given, sharp=1.0, creep=CREEP, stretches=STRETCHES)
+    return _ends(candidate, frame, data, *given, sharp=LOOSE, creep=CREEP, stretches=STRETCHES)
 
 
 def search_once(candidate, frame, data, starts: Float[np.ndarray, "starts p"], blocks: int) -> tuple[Optimum, ...]:
