@@ -29,7 +29,7 @@ def surest(headers: Sequence[units.Header]) -> list[units.Header]:
 
 def _asked_for(header: units.Header) -> bool:
     words = re.findall(r"[a-z]+", header.text.lower())
-    return header.column in ("v", "i") and not {"applied", "programmed", "nominal", "setpoint", "set"}.isdisjoint(words)
+    return header.column in ("v", "i") and not {"applied", "programmed", "nominal", "setpoint"}.isdisjoint(words)
 
 
 def about_headers(headers: Sequence[units.Header], *, asked: bool) -> list[Flag]:

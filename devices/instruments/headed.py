@@ -89,26 +89,24 @@ def read(file: File, side: Mapping[str, Any]) -> list[Trace]:
     lines = [line for line in file.start[head.skip :] if _tells(line)]
     table.check_locale(file, list(names), lines[0])
     headers = [units.header(name) for name in names]
+    if "columns" in side:
+        given = (side["columns"] + ["-"] * len(names))[: len(names)]
+        headers = [units.Header(h.text, None if c == "-" else c, h.unit) for c, h in zip(given, headers, strict=True)]
     clocks = _clocks(headers, lines[0])
     values, labels = _values(file, head.skip, headers, lines, clocks)
     for k in clocks:
-        headers[k], values[:, k] = (
-            dataclasses.replace(headers[k], unit=units.Unit("s")),
-            table.since_first(values[:, k]),
-        )
+        headers[k] = dataclasses.replace(headers[k], unit=units.Unit("s"))
+        values[:, k] = table.since_first(values[:, k])
     if values.shape[1] != len(names):
         raise FileError(
             f"{file.path} has {len(names)} headers but {values.shape[1]} columns of numbers; mend its header."
         )
-    if "columns" in side:
-        given = (side["columns"] + ["-"] * len(names))[: len(names)]
-        headers = [units.Header(h.text, None if c == "-" else c, h.unit) for c, h in zip(given, headers, strict=True)]
     headers = assemble.surest(headers)
     named = [(h.column or "-", values[:, k], _unit(file, h, k, side, headers, lines[0])) for k, h in enumerate(headers)]
     notes = assemble.about_headers(headers, asked="columns" in side)
     if clocks:
         reason = (
-            "Times of day were taken as seconds since the first row: where that was not the write, ages are too low."
+            "Dates and times of day are seconds since the first row: where that was not the write, ages are too low."
         )
         notes.append(Flag("assumed times", reason))
     absolute = any(h.column == "i" and units.magnitude(h.text) for h in headers)

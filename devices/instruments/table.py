@@ -77,7 +77,7 @@ def clock(text: str) -> float | None:
         except ValueError:
             continue
         if isinstance(found, datetime.datetime):
-            return (found.replace(tzinfo=None) - datetime.datetime(1970, 1, 1)).total_seconds()
+            return (found if found.tzinfo else found.replace(tzinfo=datetime.UTC)).timestamp()
         return 3600.0 * found.hour + 60.0 * found.minute + found.second + 1e-6 * found.microsecond
     return None
 

@@ -261,6 +261,15 @@ def test_a_time_of_day_goes_on_over_midnight_and_a_word_is_no_time(tmp_path):
         read(write(tmp_path, "Time,Conductance (uS)\n" + rows([*stamps[:2], "noon", *stamps[2:]], [*g, 5.0]), "b.csv"))
 
 
+def test_a_sidecar_may_name_a_column_of_dates_that_go_over_a_change_of_clocks(tmp_path):
+    """Not known by its name; an hour back on the wall is none in the laboratory."""
+    stamps = ["2026-10-25T02:59:59+02:00", "2026-10-25T02:00:00+01:00", "2026-10-25T02:00:01+01:00"]
+    path = write(tmp_path, "Zeit,Conductance (uS)\n" + rows(stamps, [5.0, 5.1, 4.9]))
+    write(tmp_path, 'columns = ["t", "g"]\nunits = ["s", "uS"]\n', "a.csv.toml")
+    (trace,) = read(path)
+    np.testing.assert_allclose(trace["t"], [0, 1, 2])
+
+
 def test_currents_without_a_voltage_ask_for_that_of_the_reads(tmp_path):
     path = write(tmp_path, "Time (s),Current (uA)\n" + rows(np.arange(50) / 10, 5 + 0.1 * np.sin(np.arange(50))))
     with pytest.raises(FileError, match=r"at which voltage they were read(.|\n)*v_read = 0\.1"):
