@@ -21,7 +21,6 @@ from devices.fitting.result import Fit
 from devices.instruments.trace import FileError, Trace
 
 STARTS = 24
-SETS = 40  # simulated data sets that are searched at once, for the memory that their derivatives take
 AGAIN = 2  # times that a search is taken up from where a profile found a better likelihood
 
 
@@ -205,18 +204,14 @@ def coverage(
         blocks = jax.eval_shape(lambda: candidate.nll(_probe(candidate, space), data)).shape[0]
         rows, found, left, todo = candidate.count(data), {}, {}, list(range(count))
         while todo:
-            better, size = {}, min(SETS, count)
-            for some in (todo[k : k + size] for k in range(0, len(todo), size)):
-                batch = (some * size)[:size]  # one compiled program for all
-                its = jax.tree.map(lambda x, batch=batch: x[batch], sets)
-                ends = search_data(candidate, space.frame(), its, first[batch], np.ones(blocks), np.ones(len(space)))
-                ends = jax.tree.map(np.asarray, ends)
-                for j, k in enumerate(some):
-                    one, own = (jax.tree.map(lambda x, j=j: np.asarray(x[j]), tree) for tree in (ends, its))
-                    spread, before = uncertainty.covariance(one, robust=False), left.get(k, ())
-                    given = candidate, space, own, one, spread, uncertainty.numbers(space, one, spread, rows)
-                    found[k], better[k] = intervals(*given, hasty=len(before) < AGAIN, others=before)
-                    left[k] = *before, one
+            better, its = {}, jax.tree.map(lambda x, todo=todo: x[todo], sets)
+            ends = search_data(candidate, space.frame(), its, first[todo], np.ones(blocks), np.ones(len(space)))
+            for j, k in enumerate(todo):
+                one, own = (jax.tree.map(lambda x, j=j: np.asarray(x[j]), tree) for tree in (ends, its))
+                spread, before = uncertainty.covariance(one, robust=False), left.get(k, ())
+                given = candidate, space, own, one, spread, uncertainty.numbers(space, one, spread, rows)
+                found[k], better[k] = intervals(*given, hasty=len(before) < AGAIN, others=before)
+                left[k] = *before, one
             todo = [k for k, theta in better.items() if theta is not None and len(left[k]) <= AGAIN]
             first[todo] = np.array([better[k] for k in todo]).reshape(-1, 1, len(space))
     held = [[n.low <= values[n.name] <= n.high for n in found[k]] for k in range(count)]

@@ -70,10 +70,9 @@ def fit_many(traces: Sequence[Trace], model: str, *, starts: int = 6, seed: int 
         stacked = jax.tree.map(lambda *x: np.stack(x), *data)
         blocks = jax.eval_shape(lambda: candidate.nll(_probe(space), data[0])).shape[0]
         ends = search_data(candidate, space.frame(), stacked, first, np.ones(blocks), np.ones(len(space)))
-        ends = jax.tree.map(np.asarray, ends)
     found = [_numbers(candidate, space, d, jax.tree.map(lambda x, k=k: x[k], ends)) for k, d in enumerate(data)]
     numbers, measures = zip(*found, strict=True)
-    return Many(model, tuple(t.name for t in traces), numbers, measures, ends.gain < GAIN)
+    return Many(model, tuple(t.name for t in traces), numbers, measures, np.asarray(ends.gain < GAIN))
 
 
 def _probe(space: Space):
