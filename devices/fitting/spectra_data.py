@@ -103,12 +103,10 @@ def spectra(trace: Trace) -> dict[str, Any]:
 
 
 def _welch(x: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray]:
-    """Welch's spectrum in 24 logarithmic bins up to 0.475 of the rate; 0 where a bin is empty."""
-    length = min(SEGMENT, len(x) // 3)
-    f, p = signal.welch(x, rate, nperseg=length, axis=0)
-    edges = np.geomspace(1.6384 * rate / length, 0.475 * rate, 25)
-    keep = (f >= edges[0]) & (f <= edges[-1])
-    place = np.clip(np.digitize(f[keep], edges) - 1, 0, 23)
+    """Welch's spectrum in 24 logarithmic bins from its second frequency to 0.475 of the rate; 0 where a bin is empty."""
+    f, p = (s[2:] for s in signal.welch(x, rate, nperseg=min(SEGMENT, len(x) // 3), axis=0))
+    f, p = f[f <= 0.475 * rate], p[f <= 0.475 * rate]
+    place = np.clip(np.digitize(f, np.geomspace(f[0], f[-1], 25)) - 1, 0, 23)
     count = np.maximum(np.bincount(place, minlength=24), 1)
-    sums = [np.bincount(place, column, 24) / count for column in (f[keep], *p[keep].T)]
+    sums = [np.bincount(place, column, 24) / count for column in (f, *p.T)]
     return np.where(sums[0] > 0, sums[0], 1.0), np.stack(sums[1:], 1)
