@@ -41,7 +41,7 @@ def phi1(x: Float[Array, "*any"]) -> Float[Array, "*any"]:
 def log_gamma_half(x: Float[Array, "*any"]) -> Float[Array, "*any"]:
     """`ln Gamma(x + 1/2) - ln Gamma(x)` for positive x, to 1e-11, whose derivatives are as cheap as itself.
 
-    By `Gamma(x + 1) = x Gamma(x)` eight times, and the asymptotic series from there.
+    By `Gamma(x + 1) = x Gamma(x)` eight times, and from there by the difference of two of Stirling's series (DLMF 5.11.1).
     """
     ratio = jnp.ones_like(x)
     for k in range(8):

@@ -149,13 +149,13 @@ class _Bake(AbstractCandidate):
         mean, scale = self.relaxed(values, data)
         x, heat = jnp.asarray(data["g0"]) / self.g_max, BOLTZMANN_EV * data["kelvin"]
         barrier, spread = self._barrier(values)(x) / heat, values["E_spread"] / heat
-        return jnp.stack([mean, scale, barrier, spread, *(values[n] + 0 * mean for n in ("rest", "dof"))], 1)
+        same = (jnp.broadcast_to(values[n], mean.shape) for n in ("rest", "dof"))
+        return jnp.stack([mean, scale, barrier, spread, *same], 1)
 
     def _given(self, data: Data) -> dict[str, Any]:
         """What else it depends on."""
-        return {n: jnp.asarray(data[n]) for n in ("t", "g", "g0")} | {
-            "attempt": self.attempt + 0 * jnp.asarray(data["t"])
-        }
+        rows = {n: jnp.asarray(data[n]) for n in ("t", "g", "g0")}
+        return {**rows, "attempt": jnp.broadcast_to(self.attempt, rows["t"].shape)}
 
     def nll(self, values: Values, data: Data) -> Float[Array, " blocks"]:
         if self.losing:

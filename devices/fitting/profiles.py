@@ -205,10 +205,10 @@ def _crossings(
             stop unfinished. already: distances that are returned where the crossings are no farther.
     """
     count = len(first)
-    least = np.zeros(count) if already is None else already
-    inside, outside, reach = np.zeros(count), np.full(count, np.inf), np.maximum(first, least)
+    already = np.zeros(count) if already is None else already
+    inside, outside, reach = np.zeros(count), np.full(count, np.inf), np.maximum(first, already)
     under, over, side = -np.ones(count), np.zeros(count), np.zeros(count)
-    at = np.flatnonzero(least < farthest)
+    at = np.flatnonzero(already < farthest)
     for look in range(ROUNDS):
         miss, a = excess(at, reach[at]), reach[at]
         out = miss > 0
@@ -218,14 +218,14 @@ def _crossings(
         inside[at], outside[at] = np.where(out, inside[at], a), np.where(out, a, outside[at])
         side[at] = np.where(out, 1, -1)
         narrow = outside[at] - inside[at] < CLOSE * inside[at]
-        at = at[(np.abs(miss) > CLOSE) & ~narrow & (inside[at] < farthest[at]) & (outside[at] > least[at])]
+        at = at[(np.abs(miss) > CLOSE) & ~narrow & (inside[at] < farthest[at]) & (outside[at] > already[at])]
         if not len(at) or halt():
             break
         low, width, bracketed = inside[at], outside[at] - inside[at], np.isfinite(outside[at])
         share = 0.5 if look % 2 and look > 2 else under[at] / np.where(bracketed, under[at] - over[at], 1.0)
         outward = np.clip(-low * under[at] / np.maximum(1 + under[at], 1e-9), 0.1 * low, STRIDE)
         reach[at] = low + np.where(bracketed, share * np.where(bracketed, width, 1.0), outward)
-    return np.maximum(np.where(inside < farthest, reach, farthest), least)
+    return np.maximum(np.where(inside < farthest, reach, farthest), already)
 
 
 def _wider(best: Optimum, spread: np.ndarray | None) -> np.ndarray:

@@ -254,6 +254,19 @@ def test_ends_of_intervals_are_found_on_lines_curves_cliffs_and_plateaus():
     assert np.bincount(looks)[:2].max() <= 5
 
 
+def test_an_end_that_is_no_farther_than_one_already_found_is_not_looked_for():
+    """One look beyond the crossing is enough there, none where nothing lies farther; a crossing that is farther is found."""
+    crossings, looks = np.array([2.0, 2.0, 2.0]), []
+
+    def excess(at, reach):
+        looks.extend(at)
+        return reach / crossings[at] - 1
+
+    found = _crossings(excess, np.array([1.0, 1.0, 1.0]), np.full(3, 40.0), already=np.array([3.0, 1.5, 40.0]))
+    np.testing.assert_allclose(found, (3, 2, 40), rtol=0.02)
+    assert looks.count(0) == 1 and looks.count(2) == 0
+
+
 def test_a_parameter_at_its_bound_has_an_interval_that_starts_there():
     """A falling line under a law that only rises: from a slope of nought up to where the line leaves the data."""
     rng = np.random.default_rng(5)
