@@ -13,13 +13,15 @@ if not getattr(_devices, "IS_XBAR_DEVICES", False):
     )
 
 from xbar import training
-from xbar.analog import Analog, Chip, analog
-from xbar.baseline import GPUBaseline, gpu_baseline
-from xbar.calibrate import calibrate, compensate
-from xbar.converters import ADC, DAC
-from xbar.mapping import AbstractMapping, Differential
-from xbar.tile import Tile
-from xbar.wires import AbstractWires, IdealWires, ResistiveWires, ohm_per_cell
+from xbar.calibration import calibrate, compensate
+from xbar.chip import Chip
+from xbar.energy.baselines import GPUBaseline, gpu_baseline
+from xbar.macro import wires
+from xbar.macro.converters import ADC, DAC, Periphery
+from xbar.macro.mappings import AbstractMapping, BitSliced, Differential, Offset, Redundant
+from xbar.macro.tile import Tile
+from xbar.macro.wires import AbstractWires, IdealWires, ResistiveWires, ohm_per_cell
+from xbar.transform import Analog, analog
 
 __all__ = [
     "ADC",
@@ -27,10 +29,14 @@ __all__ = [
     "AbstractMapping",
     "AbstractWires",
     "Analog",
+    "BitSliced",
     "Chip",
     "Differential",
     "GPUBaseline",
     "IdealWires",
+    "Offset",
+    "Periphery",
+    "Redundant",
     "ResistiveWires",
     "Tile",
     "analog",
@@ -39,4 +45,5 @@ __all__ = [
     "gpu_baseline",
     "ohm_per_cell",
     "training",
+    "wires",
 ]

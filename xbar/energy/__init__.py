@@ -7,7 +7,7 @@ from xbar.energy.scaling import energy_scale, nominal_supply
 from xbar.energy.technology import Coefficient, Technology, coefficients
 from xbar.energy.units import engineering
 from xbar.energy.usage import LayerCosts, Usage
-from xbar.energy.work import Work, count, work_of
+from xbar.graph.work import Work, count, work_of
 
 __all__ = [
     "COMPONENTS",

@@ -18,7 +18,7 @@ from xbar.energy.table import ledger_table
 from xbar.energy.technology import Coefficient, Technology
 from xbar.energy.units import as_float, concrete
 from xbar.energy.usage import LayerCosts, Usage
-from xbar.energy.work import Work
+from xbar.graph.work import Work
 
 COMPONENTS = ("array", "dac", "adc", "accumulate", "digital", "memory")
 # Every priced term, the component it belongs to, and the coefficients whose notes come with it.

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from jaxtyping import PRNGKeyArray
 
 import devices
-from xbar.tile import Tile
+from xbar.macro.tile import Tile
 
 
 def ensemble(tile: Tile, times: Sequence[float] | float | None = None, *, key: PRNGKeyArray) -> Tile:

@@ -6,9 +6,8 @@ import dataclasses
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
-from xbar.array import partition_of
-from xbar.graph import Layer
-from xbar.tile import Tile
+from xbar.graph.nodes import Layer
+from xbar.macro.tile import Tile
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,13 +31,13 @@ class LayerRow:
 
 
 @dataclasses.dataclass(frozen=True)
-class Layers:
+class TileMap:
     """The tile map of a chip; print it for a table, iterate over it for its rows."""
 
     rows: tuple[LayerRow, ...]
 
     @classmethod
-    def of(cls, layers: Sequence[Layer], tiles: Mapping[int, Tile]) -> Layers:
+    def of(cls, layers: Sequence[Layer], tiles: Mapping[int, Tile]) -> TileMap:
         """The tile map of `layers`, where `tiles` holds the macro of each mapped one."""
         return cls(tuple(_row(layer, tiles.get(i)) for i, layer in enumerate(layers)))
 
@@ -68,7 +67,7 @@ def _row(layer: Layer, tile: Tile | None) -> LayerRow:
     common = (layer.path, layer.product.kind, (k, n), groups * stack)
     if tile is None:
         return LayerRow(*common, 0, None, 0.0, "digital")
-    part = partition_of(tile, groups, k, n)
+    part = tile.partition(groups, k, n)
     size = (tile.rows, tile.cols)
     return LayerRow(*common, part.tiles * stack, size, part.utilisation, tile.device.provenance.name)
 

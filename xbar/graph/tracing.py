@@ -10,8 +10,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from xbar.graph import Traced
-from xbar.stationary import analyse
+from xbar.graph.analysis import analyse
+from xbar.graph.nodes import Traced
 
 
 @dataclasses.dataclass(frozen=True)

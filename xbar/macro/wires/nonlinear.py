@@ -12,8 +12,8 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from devices._numerics import solve_increasing
-from xbar.wires.conjugate import Lines, Report, gradients, solution
-from xbar.wires.ladder import Ladders
+from xbar.macro.wires.conjugate import Lines, Report, gradients, solution
+from xbar.macro.wires.ladder import Ladders
 
 LOOSE = 1e-3  # tolerance of the linear solution within a step
 TRIALS = 40  # lengths of a step tried at most

@@ -4,32 +4,33 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from xbar.array import ProgrammedArray, Signals, partition_of
-from xbar.energy import LayerCosts, Ledger, Technology, Usage, Work, price, work_of
-from xbar.graph import Branch, Equation, Layer, Level, Multiply, Plan, Scan, Traced, While
-from xbar.tile import Tile
+from xbar.energy.ledger import Ledger, price
+from xbar.energy.technology import Technology
+from xbar.energy.usage import LayerCosts, Usage
+from xbar.graph.nodes import Layer, Plan, Traced
+from xbar.macro.state import ProgrammedArray, Signals
+from xbar.macro.tile import Tile
 
 
 def usage_of_read(layer: Layer, tile: Tile, signals: Signals) -> Usage:
     """What one read of one layer costs in events, and the joules its cells turn into heat."""
     groups, k, n = layer.product.sizes
-    part = partition_of(tile, groups, k, n)
-    planes, vectors = signals.volts.shape[0], signals.volts.shape[3]
+    part = tile.partition(groups, k, n)
+    planes, reads, vectors = *signals.current.shape[:2], signals.volts.shape[3]
     serial = tile.dac.encoding == "bit_serial"
     driven = jnp.sum(jnp.abs(signals.volts) > tile.v_read / 2) * part.col_tiles  # of planes that are -v, 0 or +v
     outputs = groups * vectors * n
     return Usage(
         array_joules=array_joules(tile, signals, part.mask()),
-        dac_conversions=0 if serial else groups * vectors * k * part.col_tiles,
+        dac_conversions=0 if serial else planes * groups * vectors * k * part.col_tiles,
         driver_pulses=driven if serial else 0,
-        adc_conversions=planes * outputs * part.row_tiles,
-        accumulations=outputs * (part.row_tiles - 1) + outputs * part.row_tiles * (planes - 1),
+        adc_conversions=signals.outputs,
+        accumulations=outputs * (part.row_tiles - 1) + outputs * part.row_tiles * (planes * reads - 1),
         multiplications=outputs * part.row_tiles,
         macs=groups * vectors * k * n,
         buffer_accesses=groups * vectors * (k + n),
@@ -41,6 +42,8 @@ def array_joules(tile: Tile, signals: Signals, mask: Float[Array, "row_tiles col
     Where there are wires, what the drivers deliver to them and to all cells."""
     if signals.watts is not None:
         return signals.watts * tile.read_time
+    lines = signals.conductance.shape[-1] - mask.shape[-1]  # those besides the lines of weights are in use, too
+    mask = jnp.pad(mask, ((0, 0), (0, 0), (0, 0), (0, lines)), mode="edge")
     held = jnp.swapaxes(mask, 1, 2).astype(signals.conductance.dtype)
     if tile.device.conduction.linear:
         per_row = jnp.sum(signals.conductance * held, axis=(0, 4, 5))  # [group, row tile, row]
@@ -54,30 +57,6 @@ def array_joules(tile: Tile, signals: Signals, mask: Float[Array, "row_tiles col
         return total + jnp.sum(volts * tile.device.conduction(pair[:, None, :, :, None], volts)), None
 
     return jax.lax.scan(add_row, jnp.zeros((), g.dtype), (v, g))[0] * tile.read_time
-
-
-def digital_work(traced: Traced, plan: Plan, mapped: frozenset[int]) -> Work:
-    """The work of one call that stays digital; what depends on parameters only was done at programming."""
-    total = Work()
-    for op in plan.operations:
-        if isinstance(op, Equation):
-            if any(traced.values[o].level is Level.STREAMING for o in op.outs):
-                total += work_of(op.eqn)
-        elif isinstance(op, Multiply):
-            total += Work() if op.layer in mapped else work_of(op.eqn)
-        else:
-            bodies = [digital_work(traced, body, mapped) for body in op.bodies]
-            dearest = max(bodies, key=lambda w: w.total) if isinstance(op, Branch) else bodies[0]
-            steps = op.eqn.params["length"] if isinstance(op, Scan) else 1
-            total += steps * dearest
-            if isinstance(op, While):
-                total += Work(unbounded=True)
-    return total
-
-
-def all_work(traced: Traced, plan: Plan) -> Work:
-    """The work of one call if nothing sits on arrays: what a digital processor has to do."""
-    return digital_work(traced, plan, frozenset())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,7 +80,7 @@ def ledger(
     """Prices what was counted in one call that held this many inferences."""
     order = sorted(usages)
     totals = [jax.tree.map(jnp.sum, usages[i]) for i in order]
-    work = digital_work(traced, plan, frozenset(tiles))
+    work = traced.digital_work(plan, frozenset(tiles))
     costs = [_costs(traced.layers[i], tiles[i]) for i in order]
     return price(costs, totals, work, technology or Technology(), inferences)
 
@@ -112,26 +91,7 @@ def _costs(layer: Layer, tile: Tile) -> LayerCosts:
         adc_bits=tile.adc.bits,
         dac_bits=tile.dac.bits if tile.dac.encoding == "amplitude" else 2,
         rows=tile.rows,
-        cols=2 * tile.cols,
+        cols=tile.mapping.cells * (tile.cols + tile.mapping.extra_cols),
         read_time=tile.read_time,
         v_read=tile.v_read,
     )
-
-
-def count_kernels(plan: Plan) -> int:
-    """Matrix products of one call, each a kernel of a processor; products in a scan count once a step."""
-    total = 0
-    for op in plan.operations:
-        if isinstance(op, Multiply):
-            total += 1
-        elif isinstance(op, Equation):
-            total += op.eqn.primitive.name in ("dot_general", "conv_general_dilated")
-        else:
-            steps = op.eqn.params["length"] if isinstance(op, Scan) else 1
-            total += steps * sum(count_kernels(b) for b in op.bodies)
-    return total
-
-
-def elements(tree: Any) -> int:
-    """Number of array elements of a pytree."""
-    return sum(leaf.size for leaf in jax.tree.leaves(tree) if hasattr(leaf, "size"))

@@ -12,11 +12,11 @@ from jax import lax
 from jax.core import Tracer
 from jaxtyping import Array, Float
 
-from xbar.wires.base import AbstractWires
-from xbar.wires.blocks import closed, joined, part
-from xbar.wires.conjugate import Lines, Report, bit_voltages
-from xbar.wires.ladder import SHORT, Ladders
-from xbar.wires.nonlinear import Circuit, Network, alone, cell_currents
+from xbar.macro.wires.base import AbstractWires
+from xbar.macro.wires.blocks import closed, joined, part
+from xbar.macro.wires.conjugate import Lines, Report, bit_voltages
+from xbar.macro.wires.ladder import SHORT, Ladders
+from xbar.macro.wires.nonlinear import Circuit, Network, alone, cell_currents
 
 SOLVED = 16  # inputs: more cost as much as the map, for tiles of 32 to 1024 lines on two cores
 TOGETHER = 2**17  # cells: inputs are solved so many at a time that their arrays stay in the processor's cache
@@ -51,7 +51,7 @@ class ResistiveWires(AbstractWires):
     first cell; "both" adds the same source at the right end. Bit line j is at ground at its bottom end through
     `r_sense + r_col`; "both" adds the same at the top, and the two currents are summed.
 
-    The map of all inputs at once (`effective`) comes from joining blocks of cells two by two, see `xbar.wires.blocks`: no
+    The map of all inputs at once (`effective`) comes from joining blocks of cells two by two, see `xbar.macro.wires.blocks`: no
     iteration, and no division by a resistance: 0 ohm and 0 S are allowed. It costs `O(rows cols (rows + cols))`, as much
     as some 20 inputs that are solved one by one (`solve`).
 
@@ -116,7 +116,7 @@ class ResistiveWires(AbstractWires):
 
         Ohmic cells: conjugate gradients, each iteration two sweeps over the lines: `O(rows cols)` an iteration and an input,
         and few iterations (5 to 15 where the drop along a line is up to tens of per cent). Others: Newton's method around
-        that, some tens of iterations in all for each input (see `xbar.wires.nonlinear`). Where the currents of the cells
+        that, some tens of iterations in all for each input (see `xbar.macro.wires.nonlinear`). Where the currents of the cells
         rise with their voltages it reaches the one solution from any start. Where they fall (a threshold switch) there
         may be several solutions, and none is promised: the step that Newton's method would take is then that of a cell
         with no slope. Whatever is returned obeys Kirchhoff's laws to rounding; `Solution.report` says by how much it

@@ -6,10 +6,10 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from xbar.accounting import all_work, count_kernels, elements
-from xbar.energy import GPU, Roofline, h100_sxm, ridge_batch, roofline
-from xbar.execute import prune
-from xbar.trace import flatten, trace
+import jax
+
+from xbar.energy.gpu import GPU, Roofline, h100_sxm, ridge_batch, roofline
+from xbar.graph.tracing import flatten, trace
 
 BYTES = {"int8": 1, "fp8": 1, "fp16": 2, "bf16": 2, "tf32": 4, "fp32": 4, "fp64": 8}
 
@@ -56,11 +56,11 @@ def gpu_baseline(
     gpu = gpu or h100_sxm()
     leaves, frame = flatten(params)
     traced = trace(f, frame, leaves, inputs)
-    plan = prune(traced.plan, frozenset())
+    plan = traced.plan.pruned(frozenset())
     size = _bytes(precision)
-    weight_bytes, ops = elements(leaves) * size, all_work(traced, plan).total / inferences
-    traffic = (elements(flatten(inputs)[0]) + traced.n_out) * size / inferences
-    kernels = count_kernels(plan)
+    weight_bytes, ops = _elements(leaves) * size, traced.digital_work(plan, frozenset()).total / inferences
+    traffic = (_elements(flatten(inputs)[0]) + traced.n_out) * size / inferences
+    kernels = plan.kernels
     at = lambda batch: roofline(  # noqa: E731
         ops, weight_bytes, traffic, kernels, gpu=gpu, batch=batch, precision=precision, **settings
     )
@@ -73,3 +73,8 @@ def _bytes(precision: str) -> int:
     if precision not in BYTES:
         raise ValueError(f"precision={precision!r}: one of {', '.join(BYTES)}.")
     return BYTES[precision]
+
+
+def _elements(tree: Any) -> int:
+    """Number of array elements of a pytree."""
+    return sum(leaf.size for leaf in jax.tree.leaves(tree) if hasattr(leaf, "size"))

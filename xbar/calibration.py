@@ -11,11 +11,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from xbar import array as crossbar
-from xbar.analog import Chip
-from xbar.converters import ADC, DAC
-from xbar.graph import Layer
-from xbar.tile import Tile
+from xbar.chip import Chip
+from xbar.graph.nodes import Layer
+from xbar.macro.converters import ADC, DAC
+from xbar.macro.reading import settle
+from xbar.macro.state import ProgrammedArray, Ranges, Signals
+from xbar.macro.tile import Tile
 
 
 def calibrate(
@@ -65,11 +66,11 @@ def calibrate(
 
     now = _uncalibrated(chip if chip.taken is not None and t is None else chip.at(t))
     bare = _with_converters(now, dac=False, adc=False)
-    dac = bare.watch(inputs, key=keys[0], watch=_Magnitude("inputs", (2, 3), share), merge=jnp.maximum)[1]
-    provisional = {i: crossbar.Ranges(_positive(r), jnp.ones((*r.shape, 1), r.dtype)) for i, r in dac.items()}
+    dac = bare.watch(inputs, key=keys[0], watch=_Magnitude("inputs", share, chip.plan_layers), merge=jnp.maximum)[1]
+    provisional = {i: Ranges(_positive(r), jnp.ones((*r.shape[:-2], 1, *r.shape[-2:], 1), r.dtype)) for i, r in dac.items()}
     driven = _with_converters(now, dac=True, adc=False).with_ranges(_complete(chip, provisional))
-    adc = driven.watch(inputs, key=keys[1], watch=_Magnitude("current", (0, 3, 5), share), merge=jnp.maximum)[1]
-    ranges = {i: crossbar.Ranges(_positive(dac[i]), _positive(adc[i])) for i in dac}
+    adc = driven.watch(inputs, key=keys[1], watch=_Magnitude("current", share, chip.plan_layers), merge=jnp.maximum)[1]
+    ranges = {i: Ranges(_positive(dac[i]), _positive(adc[i])) for i in dac}
     ranges = _moved(chip.ranges, _complete(chip, ranges), momentum)
     ready = chip.with_ranges(ranges)
     return compensate(ready, t=t) if compensate_drift else _without_reference(ready)
@@ -95,17 +96,26 @@ def _without_reference(chip: Chip) -> Chip:
 
 @dataclasses.dataclass(frozen=True)
 class _Magnitude:
-    """A watcher of reads: the largest, or a percentile, of one signal's magnitudes."""
+    """A watcher of reads: the largest, or a percentile, of one signal's magnitudes in each converter's tile.
+
+    Rows and columns that a tile has beyond the matrix carry no signal and are not counted.
+    """
 
     signal: Literal["inputs", "current"]
-    axes: tuple[int, ...]
     percentile: float
+    layers: tuple[Layer, ...]
 
-    def __call__(self, i: int, tile: Tile, array: crossbar.ProgrammedArray, signals: crossbar.Signals) -> Array:
+    def __call__(self, i: int, tile: Tile, array: ProgrammedArray, signals: Signals) -> Array:
         x = jnp.abs(jax.lax.stop_gradient(getattr(signals, self.signal)))
+        part = tile.partition(*self.layers[i].product.sizes)
+        axes = (2, 3) if self.signal == "inputs" else (0, 4, 6)
         if self.percentile == 100:
-            return jnp.max(x, axis=self.axes)
-        return jnp.percentile(x, self.percentile, axis=self.axes)
+            return jnp.max(x, axis=axes)
+        if self.signal == "inputs":
+            used = part.rows_in_use()  # [block, row tile, 1, row]
+        else:
+            used = part.columns_in_use()  # [block, 1, 1, column tile, column]
+        return jnp.nanpercentile(jnp.where(used > 0, x, jnp.nan), self.percentile, axis=axes)
 
 
 def _positive(x: Array) -> Array:
@@ -128,7 +138,7 @@ def _with_converters(chip: Chip, *, dac: bool, adc: bool) -> Chip:
     return eqx.tree_at(lambda c: c.tiles, chip, {i: ideal(tile) for i, tile in chip.tiles.items()})
 
 
-def _complete(chip: Chip, seen: dict[int, crossbar.Ranges]) -> dict[int, crossbar.Ranges]:
+def _complete(chip: Chip, seen: dict[int, Ranges]) -> dict[int, Ranges]:
     missing = [chip.plan_layers[i].path for i in chip.arrays if i not in seen]
     if missing:
         raise ValueError(
@@ -138,8 +148,8 @@ def _complete(chip: Chip, seen: dict[int, crossbar.Ranges]) -> dict[int, crossba
 
 
 def _moved(
-    old: dict[int, crossbar.Ranges], new: dict[int, crossbar.Ranges], momentum: float
-) -> dict[int, crossbar.Ranges]:
+    old: dict[int, Ranges], new: dict[int, Ranges], momentum: float
+) -> dict[int, Ranges]:
     blend = lambda o, n: momentum * o + (1 - momentum) * n  # noqa: E731
     return {i: jax.tree.map(blend, old[i], r) if i in old else r for i, r in new.items()}
 
@@ -148,14 +158,14 @@ def _moved(
 def _references(
     layers: tuple[Layer, ...],
     tiles: dict[int, Tile],
-    arrays: dict[int, crossbar.ProgrammedArray],
+    arrays: dict[int, ProgrammedArray],
     times: dict[int, Array],
 ) -> dict[int, Array]:
     """The conductance read-out of every tile at `times`."""
     references = {}
     for i, array in arrays.items():
-        part = crossbar.partition_of(tiles[i], *layers[i].product.sizes)
-        measure = lambda a, i=i, part=part: (a.settled or crossbar.settle(tiles[i], a, times[i], part)).readout  # noqa: E731
+        part = tiles[i].partition(*layers[i].product.sizes)
+        measure = lambda a, i=i, part=part: (a.settled or settle(tiles[i], a, times[i], part)).readout  # noqa: E731
         for _ in layers[i].lengths:
             measure = jax.vmap(measure)
         references[i] = measure(array)

@@ -21,8 +21,9 @@ import numpy as np
 from jax.core import Tracer
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
 
-from xbar.graph import (
-    Branch,
+from xbar.graph.control_flow import Branch, Remat, Scan, While, scan_counts
+from xbar.graph.nodes import (
+    AbstractNode,
     Constant,
     Digital,
     Equation,
@@ -30,16 +31,11 @@ from xbar.graph import (
     Level,
     Multiply,
     Operand,
-    Operation,
     Plan,
-    Remat,
-    Scan,
     Traced,
     Value,
-    While,
-    scan_counts,
 )
-from xbar.products import Convolution, DotProduct, Product, convolution, dot_product
+from xbar.graph.products import Convolution, DotProduct, Product, convolution, dot_product
 
 _CALLS = {
     "jit": "jaxpr",
@@ -113,21 +109,21 @@ class _Analysis:
     def block(self, closed: ClosedJaxpr, inputs: Sequence[Value]) -> Plan:
         """A jaxpr with a scope of its own: the whole function, or the body of a loop."""
         ids = [self.new(v) for v in inputs]
-        operations: list[Operation] = []
-        outputs = self.inline(closed, ids, operations)
-        return Plan(tuple(ids), tuple(operations), tuple(outputs))
+        nodes: list[AbstractNode] = []
+        outputs = self.inline(closed, ids, nodes)
+        return Plan(tuple(ids), tuple(nodes), tuple(outputs))
 
-    def inline(self, closed: ClosedJaxpr, ins: Sequence[Operand], operations: list[Operation]) -> list[Operand]:
-        """Appends a jaxpr's equations to `operations`; returns what its outputs are."""
+    def inline(self, closed: ClosedJaxpr, ins: Sequence[Operand], nodes: list[AbstractNode]) -> list[Operand]:
+        """Appends a jaxpr's equations to `nodes`; returns what its outputs are."""
         env: dict[Any, Operand] = dict(zip(closed.jaxpr.invars, ins, strict=True))
         env.update(zip(closed.jaxpr.constvars, (Constant(c) for c in closed.consts), strict=True))
         read = lambda atom: Constant(atom.val) if isinstance(atom, Literal) else env[atom]  # noqa: E731
         for eqn in closed.jaxpr.eqns:
-            outs = self.equation(eqn, tuple(read(a) for a in eqn.invars), operations)
+            outs = self.equation(eqn, tuple(read(a) for a in eqn.invars), nodes)
             env.update(zip(eqn.outvars, outs, strict=True))
         return [read(a) for a in closed.jaxpr.outvars]
 
-    def equation(self, eqn: JaxprEqn, ins: tuple[Operand, ...], operations: list[Operation]) -> Sequence[Operand]:
+    def equation(self, eqn: JaxprEqn, ins: tuple[Operand, ...], nodes: list[AbstractNode]) -> Sequence[Operand]:
         name = eqn.primitive.name
         streaming = any(self.of(o).level is Level.STREAMING for o in ins)
         handler: Callable | None = None
@@ -143,29 +139,29 @@ class _Analysis:
                 "remat2": self.remat,
             }.get(name, self.call if name in _CALLS else None)
         if handler is not None:
-            mark = self._mark(operations)
-            outs = handler(eqn, ins, operations)
+            mark = self._mark(nodes)
+            outs = handler(eqn, ins, nodes)
             if outs is not None:
                 return outs
-            self._rewind(mark, operations)
-        return self.plain(eqn, ins, operations)
+            self._rewind(mark, nodes)
+        return self.plain(eqn, ins, nodes)
 
-    def plain(self, eqn: JaxprEqn, ins: tuple[Operand, ...], operations: list[Operation]) -> Sequence[int]:
+    def plain(self, eqn: JaxprEqn, ins: tuple[Operand, ...], nodes: list[AbstractNode]) -> Sequence[int]:
         params = _hashable(eqn.params)
         number = None if params is None else (eqn.primitive.name, params, tuple(self.of(o).number for o in ins))
         outs = []
         for i in range(len(eqn.outvars)):
             value = self.merged(ins, object() if number is None else (number, i))
             outs.append(self.new(_streaming(value.number) if eqn.effects else value))
-        operations.append(Equation(eqn, ins, tuple(outs)))
+        nodes.append(Equation(eqn, ins, tuple(outs)))
         return outs
 
-    def _mark(self, operations: list[Operation]) -> tuple[int, ...]:
-        return len(operations), len(self.layers)
+    def _mark(self, nodes: list[AbstractNode]) -> tuple[int, ...]:
+        return len(nodes), len(self.layers)
 
-    def _rewind(self, mark: tuple[int, ...], operations: list[Operation]) -> None:
-        """Drops operations and layers; values and digital products that were seen may stay, they harm nobody."""
-        del operations[mark[0] :]
+    def _rewind(self, mark: tuple[int, ...], nodes: list[AbstractNode]) -> None:
+        """Drops nodes and layers; values and digital products that were seen may stay, they harm nobody."""
+        del nodes[mark[0] :]
         del self.layers[mark[1] :]
         self.index = {key: i for key, i in self.index.items() if i < mark[1]}
 
@@ -174,7 +170,7 @@ class _Analysis:
 
     # -- products -------------------------------------------------------------------------------------------------
 
-    def multiply(self, eqn: JaxprEqn, ins: tuple[Operand, ...], operations: list[Operation]) -> Sequence[int] | None:
+    def multiply(self, eqn: JaxprEqn, ins: tuple[Operand, ...], nodes: list[AbstractNode]) -> Sequence[int] | None:
         shapes = tuple(map(_shape, eqn.invars))
         levels = [self.of(o).level for o in ins]
         side = levels.index(Level.STATIONARY) if Level.STATIONARY in levels else None
@@ -191,7 +187,7 @@ class _Analysis:
             self.digital.append(Digital(eqn.primitive.name, shapes, reason or ""))
             return None
         out = self.new(_streaming(object()))
-        operations.append(
+        nodes.append(
             Multiply(self.uid(), self.layer(ins[side], product), product, eqn, ins[1 - side], ins[side], out)
         )
         return (out,)
@@ -215,12 +211,12 @@ class _Analysis:
 
     # -- calls, loops, branches -----------------------------------------------------------------------------------
 
-    def call(self, eqn: JaxprEqn, ins: tuple[Operand, ...], operations: list[Operation]) -> Sequence[Operand] | None:
-        start = len(operations)
-        outs = self.inline(_closed(eqn.params[_CALLS[eqn.primitive.name]]), ins, operations)
-        return outs if _holds_product(operations[start:]) else None
+    def call(self, eqn: JaxprEqn, ins: tuple[Operand, ...], nodes: list[AbstractNode]) -> Sequence[Operand] | None:
+        start = len(nodes)
+        outs = self.inline(_closed(eqn.params[_CALLS[eqn.primitive.name]]), ins, nodes)
+        return outs if _holds_product(nodes[start:]) else None
 
-    def scan(self, eqn: JaxprEqn, ins: tuple[Operand, ...], operations: list[Operation]) -> Sequence[int] | None:
+    def scan(self, eqn: JaxprEqn, ins: tuple[Operand, ...], nodes: list[AbstractNode]) -> Sequence[int] | None:
         body, uid = eqn.params["jaxpr"], self.uid()
         n_const, n_carry = scan_counts(eqn)
         self.lengths[uid] = eqn.params["length"]
@@ -231,17 +227,17 @@ class _Analysis:
             for i, v in enumerate(known)
         ]
         while True:
-            mark = self._mark(operations)
+            mark = self._mark(nodes)
             plan = self.block(body, inputs)
             settled = self._settle(inputs, plan, n_const, invariant)
             if settled == inputs:
                 break
-            self._rewind(mark, operations)
+            self._rewind(mark, nodes)
             inputs = settled
-        if not _holds_product(plan.operations):
+        if not _holds_product(plan.nodes):
             return None
         outs = self.streaming_outs(eqn)
-        operations.append(Scan(uid, eqn, plan, ins, outs, invariant))
+        nodes.append(Scan(uid, eqn, plan, ins, outs, invariant))
         return outs
 
     def _settle(self, inputs: list[Value], plan: Plan, n_const: int, invariant: Sequence[bool]) -> list[Value]:
@@ -254,7 +250,7 @@ class _Analysis:
                 settled[n_const + i] = dataclasses.replace(before, level=level, leaves=leaves)
         return settled
 
-    def loop(self, eqn: JaxprEqn, ins: tuple[Operand, ...], operations: list[Operation]) -> Sequence[int] | None:
+    def loop(self, eqn: JaxprEqn, ins: tuple[Operand, ...], nodes: list[AbstractNode]) -> Sequence[int] | None:
         body, n_cond, n_body = (
             eqn.params["body_jaxpr"],
             eqn.params["cond_nconsts"],
@@ -264,27 +260,27 @@ class _Analysis:
         invariant = _invariant(body.jaxpr, n_body, len(known) - n_body)
         inputs = [v if i < n_body or invariant[i - n_body] else _streaming(object()) for i, v in enumerate(known)]
         plan = self.block(body, inputs)
-        if not _holds_product(plan.operations):
+        if not _holds_product(plan.nodes):
             return None
         outs = self.streaming_outs(eqn)
-        operations.append(While(self.uid(), eqn, plan, ins, outs))
+        nodes.append(While(self.uid(), eqn, plan, ins, outs))
         return outs
 
-    def branch(self, eqn: JaxprEqn, ins: tuple[Operand, ...], operations: list[Operation]) -> Sequence[int] | None:
+    def branch(self, eqn: JaxprEqn, ins: tuple[Operand, ...], nodes: list[AbstractNode]) -> Sequence[int] | None:
         known = [self.of(o) for o in ins[1:]]
         plans = tuple(self.block(b, known) for b in eqn.params["branches"])
-        if not any(_holds_product(p.operations) for p in plans):
+        if not any(_holds_product(p.nodes) for p in plans):
             return None
         outs = self.streaming_outs(eqn)
-        operations.append(Branch(self.uid(), eqn, plans, ins, outs))
+        nodes.append(Branch(self.uid(), eqn, plans, ins, outs))
         return outs
 
-    def remat(self, eqn: JaxprEqn, ins: tuple[Operand, ...], operations: list[Operation]) -> Sequence[int] | None:
+    def remat(self, eqn: JaxprEqn, ins: tuple[Operand, ...], nodes: list[AbstractNode]) -> Sequence[int] | None:
         plan = self.block(_closed(eqn.params["jaxpr"]), [self.of(o) for o in ins])
-        if not _holds_product(plan.operations):
+        if not _holds_product(plan.nodes):
             return None
         outs = self.streaming_outs(eqn)
-        operations.append(Remat(self.uid(), eqn, plan, ins, outs))
+        nodes.append(Remat(self.uid(), eqn, plan, ins, outs))
         return outs
 
 
@@ -306,8 +302,8 @@ def _closed(jaxpr: ClosedJaxpr | Jaxpr) -> ClosedJaxpr:
     return jaxpr if isinstance(jaxpr, ClosedJaxpr) else ClosedJaxpr(jaxpr, ())
 
 
-def _holds_product(operations: Sequence[Operation]) -> bool:
-    return any(not isinstance(op, Equation) for op in operations)
+def _holds_product(nodes: Sequence[AbstractNode]) -> bool:
+    return any(node.holds_product for node in nodes)
 
 
 def _aval(atom: Any) -> Any:

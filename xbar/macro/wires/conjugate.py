@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from xbar.wires.ladder import Ladders
+from xbar.macro.wires.ladder import Ladders
 
 
 class Report(eqx.Module):

@@ -11,17 +11,19 @@ from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from devices import Device
-from xbar.converters import ADC, DAC
-from xbar.mapping import AbstractMapping, Differential
-from xbar.wires import AbstractWires, IdealWires
+from xbar.macro.converters import ADC, DAC, Periphery
+from xbar.macro.mappings import AbstractMapping, Differential
+from xbar.macro.partition import Partition
+from xbar.macro.wires import AbstractWires, IdealWires
 
 
 class Tile(eqx.Module):
-    """One crossbar macro: `rows` x `cols` pairs of cells with the converters around them.
+    """One crossbar macro: `rows` x `cols` weights with the converters around them.
 
     Args:
         device: the memory cell, from `devices`.
-        rows, cols: word lines, and bit-line pairs.
+        rows, cols: word lines, and columns of weights: a mapping may put several cells, on bit lines of their own, at each
+            crossing.
         dac, adc: input and output converters.
         wires: interconnect resistance.
         mapping: weights to conductances.
@@ -31,6 +33,9 @@ class Tile(eqx.Module):
             against a batch, such as 1/f and telegraph noise.
         read_time: time for which the voltages of one read are applied and the currents are integrated [s]; the noise
             bandwidth of a read is 1/(2 read_time).
+        pack_groups: whether several small matrices of one layer (groups of a convolution) share a tile, block-diagonally, where
+            rows and columns allow; False gives each a tile of its own.
+        backward: converters of a read in the other direction; None: there is none.
 
     Raises:
         ValueError: for sizes, a voltage, a time or a kind of noise that cannot be, or cells that are not ohmic and wires
@@ -51,6 +56,8 @@ class Tile(eqx.Module):
     v_read: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=0.2)
     read_noise: Literal["independent", "frozen"] = eqx.field(static=True, default="independent")
     read_time: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=100e-9)
+    pack_groups: bool = eqx.field(static=True, default=True)
+    backward: Periphery | None = None
 
     def __check_init__(self):
         for name in ("rows", "cols"):
@@ -84,3 +91,7 @@ class Tile(eqx.Module):
     def bandwidth(self) -> Float[Array, ""]:
         """Noise bandwidth of one read [Hz]."""
         return 0.5 / self.read_time
+
+    def partition(self, groups: int, k: int, n: int) -> Partition:
+        """How a stack of `groups` matrices of `k` x `n` falls on copies of this tile."""
+        return Partition.of(groups, k, n, self.rows, self.cols, self.pack_groups)

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 Encoding = Literal["amplitude", "bit_serial"]
+Negative = Literal["bipolar", "two_phase", "offset"]
 Bits = Float[Array, ""] | int
 
 
@@ -55,6 +56,9 @@ class DAC(eqx.Module):
         range: full scale in the units of the network's activations; None scales every vector to its own largest
             magnitude until `xbar.calibrate` sets a range.
         noise: rms noise of the applied voltage [V], or None.
+        negative: how negative inputs are applied. `"bipolar"`: as negative voltages. `"two_phase"`: positive inputs in one
+            read, magnitudes of negative ones in another; their results are subtracted digitally. `"offset"`:
+            `(x / F + 1) / 2` is applied, and the product with `1/2` is taken off digitally, as it is for cells on target.
 
     Raises:
         ValueError: for a number of bits, an encoding, a range or a noise that cannot be.
@@ -64,6 +68,7 @@ class DAC(eqx.Module):
     encoding: Encoding = eqx.field(static=True, default="amplitude")
     range: Float[Array, ""] | float | None = None
     noise: Float[Array, ""] | float | None = None
+    negative: Negative = eqx.field(static=True, default="bipolar")
 
     def __check_init__(self):
         check_bits("DAC", self.bits)
@@ -71,37 +76,56 @@ class DAC(eqx.Module):
         check_positive("DAC", "noise", self.noise)
         if self.encoding not in ("amplitude", "bit_serial"):
             raise ValueError(f"DAC: encoding={self.encoding!r}; it is 'amplitude' or 'bit_serial'.")
+        if self.negative not in ("bipolar", "two_phase", "offset"):
+            raise ValueError(f"DAC: negative={self.negative!r}; it is 'bipolar', 'two_phase' or 'offset'.")
         if self.encoding == "bit_serial" and self.bits is None:
             raise ValueError("DAC: bit-serial encoding sends bits one by one, so it needs bits=, for example bits=8.")
 
     @property
     def planes(self) -> int:
         """How many times the array is read for one input vector."""
-        return 1 if self.encoding == "amplitude" or self.bits is None else self.bits - 1
+        return len(self.plane_weights())
 
-    def drive(self, x: Float[Array, "*rest"], full_scale: Float[Array, "*#rest"]) -> Float[Array, "..."]:
+    def drive(self, x: Float[Array, "*rest"], full_scale: Float[Array, "*#rest"]) -> Float[Array, "planes *rest"]:
         """The levels in [-1, 1] put on the word lines, a plane for each read of the array.
 
-        `sum_k weights[k] * planes[k]` is the quantised `x / full_scale`, where `weights` is `plane_weights`.
+        `sum_k weights[k] * planes[k]` is the quantised `x / full_scale` (for offset inputs, half of it and a half), where
+        `weights` is `plane_weights`.
         """
         if self.encoding == "amplitude" or self.bits is None:
-            return quantise(x / full_scale, jnp.ones((), x.dtype), self.bits)[None]
-        unit = clip_to_unit(x / full_scale)
-        codes = jnp.round(jax.lax.stop_gradient(unit) * top_code(self.bits)).astype(jnp.int32)
-        shifts = jnp.arange(self.planes).reshape(-1, *(1,) * x.ndim)
-        ternary = (jnp.abs(codes) >> shifts & 1) * jnp.sign(codes)
-        # Each plane carries the whole slope: the weights add up to one, so the sum's slope is that of `unit`.
-        return unit + jax.lax.stop_gradient(ternary.astype(x.dtype) - unit)
+            planes = quantise(x / full_scale, jnp.ones((), x.dtype), self.bits)[None]
+            if self.negative == "offset":
+                return (planes + 1) / 2
+        else:
+            planes = self._bit_planes(clip_to_unit(x / full_scale))
+        if self.negative == "two_phase":
+            return jnp.concatenate([jnp.maximum(planes, 0), jnp.maximum(-planes, 0)])
+        return planes
+
+    def _bit_planes(self, unit: Float[Array, "*rest"]) -> Float[Array, "planes *rest"]:
+        """Ternary planes of the sign-magnitude code, or binary ones of the offset code; the sum's slope is that of `unit`."""
+        top = top_code(self.bits)
+        codes = jnp.round(jax.lax.stop_gradient(unit) * top).astype(jnp.int32)
+        offset = self.negative == "offset"
+        codes = codes + top if offset else codes
+        shifts = jnp.arange(self.bits if offset else self.bits - 1).reshape(-1, *(1,) * unit.ndim)
+        digits = (jnp.abs(codes) >> shifts & 1) * jnp.sign(codes)
+        slope = unit / 2 / sum(self.plane_weights()) if offset else unit  # each plane carries the whole slope
+        return slope + jax.lax.stop_gradient(digits.astype(unit.dtype) - slope)
 
     def plane_weights(self) -> tuple[float, ...]:
-        """The significance of each plane; they sum to one."""
+        """The significance of each plane."""
         if self.encoding == "amplitude" or self.bits is None:
-            return (1.0,)
-        return tuple(2**k / top_code(self.bits) for k in range(self.planes))
+            weights = (1.0,)
+        elif self.negative == "offset":
+            weights = tuple(2**k / (2 * top_code(self.bits)) for k in range(self.bits))
+        else:
+            weights = tuple(2**k / top_code(self.bits) for k in range(self.bits - 1))
+        return (*weights, *(-w for w in weights)) if self.negative == "two_phase" else weights
 
 
 class ADC(eqx.Module):
-    """Output converter of one bit-line pair, after the analog subtraction of its two currents.
+    """Output converter of one column of weights, after its currents are combined.
 
     Args:
         bits: resolution, 2 to 16; None for neither quantisation nor clipping. A leaf, not static: a sweep over
@@ -125,6 +149,21 @@ class ADC(eqx.Module):
     def convert(self, current: Float[Array, "*rest"], full_scale: Float[Array, "*#rest"]) -> Float[Array, "*rest"]:
         """The reported current [A]."""
         return quantise(current, full_scale, self.bits)
+
+
+class Periphery(eqx.Module):
+    """The converters of a backward read, which drives bit lines and senses word lines.
+
+    Args:
+        dac: of the bit lines. adc: of the word lines.
+    """
+
+    dac: DAC = eqx.field(default_factory=DAC)
+    adc: ADC = eqx.field(default_factory=ADC)
+
+    def __check_init__(self):
+        if isinstance(self.dac, DAC) and self.dac.negative == "offset":
+            raise ValueError("Periphery: a backward read applies inputs as 'bipolar' or in 'two_phase', not 'offset'.")
 
 
 def check_bits(what: str, bits: int | None) -> None:

@@ -1,0 +1,1 @@
+"""One weight matrix on its tiles: recipe, partition, mapping, converters, wires, programming, reading."""

@@ -1,0 +1,70 @@
+"""One cell for each weight, around a conductance that stands for 0."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from xbar.macro.mappings.base import AbstractMapping, column_scale, spread
+
+
+class Offset(AbstractMapping):
+    """One cell per weight; the middle of the conductance range stands for 0.
+
+    $$ g = g_0 + \\frac{w}{s}\\,\\frac{g_{max} - g_{min}}{2}, \\qquad g_0 = \\frac{g_{min} + g_{max}}{2} $$
+
+    What `g_0` adds to every output, `g_0 sum_i x_i`, is taken off again.
+
+    Args:
+        reference: `"column"`: by a column of cells at `g_0` in each tile, whose current is subtracted from all others before
+            the converter; its errors and its noise are common to all outputs, and it drifts along with them. `"digital"`:
+            after the converter, by the digital sum of the inputs; the converter then has to hold the whole current.
+        per: `"column"` or `"tile"`, what shares one scale `s`.
+
+    Breaks when: the conductance drifts and the reference is digital: `g_0` is then not what it was.
+    """
+
+    reference: Literal["column", "digital"] = eqx.field(static=True, default="column")
+    per: Literal["column", "tile"] = eqx.field(static=True, default="column")
+
+    def __check_init__(self):
+        if self.reference not in ("column", "digital"):
+            raise ValueError(f"Offset: reference={self.reference!r}; it is 'column' or 'digital'.")
+        if self.per not in ("column", "tile"):
+            raise ValueError(f"Offset: per={self.per!r}; it is 'column' or 'tile'.")
+
+    def encode(
+        self,
+        w: Float[Array, "*tiles rows cols"],
+        g_min: Float[Array, ""],
+        g_max: Float[Array, ""],
+        scale: Float[Array, ""] | float | None = None,
+    ) -> tuple[Float[Array, "1 *tiles rows physical_cols"], Any]:
+        s = column_scale(w, self.per) if scale is None else jnp.asarray(scale, w.dtype)
+        zero, half = (g_min + g_max) / 2, (g_max - g_min) / 2
+        targets = zero + w / spread(s, w.shape) * half
+        if self.reference == "column":
+            targets = jnp.concatenate([targets, jnp.broadcast_to(zero, (*w.shape[:-1], 1)).astype(w.dtype)], -1)
+        return targets[None], {"weight": s / half, "zero": zero}
+
+    def combine(self, currents: Float[Array, "1 *any"], code: Any) -> Float[Array, "1 *any_less"]:
+        return currents[..., :-1] - currents[..., -1:] if self.reference == "column" else currents
+
+    def decode(
+        self, values: Float[Array, "1 *any"], input_sum: Float[Array, "..."], code: Any, transpose: bool = False
+    ) -> Float[Array, "..."]:
+        digital = self.reference == "digital"
+        value = values[0] - code["zero"].astype(values.dtype) * input_sum if digital else values[0]
+        return value if transpose else value * spread(code["weight"].astype(value.dtype), value.shape)
+
+    def transpose_gain(self, code: Any) -> Float[Array, "..."]:
+        return code["weight"]
+
+    def combine_variance(self, variance: Float[Array, "1 *any"], code: Any) -> Float[Array, "1 *any_less"]:
+        return variance[..., :-1] + variance[..., -1:] if self.reference == "column" else variance
+
+    def full_scale(self, g_min: Float[Array, ""], g_max: Float[Array, ""]) -> Float[Array, ""]:
+        return (g_max - g_min) / 2 if self.reference == "column" else g_max

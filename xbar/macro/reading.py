@@ -1,0 +1,255 @@
+"""Reading one weight matrix with input vectors: DAC, word lines, cells and wires, ADC, digital scale and sum."""
+
+from __future__ import annotations
+
+import functools
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from devices._numerics import safe_sqrt
+from devices.random import unit_normals
+from xbar.macro.contraction import contract, contract_positive
+from xbar.macro.partition import Partition
+from xbar.macro.state import ProgrammedArray, Settled, Signals
+from xbar.macro.tile import Tile
+from xbar.macro.wires import IdealWires
+
+
+def settle(tile: Tile, array: ProgrammedArray, t: Float[Array, ""], part: Partition) -> Settled:
+    """The cells at `t` [s]."""
+    mapping, code = tile.mapping, array.code
+    g = tile.device.conductance(array.cells, t)
+    variance = admittance = None
+    if tile.device.has_read_noise:
+        variance = tile.device.read_variance(array.cells, t, tile.bandwidth)
+        if not mapping.shared_lines:
+            variance = mapping.combine_variance(variance, code)
+    if tile.device.conduction.linear and not isinstance(tile.wires, IdealWires):
+        terminals = jnp.vectorize(tile.wires.terminals, signature="(r,c)->(r,c),(r,r)")
+        g, admittance = terminals(jnp.swapaxes(g, 3, 4))  # [cell, block, row tile, column tile, row, column]
+        g, admittance = jnp.swapaxes(g, 3, 4), jnp.sum(admittance, (0, 3))
+    net = mapping.combine(g, code)
+    mask = jnp.swapaxes(part.mask(), 1, 2).astype(g.dtype)
+    return Settled(g, net, variance, jnp.sum(jnp.abs(net) * mask, axis=(3, 5)), admittance)
+
+
+def freeze(tile: Tile, array: ProgrammedArray, t: Float[Array, ""], part: Partition, key: PRNGKeyArray) -> Array | None:
+    """What the net conductances deviate by in all reads of one call [S], where read noise is frozen; else None."""
+    if tile.read_noise != "frozen" or not tile.device.has_read_noise:
+        return None
+    variance = (array.settled or settle(tile, array, t, part)).variance
+    noise = safe_sqrt(variance) * unit_normals(key, variance)
+    return tile.mapping.combine(noise, array.code) if tile.mapping.shared_lines else noise
+
+
+def read(
+    tile: Tile,
+    array: ProgrammedArray,
+    x: Float[Array, "groups vectors k"],
+    n: int,
+    *,
+    t: Float[Array, ""],
+    key: PRNGKeyArray | None,
+) -> tuple[Float[Array, "groups vectors n"], Signals]:
+    """The analog product of input vectors with a programmed array.
+
+    Digital input -> DAC -> word lines -> cells at time `t` -> combined bit-line currents + noise -> ADC -> digital scale, drift
+    compensation and sum over row tiles and bit planes.
+
+    Args:
+        x: input vectors. n: number of outputs. t: time since programming [s]. key: for the noise of this read; None
+            reads without noise.
+    """
+    part = tile.partition(x.shape[0], x.shape[-1], n)
+    dac_key, read_key, adc_key = (None, None, None) if key is None else jax.random.split(key, 3)
+    inputs = part.split_inputs(x)
+    full_scale = input_scale(tile, array, inputs)
+    levels = tile.dac.drive(inputs, full_scale)
+    in_use = part.rows_in_use().astype(x.dtype)  # rows beyond the matrix have no driver
+    if tile.dac.negative == "offset":
+        levels = levels * in_use
+    volts = levels * tile.v_read.astype(x.dtype)
+    if tile.dac.noise is not None and dac_key is not None:
+        volts = volts + tile.dac.noise * in_use * unit_normals(dac_key, volts)
+    settled = array.settled or settle(tile, array, t, part)
+    current, watts = currents(tile, array, settled, volts, t)
+    if tile.read_noise == "independent":
+        current = current + _read_noise(tile, array, settled, volts, read_key)
+    if tile.adc.noise is not None and adc_key is not None:
+        current = current + tile.adc.noise * unit_normals(adc_key, current)
+    most = output_scale(tile, array, part, current.dtype)
+    reported = tile.adc.convert(current, most)
+    y = part.join(_digital(tile, array, reported, levels, full_scale, settled.readout))
+    outputs = current.shape[0] * current.shape[1] * x.shape[0] * x.shape[1] * n * part.row_tiles
+    return y, Signals(inputs, volts, current, reported, most, settled.conductance, watts, outputs)
+
+
+def read_transposed(
+    tile: Tile,
+    array: ProgrammedArray,
+    y: Float[Array, "groups vectors n"],
+    k: int,
+    *,
+    t: Float[Array, ""],
+    key: PRNGKeyArray | None,
+) -> Float[Array, "groups vectors k"]:
+    """The product with the transpose of the same array: inputs on the bit lines, currents of the word lines.
+
+    Ohmic networks are reciprocal: between the same ends, the transfer conductance is the same either way, wires included.
+
+    Args:
+        y: input vectors of the columns. k: number of rows. t, key: as in `read`.
+
+    Raises:
+        ValueError: without `Tile(backward=Periphery(...))`, or for cells that are not ohmic.
+    """
+    if tile.backward is None:
+        raise ValueError(
+            "read_transposed: the tile has no converters for a backward read. Give Tile(backward=xbar.Periphery(...))."
+        )
+    if not tile.device.conduction.linear:
+        raise ValueError("read_transposed: cells that are not ohmic are not reciprocal; a backward read is not defined.")
+    part = tile.partition(y.shape[0], k, y.shape[-1])
+    back = Partition(part.groups, part.n, part.k, tile.cols, tile.rows, part.packed)
+    dac, adc = tile.backward.dac, tile.backward.adc
+    read_key, adc_key = (None, None) if key is None else jax.random.split(key, 2)
+    gain = jnp.asarray(tile.mapping.transpose_gain(array.code))  # [block, row tile, 1, column tile, column] or a scalar
+    gain = jnp.broadcast_to(gain, (part.blocks, part.row_tiles, 1, part.col_tiles, part.used_cols))
+    inputs = back.split_inputs(y)[:, :, None] * jnp.moveaxis(gain, 3, 1)  # [block, column tile, row tile, vector, column]
+    largest = jnp.max(jnp.abs(lax.stop_gradient(inputs)), axis=-1, keepdims=True)
+    full_scale = jnp.where(largest > 0, largest, 1) if dac.range is None else jnp.full_like(largest, dac.range)
+    levels = dac.drive(inputs, full_scale)
+    volts = levels * tile.v_read.astype(y.dtype)
+    settled = array.settled or settle(tile, array, t, part)
+    through = lambda g: jnp.einsum("pbjivc,lbirjc->plbjivr", volts, g, precision=lax.Precision.HIGHEST)  # noqa: E731
+    current = through(settled.net)
+    if settled.variance is not None and not tile.mapping.shared_lines and read_key is not None:
+        total = jnp.einsum("pbjivc,lbirjc->plbjivr", volts**2, settled.variance)
+        current = current + safe_sqrt(total) * unit_normals(read_key, total)
+    if adc.noise is not None and adc_key is not None:
+        current = current + adc.noise * unit_normals(adc_key, current)
+    span = tile.mapping.full_scale(tile.device.g_min, tile.device.g_max) * tile.v_read * part.used_cols**0.5
+    reported = adc.convert(current, jnp.asarray(span if adc.range is None else adc.range, current.dtype))
+    weights = jnp.asarray(dac.plane_weights(), reported.dtype)
+    values = jnp.tensordot(weights, reported, axes=1) / tile.v_read.astype(reported.dtype)
+    sums = jnp.tensordot(weights, jnp.sum(levels, -1, keepdims=True), axes=1)
+    x = jnp.sum(tile.mapping.decode(values, sums, array.code, transpose=True) * full_scale, 1)
+    return back.join(jnp.moveaxis(x, 1, 2).reshape(part.blocks, -1, part.row_tiles * part.used_rows))
+
+
+def input_scale(tile: Tile, array: ProgrammedArray, inputs: Float[Array, "blocks row_tiles vectors rows"]) -> Array:
+    """Full scale of the DAC: calibrated, given, or each vector's own largest magnitude (no gradient flows through it)."""
+    if array.ranges is not None:
+        return array.ranges.dac[..., None, None].astype(inputs.dtype)
+    if tile.dac.range is not None:
+        return jnp.full((1, 1, 1, 1), tile.dac.range, inputs.dtype)
+    largest = jnp.max(jnp.abs(lax.stop_gradient(inputs)), axis=-1, keepdims=True)
+    return jnp.where(largest > 0, largest, 1)
+
+
+def output_scale(tile: Tile, array: ProgrammedArray, part: Partition, dtype) -> Array:
+    """Full-scale current of the ADCs [A], broadcast against `Signals.current`."""
+    if array.ranges is not None:
+        return array.ranges.adc[..., None, :, None].astype(dtype)
+    if tile.adc.range is not None:
+        return jnp.asarray(tile.adc.range, dtype)
+    span = tile.mapping.full_scale(tile.device.g_min, tile.device.g_max) * tile.v_read
+    return (span * part.used_rows**0.5).astype(dtype)
+
+
+def currents(
+    tile: Tile,
+    array: ProgrammedArray,
+    settled: Settled,
+    volts: Float[Array, "planes blocks row_tiles vectors rows"],
+    t: Float[Array, ""],
+) -> tuple[Float[Array, "planes reads blocks row_tiles vectors col_tiles cols"], Float[Array, ""] | None]:
+    """Combined bit-line currents [A], and the drivers' power [W] where there are wires."""
+    perturbation = array.residual
+    if array.frozen is not None:
+        perturbation = array.frozen if perturbation is None else perturbation + array.frozen
+    wired, linear = not isinstance(tile.wires, IdealWires), tile.device.conduction.linear
+    few = wired and linear and tile.wires.solves(volts.shape[0] * volts.shape[3])
+    if few and array.settled is None and array.reference is None:
+        current, watts = _through_wires(tile, array, tile.device.conductance(array.cells, t), volts)
+    elif linear:
+        net = settled.net if perturbation is None else settled.net + perturbation
+        return contract(volts, net), _watts(settled, volts)
+    elif wired:
+        current, watts = _through_wires(tile, array, settled.conductance, volts)
+    else:
+        current, watts = _row_by_row(tile, array, settled.conductance, volts), None
+    return current if perturbation is None else current + contract(volts, perturbation), watts
+
+
+def _watts(settled: Settled, volts: Array) -> Array | None:
+    """What the drivers deliver through ohmic wires [W]."""
+    if settled.admittance is None:
+        return None
+    drawn = jnp.einsum("pgivr,girs->pgivs", volts, settled.admittance, precision=lax.Precision.HIGHEST)
+    return jnp.sum(drawn * volts)
+
+
+def _row_by_row(tile: Tile, array: ProgrammedArray, g: Array, volts: Array) -> Array:
+    """Combined currents of cells of any conduction law between ideal wires."""
+
+    def add_row(total, row):
+        v, cells = row  # v: [planes, block, row tile, vector]; cells: [cell, block, row tile, column tile, line]
+        return total + tile.device.conduction(cells[:, None, :, :, None], v[None, ..., None, None]), None
+
+    rows = (jnp.moveaxis(volts, -1, 0), jnp.moveaxis(g, 3, 0))
+    total = jnp.zeros((g.shape[0], *volts.shape[:-1], *g.shape[-2:]), volts.dtype)
+    return jnp.moveaxis(tile.mapping.combine(lax.scan(add_row, total, rows)[0], array.code), 0, 1)
+
+
+def _through_wires(tile: Tile, array: ProgrammedArray, g: Array, volts: Array) -> tuple[Array, Array]:
+    """Combined currents of all cells, tiles and vectors solved, behind wires."""
+    planes, *_, vectors, _ = volts.shape
+    v = jnp.moveaxis(volts, 0, 2)
+    v = v.reshape(*v.shape[:2], planes * vectors, -1)  # [block, row tile, plane and vector, row]
+    law = None if tile.device.conduction.linear else tile.device.conduction
+    solve = lambda g, v: tile.wires.currents(g, v, law)  # noqa: E731
+    solve = jax.vmap(jax.vmap(jax.vmap(solve, (0, None))))  # over blocks, row tiles, column tiles
+    i, watts = jax.vmap(solve, (0, None))(jnp.swapaxes(g, 3, 4), v)
+    i = i.reshape(*i.shape[:4], planes, vectors, -1).transpose(0, 4, 1, 2, 5, 3, 6)
+    return jnp.moveaxis(tile.mapping.combine(i, array.code), 0, 1), jnp.sum(watts)
+
+
+def _read_noise(
+    tile: Tile, array: ProgrammedArray, settled: Settled, volts: Array, key: PRNGKeyArray | None
+) -> Array | float:
+    """Noise current of each output [A], drawn once with the exact variance `sum_ij var_ij v_i^2` of its cells."""
+    if key is None or settled.variance is None:
+        return 0.0
+    total = contract_positive(volts**2, settled.variance)
+    noise = safe_sqrt(total) * unit_normals(key, total)
+    if tile.mapping.shared_lines:
+        noise = jnp.moveaxis(tile.mapping.combine(jnp.moveaxis(noise, 1, 0), array.code), 0, 1)
+    return noise
+
+
+def _digital(
+    tile: Tile, array: ProgrammedArray, reported: Array, levels: Array, full_scale: Array, now: Array
+) -> Float[Array, "blocks vectors all_cols"]:
+    """Weights times activations from reported currents: bit planes, drift compensation, mapping, sum over row tiles."""
+    weights = jnp.asarray(tile.dac.plane_weights(), reported.dtype)
+    planes = lambda x: jnp.tensordot(weights, x, axes=1) if len(weights) > 1 else x[0]  # noqa: E731
+    value = planes(reported) / tile.v_read.astype(reported.dtype)
+    if array.reference is not None:
+        gain = jnp.where(now > 0, array.reference / jnp.where(now > 0, now, 1), 1)  # a tile of zeros has no gain
+        value = value * gain[..., None, :, None].astype(value.dtype)
+    total = planes(jnp.sum(levels, -1, keepdims=True))[..., None]
+    value = tile.mapping.decode(value, total, array.code)
+    if array.ones is not None:
+        value = 2 * value - array.ones.astype(value.dtype)
+    value = value * full_scale[..., None]
+    value = functools.reduce(jnp.add, [value[:, i] for i in range(value.shape[1])])  # XLA's sum over few is slow
+    return value.reshape(*value.shape[:2], -1)
+
+
+def draws_at_read(tile: Tile) -> bool:
+    """Whether reading this tile draws random numbers."""
+    return tile.device.has_read_noise or tile.dac.noise is not None or tile.adc.noise is not None

@@ -1,0 +1,102 @@
+"""What is there of one weight matrix: its programmed cells, what the periphery knows of them, and what a read shows.
+
+Layout of everything that has a value per cell: `[cell, block, row tile, row, column tile, column]`, so that the product over
+all tiles of a layer is one batched contraction. The axis of cells belongs to the mapping; a block is one of the matrices
+that `Partition` cuts into tiles.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from devices import Cells
+
+
+class Ranges(eqx.Module):
+    """Calibrated full scales of a layer's converters.
+
+    Args:
+        dac: full scale of the inputs of each row of tiles, in the units of the activations.
+        adc: full-scale current of each tile and read [A].
+    """
+
+    dac: Float[Array, "*stack blocks row_tiles"]
+    adc: Float[Array, "*stack reads blocks row_tiles col_tiles"]
+
+
+class Settled(eqx.Module):
+    """The cells of one weight matrix at one time, as every read then meets them.
+
+    Args:
+        conductance: as the drivers and sense nodes see it [S], wires included where the cells are ohmic.
+        net: what the mapping combines them to before the converter [S].
+        variance: of the read noise [S^2]: of each read's net conductance, or of all cells where lines are shared; or None.
+        readout: sum over each tile of the magnitude of every net conductance [S]: what reading unit vectors one by one gives.
+        admittance: currents of all drivers per volt of each, over all columns [S], where wires couple them; or None.
+    """
+
+    conductance: Float[Array, "*stack cells blocks row_tiles rows col_tiles lines"]
+    net: Float[Array, "*stack reads blocks row_tiles rows col_tiles cols"]
+    variance: Float[Array, "*stack reads_or_cells blocks row_tiles rows col_tiles lines"] | None
+    readout: Float[Array, "*stack reads blocks row_tiles col_tiles"]
+    admittance: Float[Array, "*stack blocks row_tiles rows rows"] | None
+
+
+class ProgrammedArray(eqx.Module):
+    """The cells of one weight matrix, and what the periphery knows about them.
+
+    Args:
+        cells: programmed cells, in this module's layout.
+        code: what the mapping needs to read them, in this layout with one row.
+        ranges: converter ranges, or None before calibration.
+        reference: conductance read-out of each tile at calibration, for drift compensation, or None.
+        settled: what reads at one time need, worked out once for all of them; or None, for each call to do so.
+        residual: zeros with the derivative of ideal cells by the weights [S], for straight-through gradients; or None.
+        ones: the ideal product with a vector of ones for each row of tiles, where inputs are offset to be positive; or None.
+        frozen: deviation of the net conductance [S] that all reads of a call share, or None.
+    """
+
+    cells: Cells
+    code: Any
+    ranges: Ranges | None = None
+    reference: Float[Array, "*stack reads blocks row_tiles col_tiles"] | None = None
+    settled: Settled | None = None
+    residual: Float[Array, "*stack reads blocks row_tiles rows col_tiles cols"] | None = None
+    ones: Float[Array, "*stack blocks row_tiles 1 col_tiles cols"] | None = None
+    frozen: Float[Array, "*stack reads blocks row_tiles rows col_tiles cols"] | None = None
+
+
+class Signals(eqx.Module):
+    """What a read puts on the wires, said once for all who watch (calibration, energy, training).
+
+    Args:
+        inputs: activations on each row of tiles, before the DAC.
+        volts: applied voltages [V]. current: combined currents before the ADC [A]. codes: what the ADC reports [A].
+        full_scale: of the ADC [A], against `current`.
+        conductance: all cells [S], in the layout of `ProgrammedArray`.
+        watts: power that the drivers deliver to all vectors together [W], where a solution of the wires tells; or None.
+        outputs: converted values that are in use, in all of this read: an ADC conversion each.
+    """
+
+    inputs: Float[Array, "blocks row_tiles vectors rows"]
+    volts: Float[Array, "planes blocks row_tiles vectors rows"]
+    current: Float[Array, "planes reads blocks row_tiles vectors col_tiles cols"]
+    codes: Float[Array, "planes reads blocks row_tiles vectors col_tiles cols"]
+    full_scale: Float[Array, "..."]
+    conductance: Float[Array, "cells blocks row_tiles rows col_tiles lines"]
+    watts: Float[Array, ""] | None = None
+    outputs: int = eqx.field(static=True, default=0)
+
+    @property
+    def driven(self) -> Bool[Array, "planes blocks row_tiles vectors rows"]:
+        """The word lines that carry a voltage."""
+        return self.volts != 0
+
+    @property
+    def saturated(self) -> Bool[Array, "planes reads blocks row_tiles vectors col_tiles cols"]:
+        """The outputs that the ADC clips."""
+        return jnp.abs(self.current) > self.full_scale

@@ -1,0 +1,161 @@
+"""The transformation: from a function to the same function on crossbars."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, get_args
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.core import Tracer
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from xbar.chip import Chip, check_inputs, typed_key
+from xbar.graph.nodes import Layer, Traced
+from xbar.graph.tracing import aval_of, flatten, trace
+from xbar.graph.weights import weights
+from xbar.macro.programming import program, stacked_keys
+from xbar.macro.state import ProgrammedArray, Ranges
+from xbar.macro.tile import Tile
+
+Gradient = Literal["exact", "straight_through"]
+TileChoice = Tile | Callable[[str, tuple[int, ...]], Tile | None]
+
+
+def analog(f: Callable[..., Any], tile: TileChoice, *, gradient: Gradient = "exact") -> Analog:
+    """Moves the stationary matrix products of a function onto memristor crossbars.
+
+    Every `dot_general` and `conv_general_dilated` of `f(params, *inputs)` with one operand that depends on `params` only
+    is read from crossbars; everything else, and everything that meets the inputs on both sides (attention scores),
+    stays digital. Composes with `jax.jit`, `jax.grad` and `jax.vmap`.
+
+    Args:
+        f: any JAX function `f(params, *inputs)`. `params` is a pytree (an Equinox module, a Flax variable dict, ...). Leaves
+            that are not arrays, in `params` and `inputs` alike, are static.
+        tile: the crossbar macro; or a function `(path, shape) -> Tile | None` that chooses one for each layer from the
+            path of its parameter (`"layers.0.weight"`) and its matrix shape (inputs, outputs), with None for a layer
+            that stays digital.
+        gradient: `"exact"` differentiates what devices and wires make of the weights. `"straight_through"` takes derivatives
+            by the weights as if pairs of cells were ideal, at a fixed scale of each column, and those by activations through
+            the cells as they are: what training with weight noise usually does. About half the work, and on devices with a
+            large spread not as good: what a weight's own noise depends on is not seen.
+
+    Returns:
+        An `Analog`: call it as `f` with `key=` for fresh devices in each call, or `.program` it onto one chip.
+
+    Breaks when: the pattern of products depends on the values of the inputs rather than on their shapes (JAX's own
+    condition for tracing).
+    """
+    if not callable(f):
+        raise TypeError(f"xbar.analog: f is a {type(f).__name__}; it must be a function f(params, *inputs).")
+    if not (isinstance(tile, Tile) or callable(tile)):
+        raise TypeError(
+            f"xbar.analog: tile is a {type(tile).__name__}; it must be a Tile or a function (path, shape) -> Tile."
+        )
+    if gradient not in get_args(Gradient):
+        raise ValueError(f"xbar.analog: gradient={gradient!r}; it is {' or '.join(map(repr, get_args(Gradient)))}.")
+    return Analog(f, tile, gradient == "straight_through")
+
+
+class Analog(eqx.Module):
+    """A function whose stationary products run on crossbars; made by `xbar.analog`."""
+
+    f: Callable[..., Any] = eqx.field(static=True)
+    tile: TileChoice
+    straight_through: bool = eqx.field(static=True, default=False)
+
+    def __call__(
+        self,
+        params: Any,
+        *inputs: Any,
+        key: PRNGKeyArray,
+        t: Float[Array, ""] | float | None = None,
+        ranges: dict[int, Ranges] | None = None,
+    ) -> Any:
+        """`f(params, *inputs)` on devices programmed afresh, for hardware-aware training.
+
+        Args:
+            key: decides the devices and the read noise.
+            t: time since programming [s]; the earliest that the device's data describe if None.
+            ranges: converter ranges to train with, for example `chip.ranges` of a calibrated chip.
+        """
+        program_key, read_key = jax.random.split(typed_key(key))
+        chip = self._program(params, inputs, program_key)
+        if ranges is not None:
+            chip = chip.with_ranges(ranges)
+        return chip(*inputs, t=t, key=read_key)
+
+    def program(self, params: Any, *inputs: Any, key: PRNGKeyArray) -> Chip:
+        """Programs one physical chip.
+
+        Args:
+            params: the trained parameters. inputs: example inputs; only their shapes and dtypes matter.
+            key: decides every device of the chip; the same key gives the same chip, whatever the batch.
+
+        Raises:
+            ValueError: if a weight is not finite or an input is empty.
+        """
+        return self._program(params, inputs, typed_key(key))
+
+    def _program(self, params: Any, inputs: Sequence[Any], key: PRNGKeyArray) -> Chip:
+        leaves, frame = flatten(params)
+        check_inputs(inputs)
+        traced = trace(self.f, frame, leaves, inputs)
+        tiles = _assign(self.tile, traced.layers)
+        mapped = frozenset(tiles)
+        arrays, finite = _program_layers(traced, self.straight_through, leaves, tiles, key)
+        _check_weights(traced.layers, finite)
+        needed = traced.plan.pruned(mapped).inputs_used(mapped)[: len(leaves)]
+        kept = tuple(leaf if used else None for leaf, used in zip(leaves, needed, strict=True))
+        return Chip(
+            arrays=arrays,
+            tiles=tiles,
+            leaves=kept,
+            f=self.f,
+            frame=frame,
+            avals=tuple(aval_of(leaf) for leaf in leaves),
+            plan_layers=traced.layers,
+        )
+
+
+def _assign(tile: TileChoice, layers: Sequence[Layer]) -> dict[int, Tile]:
+    if isinstance(tile, Tile):
+        return dict.fromkeys(range(len(layers)), tile)
+    chosen = {i: tile(layer.path, layer.shape) for i, layer in enumerate(layers)}
+    for i, choice in chosen.items():
+        if not (choice is None or isinstance(choice, Tile)):
+            raise TypeError(
+                f"tile({layers[i].path!r}, {layers[i].shape}) gave a {type(choice).__name__}; give a Tile or None."
+            )
+    return {i: choice for i, choice in chosen.items() if choice is not None}
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _program_layers(
+    traced: Traced, straight_through: bool, leaves: Sequence[Array], tiles: dict[int, Tile], key: PRNGKeyArray
+) -> tuple[dict[int, ProgrammedArray], dict[int, Array]]:
+    """Programmed arrays, and whether each layer's weights are all finite."""
+    matrices = weights(traced, leaves, frozenset(tiles))
+    arrays = {
+        i: _program_layer(traced.layers[i], tiles[i], w, jax.random.fold_in(key, i), straight_through)
+        for i, w in matrices.items()
+    }
+    return arrays, {i: jnp.all(jnp.isfinite(w)) for i, w in matrices.items()}
+
+
+def _program_layer(
+    layer: Layer, tile: Tile, w: Array, key: PRNGKeyArray, straight_through: bool
+) -> ProgrammedArray:
+    """Programs one layer; a stack of matrices that scans step through gets devices of its own at every step."""
+    one = lambda m, k: program(tile, m, key=k, straight_through=straight_through)  # noqa: E731
+    for _ in layer.lengths:
+        one = lambda m, k, inner=one: jax.vmap(inner)(m, stacked_keys(k, m.shape[0]))  # noqa: E731
+    return one(w.astype(jnp.promote_types(w.dtype, jnp.float32)), key)
+
+
+def _check_weights(layers: Sequence[Layer], finite: dict[int, Array]) -> None:
+    bad = [layers[i].path for i, ok in finite.items() if not isinstance(ok, Tracer) and not bool(ok)]
+    if bad:
+        raise ValueError(f"{', '.join(bad)}: a weight is NaN or infinite; a conductance cannot hold it.")
