@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float, PRNGKeyArray
 
@@ -103,7 +104,10 @@ class Analog(eqx.Module):
         leaves, frame = flatten(params)
         check_inputs(inputs)
         traced = trace(self.f, frame, leaves, inputs)
-        tiles = _assign(self.tile, traced.layers)
+        tiles, alike = _assign(self.tile, traced.layers)
+        if not alike:
+            traced = trace(self.f, frame, leaves, inputs, roll=False)
+            tiles, _ = _assign(self.tile, traced.layers)
         mapped = frozenset(tiles)
         arrays, finite = _program_layers(traced, self.straight_through, leaves, tiles, key)
         _check_weights(traced.layers, finite)
@@ -117,19 +121,32 @@ class Analog(eqx.Module):
             frame=frame,
             avals=tuple(aval_of(leaf) for leaf in leaves),
             plan_layers=traced.layers,
+            rolled=alike,
         )
 
 
-def _assign(tile: TileChoice, layers: Sequence[Layer]) -> dict[int, Tile]:
+def _assign(tile: TileChoice, layers: Sequence[Layer]) -> tuple[dict[int, Tile], bool]:
+    """The tile of each layer that gets one; and whether equal blocks of the network got equal ones."""
     if isinstance(tile, Tile):
-        return dict.fromkeys(range(len(layers)), tile)
-    chosen = {i: tile(layer.path, layer.shape) for i, layer in enumerate(layers)}
-    for i, choice in chosen.items():
-        if not (choice is None or isinstance(choice, Tile)):
-            raise TypeError(
-                f"tile({layers[i].path!r}, {layers[i].shape}) gave a {type(choice).__name__}; give a Tile or None."
-            )
-    return {i: choice for i, choice in chosen.items() if choice is not None}
+        return dict.fromkeys(range(len(layers)), tile), True
+    found, alike = {}, True
+    for i, layer in enumerate(layers):
+        for name in layer.names:
+            choice = tile(name, layer.shape)
+            if not (choice is None or isinstance(choice, Tile)):
+                raise TypeError(f"tile({name!r}, {layer.shape}) gave a {type(choice).__name__}; give a Tile or None.")
+            alike = alike and (choice is not None or not layer.paths) and _equal(found.setdefault(i, choice), choice)
+    return {i: choice for i, choice in found.items() if choice is not None}, alike
+
+
+def _equal(a: Tile | None, b: Tile | None) -> bool:
+    """Whether two tiles are the same recipe, as far as can be told while tracing."""
+    if a is b:
+        return True
+    one, other = jax.tree.leaves(a), jax.tree.leaves(b)
+    if jax.tree.structure(a) != jax.tree.structure(b) or any(isinstance(x, Tracer) for x in (*one, *other)):
+        return False
+    return all(np.array_equal(x, y) for x, y in zip(one, other, strict=True))
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))

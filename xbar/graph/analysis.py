@@ -12,7 +12,7 @@ arrays, and reads one array again and again if the weight is the same in each st
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -49,21 +49,28 @@ _CALLS = {
 }
 
 
-def analyse(jaxpr: ClosedJaxpr, n_params: int, paths: Sequence[str], out_tree: Any = None) -> Traced:
+def analyse(
+    jaxpr: ClosedJaxpr,
+    n_params: int,
+    paths: Sequence[str],
+    out_tree: Any = None,
+    stacks: Mapping[int, tuple[int, ...]] | None = None,
+) -> Traced:
     """Marks the stationary products of a traced function.
 
     Args:
         jaxpr: the function's jaxpr; its first `n_params` inputs are the parameter leaves.
         paths: a name for each parameter leaf.
+        stacks: for each leaf that leads a stack of leaves, all of them in order.
     """
-    return _Analysis(paths, [aval.size for aval in jaxpr.in_avals]).trace(jaxpr, n_params, out_tree)
+    return _Analysis(paths, [aval.size for aval in jaxpr.in_avals], stacks or {}).trace(jaxpr, n_params, out_tree)
 
 
 class _Analysis:
     """The state of one analysis. Blocks that turn out to hold no product are taken back (`_mark`, `_rewind`)."""
 
-    def __init__(self, paths: Sequence[str], sizes: Sequence[int]):
-        self.paths, self.sizes = paths, sizes
+    def __init__(self, paths: Sequence[str], sizes: Sequence[int], stacks: Mapping[int, tuple[int, ...]]):
+        self.paths, self.sizes, self.stacks = paths, sizes, stacks
         self.values: list[Value] = []
         self.layers: list[Layer] = []
         self.index: dict[Hashable, int] = {}
@@ -199,14 +206,21 @@ class _Analysis:
         if key not in self.index:
             self.index[key] = len(self.layers)
             lengths = tuple(self.lengths[s] for s in value.scans)
-            self.layers.append(Layer(self._name(value.leaves), product, value.leaves, value.scans, lengths))
+            named = self._largest(value.leaves)
+            stack = self.stacks.get(named, ())
+            paths = tuple(self._numbered(self.paths[i]) for i in stack) if lengths[:1] == (len(stack),) else ()
+            self.layers.append(
+                Layer(self._numbered(self.paths[named]), product, value.leaves, value.scans, lengths, paths)
+            )
         return self.index[key]
 
-    def _name(self, leaves: frozenset[int]) -> str:
-        """The path of the largest parameter the weight is made from, numbered if it was used in another way before."""
-        largest = max(sorted(leaves), key=lambda i: self.sizes[i])
-        path = self.paths[largest]
-        uses = sum(layer.path.split(" #")[0] == path for layer in self.layers)
+    def _largest(self, leaves: frozenset[int]) -> int:
+        """The largest parameter that a weight is made from."""
+        return max(sorted(leaves), key=lambda i: self.sizes[i])
+
+    def _numbered(self, path: str) -> str:
+        """A path, numbered if it was used in another way before."""
+        uses = sum(path in (name.split(" #")[0] for name in (layer.path, *layer.paths)) for layer in self.layers)
         return path if not uses else f"{path} #{uses + 1}"
 
     # -- calls, loops, branches -----------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import dataclasses
 import enum
 import functools
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -68,6 +68,7 @@ class Layer:
         path: the parameter that it is made from.
         product: its layout at first use. leaves: all parameter leaves it is made from.
         scans, lengths: the scans that step through a stack of such matrices, and how many steps each makes.
+        paths: the parameter of each step of the first scan, where equal blocks became a loop; else none.
     """
 
     path: str
@@ -75,6 +76,12 @@ class Layer:
     leaves: frozenset[int]
     scans: tuple[int, ...]
     lengths: tuple[int, ...]
+    paths: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The parameters of all blocks that share this layer, one for each; the layer's own if there is one block."""
+        return self.paths or (self.path,)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -97,12 +104,8 @@ class Digital:
     reason: str
 
 
-class ReadArray(Protocol):
-    """Reads the array of one layer: outputs, and what a watcher saw (None if nobody watches)."""
-
-    def __call__(
-        self, layer: int, array: Any, vectors: Array, n: int, key: PRNGKeyArray | None
-    ) -> tuple[Array, Any]: ...
+# Reads the array of one layer: (layer, array, vectors, number of outputs, key) -> outputs, and what a watcher saw or None.
+ReadArray = Callable[[int, Any, Array, int, PRNGKeyArray | None], tuple[Array, Any]]
 
 
 @dataclasses.dataclass(frozen=True)

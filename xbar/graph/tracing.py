@@ -12,6 +12,7 @@ import numpy as np
 
 from xbar.graph.analysis import analyse
 from xbar.graph.nodes import Traced
+from xbar.graph.rolling import Rolled, rolled
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,10 +62,16 @@ def aval_of(leaf: Any) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(aval.shape, aval.dtype, weak_type=getattr(aval, "weak_type", False))
 
 
-def trace(f: Callable[..., Any], frame: Frame, leaves: Sequence[Any], inputs: Sequence[Any]) -> Traced:
-    """Traces and analyses `f`, once for each kind of parameters and inputs."""
+def trace(
+    f: Callable[..., Any], frame: Frame, leaves: Sequence[Any], inputs: Sequence[Any], roll: bool = True
+) -> Traced:
+    """Traces and analyses `f`, once for each kind of parameters and inputs.
+
+    Args:
+        roll: whether equal blocks, one after the other, become loops (`xbar.graph.rolling`).
+    """
     streaming, input_frame = flatten(tuple(inputs))
-    request = _Request(f, frame, tuple(map(aval_of, leaves)), input_frame, tuple(map(aval_of, streaming)))
+    request = _Request(f, frame, tuple(map(aval_of, leaves)), input_frame, tuple(map(aval_of, streaming)), roll)
     try:
         hash(request.identity)
     except TypeError:  # a static leaf that cannot be hashed: trace every time
@@ -75,14 +82,15 @@ def trace(f: Callable[..., Any], frame: Frame, leaves: Sequence[Any], inputs: Se
 class _Request:
     """What decides a trace, as a hashable."""
 
-    def __init__(self, f, frame: Frame, params, input_frame: Frame, inputs):
+    def __init__(self, f, frame: Frame, params, input_frame: Frame, inputs, roll: bool):
         self.f, self.frame, self.params, self.input_frame, self.inputs = f, frame, params, input_frame, inputs
+        self.roll = roll
 
     @property
     def identity(self) -> Hashable:
         kinds = tuple((a.shape, a.dtype, a.weak_type) for a in (*self.params, *self.inputs))
         frames = tuple((x.treedef, x.static, tuple(map(type, x.static))) for x in (self.frame, self.input_frame))
-        return self.f, frames, kinds, jax.config.read("jax_enable_x64")
+        return self.f, self.roll, frames, kinds, jax.config.read("jax_enable_x64")
 
     def __hash__(self):
         return hash(self.identity)
@@ -108,4 +116,5 @@ def _trace_now(request: _Request) -> Traced:
         shapes = [f"{a.dtype}{list(a.shape)}" for a in request.inputs]
         error.add_note(f"xbar: this happened while tracing f(params, *inputs) with inputs {', '.join(shapes)}.")
         raise
-    return analyse(jaxpr, n, request.frame.paths, jax.tree.structure(shape))
+    loops = rolled(jaxpr, n) if request.roll else Rolled(jaxpr, {})
+    return analyse(loops.jaxpr, n, request.frame.paths, jax.tree.structure(shape), loops.stacks)
