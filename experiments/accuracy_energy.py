@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from experiments.errors import UsageError
-from experiments.store import Dimension, Layout, Results, Variable
+from experiments.framework.errors import UsageError
+from experiments.framework.store import Dimension, Layout, Results, Variable
 
 if TYPE_CHECKING:
     import xbar

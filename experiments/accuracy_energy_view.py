@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from experiments import plots
-from experiments.runner import Presentation
-from experiments.store import Results
+from experiments.framework import plots
+from experiments.framework.runner import Presentation
+from experiments.framework.store import Results
 from xbar.energy import engineering
 
 _NAMES = {1.0: "1 s", 3600.0: "1 h", 86_400.0: "1 day", 2_592_000.0: "1 month", 31_536_000.0: "1 year"}

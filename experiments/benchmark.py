@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from experiments.benchmark_cases import CASES, available
-from experiments.errors import UsageError
-from experiments.store import Dimension, Layout, Results, Variable
+from experiments.framework.errors import UsageError
+from experiments.framework.store import Dimension, Layout, Results, Variable
 
 TITLE = "Benchmark: times as ratios to a reference run beside them"
 
@@ -103,8 +103,8 @@ def _seconds(f: Callable[[Any], Any], key: Any) -> float:
 def present(config: Config, results: Results) -> Any:
     from matplotlib.ticker import LogFormatter
 
-    from experiments import plots
-    from experiments.runner import Presentation
+    from experiments.framework import plots
+    from experiments.framework.runner import Presentation
 
     shown = {name: CASES[name] for name in names(config)}
     wide = 2 + max(len(case.what) for case in shown.values())
@@ -191,7 +191,7 @@ def _exponents(results: Results, shown: dict[str, Any]) -> dict[str, tuple[float
 def _size_figure(results: Results, shown: dict[str, Any], exponents: dict[str, tuple[float, float]]) -> Any:
     import numpy as np
 
-    from experiments import plots
+    from experiments.framework import plots
 
     kinds = [k for k in ("IR drop", "product") if any(family.startswith(k) for family in exponents)]
     fig, axes = plots.subplots(*[7.0] * len(kinds), height=5.5)

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 import devices
-from experiments import plots
-from experiments.runner import Presentation
-from experiments.store import Results
+from experiments.framework import plots
+from experiments.framework.runner import Presentation
+from experiments.framework.store import Results
 
 _US = 1e6
 _DAY = 86_400.0

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from experiments.errors import UsageError
-from experiments.runner import current_versions, write_text
+from experiments.framework.errors import UsageError
+from experiments.framework.runner import current_versions, write_text
 
 if TYPE_CHECKING:
     from devices.fitting import Fit

@@ -10,8 +10,8 @@ import dataclasses
 import functools
 from typing import Any
 
-from experiments.errors import UsageError
-from experiments.store import Dimension, Layout, Results, Variable
+from experiments.framework.errors import UsageError
+from experiments.framework.store import Dimension, Layout, Results, Variable
 
 TITLE = "Wire resistance: error and accuracy against array size, and what helps"
 REMEDIES = ("none", "column gain", "remapped", "remapped, gain", "trained")

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from experiments import plots
-from experiments.runner import Presentation
-from experiments.store import Results
+from experiments.framework import plots
+from experiments.framework.runner import Presentation
+from experiments.framework.store import Results
 
 
 def present(config: Any, results: Results) -> Presentation:

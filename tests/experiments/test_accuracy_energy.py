@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import accuracy_energy, cli, datasets, networks, training
+from experiments import accuracy_energy, datasets, networks, training
+from experiments.framework import cli
 
 SMALL = [
     "--chips",

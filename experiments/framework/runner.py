@@ -34,7 +34,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from experiments.store import Layout, Results
+from experiments.framework.store import Layout, Results
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Outcome:
     versions: dict[str, str]
 
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 Say = Callable[[str], None]
 
 
@@ -116,7 +116,7 @@ def execute(
 def _publish(
     folder: pathlib.Path, name: str, module: Experiment, config: Any, versions: dict, shown: Presentation
 ) -> None:
-    from experiments import plots, report
+    from experiments.framework import plots, report
 
     for stem, figure in shown.figures.items():
         plots.save(figure, folder / stem)

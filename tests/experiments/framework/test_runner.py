@@ -8,9 +8,9 @@ import h5py
 import numpy as np
 import pytest
 
-from experiments import cli, runner
-from experiments.errors import UsageError
-from experiments.store import Results
+from experiments.framework import cli, runner
+from experiments.framework.errors import UsageError
+from experiments.framework.store import Results
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import fake

@@ -168,7 +168,7 @@ def fit(flags: list[str]) -> int:
     import tyro
 
     from experiments import fit as fitting
-    from experiments.errors import UsageError
+    from experiments.framework.errors import UsageError
 
     try:
         arguments = tyro.cli(fitting.Arguments, prog="xbar fit", args=flags, config=(tyro.conf.FlagCreatePairsOff,))
@@ -209,8 +209,8 @@ def parse(program: str, module: Any, flags: list[str]) -> tuple[Output, Any]:
 
 def carry_out(name: str, module: Any, output: Output, config: Any) -> int:
     """Runs the experiment; every way it can end has its exit code and its sentence."""
-    from experiments import runner
-    from experiments.errors import UsageError
+    from experiments.framework import runner
+    from experiments.framework.errors import UsageError
 
     try:
         outcome = runner.execute(

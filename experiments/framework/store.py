@@ -11,7 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from experiments.errors import UsageError
+from experiments.framework.errors import UsageError
 
 Coordinate = str | int | float
 
