@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from experiments.framework import plots
-from experiments.framework.runner import Presentation
+from experiments.framework.experiment import Presentation
 from experiments.framework.store import Results
 from xbar.energy import engineering
 

@@ -104,7 +104,7 @@ def present(config: Config, results: Results) -> Any:
     from matplotlib.ticker import LogFormatter
 
     from experiments.framework import plots
-    from experiments.framework.runner import Presentation
+    from experiments.framework.experiment import Presentation
 
     shown = {name: CASES[name] for name in names(config)}
     wide = 2 + max(len(case.what) for case in shown.values())

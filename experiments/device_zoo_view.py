@@ -8,7 +8,7 @@ import numpy as np
 
 import devices
 from experiments.framework import plots
-from experiments.framework.runner import Presentation
+from experiments.framework.experiment import Presentation
 from experiments.framework.store import Results
 
 _US = 1e6

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from experiments.framework.errors import UsageError
-from experiments.framework.runner import current_versions, write_text
+from experiments.framework.files import write_text
+from experiments.framework.versions import current_versions
 
 if TYPE_CHECKING:
     from devices.fitting import Fit

@@ -6,7 +6,7 @@ import numpy as np
 
 from experiments.framework import plots
 from experiments.framework.errors import UsageError
-from experiments.framework.runner import Presentation
+from experiments.framework.experiment import Presentation
 from experiments.framework.store import Dimension, Layout, Variable
 
 TITLE = "A noisy line"
