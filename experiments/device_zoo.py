@@ -198,7 +198,7 @@ def loops(name: str, model: Any) -> dict[str, Any]:
     import numpy as np
 
     from devices.compact import simulate, sine
-    from experiments.zoo_waveforms import SINES
+    from experiments.device_zoo_waveforms import SINES
 
     if name not in SINES:
         return {}

@@ -167,15 +167,15 @@ def fit(flags: list[str]) -> int:
     """`xbar fit FILES`: fits device models to laboratory files."""
     import tyro
 
-    from experiments import fit as fitting
+    from experiments import fit_files
     from experiments.framework.errors import UsageError
 
     try:
-        arguments = tyro.cli(fitting.Arguments, prog="xbar fit", args=flags, config=(tyro.conf.FlagCreatePairsOff,))
+        arguments = tyro.cli(fit_files.Arguments, prog="xbar fit", args=flags, config=(tyro.conf.FlagCreatePairsOff,))
     except SystemExit as leave:
         return leave.code if isinstance(leave.code, int) else USAGE
     try:
-        outcome = fitting.carry_out(arguments, say, lambda points: track("fit", points))
+        outcome = fit_files.carry_out(arguments, say, lambda points: track("fit", points))
     except UsageError as error:
         return complain(str(error))
     except KeyboardInterrupt:
@@ -186,7 +186,7 @@ def fit(flags: list[str]) -> int:
             raise
         say(f"xbar: {type(error).__name__}: {error}  (--debug shows where)")
         return FAILED
-    print(json.dumps(fitting.as_json(outcome)) if arguments.json else outcome.text)
+    print(json.dumps(fit_files.as_json(outcome)) if arguments.json else outcome.text)
     if not arguments.json:
         print()
         for path in outcome.files:

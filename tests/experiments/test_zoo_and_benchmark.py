@@ -9,8 +9,8 @@ import pytest
 import devices
 import xbar
 from experiments import benchmark, benchmark_cases
+from experiments.device_zoo_waveforms import SINES
 from experiments.framework import cli
-from experiments.zoo_waveforms import SINES
 
 SHOWN = ("pcm_joshi2020", "reram_wan2022", "ecram_lithium_tang2018", "yakopcic_oblea2010")
 

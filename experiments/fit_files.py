@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from devices.fitting import Fit
     from devices.instruments import Trace
 
-TITLE = "Fits device models to measurements"
 Target = Literal["aihwkit", "neurosim", "verilog-a"]
 
 
@@ -129,7 +128,7 @@ def _write(
 ) -> Outcome:
     from devices.fitting.assemble import assemble, posterior
     from devices.instruments import FileError
-    from experiments import fit_view
+    from experiments import fit_files_view
 
     out = arguments.out or _new_folder() / "device.toml"
     device, drawn, why = None, None, ""
@@ -146,10 +145,10 @@ def _write(
         save(device, out, drawn)
         files.append(out)
     files += _export(arguments.export, device, fits, out, say)
-    text = fit_view.text(fits, refusals, why)
+    text = fit_files_view.text(fits, refusals, why)
     page = out.with_suffix(".html")
     command = " ".join(["xbar fit", *map(str, arguments.files)])
-    write_text(page, fit_view.page(fits, refusals, why, command, current_versions()))
+    write_text(page, fit_files_view.page(fits, refusals, why, command, current_versions()))
     return Outcome(fits, refusals, device, (*files, page), text)
 
 

@@ -11,7 +11,7 @@ import pytest
 import devices
 from devices import fitting
 from devices.device_file import load, load_draws
-from experiments.fit import _finite
+from experiments.fit_files import _finite
 from experiments.framework import cli
 
 
