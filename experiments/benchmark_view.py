@@ -18,7 +18,7 @@ from experiments.framework.store import Results
 
 def present(config: Any, results: Results) -> Presentation:
     """The table, the ratios, and the cost against the size where there are sizes."""
-    shown = {str(name): CASES[str(name)] for name in results.layout.dimensions["case"].values}
+    shown = {str(name): CASES[str(name)] for name in results.coordinates("case")}
     spreads = {name: _spread(results, name) for name, case in shown.items() if case.reference}
     exponents = _exponents(results, shown)
     lines, figures = table(results, shown, spreads), {}

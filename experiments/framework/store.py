@@ -66,9 +66,13 @@ class Results:
     def __getitem__(self, name: str) -> np.ndarray:
         return self.values[name]
 
+    def coordinates(self, dim: str) -> tuple[Any, ...]:
+        """The values along `dim`."""
+        return self.layout.dimensions[dim].values
+
     def axis(self, dim: str, value: Coordinate) -> int:
         """Where `value` stands along `dim`."""
-        return self.layout.dimensions[dim].values.index(value)
+        return self.coordinates(dim).index(value)
 
     def select(self, name: str, **at: Coordinate) -> np.ndarray:
         """The values of a variable at these coordinates; the other axes remain."""

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from experiments.framework import cli
+from experiments.framework.compiled_programs import keep_compiled_programs
 
 HEAVY = """
 import sys
@@ -83,8 +83,8 @@ def test_a_cache_that_cannot_be_written_is_left_out(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
-    cli.keep_compiled_programs()
+    keep_compiled_programs()
     assert "JAX_COMPILATION_CACHE_DIR" not in os.environ
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "own")
-    cli.keep_compiled_programs()
+    keep_compiled_programs()
     assert os.environ["JAX_COMPILATION_CACHE_DIR"] == "own"
