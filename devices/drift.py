@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from devices._numerics import optional_array
+from devices._numerics import nearest, optional_array, polynomial
 from devices.base import AbstractDrift
 from devices.constants import BOLTZMANN_EV
-from devices.curves import Curve, Polynomial, as_curve
+from devices.curves import Curve, as_curve
 from devices.programming import AbstractError, Normal
 from devices.random import unit_normals
 
@@ -20,10 +20,12 @@ from devices.random import unit_normals
 class NoDrift(AbstractDrift):
     """`g(t) = g(0)`."""
 
+    timeless: ClassVar[bool] = True
+
     def latents(self, target: Float[Array, "*cells"], *, key: PRNGKeyArray) -> Any:
         return None
 
-    def __call__(self, g: Float[Array, "*cells"], z: Any, t: Float[Array, ""]) -> Float[Array, "*cells"]:
+    def __call__(self, g: Float[Array, "*cells"], z: Any, t: Float[Array, "*#cells"]) -> Float[Array, "*cells"]:
         return g
 
 
@@ -73,7 +75,9 @@ class PowerLawDrift(AbstractDrift):
         x = z.target / self.g_max
         return jnp.abs(self.nu_mean(x) + self.nu_std(x) * z.normal)
 
-    def __call__(self, g: Float[Array, "*cells"], z: StateAndNormal, t: Float[Array, ""]) -> Float[Array, "*cells"]:
+    def __call__(
+        self, g: Float[Array, "*cells"], z: StateAndNormal, t: Float[Array, "*#cells"]
+    ) -> Float[Array, "*cells"]:
         return g * jnp.exp(-self.exponent(z) * jnp.log1p(t / self.t0))
 
 
@@ -117,7 +121,9 @@ class LogTimeRelaxation(AbstractDrift):
     def rewritten(self, z: StateAndNormal, g: Float[Array, "*cells"]) -> StateAndNormal:
         return z.at(g)
 
-    def __call__(self, g: Float[Array, "*cells"], z: StateAndNormal, t: Float[Array, ""]) -> Float[Array, "*cells"]:
+    def __call__(
+        self, g: Float[Array, "*cells"], z: StateAndNormal, t: Float[Array, "*#cells"]
+    ) -> Float[Array, "*cells"]:
         x = z.target / self.g_max
         folds = jnp.log1p(t / self.t0) if self.soft else jnp.log(jnp.maximum(t / self.t0, 1))
         passed = folds + self.offset
@@ -142,7 +148,7 @@ class StretchedExponential(AbstractDrift):
     spread: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=0.0)
 
     def __call__(
-        self, g: Float[Array, "*cells"], z: Float[Array, "*cells"], t: Float[Array, ""]
+        self, g: Float[Array, "*cells"], z: Float[Array, "*cells"], t: Float[Array, "*#cells"]
     ) -> Float[Array, "*cells"]:
         ratio = t / (self.tau * jnp.exp(self.spread * z))
         passed = jnp.where(ratio > 0, jnp.where(ratio > 0, ratio, 1) ** self.beta, 0)
@@ -175,9 +181,11 @@ class TabulatedSpread(AbstractDrift):
     def rewritten(self, z: StateAndNormal, g: Float[Array, "*cells"]) -> StateAndNormal:
         return z.at(g)
 
-    def __call__(self, g: Float[Array, "*cells"], z: StateAndNormal, t: Float[Array, ""]) -> Float[Array, "*cells"]:
-        nearest = jnp.argmin(jnp.abs(jax.lax.stop_gradient(t) - jnp.asarray(self.times, t.dtype)))
-        spread = Polynomial(self.coefficients[nearest])(z.target / self.g_max)
+    def __call__(
+        self, g: Float[Array, "*cells"], z: StateAndNormal, t: Float[Array, "*#cells"]
+    ) -> Float[Array, "*cells"]:
+        measured = self.coefficients[nearest(t, jnp.asarray(self.times))]
+        spread = jnp.maximum(polynomial(measured, z.target / self.g_max), 0)
         return jnp.maximum(g + spread * z.normal, 0)
 
 
@@ -206,7 +214,7 @@ class InterpolatedShift(AbstractDrift):
     g_max: Float[Array, ""] = eqx.field(converter=jnp.asarray)
 
     def __call__(
-        self, g: Float[Array, "*cells"], z: Float[Array, "*cells"], t: Float[Array, ""]
+        self, g: Float[Array, "*cells"], z: Float[Array, "*cells"], t: Float[Array, "*#cells"]
     ) -> Float[Array, "*cells"]:
         at = lambda values: jnp.interp(t, self.times.astype(t.dtype), values.astype(t.dtype))  # noqa: E731
         x, moved = g / self.g_max, jnp.zeros_like(g)
@@ -245,7 +253,7 @@ class Arrhenius(AbstractDrift):
     def rewritten(self, z: Any, g: Float[Array, "*cells"]) -> Any:
         return self.law.rewritten(z, g)
 
-    def __call__(self, g: Float[Array, "*cells"], z: Any, t: Float[Array, ""]) -> Float[Array, "*cells"]:
+    def __call__(self, g: Float[Array, "*cells"], z: Any, t: Float[Array, "*#cells"]) -> Float[Array, "*cells"]:
         return self.law(g, z, t * self.acceleration())
 
 
@@ -277,7 +285,9 @@ class ActivatedLoss(AbstractDrift):
     def rewritten(self, z: StateAndNormal, g: Float[Array, "*cells"]) -> StateAndNormal:
         return z.at(g)
 
-    def __call__(self, g: Float[Array, "*cells"], z: StateAndNormal, t: Float[Array, ""]) -> Float[Array, "*cells"]:
+    def __call__(
+        self, g: Float[Array, "*cells"], z: StateAndNormal, t: Float[Array, "*#cells"]
+    ) -> Float[Array, "*cells"]:
         barrier = self.barrier(z.target / self.g_max) + self.spread * z.normal
         rate = jnp.exp(jnp.minimum(-barrier / (BOLTZMANN_EV * self.temperature) - jnp.log(self.attempt), 80.0))
         return self.rest + (g - self.rest) * jnp.exp(-t * rate)
@@ -299,7 +309,9 @@ class Successive(AbstractDrift):
     def rewritten(self, z: tuple[Any, ...], g: Float[Array, "*cells"]) -> tuple[Any, ...]:
         return tuple(part.rewritten(own, g) for part, own in zip(self.parts, z, strict=True))
 
-    def __call__(self, g: Float[Array, "*cells"], z: tuple[Any, ...], t: Float[Array, ""]) -> Float[Array, "*cells"]:
+    def __call__(
+        self, g: Float[Array, "*cells"], z: tuple[Any, ...], t: Float[Array, "*#cells"]
+    ) -> Float[Array, "*cells"]:
         for part, own in zip(self.parts, z, strict=True):
             g = part(g, own, t)
         return g

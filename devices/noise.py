@@ -22,9 +22,10 @@ class NoReadNoise(AbstractReadNoise):
     """Every read of a cell gives the same conductance."""
 
     silent: ClassVar[bool] = True
+    timeless: ClassVar[bool] = True
 
     def __call__(
-        self, g: Float[Array, "*cells"], z: Any, t: Float[Array, ""], bandwidth: Float[Array, ""]
+        self, g: Float[Array, "*cells"], z: Any, t: Float[Array, "*#cells"], bandwidth: Float[Array, ""]
     ) -> Float[Array, "*cells"]:
         return jnp.zeros_like(g)
 
@@ -42,12 +43,13 @@ class WhiteReadNoise(AbstractReadNoise):
     Breaks when: the noise is coloured, so that averaging longer helps less than this says.
     """
 
+    timeless: ClassVar[bool] = True
     variance: Curve = eqx.field(converter=as_curve)
     g_max: Float[Array, ""] = eqx.field(converter=jnp.asarray)
     bandwidth: Float[Array, ""] = eqx.field(converter=jnp.asarray)
 
     def __call__(
-        self, g: Float[Array, "*cells"], z: Any, t: Float[Array, ""], bandwidth: Float[Array, ""]
+        self, g: Float[Array, "*cells"], z: Any, t: Float[Array, "*#cells"], bandwidth: Float[Array, ""]
     ) -> Float[Array, "*cells"]:
         return self.variance(g / self.g_max) * bandwidth / self.bandwidth
 
@@ -64,11 +66,12 @@ class ThermalNoise(AbstractReadNoise):
     25 uS, 0.2 V and 2 MHz it is 2e-7 of the signal.
     """
 
+    timeless: ClassVar[bool] = True
     v_read: Float[Array, ""] = eqx.field(converter=jnp.asarray)
     temperature: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=300.0)
 
     def __call__(
-        self, g: Float[Array, "*cells"], z: Any, t: Float[Array, ""], bandwidth: Float[Array, ""]
+        self, g: Float[Array, "*cells"], z: Any, t: Float[Array, "*#cells"], bandwidth: Float[Array, ""]
     ) -> Float[Array, "*cells"]:
         return (4 * BOLTZMANN * self.temperature) * g * bandwidth / self.v_read**2
 
@@ -84,11 +87,12 @@ class ShotNoise(AbstractReadNoise):
     Breaks when: inputs are far from `v_read`.
     """
 
+    timeless: ClassVar[bool] = True
     v_read: Float[Array, ""] = eqx.field(converter=jnp.asarray)
     fano: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=1.0)
 
     def __call__(
-        self, g: Float[Array, "*cells"], z: Any, t: Float[Array, ""], bandwidth: Float[Array, ""]
+        self, g: Float[Array, "*cells"], z: Any, t: Float[Array, "*#cells"], bandwidth: Float[Array, ""]
     ) -> Float[Array, "*cells"]:
         return (2 * ELEMENTARY_CHARGE * self.fano) * g * bandwidth / self.v_read
 
@@ -135,7 +139,7 @@ class OneOverFNoise(AbstractReadNoise):
         self,
         g: Float[Array, "*cells"],
         z: Float[Array, "*cells"],
-        t: Float[Array, ""],
+        t: Float[Array, "*#cells"],
         bandwidth: Float[Array, ""],
     ) -> Float[Array, "*cells"]:
         decades = jnp.log(jnp.maximum(bandwidth * (t + self.t0) + 0.5, 1.0))
@@ -147,7 +151,7 @@ class OneOverFNoise(AbstractReadNoise):
         self,
         g: Float[Array, "*cells"],
         z: Float[Array, "*cells"],
-        t: Float[Array, ""],
+        t: Float[Array, "*#cells"],
         rate: Float[Array, ""],
         *,
         points: int,
@@ -209,6 +213,7 @@ class TelegraphNoise(AbstractReadNoise):
     (`trace` has them).
     """
 
+    timeless: ClassVar[bool] = True
     amplitude: Curve = eqx.field(converter=as_curve)
     g_max: Float[Array, ""] = eqx.field(converter=jnp.asarray)
     spread: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=0.0)
@@ -231,7 +236,7 @@ class TelegraphNoise(AbstractReadNoise):
         return self.shortest * jnp.exp(span * z.capture), self.shortest * jnp.exp(span * z.emission)
 
     def __call__(
-        self, g: Float[Array, "*cells"], z: Trap, t: Float[Array, ""], bandwidth: Float[Array, ""]
+        self, g: Float[Array, "*cells"], z: Trap, t: Float[Array, "*#cells"], bandwidth: Float[Array, ""]
     ) -> Float[Array, "*cells"]:
         capture, emission = self.dwell(z)
         full = emission / (capture + emission)
@@ -244,7 +249,7 @@ class TelegraphNoise(AbstractReadNoise):
         self,
         g: Float[Array, "*cells"],
         z: Trap,
-        t: Float[Array, ""],
+        t: Float[Array, "*#cells"],
         rate: Float[Array, ""],
         *,
         points: int,
@@ -282,7 +287,7 @@ class SumOfNoises(AbstractReadNoise):
         return tuple(part.rewritten(own, g) for part, own in zip(self.parts, z, strict=True))
 
     def __call__(
-        self, g: Float[Array, "*cells"], z: tuple[Any, ...], t: Float[Array, ""], bandwidth: Float[Array, ""]
+        self, g: Float[Array, "*cells"], z: tuple[Any, ...], t: Float[Array, "*#cells"], bandwidth: Float[Array, ""]
     ) -> Float[Array, "*cells"]:
         variances = [part(g, own, t, bandwidth) for part, own in zip(self.parts, z, strict=True)]
         return sum(variances, jnp.zeros_like(g))
@@ -291,7 +296,7 @@ class SumOfNoises(AbstractReadNoise):
         self,
         g: Float[Array, "*cells"],
         z: tuple[Any, ...],
-        t: Float[Array, ""],
+        t: Float[Array, "*#cells"],
         rate: Float[Array, ""],
         *,
         points: int,

@@ -166,6 +166,9 @@ class PulseUpdate(AbstractPulseUpdate):
             offset=None if self.write_noise is None else jnp.zeros_like(programmed),
         )
 
+    def rewritten(self, z: PulseLatents, g: Float[Array, "*cells"]) -> PulseLatents:
+        return PulseLatents(z.normals, z.xi, None if z.offset is None else jnp.zeros_like(g))
+
     def cell_law(self, z: PulseLatents) -> AbstractStep:
         """The step law of each cell."""
         return self.law if self.cells is None else self.cells.apply(self.law, z.normals)

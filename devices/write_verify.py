@@ -45,7 +45,8 @@ class WriteVerify(AbstractProgramming):
         verify_noise: standard deviation of a verifying read [S].
         v_up, v_down, v_read: voltages [V]. width, t_read: durations [s].
 
-    Breaks when: pulse amplitudes are ramped (a law is for one pulse shape). A pulse larger than the window makes
+    Breaks when: cells drift while the loop runs (it takes no time here: the clock of every cell starts at its end), or
+    pulse amplitudes are ramped (a law is for one pulse shape). A pulse larger than the window makes
     cells hop over it until they are given up. Cell-to-cell spread of the pulse law is drawn afresh for the loop.
     """
 
