@@ -15,11 +15,12 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Num, PRNGKeyArray
 
+from devices._checks import Law
 from devices._numerics import safe_sqrt
 from devices.random import unit_normals
 
 
-class AbstractProgramming(eqx.Module):
+class AbstractProgramming(Law):
     """How far the conductance lands from the one that was asked for."""
 
     @abc.abstractmethod
@@ -27,7 +28,7 @@ class AbstractProgramming(eqx.Module):
         """Conductance just after programming [S] for a target [S]."""
 
 
-class AbstractDrift(eqx.Module):
+class AbstractDrift(Law):
     """What becomes of a programmed conductance as time passes."""
 
     timeless: ClassVar[bool] = False  # True: nothing depends on the time, so that cells need no clock
@@ -51,7 +52,7 @@ class AbstractDrift(eqx.Module):
         return z
 
 
-class AbstractReadNoise(eqx.Module):
+class AbstractReadNoise(Law):
     """The fluctuation of a conductance from one read to the next."""
 
     silent: ClassVar[bool] = False  # True: the variance is always 0, so that nothing need be drawn
@@ -91,7 +92,7 @@ class AbstractReadNoise(eqx.Module):
         return safe_sqrt(variance) * unit_normals(key, jnp.broadcast_to(g, (points, *g.shape)))
 
 
-class AbstractConduction(eqx.Module):
+class AbstractConduction(Law):
     """The current through a cell at a read voltage."""
 
     @property
@@ -104,7 +105,7 @@ class AbstractConduction(eqx.Module):
         """Current [A] through a cell of conductance `g` [S] at voltage `v` [V]."""
 
 
-class AbstractFaults(eqx.Module):
+class AbstractFaults(Law):
     """Cells that do not do what they are told."""
 
     def worn(self, z: Any, n: Num[Array, "*#cells"]) -> Any:
@@ -120,7 +121,7 @@ class AbstractFaults(eqx.Module):
         """Conductance [S] with the faults in place."""
 
 
-class AbstractPulseUpdate(eqx.Module):
+class AbstractPulseUpdate(Law):
     """What a train of identical programming pulses does to a cell."""
 
     def rewritten(self, z: Any, g: Float[Array, "*cells"]) -> Any:

@@ -13,6 +13,8 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Num, PRNGKeyArray
 
+from devices._checks import Checked, siemens
+from devices._show import device_html, device_text
 from devices.base import (
     AbstractConduction,
     AbstractDrift,
@@ -32,7 +34,7 @@ from devices.programming import ExactProgramming
 _WARNED: set[tuple[Provenance, str]] = set()  # devices that have said that they extrapolate, in time or in voltage
 
 
-class Device(eqx.Module):
+class Device(Checked):
     """One kind of memristive cell: its conductance range and one law of each kind.
 
     $$ g(t) = F\\bigl(D(P(g_{target}), z, t)\\bigr), \\qquad i = C(g(t), v) + \\text{read noise} $$
@@ -50,8 +52,8 @@ class Device(eqx.Module):
     Breaks when: the laws' own data end; see `provenance` and each law.
     """
 
-    g_min: Float[Array, ""] = eqx.field(converter=jnp.asarray)
-    g_max: Float[Array, ""] = eqx.field(converter=jnp.asarray)
+    g_min: Float[Array, ""] = eqx.field(converter=siemens)
+    g_max: Float[Array, ""] = eqx.field(converter=siemens)
     programming: AbstractProgramming = eqx.field(default_factory=ExactProgramming)
     drift: AbstractDrift = eqx.field(default_factory=NoDrift)
     read_noise: AbstractReadNoise = eqx.field(default_factory=NoReadNoise)
@@ -61,15 +63,27 @@ class Device(eqx.Module):
     provenance: Provenance = eqx.field(static=True, default=Provenance("unnamed"))
 
     def __check_init__(self):
-        if isinstance(self.g_min, Tracer) or isinstance(self.g_max, Tracer):
-            return
-        if not isinstance(self.g_min, jax.Array) or self.g_min.ndim or self.g_max.ndim:
-            return  # a device under vmap or tree_map: leaves are whatever the transformation made of them
-        if not 0 <= float(self.g_min) < float(self.g_max):
+        low, high = self.g_min, self.g_max
+        if any(isinstance(g, Tracer) or not isinstance(g, jax.Array) or g.ndim for g in (low, high)):
+            return  # a device under vmap, or of several draws, or something that every law refuses
+        smallest = float(jnp.finfo(high.dtype).tiny)
+        if not 0 <= float(low) < float(high) < np.inf or np.float64(high) < smallest:
             raise ValueError(
-                f"Device needs 0 <= g_min < g_max in siemens, got g_min={float(self.g_min):g} S, "
-                f"g_max={float(self.g_max):g} S. Give both in siemens (25 uS is 25e-6)."
+                f"Device needs 0 <= g_min < g_max in siemens, finite and above the {smallest:.2g} S that {high.dtype} can "
+                f"hold, got g_min={float(low):g} S, g_max={float(high):g} S. Give both in siemens (25 uS is 25e-6)."
             )
+        if float(high) < 1e-16:
+            warnings.warn(
+                f"Device: g_max = {float(high):g} S is far below any device, and variances, its squares, are lost in "
+                "float32. Conductances are in siemens: 25 uS is 25e-6.",
+                stacklevel=3,
+            )
+
+    def __repr__(self) -> str:
+        return device_text(self)
+
+    def _repr_html_(self) -> str:
+        return device_html(self)
 
     def program(self, target: Float[Array, "*cells"], *, key: PRNGKeyArray) -> Cells:
         """Programs cells to `target` [S]: draws the write error and everything that makes each cell itself.

@@ -9,10 +9,22 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from devices._numerics import nearest, optional_array, polynomial
+from devices._checks import (
+    Number,
+    at_least_0,
+    kelvin,
+    positive,
+    positive_seconds,
+    positive_siemens,
+    real,
+    same_length,
+    seconds,
+    signed_siemens,
+)
+from devices._numerics import nearest, polynomial
 from devices.base import AbstractDrift
 from devices.constants import BOLTZMANN_EV
-from devices.curves import Curve, as_curve
+from devices.curves import Curve, as_curve, siemens_curve, siemens_spread, spread_curve
 from devices.programming import AbstractError, Normal
 from devices.random import unit_normals
 
@@ -60,9 +72,9 @@ class PowerLawDrift(AbstractDrift):
     """
 
     nu_mean: Curve = eqx.field(converter=as_curve)
-    nu_std: Curve = eqx.field(converter=as_curve)
-    g_max: Float[Array, ""] = eqx.field(converter=jnp.asarray)
-    t0: Float[Array, ""] = eqx.field(converter=jnp.asarray)
+    nu_std: Curve = eqx.field(converter=spread_curve)
+    g_max: Float[Array, ""] = eqx.field(converter=positive_siemens)
+    t0: Float[Array, ""] = eqx.field(converter=positive_seconds)
 
     def latents(self, target: Float[Array, "*cells"], *, key: PRNGKeyArray) -> StateAndNormal:
         return StateAndNormal(target, unit_normals(key, target))
@@ -104,15 +116,15 @@ class LogTimeRelaxation(AbstractDrift):
     Breaks when: cells wander back (successive reads of a real cell are less than fully correlated in their deviation).
     """
 
-    shift: Curve = eqx.field(converter=as_curve)
-    spread: Curve = eqx.field(converter=as_curve)
-    g_max: Float[Array, ""] = eqx.field(converter=jnp.asarray)
-    t0: Float[Array, ""] = eqx.field(converter=jnp.asarray)
-    offset: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=0.0)
+    shift: Curve = eqx.field(converter=siemens_curve)
+    spread: Curve = eqx.field(converter=siemens_spread)
+    g_max: Float[Array, ""] = eqx.field(converter=positive_siemens)
+    t0: Float[Array, ""] = eqx.field(converter=positive_seconds)
+    offset: Float[Array, ""] = eqx.field(converter=real, default=0.0)
     power: Curve = eqx.field(converter=as_curve, default=0.5)
     error: AbstractError = eqx.field(default_factory=Normal)
-    low: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=0.0)
-    high: Float[Array, ""] | None = eqx.field(converter=optional_array, default=None)
+    low: Float[Array, ""] = eqx.field(converter=signed_siemens, default=0.0)
+    high: Float[Array, ""] | None = eqx.field(converter=signed_siemens.but(optional=True), default=None)
     soft: bool = eqx.field(static=True, default=False)
 
     def latents(self, target: Float[Array, "*cells"], *, key: PRNGKeyArray) -> StateAndNormal:
@@ -142,10 +154,10 @@ class StretchedExponential(AbstractDrift):
         rest: `g_r` [S]. spread: sigma, of ln tau over cells.
     """
 
-    tau: Float[Array, ""] = eqx.field(converter=jnp.asarray)
-    beta: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=1.0)
-    rest: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=0.0)
-    spread: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=0.0)
+    tau: Float[Array, ""] = eqx.field(converter=positive_seconds)
+    beta: Float[Array, ""] = eqx.field(converter=positive, default=1.0)
+    rest: Float[Array, ""] = eqx.field(converter=signed_siemens, default=0.0)
+    spread: Float[Array, ""] = eqx.field(converter=at_least_0, default=0.0)
 
     def __call__(
         self, g: Float[Array, "*cells"], z: Float[Array, "*cells"], t: Float[Array, "*#cells"]
@@ -172,8 +184,8 @@ class TabulatedSpread(AbstractDrift):
     """
 
     times: tuple[float, ...] = eqx.field(static=True)
-    coefficients: Float[Array, "times powers"] = eqx.field(converter=jnp.asarray)
-    g_max: Float[Array, ""] = eqx.field(converter=jnp.asarray)
+    coefficients: Float[Array, "times powers"] = eqx.field(converter=real)
+    g_max: Float[Array, ""] = eqx.field(converter=positive_siemens)
 
     def latents(self, target: Float[Array, "*cells"], *, key: PRNGKeyArray) -> StateAndNormal:
         return StateAndNormal(target, unit_normals(key, target))
@@ -207,11 +219,14 @@ class InterpolatedShift(AbstractDrift):
     Breaks when: times lie outside the data; `Device` warns.
     """
 
-    times: Float[Array, " times"] = eqx.field(converter=jnp.asarray)
-    shift: Float[Array, "times powers"] = eqx.field(converter=jnp.asarray)
-    a: Float[Array, " times"] = eqx.field(converter=jnp.asarray)
-    b: Float[Array, " times"] = eqx.field(converter=jnp.asarray)
-    g_max: Float[Array, ""] = eqx.field(converter=jnp.asarray)
+    times: Float[Array, " times"] = eqx.field(converter=seconds.but(ascending=True))
+    shift: Float[Array, "times powers"] = eqx.field(converter=real)
+    a: Float[Array, " times"] = eqx.field(converter=real)
+    b: Float[Array, " times"] = eqx.field(converter=positive_siemens)
+    g_max: Float[Array, ""] = eqx.field(converter=positive_siemens)
+
+    def __check_init__(self):
+        same_length(self, "times", "shift", "a", "b")
 
     def __call__(
         self, g: Float[Array, "*cells"], z: Float[Array, "*cells"], t: Float[Array, "*#cells"]
@@ -239,9 +254,9 @@ class Arrhenius(AbstractDrift):
     """
 
     law: AbstractDrift
-    energy: Float[Array, ""] = eqx.field(converter=jnp.asarray)
-    temperature: Float[Array, ""] = eqx.field(converter=jnp.asarray)
-    reference: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=300.0)
+    energy: Float[Array, ""] = eqx.field(converter=Number("eV"))
+    temperature: Float[Array, ""] = eqx.field(converter=kelvin)
+    reference: Float[Array, ""] = eqx.field(converter=kelvin, default=300.0)
 
     def acceleration(self) -> Float[Array, ""]:
         """How many times faster than at the reference temperature."""
@@ -273,11 +288,11 @@ class ActivatedLoss(AbstractDrift):
     """
 
     barrier: Curve = eqx.field(converter=as_curve)
-    spread: Float[Array, ""] = eqx.field(converter=jnp.asarray)
-    g_max: Float[Array, ""] = eqx.field(converter=jnp.asarray)
-    temperature: Float[Array, ""] = eqx.field(converter=jnp.asarray)
-    rest: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=0.0)
-    attempt: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=1e-13)
+    spread: Float[Array, ""] = eqx.field(converter=at_least_0.but(unit="eV"))
+    g_max: Float[Array, ""] = eqx.field(converter=positive_siemens)
+    temperature: Float[Array, ""] = eqx.field(converter=kelvin)
+    rest: Float[Array, ""] = eqx.field(converter=signed_siemens, default=0.0)
+    attempt: Float[Array, ""] = eqx.field(converter=positive_seconds, default=1e-13)
 
     def latents(self, target: Float[Array, "*cells"], *, key: PRNGKeyArray) -> StateAndNormal:
         return StateAndNormal(target, unit_normals(key, target))

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int, Num, PRNGKeyArray
 
+from devices._checks import at_least_0, chance, positive, positive_siemens, real, siemens
 from devices.base import AbstractFaults
 from devices.random import unit_uniforms
 
@@ -39,11 +40,11 @@ class StuckAt(AbstractFaults):
     Breaks when: faults come in clusters or along lines; see `FaultMap`.
     """
 
-    p_low: Float[Array, ""] = eqx.field(converter=jnp.asarray)
-    p_high: Float[Array, ""] = eqx.field(converter=jnp.asarray)
-    g_low: Float[Array, ""] = eqx.field(converter=jnp.asarray)
-    g_high: Float[Array, ""] = eqx.field(converter=jnp.asarray)
-    p_open: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=0.0)
+    p_low: Float[Array, ""] = eqx.field(converter=chance)
+    p_high: Float[Array, ""] = eqx.field(converter=chance)
+    g_low: Float[Array, ""] = eqx.field(converter=siemens)
+    g_high: Float[Array, ""] = eqx.field(converter=siemens)
+    p_open: Float[Array, ""] = eqx.field(converter=chance, default=0.0)
 
     def __check_init__(self):
         chances = (self.p_low, self.p_high, self.p_open)
@@ -76,7 +77,7 @@ class FaultMap(AbstractFaults):
     """
 
     stuck: Bool[Array, "*#cells"]
-    g: Float[Array, "*#cells"] = eqx.field(converter=jnp.asarray)
+    g: Float[Array, "*#cells"] = eqx.field(converter=siemens)
 
     def latents(self, target: Float[Array, "*cells"], *, key: PRNGKeyArray) -> Any:
         return None
@@ -114,15 +115,15 @@ class WornOut(AbstractFaults):
     Breaks when: pulses are weaker than the full cycles that lifetimes were measured with, as each counts for one.
     """
 
-    cycles: Float[Array, "*#cells"] = eqx.field(converter=jnp.asarray)
-    scale: Float[Array, ""] = eqx.field(converter=jnp.asarray)
-    shape: Float[Array, ""] = eqx.field(converter=jnp.asarray)
-    g_stuck: Float[Array, ""] = eqx.field(converter=jnp.asarray)
-    g_min: Float[Array, ""] = eqx.field(converter=jnp.asarray)
-    g_max: Float[Array, ""] = eqx.field(converter=jnp.asarray)
-    close_low: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=0.0)
-    close_high: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=0.0)
-    onset: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=1.0)
+    cycles: Float[Array, "*#cells"] = eqx.field(converter=at_least_0)
+    scale: Float[Array, ""] = eqx.field(converter=positive.but(infinite=True))
+    shape: Float[Array, ""] = eqx.field(converter=positive)
+    g_stuck: Float[Array, ""] = eqx.field(converter=siemens)
+    g_min: Float[Array, ""] = eqx.field(converter=siemens)
+    g_max: Float[Array, ""] = eqx.field(converter=positive_siemens)
+    close_low: Float[Array, ""] = eqx.field(converter=real, default=0.0)
+    close_high: Float[Array, ""] = eqx.field(converter=real, default=0.0)
+    onset: Float[Array, ""] = eqx.field(converter=positive, default=1.0)
 
     def latents(self, target: Float[Array, "*cells"], *, key: PRNGKeyArray) -> Wear:
         return Wear(unit_uniforms(key, target), jnp.zeros(target.shape, jnp.int32))

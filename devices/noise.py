@@ -11,10 +11,21 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from devices._checks import (
+    Number,
+    at_least_0,
+    hertz,
+    kelvin,
+    ordered,
+    positive_seconds,
+    positive_siemens,
+    seconds,
+    volts,
+)
 from devices._numerics import phi1
 from devices.base import AbstractReadNoise
 from devices.constants import BOLTZMANN, ELEMENTARY_CHARGE
-from devices.curves import Curve, as_curve
+from devices.curves import Curve, spread_curve
 from devices.random import unit_normals, unit_uniforms
 
 
@@ -44,9 +55,9 @@ class WhiteReadNoise(AbstractReadNoise):
     """
 
     timeless: ClassVar[bool] = True
-    variance: Curve = eqx.field(converter=as_curve)
-    g_max: Float[Array, ""] = eqx.field(converter=jnp.asarray)
-    bandwidth: Float[Array, ""] = eqx.field(converter=jnp.asarray)
+    variance: Curve = eqx.field(converter=spread_curve)
+    g_max: Float[Array, ""] = eqx.field(converter=positive_siemens)
+    bandwidth: Float[Array, ""] = eqx.field(converter=hertz)
 
     def __call__(
         self, g: Float[Array, "*cells"], z: Any, t: Float[Array, "*#cells"], bandwidth: Float[Array, ""]
@@ -67,8 +78,8 @@ class ThermalNoise(AbstractReadNoise):
     """
 
     timeless: ClassVar[bool] = True
-    v_read: Float[Array, ""] = eqx.field(converter=jnp.asarray)
-    temperature: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=300.0)
+    v_read: Float[Array, ""] = eqx.field(converter=volts)
+    temperature: Float[Array, ""] = eqx.field(converter=kelvin, default=300.0)
 
     def __call__(
         self, g: Float[Array, "*cells"], z: Any, t: Float[Array, "*#cells"], bandwidth: Float[Array, ""]
@@ -88,8 +99,8 @@ class ShotNoise(AbstractReadNoise):
     """
 
     timeless: ClassVar[bool] = True
-    v_read: Float[Array, ""] = eqx.field(converter=jnp.asarray)
-    fano: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=1.0)
+    v_read: Float[Array, ""] = eqx.field(converter=volts)
+    fano: Float[Array, ""] = eqx.field(converter=at_least_0, default=1.0)
 
     def __call__(
         self, g: Float[Array, "*cells"], z: Any, t: Float[Array, "*#cells"], bandwidth: Float[Array, ""]
@@ -119,10 +130,10 @@ class OneOverFNoise(AbstractReadNoise):
     noise moves slowly (`trace` has the correlation). A read shorter than half the age of the cell is assumed.
     """
 
-    q: Curve = eqx.field(converter=as_curve)
-    g_max: Float[Array, ""] = eqx.field(converter=jnp.asarray)
-    t0: Float[Array, ""] = eqx.field(converter=jnp.asarray)
-    exponent: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=1.0)
+    q: Curve = eqx.field(converter=spread_curve)
+    g_max: Float[Array, ""] = eqx.field(converter=positive_siemens)
+    t0: Float[Array, ""] = eqx.field(converter=seconds)
+    exponent: Float[Array, ""] = eqx.field(converter=Number(low=0.0, high=2.0), default=1.0)
     present: bool = eqx.field(static=True, default=False)
 
     def latents(self, programmed: Float[Array, "*cells"], *, key: PRNGKeyArray) -> Float[Array, "*cells"]:
@@ -214,17 +225,20 @@ class TelegraphNoise(AbstractReadNoise):
     """
 
     timeless: ClassVar[bool] = True
-    amplitude: Curve = eqx.field(converter=as_curve)
-    g_max: Float[Array, ""] = eqx.field(converter=jnp.asarray)
-    spread: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=0.0)
-    shortest: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=1e-6)
-    longest: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=1.0)
+    amplitude: Curve = eqx.field(converter=spread_curve)
+    g_max: Float[Array, ""] = eqx.field(converter=positive_siemens)
+    spread: Float[Array, ""] = eqx.field(converter=at_least_0, default=0.0)
+    shortest: Float[Array, ""] = eqx.field(converter=positive_seconds, default=1e-6)
+    longest: Float[Array, ""] = eqx.field(converter=positive_seconds, default=1.0)
 
     def latents(self, programmed: Float[Array, "*cells"], *, key: PRNGKeyArray) -> Trap:
         size, capture, emission = jax.random.split(key, 3)
         return Trap(
             unit_normals(size, programmed), unit_uniforms(capture, programmed), unit_uniforms(emission, programmed)
         )
+
+    def __check_init__(self):
+        ordered(self, "shortest", "longest")
 
     def step(self, g: Float[Array, "*cells"], z: Trap) -> Float[Array, "*cells"]:
         """Distance between the levels of each cell [S]."""
