@@ -152,7 +152,7 @@ class Cells(eqx.Module):
         g: conductance just after programming [S].
         drift, read_noise, faults, update: the latents of each law, drawn at programming and never again.
         age: time [s] since each cell's own last write, at the moment when the cells were returned; None: 0 s, of
-            all (or of a device that no time changes).
+            all (or of a device that no time changes). It is a sum: steps below a 1e7th of it are lost in float32.
     """
 
     g: Float[Array, "*cells"]

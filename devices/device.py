@@ -126,13 +126,12 @@ class Device(Checked):
             ValueError: as of `program`, of targets in `where`.
         """
         _check_seconds(t)
-        shape = cells.g.shape
-        hit = jnp.broadcast_to(jnp.asarray(where), shape)
+        hit = jnp.broadcast_to(jnp.asarray(where), cells.g.shape)
         wanted = jnp.where(hit, jnp.asarray(target, cells.g.dtype), self.g_min.astype(cells.g.dtype))
         fresh = self.program(wanted, key=key)
         update = None if self.update is None else self.update.rewritten(cells.update, fresh.g)
         fresh = Cells(fresh.g, fresh.drift, fresh.read_noise, cells.faults, update)
-        return self._written(cells, fresh, hit, hit.astype(int), t)
+        return self._written(cells, fresh, where, hit.astype(int), t)
 
     def pulse(
         self,
@@ -165,11 +164,7 @@ class Device(Checked):
                 "Give Device(update=...) a law from devices.updates."
             )
         _check_seconds(t)
-        hit = (
-            jnp.broadcast_to(n != 0, cells.g.shape)
-            if isinstance(n, Tracer)
-            else np.broadcast_to(np.asarray(n) != 0, cells.g.shape)
-        )
+        hit = n != 0
         most = _most_pulses(n) if most is None else most
         n = eqx.error_if(
             jnp.asarray(n),
@@ -251,12 +246,15 @@ class Device(Checked):
 
     def _written(self, old: Cells, fresh: Cells, hit: Any, writes: Any, t: Any) -> Cells:
         """The `fresh` cells where `hit`, the `old` ones elsewhere, older by `t` [s]; and `writes` write cycles more."""
-        everyone = isinstance(hit, np.ndarray) and bool(hit.all())
-        pick = lambda new, before: new if everyone else _where(hit, new, before)  # noqa: E731
-        chosen = jax.tree.map(pick, _undated(fresh), _undated(old))
-        age = None
-        if old.age is not None or self._has_clock:
+        shape = old.g.shape
+        if not isinstance(hit, Tracer) and np.all(hit):
+            chosen, age = fresh, jnp.zeros(shape, old.g.dtype)
+        else:
+            hit = jnp.broadcast_to(jnp.asarray(hit), shape)
+            chosen = jax.tree.map(lambda new, before: _where(hit, new, before), _undated(fresh), _undated(old))
             age = jnp.where(hit, 0, self._age(old, t))
+        if old.age is None and not self._has_clock:
+            age = None
         faults = self.faults.worn(old.faults, jnp.asarray(writes))
         return dataclasses.replace(chosen, faults=faults, age=age)
 

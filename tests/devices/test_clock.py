@@ -287,3 +287,15 @@ def test_only_cells_that_need_one_carry_a_clock():
     assert device.pulse(cells, jnp.asarray([1, 0, 0, 0]), key=jax.random.key(1)).age is None
     quiet = pcm(drift=drift.NoDrift(), read_noise=noise.ThermalNoise(0.2))
     assert quiet.program(target, key=jax.random.key(0)).age is None
+
+
+def test_clocks_are_laid_out_like_cells():
+    """Programmed line by line under vmap, every leaf has the lines' axis and the cells', as the arrays of a chip need."""
+    device = devices.pcm_nandakumar2020()
+    lines, keys = jnp.full((3, 4), 5 * US), jax.random.split(jax.random.key(0), 3)
+    cells = jax.vmap(lambda g, k: device.program(g, key=k))(lines, keys)
+    assert all(leaf.shape == (3, 4) for leaf in jax.tree.leaves(cells)) and cells.age is not None
+    turned = jax.tree.map(lambda leaf: leaf.reshape(2, 3, 2), cells)
+    after = device.pulse(turned, 1, key=jax.random.key(1), t=5.0)
+    assert not np.any(after.age) and after.age.shape == (2, 3, 2)
+    np.testing.assert_array_equal(device.pulse(turned, 0, key=jax.random.key(1), t=5.0).age, np.full((2, 3, 2), 5.0))
