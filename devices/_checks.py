@@ -98,8 +98,9 @@ at_least_0 = Number(low=0.0)
 positive = Number(low=0.0, above=True)
 chance = Number(low=0.0, high=1.0)
 _IN_SIEMENS = "Conductances are in siemens: 25 uS is 25e-6."
-signed_siemens = Number("S", likely=0.1, advice=_IN_SIEMENS)
+signed_siemens = Number("S", advice=_IN_SIEMENS)  # laws of normalised data are fitted, too: only a `Device` warns
 siemens = signed_siemens.but(low=0.0)
+device_siemens = siemens.but(likely=0.1)
 positive_siemens = siemens.but(above=True)
 seconds = Number("s", low=0.0, advice="Times are in seconds: 1 us is 1e-6.")
 positive_seconds = seconds.but(above=True)

@@ -13,7 +13,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Num, PRNGKeyArray
 
-from devices._checks import Checked, siemens
+from devices._checks import Checked, device_siemens
 from devices._show import device_html, device_text
 from devices.base import (
     AbstractConduction,
@@ -52,8 +52,8 @@ class Device(Checked):
     Breaks when: the laws' own data end; see `provenance` and each law.
     """
 
-    g_min: Float[Array, ""] = eqx.field(converter=siemens)
-    g_max: Float[Array, ""] = eqx.field(converter=siemens)
+    g_min: Float[Array, ""] = eqx.field(converter=device_siemens)
+    g_max: Float[Array, ""] = eqx.field(converter=device_siemens)
     programming: AbstractProgramming = eqx.field(default_factory=ExactProgramming)
     drift: AbstractDrift = eqx.field(default_factory=NoDrift)
     read_noise: AbstractReadNoise = eqx.field(default_factory=NoReadNoise)

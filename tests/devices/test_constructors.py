@@ -61,7 +61,6 @@ WARNED = {
     "g_max = 1e-20 S is far below any device": lambda: Device(0.0, 1e-20),
     "ThermalNoise: v_read = 200 V is far outside": lambda: noise.ThermalNoise(200.0),
     "temperature = 8000 K is far outside": lambda: noise.ThermalNoise(0.2, 8000.0),
-    "ConstantStep: g_max = 25 S": lambda: steps.ConstantStep(1e-7, 1e-7, 0.0, 25.0),
 }
 
 
