@@ -121,7 +121,7 @@ class Checked(eqx.Module):
         for f in dataclasses.fields(self):
             value, converter = getattr(self, f.name), f.metadata.get("converter")
             where = f"{type(self).__name__}: {f.name}"
-            if hasattr(converter, "check"):
+            if converter is not None and hasattr(converter, "check"):
                 converter.check(where, value)
             elif f.name in kinds:
                 _check_kind(self, f.name, value, kinds)

@@ -172,7 +172,7 @@ class Device(Checked):
             f"Device.pulse: a cell gets more pulses than most={most} allows.",
         )
         g = self.drift(cells.g, cells.drift, self._age(cells, t))
-        g, z = self.update(g, cells.update, n, key=key, most=most)
+        g, z = self.update(g, cells.update, jnp.asarray(n), key=key, most=most)
         fresh = Cells(
             g=g,
             drift=self.drift.rewritten(cells.drift, g),
