@@ -65,7 +65,7 @@ class Number:
             found = f"an array of {value.dtype}" if isinstance(value, jax.Array) else _found(value)
             raise TypeError(f"{where} is {found}; it takes {self._range()}{self._advice()}")
         numbers = np.asarray(value, float).ravel()
-        wrong = ~(np.isfinite(numbers) | (self.infinite & np.isposinf(numbers)))
+        wrong = ~(np.isfinite(numbers) | (self.infinite & np.isinf(numbers)))
         wrong |= (numbers <= self.low if self.above else numbers < self.low) | (numbers > self.high)
         if wrong.any():
             raise ValueError(f"{where} = {self._said(numbers[wrong][0])}; it takes {self._range()}{self._advice()}")

@@ -15,6 +15,7 @@ from devices._checks import Checked, Law, Number, at_least_0, positive, real, sa
 from devices._numerics import polynomial
 
 Curve = Callable[[Float[Array, "*cells"]], Float[Array, "*cells"]]
+bound = real.but(infinite=True)
 _TINY = 1e-12  # stands for g = 0 in a logarithm; every published curve is clipped long before
 
 
@@ -77,8 +78,8 @@ class ClippedLogarithm(Checked):
 
     slope: Float[Array, ""] = eqx.field(converter=real)
     offset: Float[Array, ""] = eqx.field(converter=real)
-    low: Float[Array, ""] = eqx.field(converter=real)
-    high: Float[Array, ""] = eqx.field(converter=real)
+    low: Float[Array, ""] = eqx.field(converter=bound)
+    high: Float[Array, ""] = eqx.field(converter=bound)
 
     def __call__(self, x: Float[Array, "*cells"]) -> Float[Array, "*cells"]:
         return jnp.clip(self.slope * jnp.log(jnp.maximum(x, _TINY)) + self.offset, self.low, self.high)
@@ -89,7 +90,7 @@ class ClippedPower(Checked):
 
     factor: Float[Array, ""] = eqx.field(converter=real)
     exponent: Float[Array, ""] = eqx.field(converter=real)
-    high: Float[Array, ""] = eqx.field(converter=real)
+    high: Float[Array, ""] = eqx.field(converter=bound)
 
     def __call__(self, x: Float[Array, "*cells"]) -> Float[Array, "*cells"]:
         log = jnp.log(jnp.maximum(x, _TINY))  # XLA calls a scalar pow() for each element of a power
@@ -109,7 +110,7 @@ class InverselyProportional(Checked):
     """`min(factor / x, high)`."""
 
     factor: Float[Array, ""] = eqx.field(converter=real)
-    high: Float[Array, ""] = eqx.field(converter=real)
+    high: Float[Array, ""] = eqx.field(converter=bound)
 
     def __call__(self, x: Float[Array, "*cells"]) -> Float[Array, "*cells"]:
         return jnp.minimum(self.factor / jnp.maximum(x, _TINY), self.high)
@@ -118,7 +119,7 @@ class InverselyProportional(Checked):
 class Saturating(Checked):
     """`high (1 - exp(-x / scale))`."""
 
-    high: Float[Array, ""] = eqx.field(converter=real)
+    high: Float[Array, ""] = eqx.field(converter=bound)
     scale: Float[Array, ""] = eqx.field(converter=positive)
 
     def __call__(self, x: Float[Array, "*cells"]) -> Float[Array, "*cells"]:
@@ -182,8 +183,8 @@ class ClippedPolynomial(Checked):
     """
 
     coefficients: Float[Array, " powers"] = eqx.field(converter=real)
-    low: Float[Array, ""] = eqx.field(converter=real)
-    high: Float[Array, ""] = eqx.field(converter=real)
+    low: Float[Array, ""] = eqx.field(converter=bound)
+    high: Float[Array, ""] = eqx.field(converter=bound)
 
     def __call__(self, x: Float[Array, "*cells"]) -> Float[Array, "*cells"]:
         return polynomial(self.coefficients, jnp.clip(x, self.low, self.high).astype(x.dtype))
@@ -200,7 +201,7 @@ class PowerAndPolynomial(Checked):
     power: Float[Array, ""] = eqx.field(converter=real)
     coefficients: Float[Array, " powers"] = eqx.field(converter=real)
     low: Float[Array, ""] = eqx.field(converter=positive)
-    high: Float[Array, ""] = eqx.field(converter=real)
+    high: Float[Array, ""] = eqx.field(converter=bound)
 
     def __call__(self, x: Float[Array, "*cells"]) -> Float[Array, "*cells"]:
         c = jnp.clip(x, self.low, self.high).astype(x.dtype)

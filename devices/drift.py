@@ -123,8 +123,8 @@ class LogTimeRelaxation(AbstractDrift):
     offset: Float[Array, ""] = eqx.field(converter=real, default=0.0)
     power: Curve = eqx.field(converter=as_curve, default=0.5)
     error: AbstractError = eqx.field(default_factory=Normal)
-    low: Float[Array, ""] = eqx.field(converter=signed_siemens, default=0.0)
-    high: Float[Array, ""] | None = eqx.field(converter=signed_siemens.but(optional=True), default=None)
+    low: Float[Array, ""] = eqx.field(converter=signed_siemens.but(infinite=True), default=0.0)
+    high: Float[Array, ""] | None = eqx.field(converter=signed_siemens.but(infinite=True, optional=True), default=None)
     soft: bool = eqx.field(static=True, default=False)
 
     def latents(self, target: Float[Array, "*cells"], *, key: PRNGKeyArray) -> StateAndNormal:
