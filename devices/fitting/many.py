@@ -9,11 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from devices.fitting import uncertainty
+from devices.fitting.engine import uncertainty
+from devices.fitting.engine.optimum import GAIN, search_data
+from devices.fitting.engine.parameters import Space
+from devices.fitting.engine.result import Number
 from devices.fitting.kinds import candidates
-from devices.fitting.optimum import GAIN, search_data
-from devices.fitting.parameters import Space
-from devices.fitting.result import Number
 from devices.instruments.trace import FileError, Trace
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from devices.fitting import fit
-from devices.fitting.assemble import assemble, posterior
-from devices.fitting.draws import held
+from devices.fitting.assembly import assemble, posterior
+from devices.fitting.engine.draws import held
 from devices.instruments import FileError, Trace
 
 US = 1e-6

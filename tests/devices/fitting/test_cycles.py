@@ -7,8 +7,14 @@ import pytest
 from conftest import data_folder
 
 from devices.fitting import coverage, fit_candidate
-from devices.fitting.cycles import CANDIDATES, AgeingCycles, IndependentCycles, NoisyCycles, RememberingCycles
-from devices.fitting.hierarchy import Levels, levels
+from devices.fitting.cycling.cycle_models import (
+    CANDIDATES,
+    AgeingCycles,
+    IndependentCycles,
+    NoisyCycles,
+    RememberingCycles,
+)
+from devices.fitting.engine.hierarchy import Levels, levels
 from devices.instruments import FileError, Trace, read
 
 TABLE = pytest.mark.skipif(

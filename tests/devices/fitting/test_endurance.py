@@ -10,7 +10,7 @@ import pytest
 
 from devices.faults import WornOut
 from devices.fitting import coverage, fit_candidate
-from devices.fitting.endurance import (
+from devices.fitting.cycling.endurance_models import (
     HeavyTails,
     OnsetRememberingHeavyTails,
     OnsetWindow,

@@ -3,7 +3,6 @@
 import dataclasses
 import pathlib
 import re
-import sys
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -22,16 +21,16 @@ from devices.fitting import (
     Parameter,
     Space,
     bootstrap,
-    checks,
     coverage,
+    estimation,
     fit_candidate,
     profile,
-    uncertainty,
 )
-from devices.fitting.draws import draw
-from devices.fitting.optimum import Optimum, search_once
-from devices.fitting.profiles import _crossings, intervals
-from devices.fitting.result import Check
+from devices.fitting.engine import checks, uncertainty
+from devices.fitting.engine.draws import draw
+from devices.fitting.engine.optimum import Optimum, search_once
+from devices.fitting.engine.profiles import _crossings, intervals
+from devices.fitting.engine.result import Check
 from devices.instruments import Trace, sidecar
 
 ROWS = 120
@@ -306,7 +305,7 @@ def test_a_fit_goes_on_from_a_better_optimum_that_a_profile_finds():
 
 def test_a_fit_that_knows_of_a_better_optimum_does_not_say_that_it_converged():
     """No searches are left to go on with: the intervals stand, and the code says what profiles came across."""
-    module, trace = sys.modules["devices.fitting.fit"], line_trace()
+    module, trace = estimation, line_trace()
     candidate, data = Wells.of(trace)
     space = Space(candidate.parameters())
     worse, *_ = module._search(candidate, space, data, space.starts(candidate.guesses(data), 1))
@@ -320,7 +319,7 @@ def test_an_interval_holds_another_optimum_that_the_data_hardly_refuse():
     the other. Of the best alone the interval would end before the saddle."""
     trace = line_trace()
     candidate, data = FarWells.of(trace)
-    space, search = Space(candidate.parameters()), sys.modules["devices.fitting.fit"]._search
+    space, search = Space(candidate.parameters()), estimation._search
     best, other = (search(candidate, space, data, np.array([[b]]))[0] for b in (-1.0, 1.0))
     assert other.nll - best.nll == pytest.approx(0.4, abs=0.01)
     spread = uncertainty.covariance(best, robust=False)
@@ -343,7 +342,7 @@ def test_ends_that_are_hardly_worse_are_other_optima_and_the_same_end_is_none(mo
     found = search_once(candidate, frame, data, np.array([[1.0], [-1.0], [1.3], [-1.2]]), ROWS // 10)
     assert [float(np.sign(end.theta[0])) for end in found] == [-1, 1]
     assert found[1].nll - found[0].nll == pytest.approx(0.4, abs=0.01)
-    monkeypatch.setattr("devices.fitting.optimum.NEAR", 0.3)
+    monkeypatch.setattr("devices.fitting.engine.optimum.NEAR", 0.3)
     [alone] = search_once(candidate, frame, data, np.array([[1.0], [-1.0]]), ROWS // 10)
     assert alone.theta[0] < 0
 
@@ -461,7 +460,7 @@ def test_parameters_without_a_range_are_refused(low, high, start, log):
 
 def test_what_fits_ask_of_the_protocol_can_be_given_in_a_sidecar():
     """Every name that a fitter looks up in `Trace.protocol` is one that a sidecar may hold."""
-    source = "".join(p.read_text() for p in pathlib.Path(fitting.__file__).parent.glob("*.py"))
+    source = "".join(p.read_text() for p in pathlib.Path(fitting.__file__).parent.rglob("*.py"))
     asked = set(re.findall(r'protocol(?:\.get\(|\[)"(\w+)"', source))
     assert {"bandwidth", "v_read"} <= asked <= set(sidecar.PROTOCOL)
 

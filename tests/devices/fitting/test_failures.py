@@ -9,7 +9,7 @@ from scipy import stats
 from devices import Device
 from devices.constants import BOLTZMANN_EV
 from devices.fitting import coverage, fit_candidate
-from devices.fitting.failures import Failures
+from devices.fitting.retention.failure_models import Failures
 from devices.instruments import FileError, Trace
 
 US = 1e-6

@@ -8,16 +8,17 @@ from conftest import data_folder
 from scipy import stats
 
 import devices
-from devices.fitting import coverage, fit_candidate, pulse_data
-from devices.fitting.hierarchy import levels
-from devices.fitting.pulses import (
+from devices.fitting import coverage, fit_candidate
+from devices.fitting.engine.hierarchy import levels
+from devices.fitting.pulses import pulse_data
+from devices.fitting.pulses.exponential_sweeps import sweeps
+from devices.fitting.pulses.pulse_models import (
     CANDIDATES,
     ConstantPulses,
     ExponentialPulses,
     LinearPulses,
     LogPolynomialPulses,
 )
-from devices.fitting.sweeps import sweeps
 from devices.instruments import FileError, Trace, read
 
 US = 1e-6
@@ -255,6 +256,6 @@ def spread_of_trains(found, side):
 
 
 def pulse_factors(found):
-    from devices.fitting.pulse_spread import factors
+    from devices.fitting.pulses.pulse_spread import factors
 
     return factors(found.candidate, found.estimate, found.data)

@@ -13,10 +13,10 @@ from scipy.optimize import least_squares
 from devices import Device
 from devices.drift import StateAndNormal
 from devices.fitting import coverage, fit_candidate
-from devices.fitting.bake import OneBarrier, RelaxationAndLoss
-from devices.fitting.node_curves import spread_through
-from devices.fitting.power_law import ExponentOfState, OneExponent
-from devices.fitting.retention import MixtureRelaxation, NormalRelaxation, StudentRelaxation
+from devices.fitting.retention.bake_models import OneBarrier, RelaxationAndLoss
+from devices.fitting.retention.node_curves import spread_through
+from devices.fitting.retention.power_law_models import ExponentOfState, OneExponent
+from devices.fitting.retention.retention_models import MixtureRelaxation, NormalRelaxation, StudentRelaxation
 from devices.instruments import FileError, Trace
 
 US = 1e-6

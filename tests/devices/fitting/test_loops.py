@@ -12,13 +12,14 @@ import pytest
 
 from devices.compact import simulate
 from devices.compact.simulation import Waveform
-from devices.fitting import coverage, loops
-from devices.fitting.loop_base import log_rmse, nrmse
-from devices.fitting.loop_data import ROWS, alike, compliance, loop_arrays, together
+from devices.fitting import coverage
+from devices.fitting.engine.optimum import search_once
+from devices.fitting.engine.parameters import Space
+from devices.fitting.engine.uncertainty import inseparable
+from devices.fitting.loops import loop_models
+from devices.fitting.loops.loop_base import log_rmse, nrmse
+from devices.fitting.loops.loop_data import ROWS, alike, compliance, loop_arrays, together
 from devices.fitting.many import fit_many
-from devices.fitting.optimum import search_once
-from devices.fitting.parameters import Space
-from devices.fitting.uncertainty import inseparable
 from devices.instruments import FileError, Trace, read
 
 SHARED = {"offset": 2e-7, "x0_1": 0.3, "x0_2": 0.4, "sigma": 0.01}
@@ -43,31 +44,31 @@ FILAMENT = {
     "w_reset": 0.08,
 }
 TRUTH = {
-    loops.WindowedThreshold: THRESHOLDS | {"width": 0.2},
-    loops.Threshold: THRESHOLDS | {"k_on": 100.0, "k_off": 40.0, "width": 0.2},
-    loops.CurrentThreshold: {
+    loop_models.WindowedThreshold: THRESHOLDS | {"width": 0.2},
+    loop_models.Threshold: THRESHOLDS | {"k_on": 100.0, "k_off": 40.0, "width": 0.2},
+    loop_models.CurrentThreshold: {
         "g_on": 4e-4, "g_off": 1e-5, "k_on": 6.0, "k_off": 20.0, "i_on": 1.5e-6, "i_off": 1.5e-5, "a_on": 1.3, "a_off": 1.6,
         "width": 0.2,
     },
-    loops.Switches: {
+    loop_models.Switches: {
         "g_on": 4e-4, "g_off": 1e-5, "v_on": 0.25, "v_off": 0.22, "tau": 2e-3, "v_t": 0.04,
         "s_f": 2e-6, "s_r": 1e-6, "b_f": 5.0, "b_r": 6.0,
     },
-    loops.HyperbolicSine: {
+    loop_models.HyperbolicSine: {
         "a1": 2e-4, "a2": 1.5e-4, "b": 2.0, "ap": 300.0, "an": 200.0, "vp": 0.12, "vn": 0.15, "xp": 0.3, "xn": 0.4,
         "alpha_p": 3.0, "alpha_n": 4.0,
     },
-    loops.OneFilament: FILAMENT,
-    loops.FilamentSpectrum: FILAMENT | {"spread_set": 0.08, "spread_reset": 0.1},
-    loops.Diodes: {
+    loop_models.OneFilament: FILAMENT,
+    loop_models.FilamentSpectrum: FILAMENT | {"spread_set": 0.08, "spread_reset": 0.1},
+    loop_models.Diodes: {
         "v_set": 0.3, "v_reset": 0.25, "w_set": 0.05, "w_reset": 0.08, "i_min": 2e-6, "i_max": 1e-4,
         "alpha_min": 5.0, "alpha_max": 8.0, "r_s": 800.0, "beta": 0.45,
     },
-    loops.Gap: {
+    loop_models.Gap: {
         "i_0": 4e-4, "g_0": 0.5e-9, "v_0": 0.4, "velocity": 10.0, "gamma_0": 45.0, "gamma_0_reset": 50.0, "r_th": 2e5,
     },
 }  # fmt: skip
-SCALE = {loops.Switches: 1.6}
+SCALE = {loop_models.Switches: 1.6}
 
 
 def protocol(i=None, points=120, scale=1.0):
@@ -110,20 +111,20 @@ def test_intervals_hold_the_truth_as_often_as_they_say(model):
     """200 simulated pairs of loops, 90 % intervals: 84 to 96 % of them. Of 0.8 and 0.64 V for metastable switches: at 0.5 V
     their current and that of the diodes beside them replace each other, in two ways that both fit. Of filaments 1000, for
     chance alone puts one of their thirteen numbers outside in the first 200."""
-    check_coverage(model, 1000 if model is loops.FilamentSpectrum else 200, 0.84, 0.96, SCALE.get(model, 1.0))
+    check_coverage(model, 1000 if model is loop_models.FilamentSpectrum else 200, 0.84, 0.96, SCALE.get(model, 1.0))
 
 
 @pytest.mark.slow
 def test_intervals_of_one_filament_hold_the_truth():
     """As above, always run: 100 pairs, 80 to 98 % (a right interval leaves that band 1 time in 300)."""
-    check_coverage(loops.OneFilament, 100, 0.80, 0.98)
+    check_coverage(loop_models.OneFilament, 100, 0.80, 0.98)
 
 
 @pytest.mark.slow
 def test_a_wrong_model_is_rejected_and_the_right_one_is_not():
     """Switches that saturate against a filament that does not: residuals of the wrong one are correlated."""
-    trace, found = protocol(simulated(loops.Switches)[1]["i"]), {}
-    for model in (loops.Switches, loops.OneFilament):
+    trace, found = protocol(simulated(loop_models.Switches)[1]["i"]), {}
+    for model in (loop_models.Switches, loop_models.OneFilament):
         candidate, data = model.of(trace)
         _, best, values = optimum(candidate, data, starts=8)
         found[model.name] = candidate.checks(values, data)[0], candidate.measures(values, data), float(best.nll)
@@ -153,8 +154,8 @@ def best_values(candidate, data):
 @pytest.mark.slow
 def test_parameters_that_one_loop_cannot_separate_are_named():
     """Of one small loop at one rate, VTEAM's rates are known together with threshold and exponent only."""
-    trace = protocol(simulated(loops.WindowedThreshold)[1]["i"])
-    candidate, data = loops.WindowedThreshold.of(trace.where(trace["cycle"] == 0))
+    trace = protocol(simulated(loop_models.WindowedThreshold)[1]["i"])
+    candidate, data = loop_models.WindowedThreshold.of(trace.where(trace["cycle"] == 0))
     found = inseparable(*optimum(candidate, data, starts=8)[:2])
     assert any("k_on and" in s and "cannot be told apart" in s for s in found), found
     assert any(" and a_o" in s for s in found), found
@@ -162,8 +163,8 @@ def test_parameters_that_one_loop_cannot_separate_are_named():
 
 def test_padding_and_excluded_rows_do_not_count():
     """A longer row of padding gives the same residuals to rounding; currents in rows that do not count may be anything."""
-    built, data, truth = simulated(loops.OneFilament, points=80)
-    (longer, _) = alike([data, simulated(loops.OneFilament, points=100)[1]])
+    built, data, truth = simulated(loop_models.OneFilament, points=80)
+    (longer, _) = alike([data, simulated(loop_models.OneFilament, points=100)[1]])
     with jax.enable_x64(True):
         values = {n: jnp.asarray(v, float) for n, v in truth.items()}
         short, long = (np.asarray(built.nll(values, d)) for d in (data, longer))
@@ -224,7 +225,7 @@ def test_laws_are_pulses_that_cross_the_range(model):
 def test_many_devices_are_fitted_at_once():
     """Thirty filaments whose thresholds differ: each is found within five of its standard errors."""
     rng, traces, truths = np.random.default_rng(0), [], []
-    built, data, truth = simulated(loops.OneFilament)
+    built, data, truth = simulated(loop_models.OneFilament)
     simulate_one = eqx.filter_jit(built.simulate)
     for k in range(30):
         truth = truth | {"v_set": 0.3 + 0.02 * rng.standard_normal()}
@@ -288,7 +289,7 @@ PUBLISHED = {
     "5kohm_0.8V_10Hz_M1": ((0.043, 0.123), (0.048, 0.100), (0.032, 0.125), (0.048, 0.070)),
     "5kohm_0.8V_100Hz_M2": ((0.079, 0.159), (0.047, 0.124), (0.055, 0.125), (0.034, 0.057)),
 }
-BY_NAME = {m.name: m for m in loops.CANDIDATES}
+BY_NAME = {m.name: m for m in loop_models.CANDIDATES}
 
 
 # the usual weight of small currents, 0.05, gives nRMSE 0.053 and logRMSE 0.122 there
@@ -314,7 +315,7 @@ def test_loops_of_knowm_devices_are_met_as_well_as_by_global_search(model, name)
 def test_one_set_of_parameters_holds_over_three_decades_of_frequency():
     """1 Hz to 1 kHz together, the source's voltage given: 0.12 (global search given the cell's voltage: 0.27 to 0.32)."""
     trace = together([knowm(f"5kohm_0.8V_{f}Hz_M1") for f in (1, 10, 100, 1000)])
-    candidate, data = loops.Switches.of(trace)
+    candidate, data = loop_models.Switches.of(trace)
     assert candidate.periodic
     assert candidate.circuit
     assert nrmse(candidate.fitted(best_values(candidate, data), data), data, data["used"] > 0) < 0.12
@@ -325,7 +326,7 @@ def test_filaments_meet_the_set_and_reset_of_a_dc_sweep():
     """SET run 117 and its RESET: 0.15 decades at |v| > 30 mV outside compliance (one exponential rate: 0.242)."""
     folder = measured("clarius_rram_dc")
     trace = next(t for t in read(folder) if any(f.name == "paired runs" for f in t.flags))
-    candidate, data = loops.FilamentSpectrum.of(trace.where(trace["cycle"] == np.unique(trace["cycle"])[4]))
+    candidate, data = loop_models.FilamentSpectrum.of(trace.where(trace["cycle"] == np.unique(trace["cycle"])[4]))
     fitted = candidate.fitted(best_values(candidate, data), data)
     assert data["polarity"] == -1
     assert log_rmse(fitted, data, (data["used"] > 0) & (np.abs(data["v"]) > 0.03)) < 0.15
@@ -341,14 +342,14 @@ def test_a_clock_that_stands_still_is_none():
     timed, stood, none, stumbled = (loop_arrays(t) for t in (trace, still, without, stumbling))
     np.testing.assert_array_equal(stood["dt"], none["dt"])
     assert stood["timed"] == none["timed"] == 0 and timed["timed"] == stumbled["timed"] == 1
-    assert any("clock that stands still" in note for note in loops.OneFilament.of(still)[0].notes(stood))
+    assert any("clock that stands still" in note for note in loop_models.OneFilament.of(still)[0].notes(stood))
 
 
 @pytest.mark.slow
 def test_a_loop_of_seven_decades_without_time():
     """Cu/a-SiC/TiN: 0.2 decades at |v| > 30 mV outside compliance (global search: 0.204 to 0.475); assumptions are said."""
     v, i = np.loadtxt(measured("asic_cu_bipolar_iv") / "example_bipolar_measurement.txt").T
-    candidate, data = loops.OneFilament.of(Trace("loop", {"v": v, "i": i}, ("Cu/a-SiC/TiN",)))
+    candidate, data = loop_models.OneFilament.of(Trace("loop", {"v": v, "i": i}, ("Cu/a-SiC/TiN",)))
     fitted = candidate.fitted(best_values(candidate, data), data)
     assert log_rmse(fitted, data, (data["used"] > 0) & (np.abs(data["v"]) > 0.03)) < 0.15
     notes = " ".join(candidate.notes(data))

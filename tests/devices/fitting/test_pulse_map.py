@@ -6,7 +6,7 @@ import pytest
 from conftest import data_folder
 
 from devices.fitting import coverage, fit_candidate
-from devices.fitting.pulse_map import CANDIDATES, AllOrNothing, GradualSwitching, MeanSwitching
+from devices.fitting.pulses.pulse_map_models import CANDIDATES, AllOrNothing, GradualSwitching, MeanSwitching
 from devices.instruments import FileError, Trace, read
 
 MEASURED = data_folder() / "measured" if data_folder() else None

@@ -10,7 +10,7 @@ import pytest
 
 from devices import Device
 from devices.fitting import coverage, fit_candidate
-from devices.fitting.read_iv import (
+from devices.fitting.reads.read_iv_models import (
     CANDIDATES,
     CubicRead,
     OhmicRead,

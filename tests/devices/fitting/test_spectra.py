@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 
 from devices.fitting import coverage, fit_candidate
-from devices.fitting.spectra_data import protocol, spectra
-from devices.fitting.spectra_population import PopulationSpectrum
-from devices.fitting.spectrum_models import (
+from devices.fitting.read_noise.spectrum_data import protocol, spectra
+from devices.fitting.read_noise.spectrum_models import (
     LorentzianSpectrum,
     PowerAndLorentzian,
     PowerAndTwoLorentzians,
     PowerSpectrum,
     WhiteSpectrum,
 )
+from devices.fitting.read_noise.spectrum_population import PopulationSpectrum
 from devices.instruments import FileError, Trace
 
 FILE = pathlib.Path(os.environ.get("XBAR_DATA", "")) / "measured" / "rram_relaxation" / "techA" / "tsdata.min.tsv.gz"

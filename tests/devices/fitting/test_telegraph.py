@@ -7,8 +7,8 @@ import pytest
 from scipy import stats
 
 from devices.fitting import coverage, fit_candidate
-from devices.fitting.spectrum_models import LorentzianSpectrum
-from devices.fitting.telegraph import OneTrap, ThreeLevels, TwoTraps
+from devices.fitting.read_noise.spectrum_models import LorentzianSpectrum
+from devices.fitting.read_noise.telegraph_models import OneTrap, ThreeLevels, TwoTraps
 from devices.instruments import FileError, Trace
 
 TRUTH = {

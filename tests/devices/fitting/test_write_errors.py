@@ -11,7 +11,7 @@ import pytest
 
 from devices import Device
 from devices.fitting import coverage, fit_candidate
-from devices.fitting.write_errors import MixtureErrors, NormalErrors, StudentErrors
+from devices.fitting.write_errors.write_error_models import MixtureErrors, NormalErrors, StudentErrors
 from devices.instruments import FileError, Trace
 
 US = 1e-6
