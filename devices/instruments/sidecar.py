@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from devices.instruments import units
+from devices.instruments import column_headers
 from devices.instruments.trace import KINDS, UNITS, FileError, Flag, Trace
 
 FOLDER = "xbar-data.toml"
@@ -102,7 +102,7 @@ def _checked(where: str, table: dict[str, Any]) -> dict[str, Any]:
         if column not in allowed:
             raise FileError(f"{where}: there is no column {column!r}; there are {', '.join(allowed)}.")
     for text in table.get("units", ()):
-        if not isinstance(text, str) or units.unit(text) is None:
+        if not isinstance(text, str) or column_headers.unit(text) is None:
             raise FileError(f'{where}: {text!r} is no unit; write "V", "uA", "ms", "kohm", "uS", "C", or "1" for none.')
     return table
 

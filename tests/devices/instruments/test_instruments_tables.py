@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from devices.instruments import FileError, read, units
+from devices.instruments import FileError, column_headers, read
 
 SWEEP = "0,0\n0.5,1\n1,2\n0.5,1.5\n0,0\n"
 
@@ -25,7 +25,7 @@ def write(folder, name, text, encoding="utf-8"):
     ],
 )  # fmt: skip
 def test_headers(text, column, dimension, factor):
-    header = units.header(text)
+    header = column_headers.header(text)
     assert header.column == column
     assert (header.unit and header.unit.dimension, header.unit and header.unit.factor) == (dimension, factor)
 

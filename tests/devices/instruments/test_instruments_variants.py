@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from devices.instruments import FileError, read, units
+from devices.instruments import FileError, column_headers, read
 
 V = np.concatenate([np.linspace(0, 1, 11), np.linspace(0.9, -1, 20), np.linspace(-0.9, 0, 10)])
 I_UA = 20 * V + np.where(np.arange(len(V)) < 11, 0, 0.5)
@@ -37,7 +37,7 @@ def flags(trace):
     ],
 )  # fmt: skip
 def test_headers_of_several_words(text, column, dimension, factor):
-    header = units.header(text)
+    header = column_headers.header(text)
     assert header.column == column
     assert (header.unit and header.unit.dimension, header.unit and header.unit.factor) == (dimension, factor)
 

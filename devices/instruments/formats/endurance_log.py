@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from devices.instruments import rig, table
+from devices.instruments import rig, text_table
 from devices.instruments.source import File
 from devices.instruments.trace import Trace
 
@@ -47,7 +47,7 @@ def read(file: File, side: Mapping[str, Any]) -> list[Trace]:
 def _first_line(file: File) -> np.ndarray | None:
     """Numbers of the first line if it is of a cell with its cycles; else None."""
     try:
-        line = np.array([float(cell) for cell in table.fields(file.start[0])]) if file.start else np.empty(0)
+        line = np.array([float(cell) for cell in text_table.fields(file.start[0])]) if file.start else np.empty(0)
     except ValueError:
         return None
     if len(line) < 1 + 2 * LEAST or len(line) % 2 == 0 or not rig.whole(line[:1]) or not rig.ohms(line[1:]):
@@ -57,7 +57,7 @@ def _first_line(file: File) -> np.ndarray | None:
 
 
 def _of_lines(file: File, on_first: bool) -> Trace:
-    values = table.numbers(file)
+    values = text_table.numbers(file)
     device, labels = rig.cells(values[:, 0])
     r = values[:, 1:].reshape(len(values), -1, 2)
     on, off = (r[:, :, k].ravel() for k in ((0, 1) if on_first else (1, 0)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from devices.instruments import assemble, sidecar, table, units
+from devices.instruments import column_headers, columns_to_trace, sidecar, text_table
 from devices.instruments.source import File
 from devices.instruments.trace import FileError, Trace
 
@@ -28,7 +28,7 @@ def read(file: File, side: Mapping[str, Any]) -> list[Trace]:
     Raises:
         FileError: if it does not; the message shows a sidecar to copy.
     """
-    channels, texts = table.fields(file.start[0], ","), table.fields(file.start[1], ",")
+    channels, texts = text_table.fields(file.start[0], ","), text_table.fields(file.start[1], ",")
     count = len(channels)
     if "columns" not in side:
         names = ["t", "v_drive", "v_shunt"][:count] + ["-"] * (count - 3)
@@ -42,15 +42,15 @@ def read(file: File, side: Mapping[str, Any]) -> list[Trace]:
         raise FileError(
             f"{file.path} has {count} columns, but its sidecar names {len(side['columns'])}; name all, `-` to skip."
         )
-    values = table.numbers(file, 2)
+    values = text_table.numbers(file, 2)
     if not len(texts) == values.shape[1] == count:
         raise FileError(
             f"{file.path}: {count} channels, {len(texts)} units, but {values.shape[1]} columns; mend its first two lines."
         )
-    found = [units.unit(text) or units.unit(text.lower()) for text in texts]
+    found = [column_headers.unit(text) or column_headers.unit(text.lower()) for text in texts]
     if None in found:
         raise FileError(f"{file.path}, line 2: {texts[found.index(None)]!r} is no unit; write `second,Volt,Volt`.")
     named = [
         (name, values[:, k], unit) for k, (name, unit) in enumerate(zip(side["columns"], found, strict=True)) if unit
     ]
-    return [assemble.trace(file, named, side, NAME)]
+    return [columns_to_trace.trace(file, named, side, NAME)]

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from devices.instruments import polarity, rig, units
+from devices.instruments import column_headers, polarity, rig
 from devices.instruments.source import File, Stranger
 from devices.instruments.trace import KINDS, FileError, Flag, Trace
 
@@ -18,7 +18,7 @@ RESISTANCES = {"r": "g", "r0": "g0", "r_on": "g_on", "r_off": "g_off", "r_before
                "r_up": "g_up", "r_down": "g_down"}  # fmt: skip
 
 
-def surest(headers: Sequence[units.Header]) -> list[units.Header]:
+def surest(headers: Sequence[column_headers.Header]) -> list[column_headers.Header]:
     """Headers of which one that only makes one think of a column does not compete with one that names it, nor one of what
     was asked for (`Potential applied (V)`) with one of what was measured."""
     measured = {h.column for h in headers if not _asked_for(h)}
@@ -27,12 +27,12 @@ def surest(headers: Sequence[units.Header]) -> list[units.Header]:
     return [h if h.sure or h.column not in sure else dataclasses.replace(h, column=None) for h in headers]
 
 
-def _asked_for(header: units.Header) -> bool:
+def _asked_for(header: column_headers.Header) -> bool:
     words = re.findall(r"[a-z]+", header.text.lower())
     return header.column in ("v", "i") and not {"applied", "programmed", "nominal", "setpoint"}.isdisjoint(words)
 
 
-def about_headers(headers: Sequence[units.Header], *, asked: bool) -> list[Flag]:
+def about_headers(headers: Sequence[column_headers.Header], *, asked: bool) -> list[Flag]:
     """What was left out as nobody knows it, unless a sidecar has named the columns; and what was guessed by a word."""
     left = [h.text for h in headers if h.column is None and h.text]
     unsure = [f"{h.text!r} for {h.column}" for h in headers if h.column and not h.sure]
@@ -46,13 +46,13 @@ def about_headers(headers: Sequence[units.Header], *, asked: bool) -> list[Flag]
     return flags
 
 
-def to_si(file: File, column: str, values: np.ndarray, unit: units.Unit) -> tuple[np.ndarray, bool]:
+def to_si(file: File, column: str, values: np.ndarray, unit: column_headers.Unit) -> tuple[np.ndarray, bool]:
     """Values in SI units, and whether they are normalised (unit `1`) instead.
 
     Raises:
         FileError: if the unit is of another dimension than the column.
     """
-    wanted = "V" if column == "v_shunt" else units.dimension(column)
+    wanted = "V" if column == "v_shunt" else column_headers.dimension(column)
     if unit.dimension == wanted or (wanted == "" and unit.dimension in ("", "1")):
         return unit.factor * (values + unit.offset), False
     if wanted == "S" and unit.dimension == "1":
@@ -249,7 +249,7 @@ def _returns(v: np.ndarray, device: np.ndarray | None) -> bool:
 
 def trace(
     file: File,
-    named: Sequence[tuple[str, np.ndarray, units.Unit]],
+    named: Sequence[tuple[str, np.ndarray, column_headers.Unit]],
     side: Mapping[str, Any],
     form: str,
     labels: tuple[str, ...] = (),
@@ -277,7 +277,7 @@ def trace(
                 f"{file.path}: column {column} comes twice; say in a sidecar which one counts (the other is `-`)."
             )
         columns[column], plain = to_si(file, column, np.asarray(values, float), unit)
-        if units.dimension(column) == "S":
+        if column_headers.dimension(column) == "S":
             normalised[column] = plain
     if len(set(normalised.values())) > 1:
         raise FileError(f"{file.path} mixes siemens and normalised values: {normalised}; give one unit to all of them.")

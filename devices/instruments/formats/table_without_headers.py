@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from devices.instruments import assemble, sidecar, table, units
+from devices.instruments import column_headers, columns_to_trace, sidecar, text_table
 from devices.instruments.source import File
 from devices.instruments.trace import FileError, Trace
 
@@ -46,11 +46,13 @@ def _first(file: File) -> int | None:
     """Line with which the numbers start."""
     lines, words = file.start[:100], False
     for k, line in enumerate(lines):
-        if not line.strip() or table.comment(line):
+        if not line.strip() or text_table.comment(line):
             continue
-        if table.numeric(line) or table.has_decimal_comma(file, [line]):
-            block = [after for after in lines[k : k + 3] if len(table.fields(after)) == len(table.fields(line))]
-            if not words or (len(block) == 3 and all(map(table.numeric, block))):
+        if text_table.numeric(line) or text_table.has_decimal_comma(file, [line]):
+            block = [
+                after for after in lines[k : k + 3] if len(text_table.fields(after)) == len(text_table.fields(line))
+            ]
+            if not words or (len(block) == 3 and all(map(text_table.numeric, block))):
                 return k
         words = True
     return None
@@ -63,12 +65,12 @@ def read(file: File, side: Mapping[str, Any]) -> list[Trace]:
         FileError: if it does not name them, or too many or too few; the message shows a sidecar to copy.
     """
     skip = side.get("skip_rows", _first(file) or 0)
-    lines = [line for line in file.start[skip:] if line.strip() and not table.comment(line)]
+    lines = [line for line in file.start[skip:] if line.strip() and not text_table.comment(line)]
     if not lines:
         raise FileError(f"{file.path} has no numbers after {skip} lines.")
-    table.check_headerless_locale(file, lines)
-    comma = table.has_decimal_comma(file, lines)
-    count = len(table.fields(lines[0]))
+    text_table.check_headerless_locale(file, lines)
+    comma = text_table.has_decimal_comma(file, lines)
+    count = len(text_table.fields(lines[0]))
     if "columns" not in side or "units" not in side:
         missing = " and ".join(key for key in ("columns", "units") if key not in side)
         rest = count - 2
@@ -83,9 +85,9 @@ def read(file: File, side: Mapping[str, Any]) -> list[Trace]:
             f"{file.path} has {count} columns, but the sidecar names {len(names)} columns and {len(texts)} units; name every "
             'column, `"-"` for those to leave out. First row: ' + lines[0][:120]
         )
-    values = table.numbers(file, skip, comma)
-    return [assemble.trace(file, [(n, values[:, k], _unit(texts[k])) for k, n in enumerate(names)], side, NAME)]
+    values = text_table.numbers(file, skip, comma)
+    return [columns_to_trace.trace(file, [(n, values[:, k], _unit(texts[k])) for k, n in enumerate(names)], side, NAME)]
 
 
-def _unit(text: str) -> units.Unit:
-    return units.unit(text) or units.Unit("1")
+def _unit(text: str) -> column_headers.Unit:
+    return column_headers.unit(text) or column_headers.Unit("1")

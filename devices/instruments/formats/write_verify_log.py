@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from devices.instruments import rig, table
+from devices.instruments import rig, text_table
 from devices.instruments.source import File
 from devices.instruments.trace import FileError, Flag, Trace
 
@@ -17,7 +17,7 @@ RECORDS = ("Init", "Write", "Read")
 
 def recognises(file: File) -> bool:
     """Seven columns that start with Init, Write or Read, at least one Write and one Read, and R G = 1 in every row."""
-    rows = [table.fields(line) for line in file.start if line.strip()]
+    rows = [text_table.fields(line) for line in file.start if line.strip()]
     if (
         not rows
         or any(len(row) != 7 or row[0] not in RECORDS for row in rows)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from devices.instruments import polarity, sidecar, table
+from devices.instruments import polarity, sidecar, text_table
 from devices.instruments.source import File
 from devices.instruments.trace import FileError, Flag, Trace
 
@@ -26,7 +26,7 @@ READS = ("R_low", "R_high")
 
 def recognises(file: File) -> bool:
     """The first line of a BISOL file; or settings of a WGFMU, and below them amplitudes and resistances."""
-    first = table.fields(file.start[0], ",") if file.start else []
+    first = text_table.fields(file.start[0], ",") if file.start else []
     if first[: len(BURSTS)] == BURSTS or first[: len(OVER_TIME)] == OVER_TIME:
         return True
     return any(SETTINGS in line for line in file.start[:40]) and _header(file) is not None
@@ -39,7 +39,7 @@ def read(file: File, side: Mapping[str, Any]) -> list[Trace]:
         FileError: if the response does not show which polarity raises the conductance and the sidecar does not say it, or
             if the sidecar must say which of two resistances counts.
     """
-    first = table.fields(file.start[0], ",")
+    first = text_table.fields(file.start[0], ",")
     if first[: len(OVER_TIME)] == OVER_TIME:
         return [_retention(file)]
     return [_bursts(file, side) if first[: len(BURSTS)] == BURSTS else _amplitudes(file, side)]
@@ -47,7 +47,7 @@ def read(file: File, side: Mapping[str, Any]) -> list[Trace]:
 
 def _rows(file: File, header: int, least: int) -> np.ndarray:
     """Numbers below the line of headers, as many in a row as headers."""
-    values, names = table.numbers(file, header + 1), table.fields(file.start[header], ",")
+    values, names = text_table.numbers(file, header + 1), text_table.fields(file.start[header], ",")
     if values.shape[1] != len(names) or len(names) < least:
         raise FileError(
             f"{file.path} has {len(names)} headers but {values.shape[1]} columns of numbers; mend its header."
@@ -91,10 +91,12 @@ def _header(file: File) -> int | None:
 
 def _amplitudes(file: File, side: Mapping[str, Any]) -> Trace:
     header = _header(file) or 0
-    names = [name.lstrip("# ") for name in table.fields(file.start[header], ",")]
+    names = [name.lstrip("# ") for name in text_table.fields(file.start[header], ",")]
     values = _rows(file, header, len(names))
     at = next(k for k, line in enumerate(file.start) if SETTINGS in line)
-    settings = dict(zip(table.fields(file.start[at], ","), table.fields(file.start[at + 1], ","), strict=False))
+    settings = dict(
+        zip(text_table.fields(file.start[at], ","), text_table.fields(file.start[at + 1], ","), strict=False)
+    )
     facts = dict(line.lstrip("# ").split("\t", 1) for line in file.start[:at] if "\t" in line)
     if side.get("channel") not in READS:
         body = f'channel = "{READS[0]}"  # or "{READS[1]}"'

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from devices.instruments import table
+from devices.instruments import text_table
 from devices.instruments.source import File
 from devices.instruments.trace import FileError, Trace
 
@@ -24,7 +24,7 @@ def recognises(file: File) -> bool:
 
 def _header(file: File) -> int | None:
     for k, line in enumerate(file.start[:60]):
-        kinds = {match[2] for match in map(CELL.fullmatch, table.fields(line, ",")) if match}
+        kinds = {match[2] for match in map(CELL.fullmatch, text_table.fields(line, ",")) if match}
         if {"V", "I"} <= kinds:
             return k
     return None
@@ -33,7 +33,7 @@ def _header(file: File) -> int | None:
 def read(file: File, side: Mapping[str, Any]) -> list[Trace]:
     """One loop of one source-measure unit; every buffer `[n][m]` is a cycle."""
     place = _header(file) or 0
-    header = table.fields(file.start[place], ",")
+    header = text_table.fields(file.start[place], ",")
     buffers: dict[tuple[str, str, str], dict[str, int]] = {}
     for k, name in enumerate(header):
         if match := CELL.fullmatch(name):
@@ -45,7 +45,7 @@ def read(file: File, side: Mapping[str, Any]) -> list[Trace]:
             f"{file.path} has the units {', '.join(units)}; which one measures the device? Write it into {file.name}.toml:\n\n"
             f'channel = "{units[0]}"\n'
         )
-    values = table.numbers(file, place + 1)
+    values = text_table.numbers(file, place + 1)
     if values.shape[1] < max(max(where.values()) for where in buffers.values()) + 1:
         raise FileError(
             f"{file.path}: {values.shape[1]} columns of numbers under {len(header)} headers; it was cut off."

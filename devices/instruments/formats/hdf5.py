@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from devices.instruments import arc_two, assemble, units
+from devices.instruments import column_headers, columns_to_trace
+from devices.instruments.formats import arc_two
 from devices.instruments.source import File
 from devices.instruments.trace import FileError, Trace
 
@@ -50,19 +51,19 @@ def read(file: File, side: Mapping[str, Any]) -> list[Trace]:
 
 
 def _known(columns: Mapping[str, Any]) -> bool:
-    return any(units.header(name).column for name in columns)
+    return any(column_headers.header(name).column for name in columns)
 
 
 def _trace(
     file: File, where: str, columns: Mapping[str, tuple[np.ndarray, str | None]], side: Mapping[str, Any]
 ) -> Trace:
-    named, headers = [], assemble.surest([units.header(name) for name in columns])
+    named, headers = [], columns_to_trace.surest([column_headers.header(name) for name in columns])
     for header, (name, (values, text)) in zip(headers, columns.items(), strict=True):
         if header.column is None:
             continue
-        unit = units.unit(text) if text is not None else header.unit
-        if unit is None and units.dimension(header.column) == "":
-            unit = units.Unit("")
+        unit = column_headers.unit(text) if text is not None else header.unit
+        if unit is None and column_headers.dimension(header.column) == "":
+            unit = column_headers.Unit("")
         if unit is None:
             raise FileError(
                 f"{file.path}: the data set {where}/{name} has {'no unit' if text is None else f'the unit {text!r}'}; give it "
@@ -75,7 +76,7 @@ def _trace(
             f"{file.path}: the data sets of /{where} differ in length ({lengths}); give each table a group."
         )
     unsure = {h.column for h in headers if h.column and not h.sure}
-    notes = assemble.about_headers(headers, asked=False)
-    return assemble.trace(
+    notes = columns_to_trace.about_headers(headers, asked=False)
+    return columns_to_trace.trace(
         file, named, side, NAME, (f"{file.path.stem}/{where}".rstrip("/"),), flags=notes, unsure=unsure
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from devices.instruments import table
+from devices.instruments import text_table
 from devices.instruments.source import File
 from devices.instruments.trace import FileError, Trace
 
@@ -47,7 +47,7 @@ def read(file: File, side: Mapping[str, Any]) -> list[Trace]:
         rows.clear()
 
     for number, line in enumerate(file.stream(), start=1):
-        cells = table.fields(line.rstrip("\n"), ",")
+        cells = text_table.fields(line.rstrip("\n"), ",")
         word = cells[0] if cells else ""
         if word == "TestParameter" and len(cells) > 2:
             parameters[cells[1]] = cells[2:]
@@ -68,7 +68,7 @@ def read(file: File, side: Mapping[str, Any]) -> list[Trace]:
 
 def _row(file: File, number: int, cells: list[str], count: int) -> list[float]:
     try:
-        values = [np.nan if cell.lower() in table.EMPTY else float(cell) for cell in cells]
+        values = [np.nan if cell.lower() in text_table.EMPTY else float(cell) for cell in cells]
     except ValueError:
         raise FileError(
             f"{file.path}, line {number}: {cells} are not all numbers; export with decimal points."
@@ -106,6 +106,6 @@ def _protocol(parameters: Mapping[str, list[str]], voltage: str) -> dict[str, fl
     """Compliance [A] of the swept channel, if the file says it."""
     for key in ("Measurement.Primary.Compliance", "Channel.Compliance"):
         for cell in parameters.get(key, [])[:1]:
-            if table.is_number(cell) and cell.lower() not in table.EMPTY:
+            if text_table.is_number(cell) and cell.lower() not in text_table.EMPTY:
                 return {"compliance": float(cell)}
     return {}

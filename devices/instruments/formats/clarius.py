@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from devices.instruments import clarius_pairs, table, workbook
+from devices.instruments import text_table, workbook
+from devices.instruments.formats import clarius_pairs
 from devices.instruments.source import File
 from devices.instruments.trace import FileError, Flag, Trace
 
@@ -24,7 +25,7 @@ def recognises(file: File) -> bool:
         names = workbook.sheet_names(file)
         return "Settings" in names and ("Calc" in names or any(RUN.fullmatch(name) for name in names))
     first = next((line for line in file.start if line.strip()), "")
-    return table.separator(first) in ("\t", ",") and bool(_terminals(table.fields(first)))
+    return text_table.separator(first) in ("\t", ",") and bool(_terminals(text_table.fields(first)))
 
 
 def _terminals(header: list[str]) -> list[str]:
@@ -41,7 +42,7 @@ def _order(name: str) -> tuple[bool, int]:
 def read(file: File, side: Mapping[str, Any]) -> list[Trace]:
     """One loop of all runs of each test, a cycle a run in order of run numbers; and the table of cycles if there is one."""
     if not file.is_workbook:
-        rows = [table.fields(line) for line in file.text.split("\n") if line.strip()]
+        rows = [text_table.fields(line) for line in file.text.split("\n") if line.strip()]
         return [_loop(file, {"": rows}, {})]
     sheets = workbook.sheets(file)
     settings = _settings(sheets.get("Settings", []))

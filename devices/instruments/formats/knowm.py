@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from devices.instruments import table
+from devices.instruments import text_table
 from devices.instruments.source import File
 from devices.instruments.trace import FileError, Flag, Trace
 
@@ -22,14 +22,14 @@ def recognises(file: File) -> bool:
     if (
         file.name not in PAIR
         or not file.start
-        or not table.numeric(file.start[0])
-        or len(table.fields(file.start[0])) != 2
+        or not text_table.numeric(file.start[0])
+        or len(text_table.fields(file.start[0])) != 2
     ):
         return False
     pair = [file.path.with_name(name) for name in PAIR]
     if not all(path.is_file() for path in pair):
         return False
-    rows = [[table.fields(line) for line in File(path).start if line.strip()] for path in pair]
+    rows = [[text_table.fields(line) for line in File(path).start if line.strip()] for path in pair]
     return (
         len(rows[0]) == len(rows[1]) and all(a[-1] == b[-1] for a, b in zip(*rows, strict=True)) and rows[0] != rows[1]
     )
@@ -42,7 +42,7 @@ def read(file: File, side: Mapping[str, Any]) -> list[Trace]:
         FileError: if (V_drive - V) / I is not one resistance.
     """
     paths = [file.path.with_name(name) for name in PAIR]
-    device, drive = (table.numbers(File(path)) for path in paths)
+    device, drive = (text_table.numbers(File(path)) for path in paths)
     v, v_drive, i = device[:, 0], drive[:, 0], device[:, 1] * 1e-6
     large = np.abs(i) > 0.01 * np.nanmax(np.abs(i))
     resistances = (v_drive - v)[large] / i[large]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from devices.instruments import rig, sidecar, table
+from devices.instruments import rig, sidecar, text_table
 from devices.instruments.source import File
 from devices.instruments.trace import FileError, Flag, Trace
 
@@ -18,7 +18,7 @@ LEAST = 200  # readings in a line
 
 def recognises(file: File) -> bool:
     """First line: two whole numbers, then at least 200 conductances between 1 pS and 1 S."""
-    cells = table.fields(file.start[0])[: LEAST + 2] if file.start else []
+    cells = text_table.fields(file.start[0])[: LEAST + 2] if file.start else []
     if len(cells) < LEAST + 2:
         return False
     try:
@@ -54,7 +54,7 @@ def read(file: File, side: Mapping[str, Any]) -> list[Trace]:
 
 def _row(file: File, number: int, line: str) -> np.ndarray:
     try:
-        row = np.array(line.split(table.separator(line)), float)
+        row = np.array(line.split(text_table.separator(line)), float)
     except ValueError as error:
         raise FileError(f"{file.path}, line {number}: {error}.") from None
     if len(row) < 3 or not np.isfinite(row[0]):

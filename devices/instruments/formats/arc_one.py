@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from devices.instruments import polarity, table
+from devices.instruments import polarity, text_table
 from devices.instruments.source import File
 from devices.instruments.trace import FileError, Flag, Trace
 
@@ -21,12 +21,12 @@ def recognises(file: File) -> bool:
 
 
 def _header(file: File) -> int | None:
-    return next((k for k, line in enumerate(file.start[:10]) if table.fields(line, ",")[:5] == HEADER[:5]), None)
+    return next((k for k, line in enumerate(file.start[:10]) if text_table.fields(line, ",")[:5] == HEADER[:5]), None)
 
 
 def read(file: File, side: Mapping[str, Any]) -> list[Trace]:
     """Pulses, loops of the curve tracer (tags `CT`), or only reads, for all cells of the file."""
-    rows = [(n, table.fields(line, ",")) for n, line in enumerate(file.text.split("\n"), 1) if line.strip()]
+    rows = [(n, text_table.fields(line, ",")) for n, line in enumerate(file.text.split("\n"), 1) if line.strip()]
     rows = [(n, cells + [""] * (8 - len(cells))) for n, cells in rows if n > (_header(file) or 0) + 1]
     if not rows:
         raise FileError(f"{file.path} has a header but no rows; export the session again.")
@@ -66,7 +66,7 @@ def _within(begins: np.ndarray, device: np.ndarray) -> np.ndarray:
 
 def _number(file: File, line: int, text: str) -> float:
     try:
-        return np.nan if text.lower() in table.EMPTY else float(text)
+        return np.nan if text.lower() in text_table.EMPTY else float(text)
     except ValueError:
         raise FileError(f"{file.path}, line {line}: {text!r} is no number.") from None
 

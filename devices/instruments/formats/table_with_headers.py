@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from devices.instruments import assemble, sidecar, table, units
+from devices.instruments import column_headers, columns_to_trace, sidecar, text_table
 from devices.instruments.source import File
 from devices.instruments.trace import FileError, Flag, Trace
 
@@ -33,7 +33,7 @@ def recognises(file: File) -> bool:
 def only_headers(file: File) -> bool:
     """Whether there is a line of known columns but nothing below it."""
     lines = [line for line in file.start if line.strip()]
-    known = [units.header(name) for name in _names(lines[-1])] if lines else []
+    known = [column_headers.header(name) for name in _names(lines[-1])] if lines else []
     return len(known) > 1 and all(h.column and h.unit for h in known)
 
 
@@ -41,7 +41,7 @@ def _head(file: File) -> _Head | None:
     """The line of headers that names most columns that are known; units may stand in the line below it."""
     best, most = None, 0
     for k, line in enumerate(file.start[:40]):
-        if table.numeric(line):
+        if text_table.numeric(line):
             break
         names = _names(line)
         below = [(j, after) for j, after in enumerate(file.start[k + 1 :], k + 1) if _tells(after)]
@@ -51,32 +51,35 @@ def _head(file: File) -> _Head | None:
             below = below[1:]
         if not below or not _like_numbers(below[0][1], len(names)):
             continue
-        known = sum(units.header(name).column is not None for name in names)
+        known = sum(column_headers.header(name).column is not None for name in names)
         if known > most and known >= len(names) / 3:
             best, most = _Head(tuple(names), below[0][0]), known
     return best
 
 
 def _tells(line: str) -> bool:
-    return bool(line.strip()) and not table.comment(line)
+    return bool(line.strip()) and not text_table.comment(line)
 
 
 def _are_units(texts: list[str]) -> bool:
     """Whether all of some fields are units, with or without brackets, or empty, and some are units of something."""
-    found = [units.unit(text.strip("()[]")) for text in texts]
+    found = [column_headers.unit(text.strip("()[]")) for text in texts]
     return None not in found and any(u is not None and u.dimension not in ("", "1") for u in found)
 
 
 def _like_numbers(line: str, count: int) -> bool:
     """Whether at least as many fields as headers stand in a line (more with decimal commas), half of them numbers or more."""
-    parts = table.fields(line, count=count)
-    return len(parts) >= count and 2 * sum(table.is_number(part.replace(",", ".")) for part in parts) >= len(parts) > 0
+    parts = text_table.fields(line, count=count)
+    return (
+        len(parts) >= count
+        and 2 * sum(text_table.is_number(part.replace(",", ".")) for part in parts) >= len(parts) > 0
+    )
 
 
 def _names(line: str) -> list[str]:
     """Fields of a line of words; a unit in brackets belongs to the word before it."""
-    sign = table.separator(line)
-    parts = table.fields(line, sign) if sign else re.split(r"\s+(?![\(\[])", line.strip())
+    sign = text_table.separator(line)
+    parts = text_table.fields(line, sign) if sign else re.split(r"\s+(?![\(\[])", line.strip())
     return [name.lstrip("#% ").strip() for name in parts]
 
 
@@ -87,51 +90,55 @@ def read(file: File, side: Mapping[str, Any]) -> list[Trace]:
         raise FileError(f"{file.path} has no line of headers with numbers below it.")
     names = head.names
     lines = [line for line in file.start[head.skip :] if _tells(line)]
-    table.check_locale(file, list(names), lines[0])
-    headers = [units.header(name) for name in names]
+    text_table.check_locale(file, list(names), lines[0])
+    headers = [column_headers.header(name) for name in names]
     if "columns" in side:
         given = (side["columns"] + ["-"] * len(names))[: len(names)]
-        headers = [units.Header(h.text, None if c == "-" else c, h.unit) for c, h in zip(given, headers, strict=True)]
+        headers = [
+            column_headers.Header(h.text, None if c == "-" else c, h.unit) for c, h in zip(given, headers, strict=True)
+        ]
     clocks = _clocks(headers, lines[0])
     values, labels = _values(file, head.skip, headers, lines, clocks)
     for k in clocks:
-        headers[k] = dataclasses.replace(headers[k], unit=units.Unit("s"))
-        values[:, k] = table.since_first(values[:, k])
+        headers[k] = dataclasses.replace(headers[k], unit=column_headers.Unit("s"))
+        values[:, k] = text_table.since_first(values[:, k])
     if values.shape[1] != len(names):
         raise FileError(
             f"{file.path} has {len(names)} headers but {values.shape[1]} columns of numbers; mend its header."
         )
-    headers = assemble.surest(headers)
+    headers = columns_to_trace.surest(headers)
     named = [(h.column or "-", values[:, k], _unit(file, h, k, side, headers, lines[0])) for k, h in enumerate(headers)]
-    notes = assemble.about_headers(headers, asked="columns" in side)
+    notes = columns_to_trace.about_headers(headers, asked="columns" in side)
     if clocks:
         reason = (
             "Dates and times of day are seconds since the first row: where that was not the write, ages are too low."
         )
         notes.append(Flag("assumed times", reason))
-    absolute = any(h.column == "i" and units.magnitude(h.text) for h in headers)
+    absolute = any(h.column == "i" and column_headers.magnitude(h.text) for h in headers)
     unsure = {h.column for h in headers if h.column and not h.sure}
-    result = assemble.trace(file, named, side, NAME, labels, flags=notes, absolute=absolute, unsure=unsure)
+    result = columns_to_trace.trace(file, named, side, NAME, labels, flags=notes, absolute=absolute, unsure=unsure)
     return [result]
 
 
-def _unit(file: File, header: units.Header, k: int, side: Mapping[str, Any], headers: list, first: str) -> units.Unit:
+def _unit(
+    file: File, header: column_headers.Header, k: int, side: Mapping[str, Any], headers: list, first: str
+) -> column_headers.Unit:
     """Unit of the header, else of the sidecar; asked for if neither says it."""
     given = side.get("units", [])
     if k < len(given):
-        return units.unit(given[k]) or units.Unit("1")
-    if header.column is None or units.dimension(header.column) == "":
-        return units.Unit("")
+        return column_headers.unit(given[k]) or column_headers.Unit("1")
+    if header.column is None or column_headers.dimension(header.column) == "":
+        return column_headers.Unit("")
     if header.unit is not None:
         return header.unit
-    guess = [UNIT_EXAMPLES.get(units.dimension(h.column), "1") if h.column else "1" for h in headers]
+    guess = [UNIT_EXAMPLES.get(column_headers.dimension(h.column), "1") if h.column else "1" for h in headers]
     body = f"units = {guess}  # of {', '.join(h.text for h in headers)}"
     if any(h.column is None for h in headers):
         body = f"columns = {[h.column or '-' for h in headers]}  # name those that count\n{body}"
     body = body.replace("'", '"')
     raise FileError(
         f"{file.path}: the header {header.text!r} has no unit, and units are not guessed. Write it into the header "
-        f"({header.text} ({UNIT_EXAMPLES.get(units.dimension(header.column), 'V')})), or: "
+        f"({header.text} ({UNIT_EXAMPLES.get(column_headers.dimension(header.column), 'V')})), or: "
         + sidecar.example(file.path, first, len(headers), body)
     )
 
@@ -139,29 +146,31 @@ def _unit(file: File, header: units.Header, k: int, side: Mapping[str, Any], hea
 UNIT_EXAMPLES = {"V": "V", "A": "uA", "s": "s", "S": "uS", "ohm": "kohm", "K": "C"}
 
 
-def _clocks(headers: list[units.Header], line: str) -> set[int]:
+def _clocks(headers: list[column_headers.Header], line: str) -> set[int]:
     """Columns of times that are dates or times of day."""
-    parts = table.fields(line, count=len(headers))
-    times = [k for k, h in enumerate(headers) if h.column == "t" and k < len(parts) and not table.is_number(parts[k])]
-    return {k for k in times if table.clock(parts[k]) is not None}
+    parts = text_table.fields(line, count=len(headers))
+    times = [
+        k for k, h in enumerate(headers) if h.column == "t" and k < len(parts) and not text_table.is_number(parts[k])
+    ]
+    return {k for k in times if text_table.clock(parts[k]) is not None}
 
 
 def _values(
-    file: File, skip: int, headers: list[units.Header], lines: list[str], clocks: set[int]
+    file: File, skip: int, headers: list[column_headers.Header], lines: list[str], clocks: set[int]
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """Numbers of all rows; a column of device names becomes whole numbers, and the names; dates and times of day become
     seconds; words in columns that nobody knows are left out."""
-    comma = table.has_decimal_comma(file, lines)
-    parts = table.fields(lines[0], count=len(headers))
-    words = {k for k, part in enumerate(parts) if not table.is_number(part.replace(",", "."))}
+    comma = text_table.has_decimal_comma(file, lines)
+    parts = text_table.fields(lines[0], count=len(headers))
+    words = {k for k, part in enumerate(parts) if not text_table.is_number(part.replace(",", "."))}
     place = {h.column: k for k, h in enumerate(headers)}
     device, direction = (k if (k := place.get(name, -1)) in words else None for name in ("device", "direction"))
     unknown = {k for k, h in enumerate(headers) if h.column is None}
     if not words and not unknown:
-        return table.numbers(file, skip, comma), ()
+        return text_table.numbers(file, skip, comma), ()
     if device is None and not words:
         try:
-            return table.numbers(file, skip, comma), ()
+            return text_table.numbers(file, skip, comma), ()
         except FileError:
             pass  # words further down, it may be, in a column that does not count
     return _with_names(file, skip, unknown, device, direction, comma, len(headers), clocks)
@@ -188,7 +197,7 @@ def _with_names(
     for number, line in enumerate(file.text.split("\n")[skip:], start=skip + 1):
         if not _tells(line):
             continue
-        parts = table.fields(line, count=count)
+        parts = text_table.fields(line, count=count)
         if len(parts) != count:
             raise FileError(
                 f"{file.path}, line {number}: {len(parts)} columns, but the header has {count}; mend that line."
@@ -196,16 +205,18 @@ def _with_names(
         if direction is not None:
             parts[direction] = DIRECTIONS.get(parts[direction].lower(), parts[direction])
         for k in clocks:
-            parts[k] = str(time) if (time := table.clock(parts[k])) is not None else parts[k]
+            parts[k] = str(time) if (time := text_table.clock(parts[k])) is not None else parts[k]
         code = names.setdefault(parts[device], len(names)) if device is not None else 0
         parts = [
             str(code) if k == device else part.replace(",", ".") if comma else part for k, part in enumerate(parts)
         ]
-        bad = next((p for k, p in enumerate(parts) if k not in unknown and not table.is_number(p)), None)
+        bad = next((p for k, p in enumerate(parts) if k not in unknown and not text_table.is_number(p)), None)
         if bad is not None:
             raise FileError(
                 f"{file.path}, line {number}: {bad!r} is no number; only a column `device` may hold names (and `direction` "
                 "up or down; times may be as 2026-03-01 12:00:05 or 12:00:05), and missing numbers may be empty."
             )
-        rows.append([float(p) if table.is_number(p) and p.lower() not in table.EMPTY else np.nan for p in parts])
+        rows.append(
+            [float(p) if text_table.is_number(p) and p.lower() not in text_table.EMPTY else np.nan for p in parts]
+        )
     return np.array(rows), tuple(names)
