@@ -13,6 +13,7 @@ from devices.fitting.engine.result import Check, Fit, Number, Panel, Series
 from devices.fitting.engine.uncertainty import bootstrap
 from devices.fitting.estimation import coverage, fit, fit_candidate
 from devices.fitting.kinds import candidates
+from devices.fitting.report.figures import panels
 
 __all__ = [
     "AbstractCandidate",
@@ -30,6 +31,7 @@ __all__ = [
     "coverage",
     "fit",
     "fit_candidate",
+    "panels",
     "posterior",
     "profile",
 ]

@@ -18,6 +18,8 @@ from devices.fitting.engine.parameters import Space
 from devices.fitting.engine.profiles import intervals
 from devices.fitting.engine.result import Fit
 from devices.fitting.kinds import candidates
+from devices.fitting.report import recommendations
+from devices.fitting.report.figures import panels
 from devices.instruments.trace import FileError, Trace
 
 STARTS = 24
@@ -156,9 +158,9 @@ def _conclude(
         held_out=uncertainty.held_out(candidate, space, data, best),
         checks=checks,
         measures=candidate.measures(values, data),
-        flags=tuple(flags) + uncertainty.inseparable(space, best),
-        advice=uncertainty.advice(candidate, space, data, best),
-        panels=candidate.panels(values, data),
+        flags=tuple(flags) + recommendations.inseparable(space, best),
+        advice=recommendations.advice(candidate, space, data, best),
+        panels=panels(candidate, values, data),
         seconds=time.perf_counter() - began,
         trace=trace,
         candidate=candidate,

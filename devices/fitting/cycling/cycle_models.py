@@ -16,7 +16,7 @@ from devices.fitting.engine import checks
 from devices.fitting.engine.candidate import AbstractPredictive
 from devices.fitting.engine.linear_filter import LinearModel, correlation_parameters, correlation_root
 from devices.fitting.engine.parameters import Parameter
-from devices.fitting.engine.result import Check, Panel, Series
+from devices.fitting.engine.result import Check
 from devices.instruments.trace import FileError, Trace
 
 QUANTITIES = ("i_on", "i_off", "v_set", "v_reset")
@@ -121,13 +121,13 @@ class CycleTable(AbstractPredictive):
     def count(self, data: Any) -> int:
         return int(np.sum(data["used"]))
 
-    def _standardised(self, values: Mapping[str, float], data: Any) -> np.ndarray:
+    def standardised_errors(self, values: Mapping[str, float], data: Any) -> np.ndarray:
         with jax.enable_x64(True):
             miss, total = (np.asarray(x) for x in _errors(self, {n: np.asarray(v) for n, v in values.items()}, data))
         return np.where(np.asarray(data["used"]) > 0, miss / np.sqrt(total), np.nan)
 
     def checks(self, values: Mapping[str, float], data: Any) -> tuple[Check, ...]:
-        z = self._standardised(values, data)
+        z = self.standardised_errors(values, data)
         return (
             checks.uniform(stats.norm.cdf(z[np.isfinite(z)]), "one-cycle-ahead errors"),
             checks.uncorrelated(np.moveaxis(z, 2, 1).reshape(-1, z.shape[1]), "one-cycle-ahead errors"),
@@ -150,21 +150,6 @@ class CycleTable(AbstractPredictive):
             out[f"model sd log10 {q}"] = float(np.sqrt(total))
             out[f"model lag-1 {q}"] = float((slow * values.get(f"lag1 {q}", 0.0) + trend) / total)
         return out
-
-    def panels(self, values: Mapping[str, float], data: Any) -> tuple[Panel, ...]:
-        z, used = self._standardised(values, data), np.asarray(data["used"]) > 0
-        with jax.enable_x64(True):
-            mean = np.asarray(self.mean(values, data))
-        pictures, errors = [], []
-        for k, q in enumerate(self.quantities):
-            of = used[..., k]
-            cycle, few = np.asarray(data["cycle"])[of], slice(None, None, max(of.sum() // 2000, 1))
-            line = Series("mean", cycle[few], 10 ** mean[..., k][of][few], "line")
-            unit = "A" if q.startswith("i") else "V"
-            series = (Series(q, cycle[few], 10 ** data["y"][..., k][of][few]), line)
-            pictures.append(Panel(q, "cycle", f"{q} [{unit}]", series, y_scale="log"))
-            errors.append(Series(q, cycle[few], z[..., k][of][few]))
-        return (*pictures, Panel("one-cycle-ahead errors", "cycle", "standardised error", tuple(errors)))
 
     def laws(self, values: Mapping[str, Any], data: Any) -> dict[str, Any]:
         """`g_min` and `g_max`, the median currents over `v_read`, if the protocol tells that voltage."""

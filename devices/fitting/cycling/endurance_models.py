@@ -19,7 +19,7 @@ from devices.fitting.cycling.endurance_data import CHUNK, cycling, first_closed
 from devices.fitting.engine import checks
 from devices.fitting.engine.candidate import AbstractCandidate
 from devices.fitting.engine.parameters import Parameter
-from devices.fitting.engine.result import Check, Panel, Series
+from devices.fitting.engine.result import Check
 from devices.instruments.trace import FileError, Trace
 
 STATES = ("on", "off")
@@ -250,26 +250,6 @@ class Window(AbstractCandidate):
         found = {f"sd_{state}": float(np.sqrt(np.nanmean(u[k] ** 2))) for k, state in enumerate(STATES)}
         failed = float(np.isfinite(data["life"][:, 1]).sum())
         return {**found, "closed windows": share, "first closed window [cycles]": first, "failed devices": failed}
-
-    def panels(self, values: Mapping[str, float], data: Any) -> tuple[Panel, ...]:
-        used = np.flatnonzero(data["used"].ravel() > 0)
-        used = used[np.linspace(0, len(used) - 1, min(len(used), 2000)).astype(int)]
-        u, _ = self.residuals(values, data)
-        with jax.enable_x64(True):
-            model = np.asarray(self.windows({n: jnp.asarray(v) for n, v in values.items()}, data))
-        n, take = data["cycle"].ravel()[used], lambda a: a.ravel()[used]
-        order = np.argsort(n)
-        shown, rest = [], []
-        for k, state in enumerate(STATES):
-            shown += [
-                Series(state, n, 10 ** take(data["y"][k])),
-                Series(f"{state} model", n[order], 10 ** take(model[k])[order], "line"),
-            ]
-            rest.append(Series(state, n, take(u[k])))
-        return (
-            Panel("Window", "cycles", "conductance [S]", tuple(shown), "log", "log"),
-            Panel("Residuals", "cycles", "log10(g / model)", tuple(rest), "log"),
-        )
 
     def experiments(self, data: Any) -> tuple[tuple[str, Any], ...]:
         return (("cycle ten times as long", {**data, "cycle": 10 * data["cycle"]}),)

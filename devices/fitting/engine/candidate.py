@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from devices.fitting.engine.parameters import Parameter
-from devices.fitting.engine.result import Check, Panel
+from devices.fitting.engine.result import Check
 from devices.instruments.trace import Trace
 
 Values = Mapping[str, Float[Array, ""]]
@@ -23,7 +23,7 @@ class AbstractCandidate(eqx.Module):
     """A likelihood with parameters, and what it means as a law of a device.
 
     Fits, errors, profiles, bootstraps, held-out errors and advice need nothing else than this. Everything but `of`,
-    `parameters`, `guesses`, `panels`, `checks`, `measures` and `laws` is traced by JAX and must be free of side effects.
+    `parameters`, `guesses`, `checks`, `measures` and `laws` is traced by JAX and must be free of side effects.
 
     A *block* is a stretch of data that is as good as independent of the others (a device, a cycle, a hundred reads in a row):
     errors that do not trust the noise model, the bootstrap and held-out errors go by blocks.
@@ -69,10 +69,6 @@ class AbstractCandidate(eqx.Module):
     @abc.abstractmethod
     def count(self, data: Data) -> int:
         """Independent readings in the data, for BIC."""
-
-    @abc.abstractmethod
-    def panels(self, values: Mapping[str, float], data: Data) -> tuple[Panel, ...]:
-        """Pictures: data under model first, then residuals."""
 
     def checks(self, values: Mapping[str, float], data: Data) -> tuple[Check, ...]:
         """Tests that a wrong model fails."""

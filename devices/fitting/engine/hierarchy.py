@@ -134,9 +134,6 @@ class Levels(AbstractPredictive):
     def count(self, data: Any) -> int:
         return int(np.sum(data["used"]))
 
-    def panels(self, values, data):
-        return ()
-
     def laws(self, values, data):
         return {}
 

@@ -18,7 +18,7 @@ from devices.compact.base import AbstractMemristor
 from devices.fitting.engine.candidate import AbstractResiduals, Values
 from devices.fitting.engine.checks import uncorrelated
 from devices.fitting.engine.parameters import Parameter
-from devices.fitting.engine.result import Check, Panel, Series
+from devices.fitting.engine.result import Check
 from devices.fitting.loops.loop_data import POINTS, ROWS, alike, compliance, is_periodic, loop_arrays
 from devices.fitting.loops.loop_guess import guesses
 from devices.fitting.loops.loop_pulses import elements, pulse_laws
@@ -238,22 +238,6 @@ class AbstractLoop(AbstractResiduals):
         model, used = self.fitted(values, data), data["used"] > 0
         large = used & (np.abs(data["v"]) > 0.03) & (np.abs(data["i"]) > 3 * data["floor"])
         return {"nRMSE": nrmse(model, data, used), "logRMSE": log_rmse(model, data, large)}
-
-    def panels(self, values: Mapping[str, float], data: Any) -> tuple[Panel, ...]:
-        model, turn = self.fitted(values, data), float(data["polarity"])
-        linear, decades, rest = [], [], []
-        for k in range(self.loops):
-            on, name = data["used"][k] > 0, f"loop {k + 1}: " if self.loops > 1 else ""
-            v, i, m = turn * data["v"][k][on], turn * data["i"][k][on], turn * model[k][on]
-            linear += [Series(name + "measured", v, i, "points"), Series(name + "model", v, m, "line")]
-            decades += [Series(name + "measured", v, np.abs(i), "points"), Series(name + "model", v, np.abs(m), "line")]
-            rest.append(Series(name + "measured - model", v, i - m, "points"))
-        volts, amps = "voltage [V]", "current [A]"
-        return (
-            Panel(f"{self.name}: loop", volts, amps, tuple(linear)),
-            Panel(f"{self.name}: residuals", volts, "measured - modelled current [A]", tuple(rest)),
-            Panel(f"{self.name}: loop, magnitude", volts, "|current| [A]", tuple(decades), y_scale="log"),
-        )
 
     def experiments(self, data: Any) -> tuple[tuple[str, Any], ...]:
         def like(volts=1.0, time=1.0):

@@ -1,4 +1,4 @@
-"""Pictures, tests and figures of merit of fitted pulse trains."""
+"""Tests and figures of merit of fitted pulse trains."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jax import lax
 from scipy import stats
 
 from devices.fitting.engine import checks
-from devices.fitting.engine.result import Check, Panel, Series
+from devices.fitting.engine.result import Check
 from devices.fitting.pulses import pulse_data
 from devices.fitting.pulses.exponential_sweeps import sweeps
 from devices.fitting.pulses.pulse_filter import curve, kalman
@@ -22,7 +22,7 @@ SIDES = {"up": 1.0, "down": -1.0}
 
 
 @dataclasses.dataclass(frozen=True)
-class Look:
+class PulseDiagnostics:
     """What the fitted model says of the data: standardised errors ahead and predictions (NaN where there is no reading), the
     factor of each train, and the law's course through it."""
 
@@ -32,18 +32,20 @@ class Look:
     course: np.ndarray
 
 
-def look(candidate: Any, values: Any, data: Any) -> Look:
+def diagnose(candidate: Any, values: Any, data: Any) -> PulseDiagnostics:
     """Everything that pictures, tests and figures of merit need, as NumPy arrays."""
     with jax.enable_x64(True):
-        found, course = jax.tree.map(np.asarray, _look(candidate, {n: np.asarray(v) for n, v in values.items()}, data))
+        found, course = jax.tree.map(
+            np.asarray, _diagnose(candidate, {n: np.asarray(v) for n, v in values.items()}, data)
+        )
     used = np.asarray(data["used"]) > 0
     error = np.where(used[:, 1:], found.miss / np.sqrt(found.total), np.nan)
     course = np.where(used | (np.arange(used.shape[1]) == 0), course, np.nan)
-    return Look(error, np.where(used[:, 1:], found.predicted, np.nan), found.factor, course)
+    return PulseDiagnostics(error, np.where(used[:, 1:], found.predicted, np.nan), found.factor, course)
 
 
 @eqx.filter_jit
-def _look(candidate: Any, values: Any, data: Any):
+def _diagnose(candidate: Any, values: Any, data: Any):
     """The filter, and the law's course from the start that suits each train best (least squares)."""
     model = candidate.state_space(values, data)
     found = kalman(model, data)
@@ -62,9 +64,9 @@ def _look(candidate: Any, values: Any, data: Any):
     return found, curve(model, start, direction)
 
 
-def report_checks(candidate: Any, values: Any, data: Any) -> tuple[Check, ...]:
+def pulse_checks(candidate: Any, values: Any, data: Any) -> tuple[Check, ...]:
     """Distribution and correlation of standardised errors ahead, and their means at different conductances."""
-    seen = look(candidate, values, data)
+    seen = diagnose(candidate, values, data)
     return (
         checks.uniform(stats.norm.cdf(seen.error), "one-pulse-ahead errors"),
         checks.uncorrelated(seen.error, "one-pulse-ahead errors"),
@@ -72,7 +74,7 @@ def report_checks(candidate: Any, values: Any, data: Any) -> tuple[Check, ...]:
     )
 
 
-def _shape_check(candidate: Any, seen: Look, data: Any) -> Check:
+def _shape_check(candidate: Any, seen: PulseDiagnostics, data: Any) -> Check:
     """Whether errors average to zero at every conductance, pulses up and down apart."""
     squares, freedom = 0.0, 0
     for side in candidate.sides:
@@ -84,11 +86,11 @@ def _shape_check(candidate: Any, seen: Look, data: Any) -> Check:
     return checks.scatter(float(squares), float(freedom), "mean steps at different conductances")
 
 
-def report_measures(candidate: Any, values: Any, data: Any) -> dict[str, float]:
+def pulse_measures(candidate: Any, values: Any, data: Any) -> dict[str, float]:
     """By direction: `R2` and `nRMSE` (of the range) of the law's own curve through a train and of NeuroSim's exponential,
     medians over trains; `A/N` of the latter; `R2` and residual `sd` of single steps of ln g, fatigue in and spread left
     out; the mean step of ln g and its standard deviation over trains."""
-    course, out, fits = look(candidate, values, data).course, {}, sweeps(data)
+    course, out, fits = diagnose(candidate, values, data).course, {}, sweeps(data)
     y = np.where(np.isfinite(course), data["y"], np.nan)
     error, span = np.sqrt(np.nanmean((course - y) ** 2, 1)), np.nanmax(y, 1) - np.nanmin(y, 1)
     for side in candidate.sides:
@@ -126,29 +128,3 @@ def _steps_ahead(candidate: Any, values: Any, data: Any):
     """Mean step from each reading, the factors of trains left out."""
     step = candidate.state_space(values, data).step
     return jax.vmap(step, (1, 1), 1)(jnp.asarray(data["y"])[:, :-1], jnp.asarray(data["direction"])[:, 1:])
-
-
-def report_panels(candidate: Any, values: Any, data: Any) -> tuple[Panel, ...]:
-    """Trains under the law's curves, steps against conductance, and one-pulse-ahead errors."""
-    seen, unit, shape = look(candidate, values, data), candidate.shape.unit, candidate.shape
-    axis, scale = f"conductance [{unit}]", "log" if candidate.decades else "linear"
-    grid = (np.geomspace if candidate.decades else np.linspace)(shape.low, shape.high, 100)
-    trains, steps, errors = [], [], []
-    for side in candidate.sides:
-        of = np.flatnonzero(np.asarray(data["side"]) == SIDES[side])
-        for k in of[:: max(len(of) // 3, 1)][:3]:
-            n = np.flatnonzero(np.isfinite(seen.course[k]))
-            few = n[:: max(len(n) // 300, 1)]
-            trains.append(Series(f"{side}, train {k + 1}", few.astype(float), data["y"][k][few]))
-            trains.append(Series(f"law, train {k + 1}", n.astype(float), seen.course[k][n], "line"))
-        g, step, _ = pulse_data.increments(data, SIDES[side], pulse_data.smoothing(data))
-        thin = slice(None, None, max(len(g) // 1500, 1))
-        steps += [Series(side, g[thin], step[thin]), Series(f"law, {side}", grid, shape.at(values, side, grid), "line")]
-        along = np.isfinite(seen.error) & (np.asarray(data["direction"])[:, 1:] == SIDES[side])
-        thin = slice(None, None, max(along.sum() // 1500, 1))
-        errors.append(Series(side, seen.predicted[along][thin], seen.error[along][thin]))
-    return (
-        Panel("pulse trains", "pulses", axis, tuple(trains), y_scale=scale),
-        Panel("one-pulse-ahead errors", axis, "standardised error", tuple(errors), x_scale=scale),
-        Panel("steps", axis, f"step [{unit}]", tuple(steps), x_scale=scale),
-    )

@@ -15,7 +15,7 @@ from scipy import stats
 from devices.fitting.engine import checks
 from devices.fitting.engine.candidate import AbstractCandidate, AbstractResiduals
 from devices.fitting.engine.parameters import Parameter
-from devices.fitting.engine.result import Check, Panel, Series
+from devices.fitting.engine.result import Check
 from devices.instruments.trace import FileError, Trace
 
 BLOCKS = 40
@@ -135,7 +135,7 @@ class PulseMap(AbstractCandidate):
     def count(self, data: Any) -> int:
         return int(np.sum(data["used"]))
 
-    def _look(self, values: Mapping[str, float], data: Any) -> dict[str, np.ndarray]:
+    def predictions(self, values: Mapping[str, float], data: Any) -> dict[str, np.ndarray]:
         """Rows of data with p, mean, standard deviation and quantile of each."""
         with jax.enable_x64(True):
             found = _predicted(self, {n: np.asarray(v) for n, v in values.items()}, data)
@@ -149,7 +149,7 @@ class PulseMap(AbstractCandidate):
         return np.unique(settings, axis=0, return_inverse=True)[1].ravel()
 
     def checks(self, values: Mapping[str, float], data: Any) -> tuple[Check, ...]:
-        rows = self._look(values, data)
+        rows = self.predictions(values, data)
         found = (checks.uniform(self._cumulative(values, rows), "changes of log10 g"),)
         group = self._conditions(rows)
         if len(group) < 3 * (group.max() + 1):  # no repetitions
@@ -164,7 +164,7 @@ class PulseMap(AbstractCandidate):
         """RMSE [decades] and R2 of log10(R0/R1), the R2 that means of equal pulses have, and the voltage of half
         switching (the
         gate being open) by width."""
-        rows = self._look(values, data)
+        rows = self.predictions(values, data)
         y, group = rows["y"], self._conditions(rows)
         means = (np.bincount(group, y) / np.bincount(group))[group]
         out = {
@@ -176,30 +176,6 @@ class PulseMap(AbstractCandidate):
             v50 = values["v50"] - values.get("shift", 0.0) * decades
             out[f"v50 at {float(self.width) * 10**decades:.3g} s"] = float(v50)
         return out
-
-    def panels(self, values: Mapping[str, float], data: Any) -> tuple[Panel, ...]:
-        rows = self._look(values, data)
-        open_gate = rows["v_gate"] >= np.quantile(rows["v_gate"], 0.6)
-        pictures = []
-        for decades in np.unique(rows["decades"].round(6))[[0, -1]]:
-            of = open_gate & (np.abs(rows["decades"] - decades) < 1e-5)
-            v = np.unique(rows["v"][of])
-            label = f"{float(self.width) * 10**decades:.2g} s"
-            seen, model = (
-                np.array([rows[what][of & (rows["v"] == one)].mean() for one in v]) for what in ("y", "mean")
-            )
-            pictures += [Series(label, v, seen), Series(f"model, {label}", v, model, "line")]
-        thin = slice(None, None, max(len(rows["y"]) // 2000, 1))
-        z = ((rows["y"] - rows["mean"]) / rows["sd"])[thin]
-        return (
-            Panel("mean change, gate open", "pulse [V]", "log10 (g after / g before)", tuple(pictures)),
-            Panel(
-                "residuals",
-                "probability of switching",
-                "standardised residual",
-                (Series("pulses", rows["p"][thin], z),),
-            ),
-        )
 
     def laws(self, values: Mapping[str, Any], data: Any) -> dict[str, Any]:
         return {}

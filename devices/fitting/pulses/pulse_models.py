@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from devices.fitting.engine.candidate import AbstractPredictive
 from devices.fitting.engine.parameters import Parameter
 from devices.fitting.pulses import pulse_data, pulse_laws
-from devices.fitting.pulses.pulse_diagnostics import report_checks, report_measures, report_panels
+from devices.fitting.pulses.pulse_diagnostics import pulse_checks, pulse_measures
 from devices.fitting.pulses.pulse_filter import StateSpace, kalman, simulate
 from devices.fitting.pulses.pulse_spread import device_laws
 from devices.instruments.trace import FileError, Trace
@@ -150,14 +150,11 @@ class PulseTrain(AbstractPredictive):
             "device; give `bandwidth` [Hz] in the sidecar's [protocol]",
         )
 
-    def panels(self, values, data):
-        return report_panels(self, values, data)
-
     def checks(self, values, data):
-        return report_checks(self, values, data)
+        return pulse_checks(self, values, data)
 
     def measures(self, values, data):
-        return report_measures(self, values, data)
+        return pulse_measures(self, values, data)
 
     def experiments(self, data):
         twice = {name: np.concatenate([x, x]) for name, x in data.items()}

@@ -17,7 +17,7 @@ from devices.fitting.engine import checks
 from devices.fitting.engine.candidate import AbstractCandidate
 from devices.fitting.engine.optimum import search_data
 from devices.fitting.engine.parameters import Parameter, Space
-from devices.fitting.engine.result import Check, Panel, Series
+from devices.fitting.engine.result import Check
 from devices.fitting.read_noise.spectrum_data import COMBS, SHARE, protocol, spectra
 from devices.instruments.trace import FileError, Trace
 from devices.noise import OneOverFNoise, SumOfNoises, TelegraphNoise, WhiteReadNoise
@@ -186,26 +186,6 @@ class WhiteSpectrum(AbstractCandidate):
         ends = np.log([(p.low, p.high) for p in alone.parameters()]).T
         first = np.clip(np.log([float(values[n + tag]) for n in names]), ends[0] + 1e-6, ends[1] - 1e-6)
         return float(np.sqrt(np.mean(optimize.least_squares(error, first, bounds=ends, max_nfev=200).fun ** 2)))
-
-    def panels(self, values: Mapping[str, float], data: Any) -> tuple[Panel, ...]:
-        used = data["count"] > 0
-        f = data["f"][used]
-        with jax.enable_x64(True):
-            model = np.asarray(self.spectrum(values, f, data["rate"]))
-        z = self.scores(values, data)
-        tags = [""] if self.cells == 1 else [f" cell {k}" for k in range(self.cells)]
-        lines = [Series("data" + t, f, data["power"][used, k]) for k, t in enumerate(tags)]
-        lines += [Series("model" + t, f, model[:, k], "line") for k, t in enumerate(tags)]
-        return (
-            Panel("Spectrum of the fluctuation", "frequency [Hz]", "S/G^2 [1/Hz]", tuple(lines), "log", "log"),
-            Panel(
-                "Residuals",
-                "frequency [Hz]",
-                "normal score",
-                tuple(Series(f"data{t}", f, z[:, k]) for k, t in enumerate(tags)),
-                "log",
-            ),
-        )
 
     def experiments(self, data: Any) -> tuple[tuple[str, Any], ...]:
         reads, rate = int(data["reads"]), float(data["rate"])

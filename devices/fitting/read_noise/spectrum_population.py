@@ -15,7 +15,7 @@ from devices.curves import ClippedPower
 from devices.fitting.engine import checks
 from devices.fitting.engine.candidate import AbstractCandidate
 from devices.fitting.engine.parameters import Parameter, Space
-from devices.fitting.engine.result import Check, Panel, Series
+from devices.fitting.engine.result import Check
 from devices.fitting.read_noise.spectrum_data import SHARE, spectra
 from devices.fitting.read_noise.spectrum_models import PowerSpectrum, each, normal_scores
 from devices.instruments.trace import FileError, Trace
@@ -132,23 +132,6 @@ class PopulationSpectrum(AbstractCandidate):
 
     def measures(self, values: Mapping[str, float], data: Any) -> dict[str, float]:
         return {"cells": float(len(data["g"]))}
-
-    def panels(self, values: Mapping[str, float], data: Any) -> tuple[Panel, ...]:
-        g = data["g"]
-        line = np.geomspace(g.min(), g.max(), 50)
-        x = np.log(line) - np.mean(np.log(g))
-        law = np.exp(np.log(values["K"]) - values["p"] * x)
-        wide = np.exp(1.645 * values["s_K"])
-        off = data["mean"][:, 1] - np.log(values["K"]) + values["p"] * data["x"]
-        band = Series("90 % of cells", line, law / wide, "band", law * wide)
-        data_k, model = Series("cells", g, np.exp(data["mean"][:, 1])), Series("law", line, law, "line")
-        return (
-            Panel(
-                "Amplitude of 1/f noise", "conductance [S]", "S/G^2 at 1 Hz [1/Hz]", (data_k, model, band), "log", "log"
-            ),
-            Panel("Residuals", "conductance [S]", "ln K - law", (Series("cells", g, off),), "log"),
-            Panel("Exponent", "conductance [S]", "b", (Series("cells", g, data["mean"][:, 2]),), "log"),
-        )
 
     def experiments(self, data: Any) -> tuple[tuple[str, Any], ...]:
         twice = {k: np.concatenate([v, v]) for k, v in data.items() if k in ("x", "g", "mean", "spread", "nll")}

@@ -17,7 +17,7 @@ from devices.curves import Constant
 from devices.fitting.engine import checks
 from devices.fitting.engine.candidate import AbstractCandidate
 from devices.fitting.engine.parameters import Parameter
-from devices.fitting.engine.result import Check, Panel, Series
+from devices.fitting.engine.result import Check
 from devices.fitting.read_noise.spectrum_data import relative, series
 from devices.fitting.read_noise.telegraph_start import dwell_of, mixture
 from devices.instruments.trace import FileError, Trace
@@ -114,7 +114,7 @@ class OneTrap(AbstractCandidate):
             moves, shares = jnp.kron(moves, one), jnp.kron(shares, own)
         return levels, moves, shares
 
-    def _steady(self, values: Mapping[str, Any], data: Any) -> Any:
+    def detrended(self, values: Mapping[str, Any], data: Any) -> Any:
         """The reads without the slope of the levels."""
         return data["x"] - values["slope"] * data["ramp"]
 
@@ -122,7 +122,7 @@ class OneTrap(AbstractCandidate):
         """Density of each read at each level over the largest, and the logarithm of the largest; 1 and 0 where
         unused."""
         levels, *_ = self.chain(values)
-        z = (self._steady(values, data)[..., None] - levels) / values["s"]
+        z = (self.detrended(values, data)[..., None] - levels) / values["s"]
         logs = (-0.5 * z**2 - jnp.log(values["s"]) - 0.5 * jnp.log(2 * jnp.pi)) * data["used"][..., None]
         top = jnp.max(logs, -1)
         return jnp.exp(logs - top[..., None]), top
@@ -165,20 +165,20 @@ class OneTrap(AbstractCandidate):
     def count(self, data: Any) -> int:
         return int(data["used"].sum())
 
-    def foretold(self, values: Mapping[str, float], data: Any) -> tuple[np.ndarray, np.ndarray]:
+    def level_probabilities(self, values: Mapping[str, float], data: Any) -> tuple[np.ndarray, np.ndarray]:
         """Probability of each level given the reads before and including it, and each read's distribution function
         given those before."""
         with jax.enable_x64(True):
             p = {n: jnp.asarray(v) for n, v in values.items()}
             density, _ = self._densities(p, data)
             now, u = _filter(
-                *self.chain(p), p["s"], density.reshape(-1, density.shape[-1]), self._steady(p, data).ravel()
+                *self.chain(p), p["s"], density.reshape(-1, density.shape[-1]), self.detrended(p, data).ravel()
             )
         used = data["used"].ravel() > 0
         return np.asarray(now)[used], np.asarray(u)[used]
 
     def checks(self, values: Mapping[str, float], data: Any) -> tuple[Check, ...]:
-        _, u = self.foretold(values, data)
+        _, u = self.level_probabilities(values, data)
         z = stats.norm.ppf(np.clip(u, 1e-12, 1 - 1e-12))
         return checks.uniform(u, "reads given those before"), checks.uncorrelated(
             z, "reads, given those before and the levels,"
@@ -190,33 +190,6 @@ class OneTrap(AbstractCandidate):
             found |= {f"dG/G {k}": values[f"d{k}"], f"step over noise {k}": values[f"d{k}"] / values["s"]}
             found |= {f"{t}{k} [s]": values[f"{t}{k}"] / float(data["rate"]) for t in ("tau_c", "tau_e")}
         return found
-
-    def panels(self, values: Mapping[str, float], data: Any) -> tuple[Panel, ...]:
-        now, _ = self.foretold(values, data)
-        with jax.enable_x64(True):
-            levels = np.asarray(self.chain({n: jnp.asarray(v) for n, v in values.items()})[0])
-        x = self._steady(values, data)[data["used"] > 0]
-        shown = slice(0, 2000)
-        t = np.arange(len(x))[shown] / float(data["rate"])
-        edges = np.linspace(x.min(), x.max(), 80)
-        weight = now.mean(0)
-        density = np.sum(weight * stats.norm.pdf(edges[:, None], levels, values["s"]), 1)
-        height, _ = np.histogram(x, edges, density=True)
-        return (
-            Panel(
-                "Series",
-                "time [s]",
-                "g/mean - 1",
-                (Series("data", t, x[shown]), Series("level", t, (now @ levels)[shown], "line")),
-            ),
-            Panel("Residuals", "time [s]", "g/mean - 1 less level", (Series("data", t, (x - now @ levels)[shown]),)),
-            Panel(
-                "Levels",
-                "g/mean - 1",
-                "density",
-                (Series("data", (edges[1:] + edges[:-1]) / 2, height), Series("model", edges, density, "line")),
-            ),
-        )
 
     def experiments(self, data: Any) -> tuple[tuple[str, Any], ...]:
         return (

@@ -18,7 +18,7 @@ from devices.conduction import Cubic, Ohmic, PooleFrenkel, Sinh, StateDependent,
 from devices.fitting.engine import checks
 from devices.fitting.engine.candidate import AbstractCandidate
 from devices.fitting.engine.parameters import Parameter
-from devices.fitting.engine.result import Check, Panel, Series
+from devices.fitting.engine.result import Check
 from devices.fitting.reads.read_iv_data import cells, lag_one, linear, median_error, own_shape, project
 from devices.instruments.trace import Trace
 
@@ -122,12 +122,12 @@ class OhmicRead(AbstractCandidate):
     def count(self, data: Any) -> int:
         return int(np.sum(data["used"]) - 2 * len(data["used"]))
 
-    def _numpy(self, values: Mapping[str, float], data: Any) -> list[np.ndarray]:
+    def fitted_arrays(self, values: Mapping[str, float], data: Any) -> list[np.ndarray]:
         with jax.enable_x64(True):
             return [np.asarray(x) for x in self.fitted({k: jnp.asarray(v) for k, v in values.items()}, data)]
 
     def checks(self, values: Mapping[str, float], data: Any) -> tuple[Check, ...]:
-        g, _, residual, _, _, slope = self._numpy(values, data)
+        g, _, residual, _, _, slope = self.fitted_arrays(values, data)
         m = np.sum(data["used"], 1) - 2
         squares = np.sum(residual**2, 1)
         own = residual / np.sqrt(squares / m)[:, None]
@@ -157,7 +157,7 @@ class OhmicRead(AbstractCandidate):
         return {"no offset": linear([data["v"]], data), "own shape": linear([data["v"], np.ones_like(data["v"])], data)}
 
     def measures(self, values: Mapping[str, float], data: Any) -> dict[str, float]:
-        _, offset, residual, *_ = self._numpy(values, data)
+        _, offset, residual, *_ = self.fitted_arrays(values, data)
         found = {"nRMSE": median_error(np.sum(residual**2, 1), data)}
         found |= {f"nRMSE, {name}": median_error(squares, data) for name, squares in self.squares(data).items()}
         low, high = np.percentile(offset, [5, 95])
@@ -167,28 +167,6 @@ class OhmicRead(AbstractCandidate):
             "offset 5 % [A]": float(low),
             "offset 95 % [A]": float(high),
         }
-
-    def panels(self, values: Mapping[str, float], data: Any) -> tuple[Panel, ...]:
-        g, offset, residual, _, f, _ = self._numpy(values, data)
-        shown = np.argsort(g)[np.linspace(0, len(g) - 1, min(len(g), 8)).astype(int)]
-        curves = []
-        for c in shown:
-            used = data["used"][c] > 0
-            order = np.flatnonzero(used)[np.argsort(data["v"][c][used])]
-            v = data["v"][c, order]
-            curves += [
-                Series(f"{g[c] * 1e6:.3g} uS", v, data["i"][c, order] - offset[c]),
-                Series("model", v, g[c] * f[c, order], "line"),
-            ]
-        rest = [
-            Series(f"{g[c] * 1e6:.3g} uS", data["v"][c][data["used"][c] > 0], residual[c][data["used"][c] > 0])
-            for c in shown
-        ]
-        return (
-            Panel("Read current", "voltage [V]", "current less offset [A]", tuple(curves)),
-            Panel("Residuals", "voltage [V]", "current [A]", tuple(rest)),
-            Panel("Offset", "conductance [S]", "offset [A]", (Series("cells", g, offset),)),
-        )
 
     def experiments(self, data: Any) -> tuple[tuple[str, Any], ...]:
         return (

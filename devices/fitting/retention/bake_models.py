@@ -18,7 +18,7 @@ from devices.drift import ActivatedLoss, Arrhenius, LogTimeRelaxation, Successiv
 from devices.fitting.engine import checks
 from devices.fitting.engine.candidate import AbstractCandidate, Data, Values
 from devices.fitting.engine.parameters import Parameter
-from devices.fitting.engine.result import Check, Panel, Series
+from devices.fitting.engine.result import Check
 from devices.fitting.retention.node_curves import polynomial_through, spread_through
 from devices.fitting.retention.relaxation_measures import group_of
 from devices.instruments.trace import FileError, Trace
@@ -35,7 +35,7 @@ _MIDDLE = (_EDGES[1:] + _EDGES[:-1]) / 2
 _RANGES = 32
 
 
-class _Bake(AbstractCandidate):
+class Bake(AbstractCandidate):
     """Relaxation that begins over one barrier, and loss over barriers of many heights.
 
     $$ g - g_0 = (g_r - g_0)(1 - e^{-t/\\tau}) + m(x)\\,\\ell + s(x)\\sqrt{\\ell}\\,z, \\qquad
@@ -180,7 +180,7 @@ class _Bake(AbstractCandidate):
     def count(self, data: Data) -> int:
         return len(data["g"])
 
-    def _numbers(self, values: Mapping[str, float], data: Data):
+    def change_distribution(self, values: Mapping[str, float], data: Data):
         with jax.enable_x64(True):
             numbers = {n: jnp.asarray(v) for n, v in values.items()}
             if not self.losing:
@@ -191,7 +191,7 @@ class _Bake(AbstractCandidate):
 
     def probabilities(self, values: Mapping[str, float], data: Data) -> np.ndarray:
         """Probability by the model of a change no larger than each that was measured."""
-        mean, scale, shape, share = self._numbers(values, data)
+        mean, scale, shape, share = self.change_distribution(values, data)
         return shape.cdf(((data["g"] - data["g0"])[:, None] - mean) / scale) @ share
 
     def checks(self, values: Mapping[str, float], data: Data) -> tuple[Check, ...]:
@@ -207,7 +207,7 @@ class _Bake(AbstractCandidate):
     def moments(self, values: Mapping[str, float], data: Data) -> tuple[np.ndarray, ...]:
         """Measured and modelled mean and variance of the change in 32 ranges of conductance (10 cells or more) at every
         temperature, with the temperatures."""
-        mean, scale, shape, share = self._numbers(values, data)
+        mean, scale, shape, share = self.change_distribution(values, data)
         first, second = mean @ share, (mean**2 + scale**2 * shape.var()) @ share
         change, ranges, found = data["g"] - data["g0"], np.floor(data["g0"] / self.g_max * _RANGES), []
         for kelvin in np.unique(data["kelvin"]):
@@ -228,30 +228,6 @@ class _Bake(AbstractCandidate):
             "RMS ln variance": float(np.sqrt(np.mean(error**2))),
             "R2 of mean": 1 - float(np.sum((mean - model) ** 2) / np.sum((mean - mean.mean()) ** 2)),
         }
-
-    def panels(self, values: Mapping[str, float], data: Data) -> tuple[Panel, ...]:
-        x, p = "conductance before the bake [S]", self.probabilities(values, data)
-        mean, scale, _, share = self._numbers(values, data)
-        middle, width = mean @ share, np.sqrt(((mean - (mean @ share)[:, None]) ** 2 + scale**2) @ share)
-        changes, spreads = [], []
-        for kelvin in np.unique(data["kelvin"]):
-            rows = np.flatnonzero(data["kelvin"] == kelvin)
-            rows = rows[np.argsort(data["g0"][rows])]
-            parts = np.array_split(rows, max(min(len(rows) // 20, 24), 1))
-            g0, d = np.array([data["g0"][r].mean() for r in parts]), data["g"] - data["g0"]
-            for found, data_of, model in ((changes, np.mean, middle), (spreads, np.std, width)):
-                found.append(Series(f"{kelvin:.0f} K", g0, np.array([data_of(d[r]) for r in parts])))
-                found.append(Series(f"{kelvin:.0f} K, model", g0, np.array([model[r].mean() for r in parts]), "line"))
-        few = np.linspace(0, len(p) - 1, min(len(p), 400)).astype(int)
-        uniform = (few + 0.5) / len(p)
-        return (
-            Panel("mean change in a bake", x, "change of conductance [S]", tuple(changes)),
-            Panel("spread of the change in a bake", x, "standard deviation [S]", tuple(spreads)),
-            Panel(
-                "residuals: probabilities of the changes", "if the model is right", "by the model",
-                (Series("cells", uniform, np.sort(p)[few]), Series("right model", uniform, uniform, "line")),
-            ),
-        )  # fmt: skip
 
     def laws(self, values: Values, data: Data) -> dict[str, Any]:
         """At the temperature of the coldest bake; other temperatures go into `Arrhenius` and `ActivatedLoss`."""
@@ -295,16 +271,16 @@ def _cost(row: Float[Array, "6"], data: Any) -> Float[Array, ""]:
     return -jax.nn.logsumexp(logs + np.log(_SHARE))
 
 
-class OneBarrier(_Bake):
-    __doc__ = _Bake.__doc__
+class OneBarrier(Bake):
+    __doc__ = Bake.__doc__
     name: ClassVar[str] = "bake, one barrier"
     law: ClassVar[str] = "g - g0 ~ N(m(g0) l, s(g0)^2 l), l = ln(t/tau0) - E_relax/kT"
     losing: ClassVar[bool] = False
     heavy: ClassVar[bool] = False
 
 
-class RelaxationAndLoss(_Bake):
-    __doc__ = _Bake.__doc__
+class RelaxationAndLoss(Bake):
+    __doc__ = Bake.__doc__
     name: ClassVar[str] = "bake, relaxation and loss"
     law: ClassVar[str] = (
         "g = rest + (g0 - rest) exp(-t/tau) + m(g0) l + s(g0) sqrt(l) z, tau = tau0 exp((E(g0) + E_spread xi)/kT)"

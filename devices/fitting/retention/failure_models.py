@@ -18,7 +18,7 @@ from devices.drift import ActivatedLoss
 from devices.fitting.engine import checks
 from devices.fitting.engine.candidate import AbstractCandidate, Data, Values
 from devices.fitting.engine.parameters import Parameter
-from devices.fitting.engine.result import Check, Panel, Series
+from devices.fitting.engine.result import Check
 from devices.fitting.retention.bake_models import ATTEMPT
 from devices.instruments.trace import FileError, Trace
 
@@ -161,7 +161,7 @@ class Failures(AbstractCandidate):
     def count(self, data: Data) -> int:
         return len(data["fell"])
 
-    def _counts(
+    def failure_counts(
         self, values: Mapping[str, float], data: Data
     ) -> list[tuple[float, np.ndarray, np.ndarray, np.ndarray]]:
         """For every temperature: k T, edges of time, and the numbers of cells that fell between them, seen and expected."""
@@ -185,7 +185,7 @@ class Failures(AbstractCandidate):
     def checks(self, values: Mapping[str, float], data: Data) -> tuple[Check, ...]:
         """Chi-squared of the numbers of failures at every temperature and between looks."""
         squares, freedom = 0.0, -len(self.parameters())
-        for _, _, seen, expected in self._counts(values, data):
+        for _, _, seen, expected in self.failure_counts(values, data):
             enough = expected > 2
             squares += float(np.sum((seen - expected)[enough] ** 2 / expected[enough]))
             freedom += int(enough.sum()) - 1
@@ -207,22 +207,6 @@ class Failures(AbstractCandidate):
     def notes(self, data: Data) -> tuple[str, ...]:
         fixed = "" if self.several else f" The attempt time is taken as {float(self.attempt):.1g} s."
         return (f"a cell has failed when it has lost {float(self.limit):.0%} of its conductance for good.{fixed}",)
-
-    def panels(self, values: Mapping[str, float], data: Data) -> tuple[Panel, ...]:
-        shares, rest = [], []
-        for heat, edges, seen, expected in self._counts(values, data):
-            name, total = f"{heat / BOLTZMANN_EV:.0f} K", seen.sum()
-            known = np.isfinite(edges)
-            model = np.cumsum(expected)[known] / total
-            error = np.sqrt(model * (1 - model) / total)  # binomial
-            shares.append(Series(name, edges[known], np.cumsum(seen)[known] / total, error=error))
-            shares.append(Series(f"{name}, model", edges[known], model, "line"))
-            rest.append(Series(name, edges[known], (np.cumsum(seen - expected) / total)[known], error=error))
-        time = "time since the write [s]"
-        return (
-            Panel("failed cells", time, "share that has failed", tuple(shares), "log", "linear"),
-            Panel("residuals of failed cells", time, "measured - modelled share", tuple(rest), "log", "linear"),
-        )
 
     def experiments(self, data: Data) -> tuple[tuple[str, Data], ...]:
         return (

@@ -16,13 +16,13 @@ from devices.drift import PowerLawDrift
 from devices.fitting.engine import checks
 from devices.fitting.engine.candidate import AbstractCandidate, Data, Values
 from devices.fitting.engine.parameters import Parameter
-from devices.fitting.engine.result import Check, Panel
+from devices.fitting.engine.result import Check
 from devices.fitting.retention import relaxation_measures
 from devices.fitting.retention.relaxation_models import reads_of_writes
 from devices.instruments.trace import FileError, Trace
 
 
-class _PowerLaw(AbstractCandidate):
+class PowerLawRetention(AbstractCandidate):
     """Power-law drift of cells whose exponents differ, read with noise that is proportional to the conductance.
 
     $$ \\ln\\frac{g(t)}{g_0} = -\\nu_i \\ln(1 + t/t_0) + \\sigma(\\epsilon_t - \\epsilon_0), \\qquad
@@ -125,7 +125,7 @@ class _PowerLaw(AbstractCandidate):
     def count(self, data: Data) -> int:
         return int(np.sum(data["used"]))
 
-    def _marginal(self, values: Mapping[str, float], data: Data):
+    def marginal(self, values: Mapping[str, float], data: Data):
         with jax.enable_x64(True):
             passed, mean = (np.asarray(v) for v in self._decay({n: jnp.asarray(v) for n, v in values.items()}, data))
         spread = np.sqrt(2 * values["noise"] ** 2 + (values["nu_std"] * passed) ** 2)
@@ -134,7 +134,7 @@ class _PowerLaw(AbstractCandidate):
 
     def scores(self, values: Mapping[str, float], data: Data) -> np.ndarray:
         """What each read adds to the earlier ones of its cell, as standard normal numbers; NaN where there is no read."""
-        *_, passed, mean = self._marginal(values, data)
+        *_, passed, mean = self.marginal(values, data)
         used = np.asarray(data["used"])
         y = (np.log1p(data["d"] / data["g0"][:, None]) - mean) * used
         outer = lambda v: v[:, :, None] * v[:, None, :]  # noqa: E731
@@ -153,25 +153,22 @@ class _PowerLaw(AbstractCandidate):
         return (*found, checks.uncorrelated(z, "logarithms of conductance")) if z.shape[1] > 1 else tuple(found)
 
     def measures(self, values: Mapping[str, float], data: Data) -> dict[str, float]:
-        return relaxation_measures.measures(*self._marginal(values, data)[:3], data, float(self.g_max))
-
-    def panels(self, values: Mapping[str, float], data: Data) -> tuple[Panel, ...]:
-        return relaxation_measures.panels(*self._marginal(values, data)[:3], data)
+        return relaxation_measures.measures(*self.marginal(values, data)[:3], data, float(self.g_max))
 
     def laws(self, values: Values, data: Data) -> dict[str, Any]:
         drift = PowerLawDrift(self.exponent(values), Constant(values["nu_std"]), self.g_max, values["t0"])
         return {"drift": drift, "g_min": self.g_min, "g_max": self.g_max}
 
 
-class OneExponent(_PowerLaw):
-    __doc__ = _PowerLaw.__doc__
+class OneExponent(PowerLawRetention):
+    __doc__ = PowerLawRetention.__doc__
     name: ClassVar[str] = "power law"
     law: ClassVar[str] = "g = g0 (1 + t/t0)^-nu, nu ~ N(nu, nu_std^2)"
     sloping: ClassVar[bool] = False
 
 
-class ExponentOfState(_PowerLaw):
-    __doc__ = _PowerLaw.__doc__
+class ExponentOfState(PowerLawRetention):
+    __doc__ = PowerLawRetention.__doc__
     name: ClassVar[str] = "power law of the state"
     law: ClassVar[str] = "g = g0 (1 + t/t0)^-nu, nu ~ N(a + b ln g0, nu_std^2)"
     sloping: ClassVar[bool] = True

@@ -18,7 +18,7 @@ from devices.drift import LogTimeRelaxation
 from devices.fitting.engine import checks
 from devices.fitting.engine.candidate import AbstractCandidate, Data, Values
 from devices.fitting.engine.parameters import Parameter
-from devices.fitting.engine.result import Check, Panel
+from devices.fitting.engine.result import Check
 from devices.fitting.retention import relaxation_measures
 from devices.fitting.retention.node_curves import polynomial_through, spread_through
 from devices.fitting.retention.tails import AbstractTails
@@ -299,9 +299,6 @@ class LogTime(AbstractCandidate):
 
     def measures(self, values: Mapping[str, float], data: Data) -> dict[str, float]:
         return relaxation_measures.measures(*self.marginal(values, data), data, float(self.g_max))
-
-    def panels(self, values: Mapping[str, float], data: Data) -> tuple[Panel, ...]:
-        return relaxation_measures.panels(*self.marginal(values, data), data)
 
     def experiments(self, data: Data) -> tuple[tuple[str, Data], ...]:
         t, used = (np.concatenate([data[n], data[n][:, -1:] * f], 1) for n, f in (("t", 100), ("used", 1)))

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from devices.fitting.engine import checks
 from devices.fitting.engine.candidate import Data, Values
 from devices.fitting.engine.parameters import Parameter
-from devices.fitting.engine.result import Check, Panel, Series
+from devices.fitting.engine.result import Check
 from devices.fitting.retention.relaxation_models import LogTime, reads_of_writes
 from devices.fitting.retention.tails import AbstractTails, MixtureTails, NoTails, StudentTails
 from devices.instruments.trace import Trace
@@ -37,7 +37,7 @@ def windows(
     return (mean - half)[level], (mean + half)[level]
 
 
-class _WriteErrors(LogTime):
+class WriteErrors(LogTime):
     """Write-verify to a window, and relaxation in logarithmic time from there.
 
     $$ g_0 \\sim U(g_{low}, g_{high}) \\ \\text{with probability } 1 - missed, \\quad \\text{else beyond an edge} $$
@@ -167,17 +167,6 @@ class _WriteErrors(LogTime):
         share = lambda what: np.sum(what * used, 0) / np.sum(used, 0)  # noqa: E731
         return np.median(data["t"], 0), share(inside), share(model)
 
-    def panels(self, values: Mapping[str, float], data: Data) -> tuple[Panel, ...]:
-        if self.errors is not None:
-            return super().panels(values, data)
-        t, measured, model = self.in_window(values, data)
-        error = np.sqrt(measured * (1 - measured) / np.sum(data["used"], 0))
-        window = Panel(
-            "reads within the window", "time since the write [s]", "share of writes",
-            (Series("measured", t, measured, error=error), Series("model", t, model, "line")), "log", "linear",
-        )  # fmt: skip
-        return (window, *super().panels(values, data))
-
     def laws(self, values: Values, data: Data) -> dict[str, Any]:
         target, low, high = jnp.asarray(self.levels).T
         if self.errors is not None:
@@ -230,15 +219,15 @@ def _beyond(data: Data):
     return xp.maximum(g0 - high, 0) - xp.maximum(low - g0, 0)
 
 
-class NormalErrors(_WriteErrors):
-    __doc__ = _WriteErrors.__doc__
+class NormalErrors(WriteErrors):
+    __doc__ = WriteErrors.__doc__
     name: ClassVar[str] = "write-verify, normal"
     law: ClassVar[str] = "g0 uniform in its window; g(t) - g0 ~ N(m(g0) ln(1 + t/t0), s(g0)^2 (ln(1 + t/t0) + noise))"
     tails: ClassVar[AbstractTails] = NoTails()
 
 
-class StudentErrors(_WriteErrors):
-    __doc__ = _WriteErrors.__doc__
+class StudentErrors(WriteErrors):
+    __doc__ = WriteErrors.__doc__
     name: ClassVar[str] = "write-verify, t"
     law: ClassVar[str] = (
         "g0 uniform in its window; g(t) - g0 = m(g0) ln(1 + t/t0) + s(g0) sqrt(ln(1 + t/t0) + noise) z, z Student t of dof"
@@ -246,8 +235,8 @@ class StudentErrors(_WriteErrors):
     tails: ClassVar[AbstractTails] = StudentTails()
 
 
-class MixtureErrors(_WriteErrors):
-    __doc__ = _WriteErrors.__doc__
+class MixtureErrors(WriteErrors):
+    __doc__ = WriteErrors.__doc__
     name: ClassVar[str] = "write-verify, mixture"
     law: ClassVar[str] = (
         "g0 uniform in its window; g(t) - g0 = m(g0) ln(1 + t/t0) + s(g0) sqrt(ln(1 + t/t0) + noise) z, "

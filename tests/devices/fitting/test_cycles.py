@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from conftest import data_folder
 
-from devices.fitting import coverage, fit_candidate
+from devices.fitting import coverage, fit_candidate, panels
 from devices.fitting.cycling.cycle_models import (
     CANDIDATES,
     AgeingCycles,
@@ -163,5 +163,5 @@ def test_intervals_of_levels_hold_the_truth_as_often_as_they_say():
 def test_every_model_gives_pictures_and_figures():
     candidate, data = AgeingCycles.of(table(150))
     values = TRUTH | MORE["lag1"] | MORE["white"] | MORE["trend"]
-    assert [p.x for p in candidate.panels(values, data)] == ["cycle"] * 3
+    assert [p.x for p in panels(candidate, values, data)] == ["cycle"] * 3
     assert candidate.measures(values, data)["model sd log10 i_on"] == pytest.approx(np.sqrt(0.09 + 0.0225 + 0.16 / 12))

@@ -30,7 +30,9 @@ from devices.fitting.engine import checks, uncertainty
 from devices.fitting.engine.draws import draw
 from devices.fitting.engine.optimum import Optimum, search_once
 from devices.fitting.engine.profiles import _crossings, intervals
-from devices.fitting.engine.result import Check
+from devices.fitting.engine.result import Check, Panel
+from devices.fitting.kinds import MODULES
+from devices.fitting.report.recommendations import advice
 from devices.instruments import Trace, sidecar
 
 ROWS = 120
@@ -62,9 +64,6 @@ class Line(AbstractResiduals):
     def simulate(self, values: Mapping, data: Any, *, key: PRNGKeyArray) -> Any:
         noise = jax.random.normal(key, data["x"].shape, jnp.float64)
         return {"x": data["x"], "y": values["a"] + values["b"] * data["x"] + values["sigma"] * noise}
-
-    def panels(self, values, data):
-        return ()
 
     def laws(self, values, data):
         return {}
@@ -141,9 +140,6 @@ class Waiting(AbstractCandidate):
 
     def count(self, data):
         return data.size
-
-    def panels(self, values, data):
-        return ()
 
     def laws(self, values, data):
         return {}
@@ -485,7 +481,7 @@ def test_what_is_not_finite_or_not_known_gives_no_advice_and_no_negative_varianc
         zero = jnp.zeros(())
         best = Optimum(jnp.zeros(3), zero + 1, zero, zero, jnp.full((3, 3), jnp.nan), jnp.asarray(scores))
         known = dataclasses.replace(best, information=jnp.asarray(flat))
-    assert uncertainty.advice(Line(), space, {}, best) == ()
+    assert advice(Line(), space, {}, best) == ()
     spread = uncertainty.covariance(known, robust=True)
     assert (np.diag(spread) >= 0).all() and np.isfinite(spread).all()
 
@@ -501,3 +497,20 @@ def test_correlation_is_told_from_unequal_variances():
             rejected[name, memory] = np.mean([checks.uncorrelated(r, "residuals").rejected for r in sets])
     assert max(rejected["equal", 0.0], rejected["unequal", 0.0]) < 0.04
     assert rejected["equal", 0.4] > 0.9 and rejected["unequal", 0.9] > 0.8
+
+
+@pytest.mark.parametrize("kind", MODULES)
+def test_every_model_of_a_kind_has_pictures(kind):
+    """A model that is not registered would give none."""
+    for model in fitting.candidates(kind).values():
+        assert fitting.panels.dispatch(model) is not fitting.panels.dispatch(object)
+
+
+def test_pictures_of_a_model_of_ones_own_can_be_added():
+    class Mine(Line):
+        pass
+
+    picture = Panel("mine", "x", "y", ())
+    fitting.panels.register(Mine, lambda candidate, values, data: (picture,))
+    assert fitting.panels(Mine(), {}, {}) == (picture,)
+    assert fitting.panels(Line(), {}, {}) == ()

@@ -12,14 +12,14 @@ import pytest
 
 from devices.compact import simulate
 from devices.compact.simulation import Waveform
-from devices.fitting import coverage
+from devices.fitting import coverage, panels
 from devices.fitting.engine.optimum import search_once
 from devices.fitting.engine.parameters import Space
-from devices.fitting.engine.uncertainty import inseparable
 from devices.fitting.loops import loop_models
 from devices.fitting.loops.loop_base import log_rmse, nrmse
 from devices.fitting.loops.loop_data import ROWS, alike, compliance, loop_arrays, together
 from devices.fitting.many import fit_many
+from devices.fitting.report.recommendations import inseparable
 from devices.instruments import FileError, Trace, read
 
 SHARED = {"offset": 2e-7, "x0_1": 0.3, "x0_2": 0.4, "sigma": 0.01}
@@ -128,7 +128,7 @@ def test_a_wrong_model_is_rejected_and_the_right_one_is_not():
         candidate, data = model.of(trace)
         _, best, values = optimum(candidate, data, starts=8)
         found[model.name] = candidate.checks(values, data)[0], candidate.measures(values, data), float(best.nll)
-        assert "[V]" in candidate.panels(values, data)[0].x
+        assert "[V]" in panels(candidate, values, data)[0].x
     (right, good, small), (wrong, bad, large) = found["gmss"], found["filament"]
     assert wrong.rejected
     assert not right.rejected
