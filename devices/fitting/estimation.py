@@ -23,7 +23,7 @@ from devices.fitting.report.figures import panels
 from devices.instruments.trace import FileError, Trace
 
 STARTS = 24
-AGAIN = 2  # times that a search is taken up from where a profile found a better likelihood
+RESTARTS = 2  # times that a search is taken up from where a profile found a better likelihood
 
 
 def fit(
@@ -83,8 +83,8 @@ def fit_candidate(candidate: AbstractCandidate, data: Any, trace: Trace, *, star
     space = Space(candidate.parameters())
     first = space.starts(candidate.guesses(data), min(starts, candidate.starts), seed)
     data = jax.tree.map(np.asarray, data)
-    best, *others = _search(candidate, space, data, first)
-    return _conclude(candidate, space, data, best, trace, began, others=tuple(others))
+    best, *alternatives = _search(candidate, space, data, first)
+    return _conclude(candidate, space, data, best, trace, began, alternative_optima=tuple(alternatives))
 
 
 def _search(candidate: AbstractCandidate, space: Space, data: Any, first: np.ndarray) -> tuple[Optimum, ...]:
@@ -107,14 +107,14 @@ def _conclude(
     trace: Trace,
     began: float,
     *,
-    others: tuple[Optimum, ...] = (),
-    again: int = AGAIN,
+    alternative_optima: tuple[Optimum, ...] = (),
+    restarts: int = RESTARTS,
 ) -> Fit:
     """A fit of the best end of searches, or of a better one that its profiles lead to.
 
     Args:
-        others: optima that are hardly worse, and those that have been left for better ones. again: how many better ones may
-            still be followed.
+        alternative_optima: optima that are hardly worse, and those that have been left for better ones. restarts: how many
+            better ones may still be followed.
     """
     rows = candidate.count(data)
     values = values_at(space, np.asarray(best.theta), float(best.sigma))
@@ -123,11 +123,12 @@ def _conclude(
     robust = wrong and len(best.scores) > len(space)
     spread = uncertainty.covariance(best, robust=robust)
     found = uncertainty.numbers(space, best, spread, rows)
-    found, better = intervals(candidate, space, data, best, spread, found, hasty=again > 0, others=others)
-    if better is not None and again > 0:  # its profiles lead away from a search's end that was not the best
+    given = candidate, space, data, best, spread, found
+    found, better = intervals(*given, stop_early=restarts > 0, alternative_optima=alternative_optima)
+    if better is not None and restarts > 0:  # its profiles lead away from a search's end that was not the best
         nearest, *_ = search_once(candidate, space.frame(), data, better[None], len(best.scores))
-        others = *others, best
-        return _conclude(candidate, space, data, nearest, trace, began, others=others, again=again - 1)
+        known = *alternative_optima, best
+        return _conclude(candidate, space, data, nearest, trace, began, alternative_optima=known, restarts=restarts - 1)
     flags = [*(f"{f.name}: {f.reason}" for f in trace.flags), *candidate.notes(data)]
     flags += [c.sentence for c in checks if c.rejected]
     if robust:
@@ -212,9 +213,9 @@ def coverage(
                 one, own = (jax.tree.map(lambda x, j=j: np.asarray(x[j]), tree) for tree in (ends, its))
                 spread, before = uncertainty.covariance(one, robust=False), left.get(k, ())
                 given = candidate, space, own, one, spread, uncertainty.numbers(space, one, spread, rows)
-                found[k], better[k] = intervals(*given, hasty=len(before) < AGAIN, others=before)
+                found[k], better[k] = intervals(*given, stop_early=len(before) < RESTARTS, alternative_optima=before)
                 left[k] = *before, one
-            todo = [k for k, theta in better.items() if theta is not None and len(left[k]) <= AGAIN]
+            todo = [k for k, theta in better.items() if theta is not None and len(left[k]) <= RESTARTS]
             first[todo] = np.array([better[k] for k in todo]).reshape(-1, 1, len(space))
     held = [[n.low <= values[n.name] <= n.high for n in found[k]] for k in range(count)]
     estimates = [[n.value for n in found[k]] for k in range(count)]

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 
 from devices.instruments import column_headers, polarity, rig
-from devices.instruments.source import File, Stranger
+from devices.instruments.source import File, NotAMeasurement
 from devices.instruments.trace import KINDS, FileError, Flag, Trace
 
 RESISTANCES = {"r": "g", "r0": "g0", "r_on": "g_on", "r_off": "g_off", "r_before": "g_before", "r_after": "g_after",
                "r_up": "g_up", "r_down": "g_down"}  # fmt: skip
 
 
-def surest(headers: Sequence[column_headers.Header]) -> list[column_headers.Header]:
+def most_certain(headers: Sequence[column_headers.Header]) -> list[column_headers.Header]:
     """Headers of which one that only makes one think of a column does not compete with one that names it, nor one of what
     was asked for (`Potential applied (V)`) with one of what was measured."""
     measured = {h.column for h in headers if not _asked_for(h)}
@@ -179,7 +179,7 @@ def kind_of(
         f"{wanted}. Name the columns, and if need be `kind` and `pattern = {{ up = 50, down = 50 }}`, in {file.name}.toml."
     )
     if set(columns) <= {"t", "temperature", "device", "cycle"}:
-        raise Stranger(text, "no column of a device's readings")
+        raise NotAMeasurement(text, "no column of a device's readings")
     raise FileError(text)
 
 

@@ -11,7 +11,7 @@ from devices.instruments import merge, periods
 from devices.instruments import sidecar as sidecars
 from devices.instruments.formats import FORMATS, NAMED_BY_SIDECAR, Format, table_with_headers
 from devices.instruments.quality import inspection
-from devices.instruments.source import LIMIT_MB, File, Stranger
+from devices.instruments.source import LIMIT_MB, File, NotAMeasurement
 from devices.instruments.trace import KINDS, FileError, Flag, Trace
 
 COMPANIONS = {"settings.json"}
@@ -56,7 +56,7 @@ def read(
             continue
         try:
             parts = _read_one(place, kind, sidecar)
-        except Stranger as error:
+        except NotAMeasurement as error:
             if place.root is None:
                 raise
             skipped.append(f"{place.path.relative_to(place.root)} ({error.why})")
@@ -105,7 +105,7 @@ def _format(file: File, side: Mapping[str, Any]) -> Format:
     """The format of a file by its content, or the one that its sidecar names.
 
     Raises:
-        FileError: if the sidecar names none that there is. Stranger: if no format knows the content.
+        FileError: if the sidecar names none that there is. NotAMeasurement: if no format knows the content.
     """
     if "format" in side:
         named = [form for form in FORMATS if side["format"] == form.NAME]
@@ -126,7 +126,7 @@ def _format(file: File, side: Mapping[str, Any]) -> Format:
         )
         if table_with_headers.only_headers(file):
             raise FileError(f"{file.path} has headers but no row of numbers below them; export it again with its data.")
-        raise Stranger(
+        raise NotAMeasurement(
             f"{file.path} is of no layout that is known ({what}). Known are: {', '.join(f.NAME for f in FORMATS)}. Save it as "
             "CSV with headers such as `Voltage (V),Current (A)`.",
             "no known layout",

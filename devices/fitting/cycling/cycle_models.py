@@ -103,11 +103,11 @@ class CycleTable(AbstractPredictive):
 
     def errors(self, values: Mapping[str, Any], data: Any):
         """Reading minus prediction and its variance, [blocks, rows, quantities]."""
-        return jax.vmap(self.model(values).ahead)(
+        return jax.vmap(self.model(values).innovations)(
             data["y"] - self.mean(values, data), self._weights(data), jnp.asarray(data["used"])
         )
 
-    def ahead(
+    def innovations(
         self, values: Mapping[str, Any], data: Any
     ) -> tuple[Float[Array, "blocks rows"], Float[Array, "blocks rows"]]:
         miss, total = (x.reshape(x.shape[0], -1) for x in self.errors(values, data))
@@ -192,7 +192,7 @@ class IndependentCycles(CycleTable):
     parts: ClassVar[tuple[str, ...]] = ()
 
 
-class RememberingCycles(CycleTable):
+class CorrelatedCycles(CycleTable):
     """A first-order autoregression; the rest as in `CycleTable`."""
 
     name: ClassVar[str] = "ar1"
@@ -217,4 +217,4 @@ class AgeingCycles(CycleTable):
     parts: ClassVar[tuple[str, ...]] = ("lag1", "white", "trend")
 
 
-CANDIDATES = (IndependentCycles, RememberingCycles, NoisyCycles, AgeingCycles)
+CANDIDATES = (IndependentCycles, CorrelatedCycles, NoisyCycles, AgeingCycles)

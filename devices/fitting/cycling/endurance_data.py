@@ -9,7 +9,7 @@ import numpy as np
 from devices.instruments.trace import FileError, Trace
 
 RATIO = 3.0  # g_on / g_off below which a window counts as closed, unless the protocol gives `ratio_limit`
-LASTS = 3  # readings at the end of a record that must be below for the device to have failed
+CONFIRMING = 3  # readings at the end of a record that must be below for the device to have failed
 CHUNK = 100  # readings of a block
 FEWEST = 20  # readings of a device
 
@@ -18,7 +18,7 @@ def cycling(trace: Trace) -> dict[str, Any]:
     """Reads (2 x devices x rows, decimal logarithm, g_on first) against cycles, and the interval in which each
     device failed.
 
-    A device has failed once its window stays closed until its record ends, `LASTS` readings or more: between the
+    A device has failed once its window stays closed until its record ends, `CONFIRMING` readings or more: between the
     last open reading and the next. Readings after it are left out of the windows (`used` = 0). `life` holds the ends
     of the interval: the second is infinite for a device that has not failed. `stuck` is where failed devices are, or
     the middle of the window.
@@ -66,7 +66,7 @@ def cycling(trace: Trace) -> dict[str, Any]:
 def _failure(cycle: np.ndarray, opened: np.ndarray) -> tuple[int, tuple[float, float]]:
     """How many readings come before failure, and between which cycles it lies."""
     alive = int(np.flatnonzero(opened)[-1]) + 1 if opened.any() else 0
-    if len(cycle) - alive < LASTS:
+    if len(cycle) - alive < CONFIRMING:
         return len(cycle), (float(cycle[-1]), np.inf)
     return alive, (float(cycle[alive - 1]) if alive else 0.0, float(cycle[alive]))
 

@@ -164,7 +164,7 @@ class Window(AbstractCandidate):
         hh, he, ee = jnp.sum(h * h, 2) / s2, jnp.sum(h * e, 2) / s2, jnp.sum(e * e, 2) / s2
         rows = jnp.sum(data["used"], 1)
         both = rows * (jnp.log(s) + 0.5 * jnp.log(2 * jnp.pi)) + (ee - he**2 / (1 / d2 + hh) + jnp.log1p(d2 * hh)) / 2
-        return jnp.sum(both, 0) + self._lives(values, data)
+        return jnp.sum(both, 0) + self._lifetimes(values, data)
 
     def _cost(self, values: Mapping[str, Any], z: Any) -> Any:
         """Negative log density of standardised innovations."""
@@ -175,7 +175,7 @@ class Window(AbstractCandidate):
             (nu + 1) / 2 * jnp.log1p(z**2 / nu) + gammaln(nu / 2) - gammaln((nu + 1) / 2) + 0.5 * jnp.log(jnp.pi * nu)
         )
 
-    def _lives(self, values: Mapping[str, Any], data: Any) -> Any:
+    def _lifetimes(self, values: Mapping[str, Any], data: Any) -> Any:
         """Negative log likelihood of each device's lifetime."""
         if not self.lifetimes:
             return 0.0
@@ -198,7 +198,7 @@ class Window(AbstractCandidate):
         if self.devices > 1:
             y = y + (self._pair(values, "d") * jax.random.normal(shift, shape[:2], jnp.float64))[..., None]
         new = {**data, "y": y}
-        return {**new, **self._deaths(values, data, death)} if self.lifetimes else new
+        return {**new, **self._simulated_failures(values, data, death)} if self.lifetimes else new
 
     def _remembered(self, values: Mapping[str, Any], e: Any) -> Any:
         """u from e, along the last axis."""
@@ -208,7 +208,7 @@ class Window(AbstractCandidate):
         advance = lambda m, now: (r * m + k * now, r * m + now)  # noqa: E731
         return jnp.moveaxis(lax.scan(advance, jnp.zeros(e.shape[:2]), jnp.moveaxis(e, 2, 0))[1], 0, 2)
 
-    def _deaths(self, values: Mapping[str, Any], data: Any, key: PRNGKeyArray) -> dict[str, Any]:
+    def _simulated_failures(self, values: Mapping[str, Any], data: Any, key: PRNGKeyArray) -> dict[str, Any]:
         """Lifetimes as the readings would have shown them."""
         life = values["scale"] * jax.random.exponential(key, (self.devices,), jnp.float64) ** (1 / values["shape"])
         alive = (data["cycle"] <= life[:, None]) & (data["read"] > 0)
@@ -285,7 +285,7 @@ class HeavyTails(Window):
     tails: ClassVar[bool] = True
 
 
-class Remembering(Window):
+class CorrelatedReadings(Window):
     """`Window` with a memory from reading to reading."""
 
     name: ClassVar[str] = "log-linear, memory"
@@ -293,7 +293,7 @@ class Remembering(Window):
     memory: ClassVar[bool] = True
 
 
-class RememberingHeavyTails(HeavyTails):
+class CorrelatedHeavyTails(HeavyTails):
     """`Window` with both."""
 
     name: ClassVar[str] = "log-linear, t, memory"
@@ -309,7 +309,7 @@ class OnsetWindow(Window):
     bend: ClassVar[bool] = True
 
 
-class OnsetRememberingHeavyTails(RememberingHeavyTails):
+class OnsetCorrelatedHeavyTails(CorrelatedHeavyTails):
     """`Window` that keeps until an onset, with heavy tails and memory."""
 
     name: ClassVar[str] = "onset, t, memory"
@@ -317,4 +317,4 @@ class OnsetRememberingHeavyTails(RememberingHeavyTails):
     bend: ClassVar[bool] = True
 
 
-CANDIDATES = (Window, HeavyTails, Remembering, RememberingHeavyTails, OnsetWindow, OnsetRememberingHeavyTails)
+CANDIDATES = (Window, HeavyTails, CorrelatedReadings, CorrelatedHeavyTails, OnsetWindow, OnsetCorrelatedHeavyTails)

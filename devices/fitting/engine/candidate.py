@@ -46,7 +46,7 @@ class AbstractCandidate(eqx.Module):
         """
 
     @classmethod
-    def alike(cls, data: list[Data]) -> list[Data]:
+    def pad_to_common_shape(cls, data: list[Data]) -> list[Data]:
         """Data of several traces, padded to one shape where the model can do that."""
         return data
 
@@ -127,9 +127,11 @@ class AbstractPredictive(AbstractCandidate):
     """
 
     @abc.abstractmethod
-    def ahead(self, values: Values, data: Data) -> tuple[Float[Array, "blocks rows"], Float[Array, "blocks rows"]]:
+    def innovations(
+        self, values: Values, data: Data
+    ) -> tuple[Float[Array, "blocks rows"], Float[Array, "blocks rows"]]:
         """Reading minus prediction nu, and variance S of that; 0 and 1/2 pi where there is no reading."""
 
     def nll(self, values: Values, data: Data) -> Float[Array, " blocks"]:
-        miss, variance = self.ahead(values, data)
+        miss, variance = self.innovations(values, data)
         return 0.5 * jnp.sum(jnp.log(2 * jnp.pi * variance) + miss**2 / variance, 1)

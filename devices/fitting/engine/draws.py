@@ -10,7 +10,7 @@ from jaxtyping import Float
 from devices.fitting.engine.optimum import RIDGE, WORST, values_of
 from devices.fitting.engine.parameters import Space
 from devices.fitting.engine.result import Fit
-from devices.fitting.engine.uncertainty import mistrust
+from devices.fitting.engine.uncertainty import variance_inflation
 
 WIDE = 3.0  # standard deviation of the prior of coordinates without bounds
 PARTICLES = 512
@@ -18,8 +18,8 @@ TOGETHER = 128  # likelihoods at once
 LARGE = 20_000  # readings beyond which twenty thousand likelihoods would take minutes
 STAGES = 60  # from the first distribution to the posterior, at most
 MOVES, LAST = 5, 25  # steps of each particle in a stage, and in the last one
-DEARER = 1.5  # times the mean cost of draws that moving them may come to
-BESIDE = 3.0  # coordinates at a bound are drawn at first this far from the middle, where the prior is
+MAX_COST_RATIO = 1.5  # times the mean cost of draws that moving them may come to
+INSIDE_BOUND = 3.0  # coordinates at a bound are drawn at first this far from the middle, where the prior is
 
 
 def draw(fit: Fit, count: int, rng: np.random.Generator) -> Float[np.ndarray, "count p"]:
@@ -33,7 +33,7 @@ def draw(fit: Fit, count: int, rng: np.random.Generator) -> Float[np.ndarray, "c
     $$ C' = (C^{-1} + D)^{-1}, \\qquad D = \\mathrm{diag}(1/3^2 \\text{ or } 3/\\pi^2) $$
 
     Where an interval is one by profile, the likelihood itself is drawn from, with these priors. Where the data reject the
-    noise model, the likelihood is raised to the power `p / tr(J V)` of `uncertainty.mistrust`, J the information and V the
+    noise model, the likelihood is raised to the power `p / tr(J V)` of `variance_inflation`, J the information and V the
     covariance by blocks, and draws are moved by the linear map that gives normal ones the covariance V, unless that costs
     likelihood, as in a valley that bends. Particles go from a normal distribution to the posterior through powers of the
     ratio of the two (sequential Monte Carlo), and move by Metropolis's steps in each stage.
@@ -42,11 +42,11 @@ def draw(fit: Fit, count: int, rng: np.random.Generator) -> Float[np.ndarray, "c
     Statistica Sinica 21, 149 (both recalled, not read).
     """
     if fit.rows > LARGE or not any(n.profiled for n in fit.numbers):
-        return rng.multivariate_normal(fit.theta, held(fit), count, method="eigh")
+        return rng.multivariate_normal(fit.theta, with_prior(fit), count, method="eigh")
     return _particles(fit, max(count, PARTICLES), rng)[:count]
 
 
-def held(fit: Fit) -> np.ndarray:
+def with_prior(fit: Fit) -> np.ndarray:
     """Covariance of the coordinates with the prior."""
     root = np.sqrt(_precision(fit))
     along = root[:, None] * fit.covariance
@@ -59,9 +59,9 @@ def _precision(fit: Fit) -> Float[np.ndarray, " p"]:
 
 
 def _particles(fit: Fit, count: int, rng: np.random.Generator) -> Float[np.ndarray, "count p"]:
-    space, power = Space(fit.candidate.parameters()), 1 / mistrust(fit.laplace, fit.covariance)
+    space, power = Space(fit.candidate.parameters()), 1 / variance_inflation(fit.laplace, fit.covariance)
     bounded, size = np.array([p.bounded for p in space.parameters]), len(space)
-    centre = np.where(bounded, np.clip(fit.theta, -BESIDE, BESIDE), fit.theta)
+    centre = np.where(bounded, np.clip(fit.theta, -INSIDE_BOUND, INSIDE_BOUND), fit.theta)
     spread = np.linalg.inv(power * (np.linalg.inv(fit.laplace) - RIDGE * np.eye(size)) + np.diag(_precision(fit)))
     begin = np.linalg.cholesky((spread + spread.T) / 2)
 
@@ -106,7 +106,7 @@ def _particles(fit: Fit, count: int, rng: np.random.Generator) -> Float[np.ndarr
         blocks = fit.covariance + RIDGE * fit.laplace @ fit.laplace
         turn = _map(spread, np.linalg.inv(np.linalg.inv(blocks) - RIDGE * np.eye(size) + np.diag(_precision(fit))))
         mapped = theta.mean(0) + (theta - theta.mean(0)) @ turn
-        if np.mean(likelihood(mapped)) > DEARER * np.mean(likelihood(theta)):
+        if np.mean(likelihood(mapped)) > MAX_COST_RATIO * np.mean(likelihood(theta)):
             theta = mapped
     return rng.permutation(theta)
 

@@ -118,11 +118,11 @@ class Levels(AbstractPredictive):
         mean = jnp.stack([values[f"mean {name}"] for name in self.names])
         return weights, jnp.einsum("dcok,k->dco", data["weights"], mean)
 
-    def ahead(
+    def innovations(
         self, values: Mapping[str, Any], data: Any
     ) -> tuple[Float[Array, "blocks rows"], Float[Array, "blocks rows"]]:
         weights, mean = self._seen(values, data)
-        found = jax.vmap(self.model(values).ahead)(data["y"] - mean, weights, jnp.asarray(data["used"]))
+        found = jax.vmap(self.model(values).innovations)(data["y"] - mean, weights, jnp.asarray(data["used"]))
         miss, total = (x.reshape(x.shape[0], -1) for x in found)
         return miss, total
 

@@ -26,7 +26,7 @@ class LinearModel(eqx.Module):
     fresh: Float[Array, "states states"]
     noise: Float[Array, " outputs"]
 
-    def ahead(
+    def innovations(
         self,
         y: Float[Array, "rows outputs"],
         weights: Float[Array, "rows outputs states"],

@@ -146,7 +146,7 @@ def _fisher(candidate: AbstractPredictive, frame: Frame, data: Any, weights) -> 
     """Value, gradient and Fisher's information of a likelihood of normal prediction errors."""
 
     def ahead(theta):
-        miss, variance = candidate.ahead(frame.values(theta), data)
+        miss, variance = candidate.innovations(frame.values(theta), data)
         both = miss, jnp.log(variance)
         return both, both
 

@@ -14,14 +14,14 @@ from devices.fitting.engine.candidate import AbstractResiduals
 from devices.fitting.engine.optimum import GAIN, WORST, Optimum, refit, values_of
 from devices.fitting.engine.parameters import Space
 from devices.fitting.engine.result import PROFILED, Number
-from devices.fitting.engine.uncertainty import UNKNOWN, confused, covariance, mistrust, quantile
+from devices.fitting.engine.uncertainty import UNKNOWN, confused, covariance, quantile, variance_inflation
 
 ROUNDS = 14  # of the search for an end of an interval
 CLOSE = 0.02  # an end is found where the root of the cost is within this of its limit
 BENT = 0.10  # how far the root of the cost may be from its parabola's at the ends of an interval
-BESIDE = 4.0  # others that lie at a bound start this far from the middle, or the flat there would hold them
+INSIDE_BOUND = 4.0  # others that lie at a bound start this far from the middle, or the flat there would hold them
 BETTER = 0.1  # log likelihood by which an optimum is another one
-FOLLOWED = 1.0  # how far others are moved at once as they follow on a parabola
+MAX_STEP = 1.0  # how far others are moved at once as they follow on a parabola
 FARTHEST = 40.0  # a coordinate this far from the estimate without too large a cost is not known on that side
 FLAT = 12.0  # a coordinate with bounds is at one of them here
 STRIDE = 4.0  # how far to look at once
@@ -35,8 +35,8 @@ def intervals(
     spread: np.ndarray,
     found: tuple[Number, ...],
     *,
-    hasty: bool,
-    others: tuple[Optimum, ...] = (),
+    stop_early: bool,
+    alternative_optima: tuple[Optimum, ...] = (),
 ) -> tuple[tuple[Number, ...], np.ndarray | None]:
     """`found` with the interval of the profile likelihood where the likelihood is no parabola: for parameters that the data
     confuse with others, and those whose cost at the ends of the interval says so; for all where one is at a bound or not
@@ -45,8 +45,8 @@ def intervals(
     the ends about the one to those about the other, unless it holds that one anyway.
 
     Args:
-        hasty: whether to stop where profiles come across a better likelihood, with intervals that are unfinished.
-        others: optima that have been left for the best, or that other searches came to.
+        stop_early: whether to stop where profiles come across a better likelihood, with intervals that are unfinished.
+        alternative_optima: optima that have been left for the best, or that other searches came to.
 
     Returns:
         the numbers; and coordinates of a likelihood better than the best by more than a tenth, where profiles came across any.
@@ -54,20 +54,22 @@ def intervals(
     mixed = {name for a, b, _ in confused(space, best) for name in (a, b)}
     scale, zero = _wider(best, spread), float(best.nll)
     [limit] = _limits(candidate, space, candidate.count(data), np.ones(1))
-    others = tuple(other for other in others if other.nll - zero < limit and other.gain < BETTER)
-    everywhere = bool(others) or best.gain >= GAIN or any(n.note for n in found)
-    curved = bent(candidate, space, data, best) | everywhere
+    near = tuple(other for other in alternative_optima if other.nll - zero < limit and other.gain < BETTER)
+    everywhere = bool(near) or best.gain >= GAIN or any(n.note for n in found)
+    curved = not_parabolic(candidate, space, data, best) | everywhere
     names = tuple(n.name for n, off in zip(found, curved, strict=True) if n.name in mixed or off)
-    ends, lowest = _profiles(candidate, space, data, best, names, scale, hasty=hasty)
-    for other in others if lowest is None else ():
-        if _held(space, other, names, ends):
+    ends, lowest = _profiles(candidate, space, data, best, names, scale, stop_early=stop_early)
+    for other in near if lowest is None else ():
+        if _inside(space, other, names, ends):
             continue
-        ends, lowest = _profiles(candidate, space, data, other, names, scale, hasty=hasty, zero=zero, found=ends)
+        ends, lowest = _profiles(
+            candidate, space, data, other, names, scale, stop_early=stop_early, zero=zero, found=ends
+        )
     better = dict(zip(names, _numbers(space, names, ends), strict=True))
     return tuple(_profiled(n, *better[n.name]) if n.name in better else n for n in found), lowest
 
 
-def _held(space: Space, other: Optimum, names: tuple[str, ...], ends: np.ndarray) -> bool:
+def _inside(space: Space, other: Optimum, names: tuple[str, ...], ends: np.ndarray) -> bool:
     """Whether intervals hold all coordinates of another optimum."""
     theirs = np.asarray(other.theta)[[space.names.index(name) for name in names]]
     return bool(np.all((ends[:, 0] <= theirs) & (theirs <= ends[:, 1])))
@@ -87,7 +89,7 @@ def _profiled(number: Number, low: float, high: float) -> Number:
     return dataclasses.replace(number, low=float(low), high=float(high), note=note)
 
 
-def bent(candidate, space: Space, data: Any, best: Optimum) -> Bool[np.ndarray, " p"]:
+def not_parabolic(candidate, space: Space, data: Any, best: Optimum) -> Bool[np.ndarray, " p"]:
     """Which coordinates have a likelihood that is no parabola between the ends of their Laplace interval.
 
     The others are moved as they follow on a parabola; a cost at either end whose root is off by more than a tenth counts.
@@ -124,7 +126,9 @@ def profile(
 
     Reference: adjustment of the limit by Chandler, Bate 2007, 10.1093/biomet/asm015 (recalled, not read).
     """
-    return _numbers(space, names, _profiles(candidate, space, data, best, names, _wider(best, spread), hasty=False)[0])
+    return _numbers(
+        space, names, _profiles(candidate, space, data, best, names, _wider(best, spread), stop_early=False)[0]
+    )
 
 
 def _profiles(
@@ -135,7 +139,7 @@ def _profiles(
     names: tuple[str, ...],
     scale: np.ndarray,
     *,
-    hasty: bool,
+    stop_early: bool,
     zero=None,
     found: Float[np.ndarray, "names 2"] | None = None,
 ):
@@ -157,7 +161,7 @@ def _profiles(
     # a coordinate with bounds is at one of them well before the farthest distance; the flat before it need not be looked at
     outward, limited = sign * theta[which], bounded[which]
     farthest = np.where(limited, np.minimum(FLAT - outward, FARTHEST), FARTHEST)
-    first = np.maximum(np.minimum(half, STRIDE), np.where(limited, -outward - BESIDE, 0.0))
+    first = np.maximum(np.minimum(half, STRIDE), np.where(limited, -outward - INSIDE_BOUND, 0.0))
     lowest, least = None, -BETTER
     near, there = np.repeat(theta[None], len(which), 0), np.zeros(len(which))  # the outermost ends within the limit
     split = np.ones(len(which), bool)  # whether searches from two starts came to different ends
@@ -165,9 +169,9 @@ def _profiles(
     def excess(at, reach):
         """Root of the cost over that of the limit, less 1, of some searches at some distances."""
         move, free = ((reach - there[at]) * sign[at])[:, None], np.arange(len(space)) != which[at][:, None]
-        follow = np.clip(move * _following(laplace)[which[at]], -FOLLOWED, FOLLOWED)
+        follow = np.clip(move * _following(laplace)[which[at]], -MAX_STEP, MAX_STEP)
         beside = near[at] + np.where(free, follow, move)
-        beside = np.where(free & bounded, np.clip(beside, -BESIDE, BESIDE), beside)
+        beside = np.where(free & bounded, np.clip(beside, -INSIDE_BOUND, INSIDE_BOUND), beside)
         two = np.flatnonzero(split[at])
         starts = np.concatenate([near[at] + np.where(free, 0.0, move), beside[two]])
         free = np.concatenate([free, free[two]]).astype(float)
@@ -185,7 +189,7 @@ def _profiles(
         return miss
 
     already = np.zeros(len(which)) if found is None else np.minimum(sign * (found.ravel() - theta[which]), farthest)
-    reach = _crossings(excess, first, farthest, lambda: hasty and lowest is not None, already)
+    reach = _crossings(excess, first, farthest, lambda: stop_early and lowest is not None, already)
     ends = theta[which] + sign * np.where(reach < farthest, reach, 2 * FARTHEST)
     if found is not None:
         ends = np.where(reach > already, ends, found.ravel())
@@ -234,7 +238,7 @@ def _wider(best: Optimum, spread: np.ndarray | None) -> np.ndarray:
     if spread is None:
         return np.ones(len(laplace))
     ratio = np.maximum(np.diag(spread) / np.diag(laplace), 1.0)
-    return np.where(np.diag(laplace) > UNKNOWN**2, mistrust(laplace, spread), ratio)
+    return np.where(np.diag(laplace) > UNKNOWN**2, variance_inflation(laplace, spread), ratio)
 
 
 def _following(laplace: np.ndarray) -> np.ndarray:

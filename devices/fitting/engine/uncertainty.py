@@ -31,7 +31,7 @@ def covariance(best: Optimum, *, robust: bool) -> np.ndarray:
     return moved @ moved.T * blocks / max(blocks - 1, 1)
 
 
-def mistrust(laplace: np.ndarray, spread: np.ndarray) -> float:
+def variance_inflation(laplace: np.ndarray, spread: np.ndarray) -> float:
     """How many times the variance by blocks V is that of the likelihood, on average over what the data determine:
     `tr(J V) / tr(J J^-1)` with the information J; at least 1."""
     information = np.linalg.inv(laplace) - RIDGE * np.eye(len(laplace))

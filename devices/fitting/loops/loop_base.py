@@ -19,7 +19,7 @@ from devices.fitting.engine.candidate import AbstractResiduals, Values
 from devices.fitting.engine.checks import uncorrelated
 from devices.fitting.engine.parameters import Parameter
 from devices.fitting.engine.result import Check
-from devices.fitting.loops.loop_data import POINTS, ROWS, alike, compliance, is_periodic, loop_arrays
+from devices.fitting.loops.loop_data import POINTS, ROWS, compliance, is_periodic, loop_arrays, pad_to_common_shape
 from devices.fitting.loops.loop_guess import guesses
 from devices.fitting.loops.loop_pulses import elements, pulse_laws
 from devices.instruments.trace import Trace
@@ -98,8 +98,8 @@ class AbstractLoop(AbstractResiduals):
         return built, data
 
     @classmethod
-    def alike(cls, data: list[Any]) -> list[Any]:
-        return alike(data)
+    def pad_to_common_shape(cls, data: list[Any]) -> list[Any]:
+        return pad_to_common_shape(data)
 
     @abc.abstractmethod
     def own(self) -> tuple[Parameter, ...]:
@@ -187,7 +187,7 @@ class AbstractLoop(AbstractResiduals):
         """States after the last step, and currents [A] at every row: `x` is (starts, loops, elements), currents are (starts,
         rows, loops)."""
         if self.circuit:
-            return self.behind(model, x, data)
+            return self.states_behind_resistor(model, x, data)
         after = jnp.concatenate([v[:, 1:], v[:, :1]], 1)
         inputs = [((v + after) / 2).T, data["dt"].T]
         if self.limited:
@@ -199,7 +199,7 @@ class AbstractLoop(AbstractResiduals):
         end, rows, _ = trajectory(_limited_step if self.limited else _step, coupled, model, x, tuple(inputs))
         return end, total(model, jnp.moveaxis(rows, 0, 1), v.T)
 
-    def behind(self, model, x, data):
+    def states_behind_resistor(self, model, x, data):
         """As `states`, behind the known resistor R: each step is made at the voltage u that holds at its end,
 
         $$ u + R\\,I(x_{n+1}(u), u) = v_{drive,n+1} $$
@@ -213,7 +213,7 @@ class AbstractLoop(AbstractResiduals):
         return end, jnp.moveaxis(jnp.roll(i, 1, 0), 0, 1)
 
     def residuals(self, values: Values, data: Any) -> Float[Array, "blocks rows"]:
-        error = weighed(self.currents(values, data), data) - weighed(data["i"], data)
+        error = to_noise_scale(self.currents(values, data), data) - to_noise_scale(data["i"], data)
         return (error * data["used"]).reshape(-1, ROWS)
 
     def used(self, data: Any) -> Float[Array, "blocks rows"]:
@@ -221,7 +221,7 @@ class AbstractLoop(AbstractResiduals):
 
     def simulate(self, values: Values, data: Any, *, key: PRNGKeyArray) -> Any:
         noise = values["sigma"] * jax.random.normal(key, jnp.shape(data["i"]), jnp.result_type(float))
-        return {**data, "i": unweighed(weighed(self.currents(values, data), data) + noise, data)}
+        return {**data, "i": from_noise_scale(to_noise_scale(self.currents(values, data), data) + noise, data)}
 
     def fitted(self, values: Mapping[str, float], data: Any) -> np.ndarray:
         """Modelled currents [A], as an array of numbers."""
@@ -230,7 +230,9 @@ class AbstractLoop(AbstractResiduals):
 
     def checks(self, values: Mapping[str, float], data: Any) -> tuple[Check, ...]:
         with jax.enable_x64(True):
-            error = np.asarray(weighed(jnp.asarray(self.fitted(values, data)), data) - weighed(data["i"], data))
+            error = np.asarray(
+                to_noise_scale(jnp.asarray(self.fitted(values, data)), data) - to_noise_scale(data["i"], data)
+            )
         return (uncorrelated(np.where(data["used"] > 0, error, np.nan), "residuals of the loop"),)
 
     def measures(self, values: Mapping[str, float], data: Any) -> dict[str, float]:
@@ -260,20 +262,22 @@ class AbstractLoop(AbstractResiduals):
 def _step(model, x, at):
     """A step at a voltage."""
     volts, dt = at
-    return moved(model, x, volts, dt), ()
+    return state_after(model, x, volts, dt), ()
 
 
 def _limited_step(model, x, at):
     """A step at a voltage, which the source lowers where it limits the current."""
     volts, dt, amps, limited = at
     own = jnp.abs(total(model, x, volts))
-    return moved(model, x, volts * jnp.where(limited > 0, jnp.minimum(1, amps / jnp.maximum(own, 1e-30)), 1), dt), ()
+    return state_after(
+        model, x, volts * jnp.where(limited > 0, jnp.minimum(1, amps / jnp.maximum(own, 1e-30)), 1), dt
+    ), ()
 
 
 def _circuit_step(given, x, at):
     """A step behind a resistor, and the current at its end."""
     (model, resistance), (volts, guess, dt) = given, at
-    move = lambda u: moved(model, x, u, dt)  # noqa: E731
+    move = lambda u: state_after(model, x, u, dt)  # noqa: E731
     excess = lambda u: u + resistance * total(model, move(u), u) - volts  # noqa: E731
     whole = jnp.zeros(x.shape[:-1])
     ends = jnp.minimum(volts, 0) + whole, jnp.maximum(volts, 0) + whole
@@ -281,7 +285,7 @@ def _circuit_step(given, x, at):
     return move(u), (volts - u) / resistance
 
 
-def moved(model: AbstractMemristor, x, v, dt):
+def state_after(model: AbstractMemristor, x, v, dt):
     """State (starts, loops, elements) after a step, whose length differs from loop to loop."""
     volts = jnp.broadcast_to(v, x.shape[:-1])[..., None]
     return jax.vmap(model.step, in_axes=(1, 1, 0), out_axes=1)(x, volts, dt)
@@ -297,13 +301,13 @@ def _currents(candidate: AbstractLoop, values, data):
     return candidate.currents(values, data)
 
 
-def weighed(i, data):
+def to_noise_scale(i, data):
     """The scale on which noise is constant."""
     return i / data["rms"] + data["relative"] * jnp.arcsinh(i / data["floor"])
 
 
-def unweighed(f, data):
-    """Its inverse, by Newton's method: `weighed` is monotonic, and concave in the magnitude."""
+def from_noise_scale(f, data):
+    """Its inverse, by Newton's method: `to_noise_scale` is monotonic, and concave in the magnitude."""
     size = jnp.abs(f)
     ratio, weight = data["floor"] / data["rms"], data["relative"]
     y = jnp.minimum(size / weight, jnp.arcsinh(size / ratio))  # asinh(i / floor) is no more than either

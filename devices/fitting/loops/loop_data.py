@@ -72,7 +72,7 @@ def is_periodic(trace: Trace) -> bool:
     return _periodic(trace, [np.flatnonzero(group == k) for k in np.unique(group)])
 
 
-def together(traces: Sequence[Trace]) -> Trace:
+def as_cycles(traces: Sequence[Trace]) -> Trace:
     """Loops of one device, as cycles of one trace: to be fitted with one set of parameters.
 
     Raises:
@@ -201,7 +201,7 @@ def _padded(values: np.ndarray, length: int, name: str) -> np.ndarray:
     return np.concatenate([values, np.full(missing, fill)])
 
 
-def alike(data: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def pad_to_common_shape(data: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Arrays of several devices padded to the longest."""
     length = max(d["v"].shape[1] for d in data)
 

@@ -130,7 +130,7 @@ class PulseTrain(AbstractPredictive):
         train = jnp.where(data["side"] > 0, *spread) * jnp.ones_like(age)
         return StateSpace(self.shape.law(values), (fatigue[0], fatigue[1]), train, values["update"], noise[0], noise[1])
 
-    def ahead(
+    def innovations(
         self, values: Mapping[str, Any], data: Any
     ) -> tuple[Float[Array, "blocks rows"], Float[Array, "blocks rows"]]:
         found = kalman(self.state_space(values, data), data)

@@ -118,7 +118,7 @@ class WhiteSpectrum(AbstractCandidate):
 
     def guesses(self, data: Any) -> list[dict[str, float]]:
         if self.cells > 1:
-            ends = each(type(self)(1), data)
+            ends = fit_each_cell(type(self)(1), data)
             names = [p.name for p in self._of_cell("")]
             return [{f"{n}_{k}": float(ends[n][k]) for n in names for k in range(self.cells)}]
         used = data["count"] > 0
@@ -160,7 +160,7 @@ class WhiteSpectrum(AbstractCandidate):
         return normal_scores(data["power"][used] / model, SHARE * data["count"][used, None])
 
     def checks(self, values: Mapping[str, float], data: Any) -> tuple[Check, ...]:
-        return judged(self.scores(values, data), len(self.parameters()))
+        return spectrum_checks(self.scores(values, data), len(self.parameters()))
 
     def measures(self, values: Mapping[str, float], data: Any) -> dict[str, float]:
         with jax.enable_x64(True):
@@ -254,7 +254,7 @@ def _curve(g: Any, y: Any) -> Any:
     return Constant(y[0]) if len(g) == 1 else Table(jnp.asarray(g[order] / g.max()), y[order])
 
 
-def each(candidate: WhiteSpectrum, data: Any) -> dict[str, np.ndarray]:
+def fit_each_cell(candidate: WhiteSpectrum, data: Any) -> dict[str, np.ndarray]:
     """The cells, each fitted for itself: numbers by name, and the optimum's arrays under `_theta`, `_nll`,
     `_information`."""
     space = Space(candidate.parameters())
@@ -278,7 +278,7 @@ def normal_scores(ratio: np.ndarray, shape: np.ndarray) -> np.ndarray:
     return np.where(low < 0.5, stats.norm.ppf(np.maximum(low, 1e-300)), -stats.norm.ppf(np.maximum(high, 1e-300)))
 
 
-def judged(z: np.ndarray, unknowns: int) -> tuple[Check, ...]:
+def spectrum_checks(z: np.ndarray, unknowns: int) -> tuple[Check, ...]:
     """Whether bins scatter as exponential ordinates do: their distribution, their spread, and their order along f."""
     return (
         checks.uniform(stats.norm.cdf(z).ravel(), "ordinates of the periodogram"),

@@ -17,7 +17,7 @@ from devices.fitting.engine.candidate import AbstractCandidate
 from devices.fitting.engine.parameters import Parameter, Space
 from devices.fitting.engine.result import Check
 from devices.fitting.read_noise.spectrum_data import SHARE, spectra
-from devices.fitting.read_noise.spectrum_models import PowerSpectrum, each, normal_scores
+from devices.fitting.read_noise.spectrum_models import PowerSpectrum, fit_each_cell, normal_scores
 from devices.instruments.trace import FileError, Trace
 from devices.noise import OneOverFNoise, SumOfNoises, WhiteReadNoise
 
@@ -57,7 +57,7 @@ class PopulationSpectrum(AbstractCandidate):
                 f"{trace.name}: {cells} cells; a law of many cells needs {FEWEST} or more. Use a model of single cells."
             )
         single = PowerSpectrum(1)
-        ends = each(single, data)
+        ends = fit_each_cell(single, data)
         used = data["count"] > 0
         f, m = data["f"][used, None], data["count"][used, None]
         model = single.density({n: ends[n] for n in NAMES}, f, float(data["rate"]), np)

@@ -14,7 +14,7 @@ from scipy import stats
 from devices._numerics import log_gamma_half, rowwise
 from devices.constants import BOLTZMANN_EV
 from devices.curves import Curve
-from devices.drift import ActivatedLoss, Arrhenius, LogTimeRelaxation, Successive
+from devices.drift import ActivatedLoss, Arrhenius, LogTimeRelaxation, Sequential
 from devices.fitting.engine import checks
 from devices.fitting.engine.candidate import AbstractCandidate, Data, Values
 from devices.fitting.engine.parameters import Parameter
@@ -239,7 +239,7 @@ class Bake(AbstractCandidate):
             loss = ActivatedLoss(
                 self._barrier(values), values["E_spread"], self.g_max, self.coldest, values["rest"], self.attempt
             )
-            drift = Successive((loss, drift))
+            drift = Sequential((loss, drift))
         return {"drift": drift, "g_min": self.g_min, "g_max": self.g_max}
 
 

@@ -220,11 +220,11 @@ class LogTime(AbstractCandidate):
     def costs(self, values: Values, data: Data) -> Float[Array, " writes"]:
         """Negative log likelihood of each write."""
         (shift, scale), used = self.curves(values, data), jnp.asarray(data["used"])
-        z, logs = self._surprises(values, self.folds(values, data), (data["d"] - shift) / scale, used)
+        z, logs = self._innovations(values, self.folds(values, data), (data["d"] - shift) / scale, used)
         squares, reads = jnp.sum(used * z**2, 1), jnp.sum(used, 1)
         return jnp.sum(used * (logs / 2 + jnp.log(scale)), 1) + self.tails.cost(values, squares, reads)
 
-    def _surprises(self, values: Values, folds: Float[Array, "writes reads"], y: Any, used: Any):
+    def _innovations(self, values: Values, folds: Float[Array, "writes reads"], y: Any, used: Any):
         """Kalman's filter: each read less what the earlier ones of its write foretell, in units of its deviation, and the
         logarithm of the variance, both with lambda 1."""
         noise, length = self.noise(values), values.get("correlation", CORRELATION)
@@ -280,7 +280,7 @@ class LogTime(AbstractCandidate):
         with jax.enable_x64(True):
             numbers, used = {n: jnp.asarray(v) for n, v in values.items()}, jnp.asarray(data["used"])
             y = (data["d"] - mean) / self.curves(numbers, data)[1]
-            plain = np.asarray(self._surprises(numbers, self.folds(numbers, data), y, used)[0])
+            plain = np.asarray(self._innovations(numbers, self.folds(numbers, data), y, used)[0])
         used = np.asarray(data["used"])
         squares, seen = (np.cumsum(v, 1) - v for v in (used * plain**2, used))
         return np.where(used > 0, self.tails.scores(values, plain, squares, seen), np.nan)

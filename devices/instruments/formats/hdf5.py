@@ -57,7 +57,7 @@ def _known(columns: Mapping[str, Any]) -> bool:
 def _trace(
     file: File, where: str, columns: Mapping[str, tuple[np.ndarray, str | None]], side: Mapping[str, Any]
 ) -> Trace:
-    named, headers = [], columns_to_trace.surest([column_headers.header(name) for name in columns])
+    named, headers = [], columns_to_trace.most_certain([column_headers.header(name) for name in columns])
     for header, (name, (values, text)) in zip(headers, columns.items(), strict=True):
         if header.column is None:
             continue

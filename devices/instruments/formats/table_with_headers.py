@@ -106,7 +106,7 @@ def read(file: File, side: Mapping[str, Any]) -> list[Trace]:
         raise FileError(
             f"{file.path} has {len(names)} headers but {values.shape[1]} columns of numbers; mend its header."
         )
-    headers = columns_to_trace.surest(headers)
+    headers = columns_to_trace.most_certain(headers)
     named = [(h.column or "-", values[:, k], _unit(file, h, k, side, headers, lines[0])) for k, h in enumerate(headers)]
     notes = columns_to_trace.about_headers(headers, asked="columns" in side)
     if clocks:

@@ -8,7 +8,7 @@ import pytest
 
 from devices.fitting import fit
 from devices.fitting.assembly import assemble, posterior
-from devices.fitting.engine.draws import held
+from devices.fitting.engine.draws import with_prior
 from devices.instruments import FileError, Trace
 
 US = 1e-6
@@ -37,7 +37,7 @@ def test_a_posterior_of_what_the_data_leave_open_stays_finite():
     assert spread.max() > 50
     leaves = jax.tree.leaves(posterior([found], count=200).drift)
     assert leaves and all(np.isfinite(leaf).all() for leaf in leaves)
-    kept = np.sqrt(np.diag(held(found)))
+    kept = np.sqrt(np.diag(with_prior(found)))
     assert kept.max() < 50
     known = spread < 0.3
     np.testing.assert_allclose(kept[known], spread[known], rtol=0.02)
@@ -49,7 +49,9 @@ def test_the_prior_adds_to_the_precision():
     free = np.array([not p.bounded for p in found.candidate.parameters()])
     assert 0 < free.sum() < len(free)
     expected = np.linalg.inv(np.linalg.inv(covariance) + np.diag(np.where(free, 1 / 9, 3 / np.pi**2)))
-    np.testing.assert_allclose(held(dataclasses.replace(found, covariance=covariance)), expected, rtol=1e-8, atol=1e-12)
+    np.testing.assert_allclose(
+        with_prior(dataclasses.replace(found, covariance=covariance)), expected, rtol=1e-8, atol=1e-12
+    )
 
 
 def test_a_device_with_something_that_is_no_number_is_refused():

@@ -10,9 +10,9 @@ from devices.fitting import coverage, fit_candidate, panels
 from devices.fitting.cycling.cycle_models import (
     CANDIDATES,
     AgeingCycles,
+    CorrelatedCycles,
     IndependentCycles,
     NoisyCycles,
-    RememberingCycles,
 )
 from devices.fitting.engine.hierarchy import Levels, levels
 from devices.instruments import FileError, Trace, read
@@ -54,7 +54,7 @@ def test_intervals_hold_the_truth_as_often_as_they_say(model):
 @pytest.mark.slow
 def test_an_autoregression_without_noise_is_rejected_where_there_is_some_and_the_right_model_is_not():
     trace = table(800)
-    wrong, right = (fit_candidate(*model.of(trace), trace, starts=2) for model in (RememberingCycles, NoisyCycles))
+    wrong, right = (fit_candidate(*model.of(trace), trace, starts=2) for model in (CorrelatedCycles, NoisyCycles))
     assert any(c.rejected for c in wrong.checks if c.name == "residual correlation")
     assert not right.rejected
     assert right.bic < wrong.bic
@@ -108,7 +108,7 @@ def test_a_thousand_cycles_have_a_slow_and_a_white_part():
         for t in read(data_folder() / "measured" / "clarius_rram_dc" / "H16248L_M12_05_endurance_ratio.xlsx")
         if t.kind == "cycles"
     )
-    simple, noisy = (fit_candidate(*model.of(trace), trace, starts=1) for model in (RememberingCycles, NoisyCycles))
+    simple, noisy = (fit_candidate(*model.of(trace), trace, starts=1) for model in (CorrelatedCycles, NoisyCycles))
     assert noisy.bic < simple.bic - 100
     for name, sd in (("i_on", 0.41), ("i_off", 0.37), ("v_set", 0.130), ("v_reset", 0.118)):
         assert noisy.measures[f"sd log10 {name}"] == pytest.approx(sd, abs=0.005)

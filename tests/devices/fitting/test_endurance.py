@@ -11,11 +11,11 @@ import pytest
 from devices.faults import WornOut
 from devices.fitting import coverage, fit_candidate
 from devices.fitting.cycling.endurance_models import (
+    CorrelatedHeavyTails,
+    CorrelatedReadings,
     HeavyTails,
-    OnsetRememberingHeavyTails,
+    OnsetCorrelatedHeavyTails,
     OnsetWindow,
-    Remembering,
-    RememberingHeavyTails,
     Window,
 )
 from devices.instruments import FileError, Trace
@@ -63,7 +63,7 @@ def test_intervals_hold_the_truth():
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize(
-    "candidate", [HeavyTails, Remembering, RememberingHeavyTails, OnsetWindow, OnsetRememberingHeavyTails]
+    "candidate", [HeavyTails, CorrelatedReadings, CorrelatedHeavyTails, OnsetWindow, OnsetCorrelatedHeavyTails]
 )
 def test_intervals_hold_the_truth_slow(candidate):
     """Onset and slopes such that several hundred readings lie on either side."""
@@ -72,7 +72,7 @@ def test_intervals_hold_the_truth_slow(candidate):
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("candidate, rows", [(Window, 24), (Remembering, 60)])
+@pytest.mark.parametrize("candidate, rows", [(Window, 24), (CorrelatedReadings, 60)])
 def test_intervals_of_lifetimes_and_devices_hold_the_truth(candidate, rows):
     """60 devices of which most fail within the record, the others are censored; failures are known to a reading. Memory
     needs more readings of a cell: with 24 intervals of `r_on` hold the truth 97 times in 100."""
@@ -100,10 +100,10 @@ def test_lifetimes_are_censored_not_cut():
 
 @pytest.mark.slow
 def test_wrong_scatter_is_rejected_and_the_right_one_is_not():
-    trace = drawn(RememberingHeavyTails, protocol(rows=2000), ONE)
+    trace = drawn(CorrelatedHeavyTails, protocol(rows=2000), ONE)
     assert fitted(Window, trace).rejected
     assert fitted(HeavyTails, trace).rejected  # has no memory
-    right = fitted(RememberingHeavyTails, trace)
+    right = fitted(CorrelatedHeavyTails, trace)
     assert not right.rejected, right.checks
 
 

@@ -305,7 +305,7 @@ def test_a_fit_that_knows_of_a_better_optimum_does_not_say_that_it_converged():
     candidate, data = Wells.of(trace)
     space = Space(candidate.parameters())
     worse, *_ = module._search(candidate, space, data, space.starts(candidate.guesses(data), 1))
-    found = module._conclude(candidate, space, data, worse, trace, 0.0, again=0)
+    found = module._conclude(candidate, space, data, worse, trace, 0.0, restarts=0)
     assert found.estimate["b"] > 0 and float(worse.gain) < 1e-3
     assert not found.converged and "better likelihood elsewhere" in found.code
 
@@ -321,7 +321,8 @@ def test_an_interval_holds_another_optimum_that_the_data_hardly_refuse():
     spread = uncertainty.covariance(best, robust=False)
     found = uncertainty.numbers(space, best, spread, ROWS)
     ([alone], _), ([both], lowest) = (
-        intervals(candidate, space, data, best, spread, found, hasty=False, others=others) for others in ((), (other,))
+        intervals(candidate, space, data, best, spread, found, stop_early=False, alternative_optima=others)
+        for others in ((), (other,))
     )
     assert lowest is None and alone.high < -0.5 and both.low == alone.low
     cost = [float(np.sum(candidate.nll({"b": b}, data)) - best.nll) for b in (both.low, both.high)]
@@ -354,7 +355,7 @@ def test_curvature_is_not_trusted_where_a_search_stopped_on_a_slope():
     plain = uncertainty.numbers(space, best, spread, ROWS)
     for gain, profiled in ((0.0, False), (0.3, True)):
         at = eqx.tree_at(lambda b: b.gain, best, np.asarray(gain))
-        numbers, _ = intervals(candidate, space, data, at, spread, plain, hasty=False)
+        numbers, _ = intervals(candidate, space, data, at, spread, plain, stop_early=False)
         assert [n.profiled for n in numbers] == [profiled] * 2
 
 

@@ -17,7 +17,7 @@ from devices.fitting.engine.optimum import search_once
 from devices.fitting.engine.parameters import Space
 from devices.fitting.loops import loop_models
 from devices.fitting.loops.loop_base import log_rmse, nrmse
-from devices.fitting.loops.loop_data import ROWS, alike, compliance, loop_arrays, together
+from devices.fitting.loops.loop_data import ROWS, as_cycles, compliance, loop_arrays, pad_to_common_shape
 from devices.fitting.many import fit_many
 from devices.fitting.report.recommendations import inseparable
 from devices.instruments import FileError, Trace, read
@@ -164,7 +164,7 @@ def test_parameters_that_one_loop_cannot_separate_are_named():
 def test_padding_and_excluded_rows_do_not_count():
     """A longer row of padding gives the same residuals to rounding; currents in rows that do not count may be anything."""
     built, data, truth = simulated(loop_models.OneFilament, points=80)
-    (longer, _) = alike([data, simulated(loop_models.OneFilament, points=100)[1]])
+    (longer, _) = pad_to_common_shape([data, simulated(loop_models.OneFilament, points=100)[1]])
     with jax.enable_x64(True):
         values = {n: jnp.asarray(v, float) for n, v in truth.items()}
         short, long = (np.asarray(built.nll(values, d)) for d in (data, longer))
@@ -247,7 +247,7 @@ def test_bad_traces_are_refused_with_what_to_do():
     with pytest.raises(FileError, match="voltage that varies"):
         loop_arrays(Trace("loop", {"v": np.ones(50), "i": np.ones(50)}, ("flat",)))
     with pytest.raises(FileError, match="the same columns"):
-        together([protocol(), Trace("loop", {"v": np.ones(50), "i": np.ones(50)}, ("other",))])
+        as_cycles([protocol(), Trace("loop", {"v": np.ones(50), "i": np.ones(50)}, ("other",))])
     with pytest.raises(FileError, match="there are vteam-window"):
         fit_many([protocol()], "resistor")
 
@@ -314,7 +314,7 @@ def test_loops_of_knowm_devices_are_met_as_well_as_by_global_search(model, name)
 @pytest.mark.slow
 def test_one_set_of_parameters_holds_over_three_decades_of_frequency():
     """1 Hz to 1 kHz together, the source's voltage given: 0.12 (global search given the cell's voltage: 0.27 to 0.32)."""
-    trace = together([knowm(f"5kohm_0.8V_{f}Hz_M1") for f in (1, 10, 100, 1000)])
+    trace = as_cycles([knowm(f"5kohm_0.8V_{f}Hz_M1") for f in (1, 10, 100, 1000)])
     candidate, data = loop_models.Switches.of(trace)
     assert candidate.periodic
     assert candidate.circuit

@@ -41,7 +41,7 @@ def test_moments_are_those_of_cells(make):
     a tenth of the spread or the variance for what curves leave out."""
     device = make()
     times = device.provenance.times or (1.0, 3600.0, 86_400.0)
-    population = devices.ensemble(device, times, 1e6, key=jax.random.key(0))
+    population = devices.moment_matched(device, times, 1e6, key=jax.random.key(0))
     targets = jnp.linspace(float(device.g_min), float(device.g_max), 23)
     cells = population.program(targets, key=jax.random.key(5))
     for t in times[:3]:
@@ -53,7 +53,7 @@ def test_moments_are_those_of_cells(make):
 
 
 def test_nothing_differs_from_cell_to_cell():
-    population = devices.ensemble(devices.pcm_joshi2020(), key=jax.random.key(0))
+    population = devices.moment_matched(devices.pcm_joshi2020(), key=jax.random.key(0))
     cells = population.program(jnp.full(100, 1e-5), key=jax.random.key(1))
     assert len(np.unique(population.conductance(cells, 0.0))) == 1
     assert population.has_read_noise
@@ -62,46 +62,46 @@ def test_nothing_differs_from_cell_to_cell():
 def test_the_ideal_device_stays_what_it_is():
     device = devices.ideal()
     targets = jnp.linspace(float(device.g_min), float(device.g_max), 11)
-    population = devices.ensemble(device, key=jax.random.key(0))
+    population = devices.moment_matched(device, key=jax.random.key(0))
     cells = population.program(targets, key=jax.random.key(1))
     np.testing.assert_allclose(population.conductance(cells, 0.0), targets, atol=1e-5 * float(device.g_max))
     assert float(population.read_variance(cells, 0.0, 1e6).max()) < (1e-4 * float(device.g_max)) ** 2
 
 
 def test_it_knows_the_times_it_was_made_for():
-    population = devices.ensemble(devices.pcm_joshi2020(), (1.0, 3600.0), key=jax.random.key(0))
+    population = devices.moment_matched(devices.pcm_joshi2020(), (1.0, 3600.0), key=jax.random.key(0))
     cells = population.program(jnp.full(3, 1e-5), key=jax.random.key(1))
     assert population.conductance(cells, 1.0)[0] > population.conductance(cells, 3600.0)[0]
-    with pytest.raises(ValueError, match="ensemble of pcm_joshi2020 was measured at 1, 3600 s only"):
+    with pytest.raises(ValueError, match="moment-matched pcm_joshi2020 was measured at 1, 3600 s only"):
         population.conductance(cells, 60.0)
     with pytest.raises(ValueError, match="measured at"):
-        devices.ensemble(devices.reram_wan2022(), 5.0, key=jax.random.key(0))
+        devices.moment_matched(devices.reram_wan2022(), 5.0, key=jax.random.key(0))
 
 
 @pytest.mark.parametrize("bad", [dict(targets=5), dict(cells=1), dict(times=())])
 def test_too_few(bad):
     with pytest.raises(ValueError, match="take at least"):
-        devices.ensemble(devices.pcm_joshi2020(), **bad, key=jax.random.key(0))
+        devices.moment_matched(devices.pcm_joshi2020(), **bad, key=jax.random.key(0))
 
 
 def test_not_inside_a_transformation():
     with pytest.raises(TypeError, match="outside of jit"):
-        jax.jit(lambda device: devices.ensemble(device, key=jax.random.key(0)))(devices.pcm_joshi2020())
+        jax.jit(lambda device: devices.moment_matched(device, key=jax.random.key(0)))(devices.pcm_joshi2020())
 
 
 def test_it_says_when_curves_do_not_follow():
     few = programming.QuantisedProgramming([0.0, 1e-5, 2e-5], programming.SpreadProgramming(1e-7, 2e-5))
     with pytest.warns(UserWarning, match="miss the moments"):
-        devices.ensemble(devices.Device(0.0, 2e-5, programming=few), key=jax.random.key(0))
+        devices.moment_matched(devices.Device(0.0, 2e-5, programming=few), key=jax.random.key(0))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        devices.ensemble(devices.pcm_joshi2020(), key=jax.random.key(0))
+        devices.moment_matched(devices.pcm_joshi2020(), key=jax.random.key(0))
 
 
 def test_slope_of_the_mean():
     """By the target, against a difference of means; float64 has the digits for it."""
     with jax.enable_x64(True):
-        population = devices.ensemble(devices.pcm_joshi2020(), 3600.0, key=jax.random.key(0))
+        population = devices.moment_matched(devices.pcm_joshi2020(), 3600.0, key=jax.random.key(0))
         mean = lambda g: population.conductance(population.program(g[None], key=jax.random.key(1)), 3600.0)[0]  # noqa: E731
         for g in (1e-6, 1.2e-5, 2.4e-5):
             slope = (mean(jnp.asarray(g + 1e-9)) - mean(jnp.asarray(g - 1e-9))) / 2e-9

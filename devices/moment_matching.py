@@ -1,4 +1,4 @@
-"""A device as a population: what a read meets on average over cells, and how much the cells differ."""
+"""A moment-matched device: what a read meets on average over cells, and how much the cells differ."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Chebyshev(eqx.Module):
 
 
 class MeanDrift(AbstractDrift):
-    """`g(t)`: the mean over cells that were asked for one target; see `ensemble`."""
+    """`g(t)`: the mean over cells that were asked for one target; see `moment_matched`."""
 
     mean: Chebyshev
     g_max: Float[Array, ""]
@@ -58,7 +58,7 @@ class MeanDrift(AbstractDrift):
 
 
 class PopulationNoise(AbstractReadNoise):
-    """The variance over cells and reads together, of one target; see `ensemble`."""
+    """The variance over cells and reads together, of one target; see `moment_matched`."""
 
     variance: Chebyshev
     g_max: Float[Array, ""]
@@ -72,7 +72,7 @@ class PopulationNoise(AbstractReadNoise):
         return self.g_max**2 * jnp.maximum(self.variance(z / self.g_max, t), 0)
 
 
-def ensemble(
+def moment_matched(
     device: Device,
     times: Sequence[float] | float | None = None,
     bandwidth: Float[Array, ""] | float = 5e6,
@@ -116,11 +116,11 @@ def ensemble(
     known = (device.first_time,) if times is None else tuple(np.atleast_1d(np.asarray(times, float)).tolist())
     if targets < 20 or cells < 2 or not known:
         raise ValueError(
-            f"ensemble: targets={targets}, cells={cells}, {len(known)} times; take at least 20, 2 and 1 of them."
+            f"moment_matched: targets={targets}, cells={cells}, {len(known)} times; take at least 20, 2 and 1 of them."
         )
     if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(device)):
         raise TypeError(
-            "ensemble: the device is traced. Make the ensemble outside of jit, grad and vmap, and pass it in."
+            "moment_matched: the device is traced. Match the moments outside of jit, grad and vmap, and pass the device in."
         )
     for t in known:
         device.check_time(t)
@@ -135,7 +135,7 @@ def ensemble(
     worst = max(miss for _, miss in fits)
     if worst > 4 * GOOD:
         warnings.warn(
-            f"ensemble: the curves for {about.name} miss the moments of its cells by up to {worst:.2g} of their "
+            f"moment_matched: the curves for {about.name} miss the moments of its cells by up to {worst:.2g} of their "
             "spread. Look at a few chips before you rely on it.",
             stacklevel=2,
         )
@@ -147,7 +147,7 @@ def ensemble(
         drift=MeanDrift(curves[0], device.g_max),
         read_noise=PopulationNoise(curves[1], device.g_max),
         conduction=device.conduction,
-        provenance=dataclasses.replace(about, name=f"ensemble of {about.name}", times=known),
+        provenance=dataclasses.replace(about, name=f"moment-matched {about.name}", times=known),
     )
 
 
