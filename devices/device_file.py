@@ -23,7 +23,6 @@ from devices.device import Device
 
 FORMAT = 1
 _LAW_MODULES = ("programming", "drift", "noise", "conduction", "faults", "steps", "updates", "curves", "write_verify")
-_FORMER_NAMES = {"drift.Successive": "drift.Sequential"}  # of laws in older files
 
 
 class DeviceFileError(ValueError):
@@ -199,8 +198,7 @@ def _name(law: type) -> str:
 
 def _built(value: Any, where: str) -> Any:
     if isinstance(value, dict) and "type" in value:
-        name = str(value["type"])
-        make: Callable[..., Any] | None = _classes().get(_FORMER_NAMES.get(name, name))
+        make: Callable[..., Any] | None = _classes().get(value["type"])
         if make is None:
             raise DeviceFileError(f"{where}: there is no law {value['type']!r}; laws are {', '.join(_classes())}.")
         known = [f.name for f in dataclasses.fields(make)]  # pyright: ignore[reportArgumentType]

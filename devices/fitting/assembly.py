@@ -117,13 +117,13 @@ def _single(device: Device) -> Device:
     """In float32, as devices are used.
 
     Raises:
-        FileError: if something in it is no number.
+        FileError: if something in it is not a number.
     """
     for path, leaf in jax.tree_util.tree_leaves_with_path(device):
         if jnp.issubdtype(leaf.dtype, jnp.floating) and np.isnan(np.asarray(leaf)).any():
             where = jax.tree_util.keystr(path, simple=True, separator=".")
             raise FileError(
-                f"{where} of the device is no number: the fit leaves open what it is made of. Look at the page of the fit, "
+                f"{where} of the device is not a number: the fit leaves open what it is made of. Look at the page of the fit, "
                 "leave out what is no reading of the device, or choose a simpler model."
             )
     return jax.tree.map(lambda x: np.asarray(x, np.float32) if jnp.issubdtype(x.dtype, jnp.floating) else x, device)

@@ -38,8 +38,8 @@ def fit(
     """Fits the models of a trace's kind, or the one named, and returns the best with errors on every number.
 
     Models are ranked by BIC. Standard errors are Laplace's; where a test rejects the noise model and there are enough blocks
-    of data, they are the block-robust sandwich's, which is said in `flags`. Parameters that the data hardly determine, or
-    confuse with others, or of which the likelihood is no parabola, get the interval of their profile likelihood.
+    of data, they are the block-robust sandwich's, which is stated in `flags`. Parameters that the data hardly determine, or
+    confuse with others, or of which the likelihood is not parabolic, get the interval of their profile likelihood.
 
     Args:
         model: name of a model; None: all of the kind that can be ranked. starts: searches from different points. seed: of

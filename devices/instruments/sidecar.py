@@ -38,7 +38,7 @@ def find(path: pathlib.Path, root: pathlib.Path | None, given: Any) -> dict[str,
     """All that sidecars say about one file: of its folders from `root` down, of its own, then what was passed along.
 
     Raises:
-        FileError: if a sidecar is no TOML, or holds something that it must not.
+        FileError: if a sidecar is not valid TOML, or holds something that it must not.
     """
     folders = [path.parent]
     while root is not None and folders[0] != root and root in folders[0].parents:
@@ -63,7 +63,7 @@ def _load(path: pathlib.Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise FileError(f"there is no sidecar {path}; check the spelling.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise FileError(f"{path} is no TOML: {error}. Text stands in quotes, lists in [ ].") from None
+        raise FileError(f"{path} is not valid TOML: {error}. Text stands in quotes, lists in [ ].") from None
     except OSError as error:
         raise FileError(f"{path} cannot be read: {error.strerror}.") from None
 

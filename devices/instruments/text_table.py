@@ -103,7 +103,7 @@ def numbers(file: File, skip: int = 0, decimal_comma: bool = False) -> np.ndarra
     """Rows and columns of the numbers after the first `skip` lines; missing ones (`#REF`, empty) are NaN.
 
     Raises:
-        FileError: if rows differ in length, a field is no number, or nothing is left.
+        FileError: if rows differ in length, a field is not a number, or nothing is left.
     """
     lines = file.text.split("\n")[skip:] if skip else None
     text = file.text if lines is None else "\n".join(lines)
@@ -129,7 +129,7 @@ def _slowly(file: File, text: str, sign: str | None, skip: int) -> np.ndarray:
         values = [np.nan if part.lower() in EMPTY else _float(part) for part in parts]
         if None in values:
             bad = parts[values.index(None)]
-            raise FileError(f"{file.path}, line {number}: {bad!r} is no number{_hint(bad)}.")
+            raise FileError(f"{file.path}, line {number}: {bad!r} is not a number{_hint(bad)}.")
         if rows and len(values) != len(rows[0]):
             raise FileError(
                 f"{file.path}, line {number}: {len(values)} columns, but {len(rows[0])} in the rows before it; "

@@ -86,12 +86,3 @@ def test_a_law_of_ones_own_is_refused_and_nothing_is_written(tmp_path):
     with pytest.raises(ValueError, match="MyDrift is not a law of this package"):
         save(devices.Device(0.0, 1e-5, drift=MyDrift()), tmp_path / "device.toml")
     assert not list(tmp_path.iterdir())
-
-
-def test_a_law_that_was_renamed_is_found_under_its_former_name(tmp_path):
-    law = devices.drift.Sequential((devices.drift.NoDrift(), devices.drift.NoDrift()))
-    save(devices.Device(0.0, 1e-5, drift=law), tmp_path / "device.toml")
-    text = (tmp_path / "device.toml").read_text()
-    assert "drift.Sequential" in text
-    (tmp_path / "old.toml").write_text(text.replace("drift.Sequential", "drift.Successive"))
-    assert jax.tree.structure(load(tmp_path / "old.toml").drift) == jax.tree.structure(law)

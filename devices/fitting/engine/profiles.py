@@ -1,4 +1,4 @@
-"""Intervals of the profile likelihood, for parameters of which the likelihood is no parabola."""
+"""Intervals of the profile likelihood, for parameters of which the likelihood is not parabolic."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def intervals(
     stop_early: bool,
     alternative_optima: tuple[Optimum, ...] = (),
 ) -> tuple[tuple[Number, ...], np.ndarray | None]:
-    """`found` with the interval of the profile likelihood where the likelihood is no parabola: for parameters that the data
+    """`found` with the interval of the profile likelihood where the likelihood is not parabolic: for parameters that the data
     confuse with others, and those whose cost at the ends of the interval says so; for all where one is at a bound or not
     determined, as the others may follow it away from there; for all where the search stopped on a slope, as at a kink, whose
     curvature means nothing; and for all where there is another optimum within the limit, as the interval then reaches from
@@ -90,7 +90,7 @@ def _profiled(number: Number, low: float, high: float) -> Number:
 
 
 def not_parabolic(candidate, space: Space, data: Any, best: Optimum) -> Bool[np.ndarray, " p"]:
-    """Which coordinates have a likelihood that is no parabola between the ends of their Laplace interval.
+    """Which coordinates have a likelihood that is not parabolic between the ends of their Laplace interval.
 
     The others are moved as they follow on a parabola; a cost at either end whose root is off by more than a tenth counts.
     """

@@ -29,7 +29,7 @@ class Number:
 
     @property
     def profiled(self) -> bool:
-        """Whether the interval is one of the profile likelihood, which is no parabola there."""
+        """Whether the interval is one of the profile likelihood, which is not parabolic there."""
         return PROFILED in self.note
 
 

@@ -68,7 +68,7 @@ def _number(file: File, line: int, text: str) -> float:
     try:
         return np.nan if text.lower() in text_table.EMPTY else float(text)
     except ValueError:
-        raise FileError(f"{file.path}, line {line}: {text!r} is no number.") from None
+        raise FileError(f"{file.path}, line {line}: {text!r} is not a number.") from None
 
 
 def _pulses(file: File, values: np.ndarray, device: np.ndarray, side: Mapping[str, Any], base: dict[str, Any]) -> Trace:

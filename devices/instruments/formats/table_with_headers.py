@@ -213,7 +213,7 @@ def _with_names(
         bad = next((p for k, p in enumerate(parts) if k not in unknown and not text_table.is_number(p)), None)
         if bad is not None:
             raise FileError(
-                f"{file.path}, line {number}: {bad!r} is no number; only a column `device` may hold names (and `direction` "
+                f"{file.path}, line {number}: {bad!r} is not a number; only a column `device` may hold names (and `direction` "
                 "up or down; times may be as 2026-03-01 12:00:05 or 12:00:05), and missing numbers may be empty."
             )
         rows.append(

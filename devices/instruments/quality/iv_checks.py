@@ -61,7 +61,7 @@ def compliance(trace: Trace) -> list[Flag]:
 
 
 def floor(trace: Trace) -> list[Flag]:
-    """Current at no voltage: the offset of the instrument, and the noise below which currents mean nothing."""
+    """Current at no voltage: the offset of the instrument, and the noise below which currents are meaningless."""
     if "v" not in trace or "i" not in trace:
         return []
     good = _usable(trace)
@@ -72,7 +72,8 @@ def floor(trace: Trace) -> list[Flag]:
         return []
     offset = float(np.median(trace["i"][rows]))
     spread = 1.4826 * float(np.median(np.abs(trace["i"][rows] - offset)))
-    reason = f"At V = 0 ({len(rows)} rows) I is {offset:.3g} A (median), spread {spread:.2g} A: smaller currents mean nothing."
+    found = f"At V = 0 ({len(rows)} rows) I is {offset:.3g} A (median), spread {spread:.2g} A"
+    reason = f"{found}: smaller currents are meaningless."
     return [Flag("current floor", reason, rows)]
 
 

@@ -86,7 +86,7 @@ def test_words_and_gaps_in_columns_that_do_not_count(tmp_path):
     assert "Status, Note" in flags(trace)["columns left out"].reason and trace.good.all()
     (trace,) = read(write(tmp_path, "V (V),I (uA)\n" + rows(V, [*map("{:g}".format, I_UA[:-1]), ""])))
     assert np.flatnonzero(~trace.good).tolist() == [len(V) - 1]
-    with pytest.raises(FileError, match="line 4: 'bad' is no number"):
+    with pytest.raises(FileError, match="line 4: 'bad' is not a number"):
         read(write(tmp_path, "Device,V (V),I (uA)\n" + rows(["A"] * 3, V[:3], ["1", "2", "bad"])))
 
 
@@ -257,7 +257,7 @@ def test_a_time_of_day_goes_on_over_midnight_and_a_word_is_no_time(tmp_path):
     g = [5.0, 5.1, 4.9, 5.0]
     (trace,) = read(write(tmp_path, "Time,Conductance (uS)\n" + rows(stamps, g)))
     np.testing.assert_allclose(trace["t"], [0, np.nan, 2, 3])
-    with pytest.raises(FileError, match="line 4: 'noon' is no number"):
+    with pytest.raises(FileError, match="line 4: 'noon' is not a number"):
         read(write(tmp_path, "Time,Conductance (uS)\n" + rows([*stamps[:2], "noon", *stamps[2:]], [*g, 5.0]), "b.csv"))
 
 
