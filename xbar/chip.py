@@ -195,7 +195,7 @@ class Chip(eqx.Module):
             return self.each_chip(lambda chip, k: chip.pulse(layer, n, t=t, key=k, most=most), key)
         self._check_writable("pulse")
         i, chosen = self._find(layer)
-        if key is None and _pulses_draw(self.tiles[i].device):
+        if key is None and _needs_key(self.tiles[i].device):
             raise ValueError("chip.pulse needs key=: pulses of this device are noisy. Pass key=jax.random.key(0).")
         most = most_pulses(n) if most is None else most
         counts = self._spread(i, chosen, jnp.asarray(n), self.tiles[i].mapping.cells)
@@ -385,8 +385,10 @@ def check_one_time(t: Any) -> None:
     )
 
 
-def _pulses_draw(device: Device) -> bool:
+def _needs_key(device: Device) -> bool:
     """Whether what a pulse does to a cell depends on a key."""
+    if device.update is None:
+        return False  # what is wrong then is for the device to say
     cells = jax.eval_shape(lambda k: device.program(jnp.full(1, 0.0), key=k), jax.random.key(0))
     try:
         jax.eval_shape(lambda c: device.pulse(c, jnp.ones(1), most=1), cells)
