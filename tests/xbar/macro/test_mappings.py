@@ -62,14 +62,14 @@ def test_ideal_cells_give_the_product(name):
 
 @pytest.mark.parametrize("name", SLICED)
 def test_slices_give_the_product_of_rounded_weights(name):
-    """Exactly that of weights rounded to 8 bits, whatever the digits; gradients pass the rounding (its own effect on the
-    loss is below 1 %)."""
+    """Exactly that of weights rounded to 8 bits, whatever the digits. Gradients pass the rounding; that of a column's largest
+    weight also sees the rounding errors of the column, which the scale multiplies (below 0.1 here)."""
     w = jnp.concatenate([W[:10], jnp.pad(W[10:20], ((0, 0), (0, 0)))])  # 20 rows: two tiles of 10
     x = X[:, :20]
     np.testing.assert_allclose(read(SLICED[name], w=w, x=x), x @ rounded(w, 16, 8), atol=2e-5)
-    loss = lambda w, f: jnp.sum(jnp.sin(f(w)))  # noqa: E731
-    got = jax.grad(loss)(w, lambda w: read(SLICED[name], w=w, x=x))
-    np.testing.assert_allclose(got, jax.grad(loss)(w, lambda w: x @ w), atol=0.05)
+    got = jax.grad(lambda w: jnp.sum(jnp.sin(read(SLICED[name], w=w, x=x))))(w)
+    error = np.abs(got - x.T @ jnp.cos(x @ rounded(w, 16, 8)))
+    assert error.max() < 0.1 and np.median(error) < 1e-4
 
 
 @pytest.mark.parametrize("cell_bits", [1, 2, 3, 4])
