@@ -141,8 +141,8 @@ class Chip(eqx.Module):
     def wafer(self) -> tuple[int, ...]:
         """How many chips this is, axis by axis; empty for a single one."""
         for i, array in self.arrays.items():
-            extra = array.cells.g.ndim - 6 - len(self.plan_layers[i].lengths)
-            return array.cells.g.shape[: max(extra, 0)]
+            g = array.settled.net if array.cells is None else array.cells.g
+            return g.shape[: max(g.ndim - 6 - len(self.plan_layers[i].lengths), 0)]
         return ()
 
     def each_chip(self, f: Callable[[Chip, PRNGKeyArray | None], Any], key: PRNGKeyArray | None = None) -> Any:
@@ -194,27 +194,30 @@ class Chip(eqx.Module):
     def times(self, t: Float[Array, ""] | float | None) -> dict[int, Array]:
         """Time since programming of each layer [s], checked; None is the earliest that its device has data for, or the time
         at which the chip was taken."""
-        _check_one_time(t)
+        check_one_time(t)
         if self.taken is not None:
             if t is not None:
                 raise ValueError(
                     f"t={t}: this chip was taken at a time by chip.at(...). Leave t out, or call the chip it came from."
                 )
             return self.taken
-        times = {}
-        for i, tile in self.tiles.items():
-            own = tile.device.first_time if t is None else t
-            tile.device.check_time(own)
-            own = jnp.asarray(own, jnp.promote_types(jnp.float32, jnp.result_type(float)))
-            if isinstance(own, Tracer):
-                name = tile.device.provenance.name
-                own = eqx.error_if(
-                    own,
-                    ~tile.device.time_is_valid(own),
-                    f"t: no data of {name} at this time since programming.",
-                )
-            times[i] = own
-        return times
+        return layer_times(self.tiles, t)
+
+
+def layer_times(tiles: dict[int, Tile], t: Float[Array, ""] | float | None) -> dict[int, Array]:
+    """Time since programming of each layer [s], checked; None is the earliest that its device has data for."""
+    times = {}
+    for i, tile in tiles.items():
+        own = tile.device.first_time if t is None else t
+        tile.device.check_time(own)
+        own = jnp.asarray(own, jnp.promote_types(jnp.float32, jnp.result_type(float)))
+        if isinstance(own, Tracer):
+            name = tile.device.provenance.name
+            own = eqx.error_if(
+                own, ~tile.device.time_is_valid(own), f"t: no data of {name} at this time since programming."
+            )
+        times[i] = own
+    return times
 
 
 def typed_key(key: PRNGKeyArray) -> PRNGKeyArray:
@@ -244,7 +247,7 @@ def _inferences(inputs: Sequence[Any], outs: Any) -> int:
     )
 
 
-def _check_one_time(t: Any) -> None:
+def check_one_time(t: Any) -> None:
     if t is None or isinstance(t, int | float) or getattr(t, "ndim", None) == 0:
         return
     if isinstance(t, str):

@@ -11,6 +11,7 @@ import jax
 from jaxtyping import Array, PRNGKeyArray
 
 from xbar.graph.nodes import Context, Layer, Plan
+from xbar.macro.partition import Partition
 from xbar.macro.programming import stacked_keys
 from xbar.macro.reading import freeze, read, settle
 from xbar.macro.state import ProgrammedArray, Signals
@@ -50,7 +51,7 @@ def _frozen(
         part = tile.partition(*layers[i].product.sizes)
         draw = lambda a, k, i=i, tile=tile, part=part: freeze(tile, a, times[i], part, k)  # noqa: E731
         for _ in layers[i].lengths:
-            draw = lambda a, k, inner=draw: jax.vmap(inner)(a, stacked_keys(k, len(a.cells.g)))  # noqa: E731
+            draw = lambda a, k, inner=draw: jax.vmap(inner)(a, stacked_keys(k, len(jax.tree.leaves(a)[0])))  # noqa: E731
         own = jax.random.fold_in(jax.random.fold_in(key, 2**31 - 1), i)  # apart from the keys of reads
         drawn[i] = dataclasses.replace(array, frozen=draw(array, own))
     return drawn
@@ -66,8 +67,13 @@ def settle_layers(
     settled = {}
     for i, array in arrays.items():
         part = tiles[i].partition(*layers[i].product.sizes)
-        at = lambda a, i=i, part=part: settle(tiles[i], a, times[i], part)  # noqa: E731
+        at = lambda a, i=i, part=part: settled_at(tiles[i], a, times[i], part)  # noqa: E731
         for _ in layers[i].lengths:
             at = jax.vmap(at)
-        settled[i] = dataclasses.replace(array, settled=at(array))
+        settled[i] = at(array)
     return settled
+
+
+def settled_at(tile: Tile, array: ProgrammedArray, t: Array, part: Partition) -> ProgrammedArray:
+    """The array at `t` [s] for many reads: nothing is kept of the cells but what a read meets."""
+    return dataclasses.replace(array, cells=None, settled=array.settled or settle(tile, array, t, part))

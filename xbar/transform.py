@@ -13,13 +13,14 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from xbar.chip import Chip, check_inputs, typed_key
+from xbar.chip import Chip, check_inputs, check_one_time, layer_times, typed_key
 from xbar.graph.nodes import Layer, Traced
 from xbar.graph.tracing import aval_of, flatten, trace
 from xbar.graph.weights import weights
-from xbar.macro.programming import program, stacked_keys
+from xbar.macro.programming import Job, program_all, stacked_keys
 from xbar.macro.state import ProgrammedArray, Ranges
 from xbar.macro.tile import Tile
+from xbar.macro.wires import IdealWires
 
 Gradient = Literal["exact", "straight_through"]
 TileChoice = Tile | Callable[[str, tuple[int, ...]], Tile | None]
@@ -82,11 +83,12 @@ class Analog(eqx.Module):
             t: time since programming [s]; the earliest that the device's data describe if None.
             ranges: converter ranges to train with, for example `chip.ranges` of a calibrated chip.
         """
+        check_one_time(t)
         program_key, read_key = jax.random.split(typed_key(key))
-        chip = self._program(params, inputs, program_key)
+        chip = self._program(params, inputs, program_key, t=t, drawn=True)
         if ranges is not None:
             chip = chip.with_ranges(ranges)
-        return chip(*inputs, t=t, key=read_key)
+        return chip(*inputs, t=None if chip.taken is not None else t, key=read_key)
 
     def program(self, params: Any, *inputs: Any, key: PRNGKeyArray) -> Chip:
         """Programs one physical chip.
@@ -100,7 +102,10 @@ class Analog(eqx.Module):
         """
         return self._program(params, inputs, typed_key(key))
 
-    def _program(self, params: Any, inputs: Sequence[Any], key: PRNGKeyArray) -> Chip:
+    def _program(
+        self, params: Any, inputs: Sequence[Any], key: PRNGKeyArray, t: Any = None, drawn: bool = False
+    ) -> Chip:
+        """A chip; one that is `drawn` to be read once, at `t`, keeps nothing of its cells but what that takes."""
         leaves, frame = flatten(params)
         check_inputs(inputs)
         traced = trace(self.f, frame, leaves, inputs)
@@ -109,7 +114,10 @@ class Analog(eqx.Module):
             traced = trace(self.f, frame, leaves, inputs, roll=False)
             tiles, _ = _assign(self.tile, traced.layers)
         mapped = frozenset(tiles)
-        arrays, finite = _program_layers(traced, self.straight_through, leaves, tiles, key)
+        times = layer_times(tiles, t) if drawn and _settles(tiles) else None
+        arrays, finite = _program_layers(
+            traced, self.straight_through, _first_equal(tiles), leaves, tiles, key, times
+        )
         _check_weights(traced.layers, finite)
         needed = traced.plan.pruned(mapped).inputs_used(mapped)[: len(leaves)]
         kept = tuple(leaf if used else None for leaf, used in zip(leaves, needed, strict=True))
@@ -122,6 +130,7 @@ class Analog(eqx.Module):
             avals=tuple(aval_of(leaf) for leaf in leaves),
             plan_layers=traced.layers,
             rolled=alike,
+            taken=times,
         )
 
 
@@ -149,27 +158,42 @@ def _equal(a: Tile | None, b: Tile | None) -> bool:
     return all(np.array_equal(x, y) for x, y in zip(one, other, strict=True))
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
+def _settles(tiles: dict[int, Tile]) -> bool:
+    """Whether the cells of every layer had better be worked out before the inputs come."""
+    return all(tile.device.conduction.linear and isinstance(tile.wires, IdealWires) for tile in tiles.values())
+
+
+def _first_equal(tiles: dict[int, Tile]) -> tuple[tuple[int, int], ...]:
+    """For each layer, the first one that has the same tile: what a compiled program can no longer see."""
+    first: dict[int, int] = {}
+    for i, tile in tiles.items():
+        first[i] = next((j for j in set(first.values()) if _equal(tiles[j], tile)), i)
+    return tuple(first.items())
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
 def _program_layers(
-    traced: Traced, straight_through: bool, leaves: Sequence[Array], tiles: dict[int, Tile], key: PRNGKeyArray
+    traced: Traced,
+    straight_through: bool,
+    first: tuple[tuple[int, int], ...],
+    leaves: Sequence[Array],
+    tiles: dict[int, Tile],
+    key: PRNGKeyArray,
+    times: dict[int, Array] | None,
 ) -> tuple[dict[int, ProgrammedArray], dict[int, Array]]:
-    """Programmed arrays, and whether each layer's weights are all finite."""
+    """Programmed arrays, and whether each layer's weights are all finite; at `times`, if given, and at no other."""
     matrices = weights(traced, leaves, frozenset(tiles))
-    arrays = {
-        i: _program_layer(traced.layers[i], tiles[i], w, jax.random.fold_in(key, i), straight_through)
-        for i, w in matrices.items()
-    }
-    return arrays, {i: jnp.all(jnp.isfinite(w)) for i, w in matrices.items()}
-
-
-def _program_layer(
-    layer: Layer, tile: Tile, w: Array, key: PRNGKeyArray, straight_through: bool
-) -> ProgrammedArray:
-    """Programs one layer; a stack of matrices that scans step through gets devices of its own at every step."""
-    one = lambda m, k: program(tile, m, key=k, straight_through=straight_through)  # noqa: E731
-    for _ in layer.lengths:
-        one = lambda m, k, inner=one: jax.vmap(inner)(m, stacked_keys(k, m.shape[0]))  # noqa: E731
-    return one(w.astype(jnp.promote_types(w.dtype, jnp.float32)), key)
+    tiles = {i: tiles[j] for i, j in first}
+    jobs = []
+    for i, w in matrices.items():
+        own = jax.random.fold_in(key, i)
+        for length in traced.layers[i].lengths:  # a stack gets devices of its own at every step
+            own = jax.vmap(lambda k, n=length: stacked_keys(k, n))(own.reshape(-1)).reshape(*own.shape, length)
+        jobs.append(Job(tiles[i], w.astype(jnp.promote_types(w.dtype, jnp.float32)), own))
+    at = None if times is None else [times[i] for i in matrices]
+    arrays = program_all(jobs, straight_through=straight_through, times=at)
+    finite = {i: jnp.all(jnp.isfinite(w)) for i, w in matrices.items()}
+    return dict(zip(matrices, arrays, strict=True)), finite
 
 
 def _check_weights(layers: Sequence[Layer], finite: dict[int, Array]) -> None:
