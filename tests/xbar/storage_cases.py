@@ -69,12 +69,16 @@ def _calibrated():
 
 
 def _pulsed():
-    device = devices.Device(
-        1e-6, 1e-5, update=devices.updates.PulseUpdate(devices.steps.SoftBounds(1e-7, 1e-7, 5e-6, 1e-6, 1e-5))
-    )
+    """Half of the rows pulsed after a minute: each cell has an age of its own."""
+    steps = devices.steps.SoftBounds(1e-7, 1e-7, 5e-6, 1e-6, 1e-5)
+    drift = LogRelaxation(-1e-8, 1e-9)
+    device = devices.Device(1e-6, 1e-5, drift=drift, update=devices.updates.PulseUpdate(steps))
     chip = programmed(product, P, xbar.Tile(device=device, rows=8, cols=4))
-    cells = device.pulse(chip.arrays[0].cells, 3, key=KEY)
-    return eqx.tree_at(lambda c: c.arrays[0].cells, chip, cells)
+    cells = chip.arrays[0].cells
+    pulses = jnp.zeros(cells.g.shape, int).at[:, :, :, ::2].set(3)
+    cells = device.pulse(cells, pulses, key=KEY, t=60.0)
+    assert cells.age is not None and len(jnp.unique(cells.age)) == 2
+    return eqx.tree_at(lambda c: c.arrays[0].cells, chip, cells, is_leaf=lambda x: x is None)
 
 
 def _drawn():

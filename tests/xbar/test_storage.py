@@ -87,16 +87,12 @@ def test_names_and_units_are_for_people(folder):
         assert file.attrs["format"] == b"xbar chip" and file.attrs["version"] == 1
         assert file.attrs["jax"].decode() == jax.__version__
         layer = file["layers/w"]
-        units = {
-            "cells/g": "S",
-            "ranges/adc": "A",
-            "reference": "S",
-            "time": "s",
-            "tile/v_read": "V",
-            "settled/variance": "S^2",
-        }
+        own = {"ranges/adc": "A", "reference": "S", "time": "s", "settled/variance": "S^2"}
+        units = {**own, "tile/v_read": "V", "tile/device/g_max": "S", "tile/device/drift/t0": "s"}
         assert {name: layer[name].attrs["units"].decode() for name in units} == units
         np.testing.assert_array_equal(file["parameters/b"], cases.P["b"])
+    with h5py.File(folder / "pulsed.h5") as file:
+        assert file["layers/w/cells/g"].attrs["units"] == b"S" and file["layers/w/cells/age"].attrs["units"] == b"s"
     with h5py.File(folder / "wires.h5") as file:
         assert file["layers/w/tile/wires/r_row"].attrs["units"] == b"ohm"
 

@@ -230,6 +230,15 @@ def test_damage_at_random(good, chip, tmp_path):
     assert all(sentence.startswith(str(path)) and len(sentence) > 40 for sentence in said)
 
 
+def test_a_chip_that_was_taken_at_a_time(chip, tmp_path):
+    """Nothing is left of its cells but what reads meet, and that must be finite."""
+    path, name = tmp_path / "chip.h5", "layers/params/settled/conductance"
+    xbar.save(chip.at(60.0), path)
+    with h5py.File(path, "r+") as file:
+        rewritten(file, name, np.where(file[name][()] > 0, np.float32(np.nan), 0).astype(np.float32))
+    refused(path, "conductance that no cell has, nan S")
+
+
 def test_the_limit_of_size(good, monkeypatch):
     monkeypatch.setattr("xbar.storage.hdf5.MOST", 1000)
     refused(good, "chips of more than 1000 are not read")

@@ -109,4 +109,8 @@ def test_what_is_refused(tmp_path):
     wafer = jax.vmap(lambda k: network.program({"w": W}, X, key=k))(jax.random.split(KEY, 2))
     with pytest.raises(xbar.ChipFileError, match="is a wafer"):
         xbar.export_targets(tmp_path / "t.csv", network, {"w": W}, X, chip=wafer)
+    chip = network.program({"w": W}, X, key=KEY).at(1.0)
+    if chip.arrays[0].cells is None:
+        with pytest.raises(xbar.ChipFileError, match="has no cells"):
+            xbar.export_targets(tmp_path / "t.csv", network, {"w": W}, X, chip=chip)
     assert not list(tmp_path.iterdir())

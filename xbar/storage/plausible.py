@@ -87,13 +87,16 @@ def _modules(x: Any) -> Iterator[eqx.Module]:
 def _check_array(array: Any, layer: Layer, tile: Tile, wafer: tuple[int, ...]) -> None:
     path = layer.path
     _is(array, ProgrammedArray, f"{path}: the array")
-    _is(array.cells, Cells, f"{path}: cells")
-    _is(array.cells.g, jax.Array, f"{path}: cells.g")
     part, mapping = tile.partition(*layer.product.sizes), tile.mapping
     lines = part.used_cols + mapping.extra_cols
     stack = (*wafer, *layer.lengths)
     places = (*stack, mapping.cells, part.blocks, part.row_tiles, part.used_rows, part.col_tiles)
-    _shaped(array.cells.g, (*places, lines), f"{path}: cells.g")
+    if array.cells is not None:
+        _is(array.cells, Cells, f"{path}: cells")
+        _shaped(array.cells.g, (*places, lines), f"{path}: cells.g")
+        _check_conductances(array.cells.g, path)
+    elif array.settled is None:
+        raise ChipFileError(f"{path}: the array has neither cells nor what reads at one time meet of them.")
     per_read = (*stack, mapping.reads, part.blocks, part.row_tiles, part.col_tiles)
     if array.ranges is not None:
         _is(array.ranges, Ranges, f"{path}: ranges")
@@ -107,7 +110,7 @@ def _check_array(array: Any, layer: Layer, tile: Tile, wafer: tuple[int, ...]) -
         net = (*stack, mapping.reads, *places[len(stack) + 1 :], part.used_cols)
         _shaped(array.settled.net, net, f"{path}: settled.net")
         _shaped(array.settled.readout, per_read, f"{path}: settled.readout")
-    _check_conductances(array.cells.g, path)
+        _check_conductances(array.settled.conductance, path, least=-np.inf)  # a solution of wires may round below 0
 
 
 def _shaped(x: Any, shape: tuple[int, ...], where: str) -> None:
@@ -123,10 +126,10 @@ def _spread(x: Any, shape: tuple[int, ...], where: str) -> None:
         raise ChipFileError(f"{where} has shape {np.shape(x)}; the layer's tiles need {shape}.")
 
 
-def _check_conductances(g: jax.Array, path: str) -> None:
-    if not bool(jnp.all(jnp.isfinite(g) & (g >= 0))):
+def _check_conductances(g: jax.Array, path: str, least: float = 0.0) -> None:
+    if not bool(jnp.all(jnp.isfinite(g) & (g >= least))):
         values = np.asarray(g, float)
-        bad = values[~(np.isfinite(values) & (values >= 0))]
+        bad = values[~(np.isfinite(values) & (values >= least))]
         raise ChipFileError(
             f"{path}: {bad.size} of {values.size} cells have a conductance that no cell has, {bad[0]:g} S for one; "
             "it is finite and not below 0 S. Program the chip again."

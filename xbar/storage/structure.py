@@ -84,7 +84,7 @@ class Encoder:
             if callable(own) and not function_name(own) and own is default_of(type(x), field.name):
                 fields[field.name] = {"default": field.name}
             else:
-                fields[field.name] = self.value(own, (*place, field.name), unit_of(type(x), field.name))
+                fields[field.name] = self.value(own, (*place, field.name), unit_of(type(x), field))
         return fields
 
     def _array(self, x: Any, place: Place, unit: str) -> dict[str, Any]:

@@ -60,6 +60,10 @@ def export_targets(
         raise ChipFileError(
             "export_targets: chip is a wafer. Give one of its chips: jax.tree.map(lambda x: x[0], wafer)."
         )
+    if chip is not None and any(array.cells is None for array in chip.arrays.values()):
+        raise ChipFileError(
+            "export_targets: chip was taken at a time and has no cells. Give the chip that it came from."
+        )
     planned = network.program(params, *inputs, key=jax.random.key(0)) if chip is None else chip
     leaves, frame = flatten(params)
     traced = trace(network.f, frame, [aval_of(leaf) for leaf in leaves], inputs, planned.rolled)
@@ -88,8 +92,9 @@ def targets(
 
 
 def _achieved(chip: Chip, i: int) -> Array:
-    device = chip.tiles[i].device
-    return device.conductance(chip.arrays[i].cells, device.first_time)
+    device, cells = chip.tiles[i].device, chip.arrays[i].cells
+    assert cells is not None
+    return device.conductance(cells, device.first_time)
 
 
 Found = Sequence[tuple[Layer, np.ndarray, np.ndarray | None]]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 _UNITS = {
     "Cells.g": "S",
     "Cells.age": "s",
-    "Device.g_min": "S",
-    "Device.g_max": "S",
     "Tile.v_read": "V",
     "Tile.read_time": "s",
     "DAC.noise": "V",
@@ -26,10 +26,8 @@ _UNITS = {
     "ResistiveWires.r_source": "ohm",
     "ResistiveWires.r_sense": "ohm",
 }
-_CONDUCTANCES = ("g_min", "g_max", "g_low", "g_high", "g_stuck")  # of any law of `devices`
 
 
-def unit_of(kind: type, field: str) -> str:
-    """The unit of a field; empty where it has none or it is not known."""
-    own = _UNITS.get(f"{kind.__name__}.{field}", "")
-    return own or ("S" if field in _CONDUCTANCES and kind.__module__.startswith("devices.") else "")
+def unit_of(kind: type, field: dataclasses.Field) -> str:
+    """The unit of a field; empty where it has none or it is not known. The constructors of devices and laws know theirs."""
+    return _UNITS.get(f"{kind.__name__}.{field.name}", "") or getattr(field.metadata.get("converter"), "unit", "")
