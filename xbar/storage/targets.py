@@ -74,14 +74,14 @@ def export_targets(
     matrices = weights(traced, leaves, frozenset(planned.arrays))
     found = []
     for i, tile in sorted(planned.tiles.items()):
-        target = targets(tile, traced.layers[i], matrices[i])
+        target = encoded(tile, traced.layers[i], matrices[i])
         achieved = None if chip is None else _achieved(chip, i).reshape(target.shape)
         found.append((traced.layers[i], np.asarray(target), None if achieved is None else np.asarray(achieved)))
     with replacing(path) as temporary:
         (_write_csv if path.suffix == ".csv" else _write_hdf5)(temporary, found)
 
 
-def targets(
+def encoded(
     tile: Tile, layer: Layer, w: Float[Array, "*stack groups k n"]
 ) -> Float[Array, "steps cells blocks row_tiles rows col_tiles lines"]:
     """The target conductances [S] of a layer's cells, in the layout of `ProgrammedArray`."""
