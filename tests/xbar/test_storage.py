@@ -11,13 +11,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import storage_cases as cases
+from storage_files import edited
 
 import devices
 import xbar
-
-sys.path.insert(0, str(pathlib.Path(__file__).parent))
-import storage_cases as cases
-from storage_files import edited
 
 ROOT = pathlib.Path(__file__).parents[2]
 

@@ -10,12 +10,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from storage_files import edited, rewritten
 
 import devices
 import xbar
-
-sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from storage_files import edited, rewritten
 
 X = jax.random.normal(jax.random.key(2), (5, 6))
 W = jax.random.normal(jax.random.key(1), (6, 4))
