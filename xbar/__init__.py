@@ -21,6 +21,7 @@ from xbar.macro.converters import ADC, DAC, Periphery
 from xbar.macro.mappings import AbstractMapping, BitSliced, Differential, Offset, Redundant
 from xbar.macro.tile import Tile
 from xbar.macro.wires import AbstractWires, IdealWires, ResistiveWires, ohm_per_cell
+from xbar.storage import ChipFileError, export_targets, load, save
 from xbar.transform import Analog, analog
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "Analog",
     "BitSliced",
     "Chip",
+    "ChipFileError",
     "Differential",
     "GPUBaseline",
     "IdealWires",
@@ -42,8 +44,11 @@ __all__ = [
     "analog",
     "calibrate",
     "compensate",
+    "export_targets",
     "gpu_baseline",
+    "load",
     "ohm_per_cell",
+    "save",
     "training",
     "wires",
 ]
