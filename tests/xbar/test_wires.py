@@ -177,8 +177,8 @@ def test_few_inputs_are_solved_and_many_mapped():
     with jax.enable_x64(True):
         g, v = random_tile(24, 20, 17, dtype=jnp.float64)
         wires = ResistiveWires(5.0, 3.0, 20.0, 10.0)
-        assert bool(wires.solves(16))
-        assert not bool(wires.solves(17))
+        assert bool(wires.prefers_direct_solve(16))
+        assert not bool(wires.prefers_direct_solve(17))
         currents = eqx.filter_jit(lambda v: wires.currents(g, v))
         solved, mapped = currents(v[:16]), currents(v)
         np.testing.assert_allclose(solved[0], mapped[0][:16], rtol=1e-9)

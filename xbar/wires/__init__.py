@@ -1,7 +1,7 @@
 """Interconnect resistance: what the wires of a tile make of its conductances."""
 
 from xbar.wires.base import AbstractWires, IdealWires
+from xbar.wires.geometry import ohm_per_cell
 from xbar.wires.resistive import ResistiveWires
-from xbar.wires.technology import ohm_per_cell
 
 __all__ = ["AbstractWires", "IdealWires", "ResistiveWires", "ohm_per_cell"]

@@ -43,7 +43,7 @@ class AbstractWires(eqx.Module):
         transfer, admittance = self.terminals(g)
         return v @ transfer, jnp.sum(v * (v @ admittance))
 
-    def solves(self, inputs: int) -> bool:
+    def prefers_direct_solve(self, inputs: int) -> bool:
         """Whether `currents` of so few inputs cost less than `terminals`."""
         return False
 

@@ -16,10 +16,10 @@ from xbar.wires.base import AbstractWires
 from xbar.wires.blocks import closed, joined, part
 from xbar.wires.conjugate import Lines, Report, bit_voltages
 from xbar.wires.ladder import SHORT, Ladders
-from xbar.wires.nonlinear import Circuit, Network, alone, cell_currents
+from xbar.wires.nonlinear import Circuit, Network, cell_currents, initial_currents
 
-SOLVED = 16  # inputs: more cost as much as the map, for tiles of 32 to 1024 lines on two cores
-TOGETHER = 2**17  # cells: inputs are solved so many at a time that their arrays stay in the processor's cache
+FEW = 16  # inputs: more cost as much as the map, for tiles of 32 to 1024 lines on two cores
+CELLS_AT_ONCE = 2**17  # cells: inputs are solved so many at a time that their arrays stay in the processor's cache
 
 
 class Solution(eqx.Module):
@@ -150,15 +150,15 @@ class ResistiveWires(AbstractWires):
             u, report = bit_voltages(lines, volts[::-1], jnp.asarray(tolerance, g.dtype), most)
             return lines.word_voltages(u, volts[::-1])[::-1], u[::-1], report
 
-        w, u, report = _each(one, v, g.size)
-        u = _checked(u, report, tolerance, most) if throw else u
-        return self._account(g * (w - u), v, w, u, report)
+        w, u, report = _for_each_input(one, v, g.size)
+        u = _converged(u, report, tolerance, most) if throw else u
+        return self._solution_of(g * (w - u), v, w, u, report)
 
     def _solve_cells(self, law, g, v, start, tolerance, most, throw) -> Solution:
         """Cells that are not ohmic, each input on its own."""
         rows, cols = g.shape
-        word = _ladder(cols, self.r_source, self.r_row, self.drive == "both", g.dtype)
-        bit = _ladder(rows, self.r_sense, self.r_col, self.ground == "both", g.dtype)
+        word = _resistance_matrix(cols, self.r_source, self.r_row, self.drive == "both", g.dtype)
+        bit = _resistance_matrix(rows, self.r_sense, self.r_col, self.ground == "both", g.dtype)
         resistance = jnp.diag(bit)[:, None] + jnp.diag(word)  # of the lines to each cell, rows from the bottom up
         network = self._network(g)
 
@@ -166,15 +166,17 @@ class ResistiveWires(AbstractWires):
             volts, before = at
             circuit = Circuit(law, g[::-1], volts[::-1], network, self._lines)
             fixed = lax.stop_gradient(circuit)
-            guess = alone(fixed, lax.stop_gradient(resistance)) if before is None else law(fixed.g, before[::-1])
+            guess = (
+                initial_currents(fixed, lax.stop_gradient(resistance)) if before is None else law(fixed.g, before[::-1])
+            )
             i, report = cell_currents(circuit, guess, jnp.asarray(tolerance, g.dtype), most)
             w, u = network.voltages(i, circuit.v)
             return i[::-1], w[::-1], u[::-1], report
 
         before = None if start is None else lax.stop_gradient(start.v_word - start.v_bit)
-        i, w, u, report = _each(one, (v, before), g.size)
-        i = _checked(i, report, tolerance, most) if throw else i
-        return self._account(i, v, w, u, report)
+        i, w, u, report = _for_each_input(one, (v, before), g.size)
+        i = _converged(i, report, tolerance, most) if throw else i
+        return self._solution_of(i, v, w, u, report)
 
     def _network(self, g) -> Network:
         """The lines with no cells, rows from the bottom up."""
@@ -190,7 +192,7 @@ class ResistiveWires(AbstractWires):
         """Bit-line currents [A], and the power [W] of all inputs together: by `solve`, to 1e-4 in float32, where the cells are
         not ohmic, or by `terminals` if that costs less."""
         ohmic = conduction is None or getattr(conduction, "linear", False)
-        if ohmic and not self.solves(len(v)):
+        if ohmic and not self.prefers_direct_solve(len(v)):
             return super().currents(g, v)
         tolerance = None if ohmic or g.dtype == jnp.float64 else 1e-4
 
@@ -198,11 +200,11 @@ class ResistiveWires(AbstractWires):
             found = self.solve(g, v[None], conduction=None if ohmic else conduction, tolerance=tolerance)
             return found.i_out[0], jnp.sum(found.i_in[0] * v)
 
-        i, watts = _each(one, v, g.size)
+        i, watts = _for_each_input(one, v, g.size)
         return i, jnp.sum(watts)
 
-    def solves(self, inputs: int) -> bool:
-        return inputs <= SOLVED
+    def prefers_direct_solve(self, inputs: int) -> bool:
+        return inputs <= FEW
 
     def _lines(self, g) -> Lines:
         """Both families of lines, rows from the bottom up."""
@@ -215,11 +217,11 @@ class ResistiveWires(AbstractWires):
         words = ladders(g.T, self.r_row, self.r_source, self.drive == "both")
         return Lines(g, words, ladders(g, self.r_col, self.r_sense, self.ground == "both"))
 
-    def _account(self, i, v, w, u, report) -> Solution:
+    def _solution_of(self, i, v, w, u, report) -> Solution:
         """Everything that follows from the voltages."""
         _, rows, cols = i.shape
-        left = _share(cols, self.r_source, self.r_row, self.drive == "both", i.dtype)
-        bottom = _share(rows, self.r_sense, self.r_col, self.ground == "both", i.dtype)
+        left = _share_of_first_end(cols, self.r_source, self.r_row, self.drive == "both", i.dtype)
+        bottom = _share_of_first_end(rows, self.r_sense, self.r_col, self.ground == "both", i.dtype)
         i_in, i_out = jnp.sum(i, 2), jnp.sum(i, 1)
         i_left, i_bottom = i @ left, jnp.einsum("bij,i->bj", i, bottom[::-1])
         source = self.r_source * (i_left**2 + (i_in - i_left) ** 2).sum(1)
@@ -238,15 +240,15 @@ class ResistiveWires(AbstractWires):
         )
 
 
-def _each(solve, inputs, cells: int):
+def _for_each_input(solve, inputs, cells: int):
     """`solve` for every input, one after the other or, where that leaves room in the processor's cache, several at a time."""
     if len(jax.tree.leaves(inputs)[0]) == 1:
         return jax.tree.map(lambda x: x[None], solve(jax.tree.map(lambda x: x[0], inputs)))
-    together = TOGETHER // cells
+    together = CELLS_AT_ONCE // cells
     return lax.map(solve, inputs, batch_size=together) if together > 1 else lax.map(solve, inputs)
 
 
-def _checked(x, report: Report, tolerance, most):
+def _converged(x, report: Report, tolerance, most):
     """`x`, or an error where the solution is not good enough."""
     return eqx.error_if(
         x,
@@ -256,7 +258,7 @@ def _checked(x, report: Report, tolerance, most):
     )
 
 
-def _ladder(n, end, segment, both, dtype):
+def _resistance_matrix(n, end, segment, both, dtype):
     """Resistance matrix [ohm] of a line of `n` nodes towards its driven ends."""
     first = (end + segment * (jnp.arange(n) + 1)).astype(dtype)
     smaller = jnp.minimum(first[:, None], first)
@@ -267,7 +269,7 @@ def _ladder(n, end, segment, both, dtype):
     return smaller * jnp.minimum(second[:, None], second) / jnp.where(total > 0, total, 1)
 
 
-def _share(n, end, segment, both, dtype):
+def _share_of_first_end(n, end, segment, both, dtype):
     """The share of each node's current that takes the first end of its line."""
     if not both:
         return jnp.ones(n, dtype)
