@@ -320,7 +320,7 @@ def _solves(tile: Tile, volts: Array) -> bool:
     planes, _, _, vectors, _ = volts.shape
     if not tile.device.conduction.linear or isinstance(tile.wires, IdealWires):
         return False
-    return tile.wires.solves(planes * vectors)
+    return tile.wires.prefers_direct_solve(planes * vectors)
 
 
 def _through_wires(tile: Tile, g: Array, volts: Array):
