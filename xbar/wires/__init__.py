@@ -2,6 +2,7 @@
 
 from xbar.wires.base import AbstractWires, IdealWires
 from xbar.wires.geometry import ohm_per_cell
+from xbar.wires.noise import NoiseMap
 from xbar.wires.resistive import ResistiveWires
 
-__all__ = ["AbstractWires", "IdealWires", "ResistiveWires", "ohm_per_cell"]
+__all__ = ["AbstractWires", "IdealWires", "NoiseMap", "ResistiveWires", "ohm_per_cell"]
