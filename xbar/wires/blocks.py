@@ -155,16 +155,16 @@ def _join(one: Blocks, two: Blocks, near: str, far: str, others: str) -> Blocks:
     source = {s: part(one, far, s) for s in near + others}
     source[near] += identity
     injected = {s: part(two, near, s) for s in far + others}  # current at the cut by the sides of `two`
-    open_voltage = injected | {far: injected[far] + identity}
+    demanded = injected | {far: injected[far] + identity}
     drawn = {s: _product(behind, x) for s, x in source.items()}
-    absorbed = {s: _product(parallel, x) for s, x in open_voltage.items()}
+    absorbed = {s: _product(parallel, x) for s, x in demanded.items()}
     passed = {s: injected[s] - _product(load, x) for s, x in absorbed.items()}
 
     def within_one(a, b):
         return part(one, a, b) + _product(_transposed(source[a]), drawn[b])
 
     def within_two(a, b):
-        return part(two, a, b) - _product(_transposed(open_voltage[a]), absorbed[b])
+        return part(two, a, b) - _product(_transposed(demanded[a]), absorbed[b])
 
     def across(a, b):
         return _product(_transposed(source[a]), passed[b]) + (part(one, a, far) if b == far else 0)

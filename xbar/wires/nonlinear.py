@@ -13,38 +13,13 @@ from jaxtyping import Array, Float
 
 from devices._numerics import solve_increasing
 from xbar.wires.conjugate import Lines, Report, conjugate_gradients, solve_bit_lines
-from xbar.wires.ladder import Ladders
+from xbar.wires.network import Network
 
 INNER_TOLERANCE = 1e-3  # tolerance of the linear solution within a step
 TRIALS = 40  # lengths of a step tried at most
 SLOPE_LEFT = 0.5  # a step is long enough where the slope of the content along it has fallen to this share
 CLOSE_MISFIT = 1e-3  # misfit from which on it falls with every step
 STALLED_STEPS = 4  # steps near the solution without a smaller misfit, after which rounding is what is left
-
-
-class Network(eqx.Module):
-    """The wires of a tile without its cells: what they make of the currents through these.
-
-    The voltages across the cells are `d = e - Z i`, with e those that the drivers give while no current flows. Z is symmetric
-    and not negative, a sum along the lines in which no resistance is divided by.
-
-    Args:
-        words, bits: ladders without load.
-    """
-
-    words: Ladders
-    bits: Ladders
-
-    def voltages(
-        self, i: Float[Array, "rows cols"], v: Float[Array, " rows"] | None
-    ) -> tuple[Float[Array, "rows cols"], Float[Array, "rows cols"]]:
-        """Voltage of every word-line and bit-line node [V]."""
-        return self.words.voltages(-i.T, v).T, self.bits.voltages(i)
-
-    def across(self, i: Float[Array, "rows cols"], v: Float[Array, " rows"] | None) -> Float[Array, "rows cols"]:
-        """Voltage across every cell [V]."""
-        word, bit = self.voltages(i, v)
-        return word - bit
 
 
 class Circuit(eqx.Module):
