@@ -22,7 +22,8 @@ from devices._numerics import safe_sqrt
 from devices.random import unit_normals
 from xbar.mapping import Partition, spread
 from xbar.tile import Tile
-from xbar.wires import IdealWires
+from xbar.wires import IdealWires, NoiseMap
+from xbar.wires.noise import features, total
 
 AT_ONCE = 2**16  # cells that are programmed together: enough to fill vector units, few enough for the cache
 
@@ -45,7 +46,7 @@ class Settled(eqx.Module):
     Args:
         conductance: as the drivers and sense nodes see it [S], wires included where the cells are ohmic.
         difference: of the two conductances of each pair [S].
-        variance: of the read noise of each pair of cells [S^2], or None.
+        noise: what the read noise of each pair of cells makes of the voltages, wires included, or None.
         readout: sum over each tile of the magnitude of every weight's conductance [S]: what reading unit vectors one by one
             gives.
         admittance: currents of all drivers per volt of each, over all columns [S], where wires couple them; or None.
@@ -53,7 +54,7 @@ class Settled(eqx.Module):
 
     conductance: Float[Array, "*stack 2 groups row_tiles rows col_tiles cols"]
     difference: Float[Array, "*stack groups row_tiles rows col_tiles cols"]
-    variance: Float[Array, "*stack groups row_tiles rows col_tiles cols"] | None
+    noise: NoiseMap | None
     readout: Float[Array, "*stack groups row_tiles col_tiles"]
     admittance: Float[Array, "*stack groups row_tiles rows rows"] | None
 
@@ -187,10 +188,9 @@ def _to_layout(leaf: Array, lead: tuple[int, ...]) -> Array:
 def settle(tile: Tile, array: ProgrammedArray, t: Float[Array, ""], part: Partition) -> Settled:
     """The cells at `t` [s]."""
     g = tile.device.conductance(array.cells, t)
-    variance = admittance = None
+    noise = admittance = None
     if tile.device.has_read_noise:
-        positive, negative = _pair(tile.device.read_variance(array.cells, t, tile.bandwidth))
-        variance = positive + negative
+        noise = _noise(tile, g, tile.device.read_variance(array.cells, t, tile.bandwidth))
     if tile.device.conduction.linear and not isinstance(tile.wires, IdealWires):
         terminals = jnp.vectorize(tile.wires.terminals, signature="(r,c)->(r,c),(r,r)")
         g, admittance = terminals(jnp.swapaxes(g, 3, 4))  # [pair, group, row tile, column tile, row, column]
@@ -198,7 +198,29 @@ def settle(tile: Tile, array: ProgrammedArray, t: Float[Array, ""], part: Partit
     positive, negative = _pair(g)
     difference = positive - negative
     mask = jnp.swapaxes(part.mask(), 1, 2).astype(g.dtype)
-    return Settled(g, difference, variance, jnp.sum(jnp.abs(difference) * mask, axis=(2, 4)), admittance)
+    return Settled(g, difference, noise, jnp.sum(jnp.abs(difference) * mask, axis=(2, 4)), admittance)
+
+
+def _noise(tile: Tile, g: Array, variance: Array) -> NoiseMap:
+    """Of both cells of each pair together, as independent reads meet it."""
+    if not _coupled(tile) or tile.read_noise == "frozen":
+        positive, negative = _pair(variance)
+        return NoiseMap(positive + negative)
+    found = _each_tile(tile.wires.noise)(jnp.swapaxes(g, 3, 4), jnp.swapaxes(variance, 3, 4))
+    positive, negative = (jax.tree.map(lambda x, k=k: x[k], found) for k in (0, 1))
+    both = lambda x, y: jnp.swapaxes(x + y, 2, 3)  # noqa: E731
+    modes = None if found.modes is None else both(positive.modes, negative.modes)
+    return NoiseMap(both(positive.squares, negative.squares), modes)
+
+
+def _coupled(tile: Tile) -> bool:
+    """Whether wires are a map of the conductances."""
+    return tile.device.conduction.linear and not isinstance(tile.wires, IdealWires)
+
+
+def _each_tile(f: Callable) -> Callable:
+    """`f` over pairs, groups, row tiles and column tiles."""
+    return jax.vmap(jax.vmap(jax.vmap(jax.vmap(f))))
 
 
 def _pair(values: Array) -> tuple[Array, Array]:
@@ -235,7 +257,7 @@ def read(
         driven = part.split_inputs(jnp.ones_like(x[:, :1]))  # rows beyond the matrix have no driver
         volts = volts + tile.dac.noise * driven * unit_normals(dac_key, volts)
     settled = array.settled or settle(tile, array, t, part)
-    beside = _beside(tile, array, settled, cell_key)
+    beside = _beside(tile, array, t, cell_key)
     if array.settled is None and array.reference is None and _solves(tile, volts):
         current, watts = _through_wires(tile, tile.device.conductance(array.cells, t), volts)
     elif beside is not None and tile.device.conduction.linear:
@@ -274,13 +296,26 @@ def output_scale(tile: Tile, array: ProgrammedArray, part: Partition, dtype) -> 
     return (span * part.used_rows**0.5).astype(dtype)
 
 
-def _beside(tile: Tile, array: ProgrammedArray, settled: Settled, key: PRNGKeyArray | None) -> Array | None:
-    """What pairs of cells conduct besides their difference [S]: frozen noise, and zeros that carry derivatives."""
+def _beside(tile: Tile, array: ProgrammedArray, t: Float[Array, ""], key: PRNGKeyArray | None) -> Array | None:
+    """What pairs of cells conduct besides their difference [S], as sense nodes see it: frozen noise, and zeros that carry
+    derivatives."""
+    coupled = _coupled(tile)
+    g = jnp.swapaxes(tile.device.conductance(array.cells, t), 3, 4) if coupled else None
     beside = array.through
-    if tile.read_noise == "frozen" and settled.variance is not None and key is not None:
-        noise = safe_sqrt(settled.variance) * unit_normals(key, settled.variance)
-        beside = noise if beside is None else beside + noise
-    return beside
+    if beside is not None and coupled:
+        felt = _each_tile(tile.wires.sensitivity)(lax.stop_gradient(g))
+        beside = beside * jnp.swapaxes(felt[0] + felt[1], 2, 3) / 2
+    if tile.read_noise != "frozen" or not tile.device.has_read_noise or key is None:
+        return beside
+    variance = tile.device.read_variance(array.cells, t, tile.bandwidth)
+    if coupled:
+        moved = safe_sqrt(variance) * unit_normals(key, variance)
+        positive, negative = _pair(jnp.swapaxes(_each_tile(tile.wires.perturbed)(g, jnp.swapaxes(moved, 3, 4)), 3, 4))
+        noise = positive - negative
+    else:
+        positive, negative = _pair(variance)
+        noise = safe_sqrt(positive + negative) * unit_normals(key, positive)
+    return noise if beside is None else beside + noise
 
 
 def bit_line_currents(
@@ -363,11 +398,13 @@ def _contract(v: Array, g: Array) -> Array:
 
 
 def _read_noise(settled: Settled, volts: Array, key: PRNGKeyArray | None) -> Array | float:
-    """Noise current of each output [A], drawn once with the exact variance `sum_ij var_ij v_i^2` of its cells."""
-    if key is None or settled.variance is None:
+    """Noise current of each output [A], drawn once with the variance that all its cells have together."""
+    if key is None or settled.noise is None:
         return 0.0
-    total = _contract_positive(volts**2, settled.variance)
-    return safe_sqrt(total) * unit_normals(key, total)
+    variance = _contract_positive(volts**2, settled.noise.squares)
+    if settled.noise.modes is not None:
+        variance = total(variance, _contract(features(volts), settled.noise.modes))
+    return safe_sqrt(variance) * unit_normals(key, variance)
 
 
 def _digital(tile: Tile, array: ProgrammedArray, reported: Array, full_scale: Array, now: Array) -> Array:
