@@ -87,7 +87,7 @@ def test_solutions_in_single_precision_are_right_or_say_so(shape):
     for ohm in (1e0, 1e3, 1e6, 1e9):
         for siemens in (1e-6, 1e-4, 1e0, 1e3, 1e6):
             g = (siemens * spread).astype(jnp.float32)
-            wires = ResistiveWires(jnp.asarray([ohm], jnp.float32)[0], 1.0)
+            wires = ResistiveWires(1.0, 1.0)
             wires = eqx.tree_at(lambda w: (w.r_row, w.r_col), wires, (jnp.float32(ohm), jnp.float32(ohm)))
             single, solved = map_of(wires, g, v), found(wires, g, v)
             with jax.enable_x64(True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -21,9 +22,7 @@ _HALF_PITCH = {130: 175, 90: 110, 65: 105, 45: 80, 32: 56, 22: 40, 14: 32, 10: 2
 CELLS = {"1T1R": (12.0, 4.0), "crosspoint": (2.0, 2.0)}
 
 
-def ohm_per_cell(
-    node: float | None = None, *, half_pitch: float | None = None, cell: str | tuple[float, float] = "1T1R"
-) -> tuple[float, float]:
+def ohm_per_cell(node: Any = None, *, half_pitch: Any = None, cell: Any = "1T1R") -> tuple[float, float]:
     """Resistance of a word-line and of a bit-line segment, one cell long [ohm]: `r_row` and `r_col` of `ResistiveWires`.
 
     $$ r = \\frac{\\rho\\, l}{w^2 a}, \\qquad l = n w $$
@@ -65,7 +64,7 @@ def ohm_per_cell(
     return along * square, across * square
 
 
-def _half_pitch_of(node: float) -> float:
+def _half_pitch_of(node: Any) -> float:
     """Of a technology node [m], in nm."""
     nanometres = round(node * 1e9) if math.isfinite(node) else 0
     if nanometres not in _HALF_PITCH or abs(node * 1e9 - nanometres) > 1e-3:
@@ -76,12 +75,12 @@ def _half_pitch_of(node: float) -> float:
     return float(_HALF_PITCH[nanometres])
 
 
-def _in_metres(value: float | None) -> str:
+def _in_metres(value: Any) -> str:
     """What to say of a length that looks like nanometres."""
     return f"; for {value} nm write {value}e-9" if value is not None and 1 <= value <= 1000 else ""
 
 
-def _lengths(cell: str | tuple[float, float]) -> tuple[float, float]:
+def _lengths(cell: Any) -> tuple[float, float]:
     """Of a cell along word line and bit line, in half pitches."""
     if isinstance(cell, str) and cell in CELLS:
         return CELLS[cell]
