@@ -89,7 +89,7 @@ def ir_drop(n: int, inputs: int, peer: str, ohm: float = OHM) -> Make:
 
         g, v = _wired(n, inputs)
         wires = xbar.ResistiveWires(ohm, ohm)
-        if wires.solves(inputs):
+        if wires.prefers_direct_solve(inputs):
             currents = eqx.filter_jit(lambda wires, g, v: wires.solve(g, v, tolerance=1e-9, throw=False).i_out)
         else:
             currents = eqx.filter_jit(lambda wires, g, v: wires.currents(g, v)[0])

@@ -195,9 +195,7 @@ def _complete(chip: Chip, seen: dict[int, Ranges]) -> dict[int, Ranges]:
     return seen
 
 
-def _moved(
-    old: dict[int, Ranges], new: dict[int, Ranges], momentum: float
-) -> dict[int, Ranges]:
+def _moved(old: dict[int, Ranges], new: dict[int, Ranges], momentum: float) -> dict[int, Ranges]:
     blend = lambda o, n: momentum * o + (1 - momentum) * n  # noqa: E731
     return {i: jax.tree.map(blend, old[i], r) if i in old else r for i, r in new.items()}
 

@@ -27,6 +27,7 @@ from xbar.macro.reading import draws_at_read
 from xbar.macro.state import ProgrammedArray, Ranges
 from xbar.macro.tile import Tile
 from xbar.macro.updating import pulse, reprogram, wait
+from xbar.macro.wires.noise import warn_of_error
 from xbar.tile_map import TileMap
 
 
@@ -66,6 +67,8 @@ class Chip(eqx.Module):
             return self.each_chip(lambda chip, _: chip.at(t))
         times = self.times(t)
         arrays = settle_layers(self.plan_layers, self.tiles, self.arrays, times)
+        for array in arrays.values():
+            warn_of_error(array.settled.noise_error)
         return dataclasses.replace(self, arrays=arrays, taken=times)
 
     def __call__(self, *inputs: Any, t: Float[Array, ""] | float | None = None, key: PRNGKeyArray | None = None) -> Any:
@@ -259,9 +262,11 @@ class Chip(eqx.Module):
         lengths = self.plan_layers[i].lengths
         keys = typed_key(jax.random.key(0) if key is None else key)
         for length in lengths:
-            keys = stacked_keys(keys.reshape(-1)[0], length) if keys.ndim == 0 else jax.vmap(
-                lambda k, n=length: stacked_keys(k, n)
-            )(keys)
+            keys = (
+                stacked_keys(keys.reshape(-1)[0], length)
+                if keys.ndim == 0
+                else jax.vmap(lambda k, n=length: stacked_keys(k, n))(keys)
+            )
         check_one_time(t)
         when = jnp.broadcast_to(jnp.asarray(t, jnp.promote_types(jnp.float32, jnp.result_type(float))), lengths)
         array = rewrite_layer(self.plan_layers[i], rewrite, self.tiles[i], self.arrays[i], *values, when, keys)
@@ -281,7 +286,9 @@ class Chip(eqx.Module):
 
     def _check_writable(self, what: str) -> None:
         if self.taken is not None:
-            raise ValueError(f"chip.{what}: this chip was taken at a time by chip.at(...), for reads only. Use the chip it came from.")
+            raise ValueError(
+                f"chip.{what}: this chip was taken at a time by chip.at(...), for reads only. Use the chip it came from."
+            )
 
     @property
     def layers(self) -> TileMap:

@@ -20,7 +20,6 @@ from xbar.graph.weights import weights
 from xbar.macro.programming import Job, program_all, stacked_keys
 from xbar.macro.state import ProgrammedArray, Ranges
 from xbar.macro.tile import Tile
-from xbar.macro.wires import IdealWires
 
 Gradient = Literal["exact", "straight_through"]
 TileChoice = Tile | Callable[[str, tuple[int, ...]], Tile | None]
@@ -115,9 +114,7 @@ class Analog(eqx.Module):
             tiles, _ = _assign(self.tile, traced.layers)
         mapped = frozenset(tiles)
         times = layer_times(tiles, t) if drawn and _settles(tiles) else None
-        arrays, finite = _program_layers(
-            traced, self.straight_through, _first_equal(tiles), leaves, tiles, key, times
-        )
+        arrays, finite = _program_layers(traced, self.straight_through, _first_equal(tiles), leaves, tiles, key, times)
         _check_weights(traced.layers, finite)
         needed = traced.plan.pruned(mapped).inputs_used(mapped)[: len(leaves)]
         kept = tuple(leaf if used else None for leaf, used in zip(leaves, needed, strict=True))
@@ -160,7 +157,7 @@ def _equal(a: Tile | None, b: Tile | None) -> bool:
 
 def _settles(tiles: dict[int, Tile]) -> bool:
     """Whether the cells of every layer had better be worked out before the inputs come."""
-    return all(tile.device.conduction.linear and isinstance(tile.wires, IdealWires) for tile in tiles.values())
+    return all(tile.device.conduction.linear and not tile.wired for tile in tiles.values())
 
 
 def _first_equal(tiles: dict[int, Tile]) -> tuple[tuple[int, int], ...]:

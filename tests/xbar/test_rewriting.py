@@ -56,9 +56,7 @@ def test_a_pulse_moves_its_cells_and_lets_all_others_age():
 
 def test_waiting_twice_is_waiting_once():
     before = chip()
-    np.testing.assert_allclose(
-        before.wait(3600.0).wait(400.0)(X, t=60.0), before(X, t=4060.0), rtol=1e-4, atol=1e-4
-    )
+    np.testing.assert_allclose(before.wait(3600.0).wait(400.0)(X, t=60.0), before(X, t=4060.0), rtol=1e-4, atol=1e-4)
 
 
 def test_pulses_for_each_weight_go_to_all_its_cells_and_numbers_to_all_weights():

@@ -194,9 +194,7 @@ class _Analysis:
             self.digital.append(Digital(eqn.primitive.name, shapes, reason or ""))
             return None
         out = self.new(_streaming(object()))
-        nodes.append(
-            Multiply(self.uid(), self.layer(ins[side], product), product, eqn, ins[1 - side], ins[side], out)
-        )
+        nodes.append(Multiply(self.uid(), self.layer(ins[side], product), product, eqn, ins[1 - side], ins[side], out))
         return (out,)
 
     def layer(self, weight: Operand, product: Product) -> int:

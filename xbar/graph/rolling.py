@@ -166,7 +166,8 @@ def _of_jaxpr(jaxpr: Jaxpr, seen: _Seen, derivatives: bool) -> int:
     number = lambda v: repr(v.val) if isinstance(v, Literal) else numbers.setdefault(v, len(numbers))  # noqa: E731
     head = tuple((number(v), str(v.aval)) for v in (*jaxpr.constvars, *jaxpr.invars))
     body = tuple(
-        (_identity(e, seen, derivatives), tuple(number(v) for v in e.invars), tuple(number(v) for v in e.outvars)) for e in jaxpr.eqns
+        (_identity(e, seen, derivatives), tuple(number(v) for v in e.invars), tuple(number(v) for v in e.outvars))
+        for e in jaxpr.eqns
     )
     structure = (head, body, tuple(number(v) for v in jaxpr.outvars))
     found = seen.number(structure)
@@ -192,7 +193,9 @@ def _derivative(eqn: JaxprEqn, seen: _Seen) -> Hashable:
             return evaluate(eqn, mixed)
 
         outs, back = jax.vjp(of, [values[i] for i in floating])
-        ones = lambda o: jnp.ones_like(o) if jnp.issubdtype(o.dtype, jnp.floating) else np.zeros(o.shape, jax.dtypes.float0)  # noqa: E731
+        ones = lambda o: (
+            jnp.ones_like(o) if jnp.issubdtype(o.dtype, jnp.floating) else np.zeros(o.shape, jax.dtypes.float0)
+        )  # noqa: E731
         return outs, back([ones(o) for o in outs])
 
     shapes = [jax.ShapeDtypeStruct(a.shape, a.dtype) for a in avals]
@@ -269,7 +272,9 @@ def _find_loops(flat: _Flat) -> list[_Loop]:
     """Loops that do not overlap, the ones that cover most first."""
     seen = _Seen()
     alike = np.array([seen.number(("step", _identity(step.eqn, seen))) for step in flat.steps])
-    product = np.array([step.eqn.primitive.name in _PRODUCTS or any(map(_holds_product, _inner(step.eqn))) for step in flat.steps])
+    product = np.array(
+        [step.eqn.primitive.name in _PRODUCTS or any(map(_holds_product, _inner(step.eqn))) for step in flat.steps]
+    )
     taken = np.zeros(len(alike), bool)
     loops: list[_Loop] = []
     runs = sorted(_runs(alike), key=lambda run: (-(run[1] // run[2]) * run[2], run[2]))

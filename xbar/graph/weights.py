@@ -64,14 +64,15 @@ class _Evaluator:
     def thunks(self, pairs: Sequence[tuple[int, Operand]], active: frozenset[int]) -> dict[int, Callable[[], Any]]:
         return {i: (lambda o=o: self.get(o)) for i, o in pairs if self.available(o, active)}
 
-    def stepped(self, node: Scan, fixed: _Evaluator, mapped: frozenset[int], active: frozenset[int]) -> dict[int, Array]:
+    def stepped(
+        self, node: Scan, fixed: _Evaluator, mapped: frozenset[int], active: frozenset[int]
+    ) -> dict[int, Array]:
         """Matrices that change from step to step of a scan, stacked over its steps."""
         inside = active | {node.uid}
         wanted = frozenset(
             i
             for i in node.body.layers & mapped
-            if node.uid in (scans := self.traced.layers[i].scans)
-            and inside.issuperset(scans[: scans.index(node.uid)])
+            if node.uid in (scans := self.traced.layers[i].scans) and inside.issuperset(scans[: scans.index(node.uid)])
         )
         if not wanted:
             return {}

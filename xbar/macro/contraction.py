@@ -9,7 +9,8 @@ from jaxtyping import Array, Float
 
 
 def contract(
-    v: Float[Array, "planes blocks row_tiles vectors rows"], g: Float[Array, "lines blocks row_tiles rows col_tiles cols"]
+    v: Float[Array, "planes blocks row_tiles vectors rows"],
+    g: Float[Array, "lines blocks row_tiles rows col_tiles cols"],
 ) -> Float[Array, "planes lines blocks row_tiles vectors col_tiles cols"]:
     """`sum_r v[p, s, i, m, r] g[l, s, i, r, j, c]`, in float32 at least."""
     planes, blocks, row_tiles, vectors, rows = v.shape

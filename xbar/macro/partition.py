@@ -67,7 +67,9 @@ class Partition(eqx.Module):
             w = jnp.pad(w, ((0, self.blocks * self.packed - self.groups), (0, 0), (0, 0)))
             w = w.reshape(self.blocks, self.packed, self.k, self.n)
             own = jnp.eye(self.packed, dtype=bool)[:, None, :, None]
-            w = jnp.where(own, w[:, :, :, None, :], jnp.zeros((), w.dtype))  # block, group, row, group of the column, column
+            w = jnp.where(
+                own, w[:, :, :, None, :], jnp.zeros((), w.dtype)
+            )  # block, group, row, group of the column, column
             w = w.reshape(self.blocks, self.packed * self.k, self.packed * self.n)
         pad_k = self.row_tiles * self.used_rows - w.shape[1]
         pad_n = self.col_tiles * self.used_cols - w.shape[2]

@@ -81,7 +81,7 @@ def program_all(
         if times is None:
             array = dataclasses.replace(array, cells=found[i])
         else:
-            settle = lambda a, g, v, tile=job.tile, part=part: settled(tile, a.code, g, v, part)  # noqa: E731
+            settle = lambda a, g, v, tile=job.tile, part=part: settled(tile, a, g, v, part)  # noqa: E731
             for _ in job.w.shape[:-3]:
                 settle = jax.vmap(settle)
             array = dataclasses.replace(array, settled=settle(array, *found[i]))
@@ -121,7 +121,9 @@ def _alike(jobs: Sequence[Job], targets: Sequence[_Targets]) -> list[list[int]]:
         for group in groups:
             first = group[0]
             wide = targets[first].conductance.shape[-1]
-            same = jobs[first].tile.device is jobs[i].tile.device and jobs[first].tile.read_time is jobs[i].tile.read_time
+            same = (
+                jobs[first].tile.device is jobs[i].tile.device and jobs[first].tile.read_time is jobs[i].tile.read_time
+            )
             if same and targets[first].conductance.dtype == targets[i].conductance.dtype:
                 if size * (wide - width) // width <= AT_ONCE:
                     group.append(i)
@@ -155,7 +157,9 @@ def _write(tile: Tile, targets: Sequence[_Targets], times: Sequence[Array | None
     for target in targets:
         *lead, cols = target.conductance.shape
         stop = start + math.prod(lead)
-        mine = lambda leaf, a=start, b=stop, lead=lead, cols=cols: leaf[a:b, :cols].reshape(*lead, cols, *leaf.shape[2:])  # noqa: E731
+        mine = lambda leaf, a=start, b=stop, lead=lead, cols=cols: leaf[a:b, :cols].reshape(
+            *lead, cols, *leaf.shape[2:]
+        )  # noqa: E731
         axis = len(lead) - 2
         found.append(jax.tree.map(lambda leaf, m=mine, axis=axis: jnp.swapaxes(m(leaf), axis, axis + 1), written))
         start = stop

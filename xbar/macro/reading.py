@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,7 @@ from xbar.macro.contraction import contract, contract_positive
 from xbar.macro.partition import Partition
 from xbar.macro.state import ProgrammedArray, Settled, Signals
 from xbar.macro.tile import Tile
-from xbar.macro.wires import IdealWires
+from xbar.macro.wires.noise import features, total
 
 
 def settle(tile: Tile, array: ProgrammedArray, t: Float[Array, ""], part: Partition) -> Settled:
@@ -24,36 +24,60 @@ def settle(tile: Tile, array: ProgrammedArray, t: Float[Array, ""], part: Partit
     g, variance = tile.device.conductance(array.cells, t), None
     if tile.device.has_read_noise:
         variance = tile.device.read_variance(array.cells, t, tile.bandwidth)
-    return settled(tile, array.code, g, variance, part)
+    return settled(tile, array, g, variance, part)
 
 
 def settled(
     tile: Tile,
-    code: Any,
+    array: ProgrammedArray,
     g: Float[Array, "cells blocks row_tiles rows col_tiles lines"],
     variance: Float[Array, "cells blocks row_tiles rows col_tiles lines"] | None,
     part: Partition,
 ) -> Settled:
     """What reads meet of cells of conductance `g` [S] and noise `variance` [S^2]: wires, and what the mapping combines."""
-    mapping, admittance = tile.mapping, None
-    if variance is not None and not mapping.shared_lines:
-        variance = mapping.combine_variance(variance, code)
-    if tile.device.conduction.linear and not isinstance(tile.wires, IdealWires):
-        terminals = jnp.vectorize(tile.wires.terminals, signature="(r,c)->(r,c),(r,r)")
-        g, admittance = terminals(jnp.swapaxes(g, 3, 4))  # [cell, block, row tile, column tile, row, column]
-        g, admittance = jnp.swapaxes(g, 3, 4), jnp.sum(admittance, (0, 3))
+    mapping, code = tile.mapping, array.code
+    admittance = modes = error = None
+    residual = array.residual
+    if tile.coupled:
+        by_tile = jnp.swapaxes(g, 3, 4)  # [cell, block, row tile, column tile, row, line]
+        if variance is not None and not tile.needs_cells:
+            noise = _each_tile(tile.wires.noise_map)(by_tile, jnp.swapaxes(variance, 3, 4))
+            variance, error = jnp.swapaxes(noise.squares, 3, 4), noise.error
+            modes = None if noise.modes is None else jnp.swapaxes(noise.modes, 3, 4)
+            error = None if error is None else jnp.max(error)
+        if residual is not None:
+            felt = jnp.mean(_each_tile(tile.wires.sensitivity)(lax.stop_gradient(by_tile)), 0)
+            residual = residual * jnp.swapaxes(felt, 2, 3)[..., : part.used_cols]
+        by_tile, admittance = _each_tile(tile.wires.terminals)(by_tile)
+        g, admittance = jnp.swapaxes(by_tile, 3, 4), jnp.sum(admittance, (0, 3))
+    if not mapping.shared_lines and not tile.needs_cells:
+        variance = None if variance is None else mapping.combine_variance(variance, code)
+        modes = None if modes is None else mapping.combine_variance(modes, code)
     net = mapping.combine(g, code)
     mask = jnp.swapaxes(part.mask(), 1, 2).astype(g.dtype)
-    return Settled(g, net, variance, jnp.sum(jnp.abs(net) * mask, axis=(0, 3, 5)), admittance)
+    readout = jnp.sum(jnp.abs(net) * mask, axis=(0, 3, 5))
+    return Settled(g, net if residual is None else net + residual, variance, modes, error, readout, admittance)
+
+
+def _each_tile(f: Callable) -> Callable:
+    """`f` of one array of cells, over cells, blocks, row tiles and column tiles."""
+    return jax.vmap(jax.vmap(jax.vmap(jax.vmap(f))))
 
 
 def freeze(tile: Tile, array: ProgrammedArray, t: Float[Array, ""], part: Partition, key: PRNGKeyArray) -> Array | None:
     """What the net conductances deviate by in all reads of one call [S], where read noise is frozen; else None."""
     if tile.read_noise != "frozen" or not tile.device.has_read_noise:
         return None
+    if tile.coupled:  # every cell deviates, and the wires pass on what that changes
+        g = tile.device.conductance(array.cells, t)
+        variance = tile.device.read_variance(array.cells, t, tile.bandwidth)
+        moved = jnp.swapaxes(safe_sqrt(variance) * unit_normals(key, variance), 3, 4)
+        moved = jnp.swapaxes(_each_tile(tile.wires.perturbed)(jnp.swapaxes(g, 3, 4), moved), 3, 4)
+        return tile.mapping.combine(moved, array.code)
     variance = (array.settled or settle(tile, array, t, part)).variance
+    combined = not (tile.mapping.shared_lines or tile.needs_cells)
     noise = safe_sqrt(variance) * unit_normals(key, variance)
-    return tile.mapping.combine(noise, array.code) if tile.mapping.shared_lines else noise
+    return noise if combined else tile.mapping.combine(noise, array.code)
 
 
 def read(
@@ -85,17 +109,17 @@ def read(
     volts = levels * tile.v_read.astype(x.dtype)
     if tile.dac.noise is not None and dac_key is not None:
         volts = volts + tile.dac.noise * in_use * unit_normals(dac_key, volts)
-    settled = array.settled or settle(tile, array, t, part)
-    current, watts = currents(tile, array, settled, volts, t)
+    now = array.settled or settle(tile, array, t, part)
+    current, watts = currents(tile, array, now, volts, t)
     if tile.read_noise == "independent":
-        current = current + _read_noise(tile, array, settled, volts, read_key)
+        current = current + _read_noise(tile, array, now, volts, t, read_key)
     if tile.adc.noise is not None and adc_key is not None:
         current = current + tile.adc.noise * unit_normals(adc_key, current)
     most = output_scale(tile, array, part, current.dtype)
     reported = tile.adc.convert(current, most)
-    y = part.join(_digital(tile, array, reported, levels, full_scale, settled.readout))
+    y = part.join(_digital(tile, array, reported, levels, full_scale, now.readout))
     outputs = current.shape[0] * current.shape[1] * x.shape[0] * x.shape[1] * n * part.row_tiles
-    return y, Signals(inputs, volts, current, reported, most, settled.conductance, watts, outputs)
+    return y, Signals(inputs, volts, current, reported, most, now.conductance, watts, outputs)
 
 
 def read_transposed(
@@ -122,14 +146,18 @@ def read_transposed(
             "read_transposed: the tile has no converters for a backward read. Give Tile(backward=xbar.Periphery(...))."
         )
     if not tile.device.conduction.linear:
-        raise ValueError("read_transposed: cells that are not ohmic are not reciprocal; a backward read is not defined.")
+        raise ValueError(
+            "read_transposed: cells that are not ohmic are not reciprocal; a backward read is not defined."
+        )
     part = tile.partition(y.shape[0], k, y.shape[-1])
     back = Partition(part.groups, part.n, part.k, tile.cols, tile.rows, part.packed)
     dac, adc = tile.backward.dac, tile.backward.adc
     read_key, adc_key = (None, None) if key is None else jax.random.split(key, 2)
     gain = jnp.asarray(tile.mapping.transpose_gain(array.code))  # [block, row tile, 1, column tile, column] or a scalar
     gain = jnp.broadcast_to(gain, (part.blocks, part.row_tiles, 1, part.col_tiles, part.used_cols))
-    inputs = back.split_inputs(y)[:, :, None] * jnp.moveaxis(gain, 3, 1)  # [block, column tile, row tile, vector, column]
+    inputs = back.split_inputs(y)[:, :, None] * jnp.moveaxis(
+        gain, 3, 1
+    )  # [block, column tile, row tile, vector, column]
     largest = jnp.max(jnp.abs(lax.stop_gradient(inputs)), axis=-1, keepdims=True)
     full_scale = jnp.where(largest > 0, largest, 1) if dac.range is None else jnp.full_like(largest, dac.range)
     levels = dac.drive(inputs, full_scale)
@@ -179,21 +207,20 @@ def currents(
     t: Float[Array, ""],
 ) -> tuple[Float[Array, "planes reads blocks row_tiles vectors col_tiles cols"], Float[Array, ""] | None]:
     """Combined bit-line currents [A], and the drivers' power [W] where there are wires."""
-    perturbation = array.residual
-    if array.frozen is not None:
-        perturbation = array.frozen if perturbation is None else perturbation + array.frozen
-    wired, linear = not isinstance(tile.wires, IdealWires), tile.device.conduction.linear
-    few = wired and linear and tile.wires.solves(volts.shape[0] * volts.shape[3])
-    if few and array.settled is None and array.reference is None:
-        current, watts = _through_wires(tile, array, tile.device.conductance(array.cells, t), volts)
-    elif linear:
-        net = settled.net if perturbation is None else settled.net + perturbation
+    linear = tile.device.conduction.linear
+    few = tile.coupled and tile.wires.prefers_direct_solve(volts.shape[0] * volts.shape[3])
+    if linear and not (few and array.settled is None and array.reference is None):
+        net = settled.net if array.frozen is None else settled.net + array.frozen
         return contract(volts, net), _watts(settled, volts)
-    elif wired:
+    if linear:
+        current, watts = _through_wires(tile, array, tile.device.conductance(array.cells, t), volts)
+    elif tile.wired:
         current, watts = _through_wires(tile, array, settled.conductance, volts)
     else:
         current, watts = _row_by_row(tile, array, settled.conductance, volts), None
-    return current if perturbation is None else current + contract(volts, perturbation), watts
+    for perturbation in (array.residual, array.frozen):
+        current = current if perturbation is None else current + contract(volts, perturbation)
+    return current, watts
 
 
 def _watts(settled: Settled, volts: Array) -> Array | None:
@@ -230,16 +257,36 @@ def _through_wires(tile: Tile, array: ProgrammedArray, g: Array, volts: Array) -
 
 
 def _read_noise(
-    tile: Tile, array: ProgrammedArray, settled: Settled, volts: Array, key: PRNGKeyArray | None
+    tile: Tile, array: ProgrammedArray, settled: Settled, volts: Array, t: Float[Array, ""], key: PRNGKeyArray | None
 ) -> Array | float:
-    """Noise current of each output [A], drawn once with the exact variance `sum_ij var_ij v_i^2` of its cells."""
+    """Noise current of each output [A], drawn once with the variance that all its cells have together."""
     if key is None or settled.variance is None:
         return 0.0
-    total = contract_positive(volts**2, settled.variance)
-    noise = safe_sqrt(total) * unit_normals(key, total)
-    if tile.mapping.shared_lines:
-        noise = jnp.moveaxis(tile.mapping.combine(jnp.moveaxis(noise, 1, 0), array.code), 0, 1)
-    return noise
+    mapping, combined = tile.mapping, not tile.mapping.shared_lines
+    if tile.needs_cells:
+        variance = _solved_variance(tile, array, volts, t)  # of every line, [plane, cell, ...]
+        if combined:
+            variance = jnp.moveaxis(mapping.combine_variance(jnp.moveaxis(variance, 1, 0), array.code), 0, 1)
+    else:
+        variance = contract_positive(volts**2, settled.variance)
+        if settled.modes is not None:
+            variance = total(variance, contract(features(volts), settled.modes))
+    noise = safe_sqrt(variance) * unit_normals(key, variance)
+    return noise if combined else jnp.moveaxis(mapping.combine(jnp.moveaxis(noise, 1, 0), array.code), 0, 1)
+
+
+def _solved_variance(tile: Tile, array: ProgrammedArray, volts: Array, t: Float[Array, ""]) -> Array:
+    """Variance of the current of every line [A^2], from the solution of each input."""
+    planes, *_, vectors, _ = volts.shape
+    law = None if tile.device.conduction.linear else tile.device.conduction
+    g = jnp.swapaxes(tile.device.conductance(array.cells, t), 3, 4)
+    variance = jnp.swapaxes(tile.device.read_variance(array.cells, t, tile.bandwidth), 3, 4)
+    v = jnp.moveaxis(volts, 0, 2)
+    v = v.reshape(*v.shape[:2], planes * vectors, -1)
+    one = lambda g, var, v: tile.wires.noise_variance(g, var, v, law, exact=tile.wires.exact_noise)  # noqa: E731
+    over_tiles = jax.vmap(jax.vmap(jax.vmap(one, (0, 0, None))))  # over blocks, row tiles, column tiles
+    found = jax.vmap(over_tiles, (0, 0, None))(g, variance, v)  # [cell, block, row tile, column tile, input, line]
+    return found.reshape(*found.shape[:4], planes, vectors, -1).transpose(4, 0, 1, 2, 5, 3, 6)
 
 
 def _digital(

@@ -34,7 +34,10 @@ class Settled(eqx.Module):
     Args:
         conductance: as the drivers and sense nodes see it [S], wires included where the cells are ohmic.
         net: what the mapping combines them to before the converter [S].
-        variance: of the read noise [S^2]: of each read's net conductance, or of all cells where lines are shared; or None.
+        variance: of the read noise [S^2], by squares of voltages: of each read's net conductance, or of all cells where lines are
+            shared; or None.
+        modes: of the read noise [S^2], by products of modes of the input (`xbar.macro.wires.noise`), where wires couple rows.
+        noise_error: estimated relative error of that variance, the largest of all tiles; or None where it is exact.
         readout: sum over each tile of the magnitude of every net conductance [S]: what reading unit vectors one by one gives.
         admittance: currents of all drivers per volt of each, over all columns [S], where wires couple them; or None.
     """
@@ -42,6 +45,8 @@ class Settled(eqx.Module):
     conductance: Float[Array, "*stack cells blocks row_tiles rows col_tiles lines"]
     net: Float[Array, "*stack reads blocks row_tiles rows col_tiles cols"]
     variance: Float[Array, "*stack reads_or_cells blocks row_tiles rows col_tiles lines"] | None
+    modes: Float[Array, "*stack reads_or_cells blocks row_tiles features col_tiles lines"] | None
+    noise_error: Float[Array, "*stack"] | None
     readout: Float[Array, "*stack blocks row_tiles col_tiles"]
     admittance: Float[Array, "*stack blocks row_tiles rows rows"] | None
 

@@ -92,6 +92,22 @@ class Tile(eqx.Module):
         """Noise bandwidth of one read [Hz]."""
         return 0.5 / self.read_time
 
+    @property
+    def wired(self) -> bool:
+        """Whether wires have a resistance."""
+        return not isinstance(self.wires, IdealWires)
+
+    @property
+    def coupled(self) -> bool:
+        """Whether wires are a map of the conductances, worked out before inputs come."""
+        return self.wired and self.device.conduction.linear
+
+    @property
+    def needs_cells(self) -> bool:
+        """Whether every read goes back to the cells themselves: their noise passes the wires input by input, or in one draw."""
+        noisy = self.wired and self.device.has_read_noise
+        return noisy and (self.read_noise == "frozen" or self.wires.exact_noise or not self.device.conduction.linear)
+
     def partition(self, groups: int, k: int, n: int) -> Partition:
         """How a stack of `groups` matrices of `k` x `n` falls on copies of this tile."""
         return Partition.of(groups, k, n, self.rows, self.cols, self.pack_groups)

@@ -21,7 +21,12 @@ EXACT = {
     "redundant": xbar.Redundant(3),
     "redundant-offset": xbar.Redundant(2, over=xbar.Offset()),
 }
-OVER = {"pair": xbar.Differential(), "one": xbar.Offset(), "digital": xbar.Offset("digital"), "twice": xbar.Redundant(2)}
+OVER = {
+    "pair": xbar.Differential(),
+    "one": xbar.Offset(),
+    "digital": xbar.Offset("digital"),
+    "twice": xbar.Redundant(2),
+}
 SLICED = {
     f"{encoding}-{name}": xbar.BitSliced(8, 2, over=over, encoding=encoding)
     for name, over in OVER.items()
@@ -111,7 +116,10 @@ def test_mappings_under_vmap_scan_and_convolution(name):
     f = lambda w, xs: jax.lax.scan(lambda h, x: (jnp.tanh(h @ w + x), h), jnp.zeros(6), xs)[0]  # noqa: E731
     xs = jax.random.normal(jax.random.key(4), (5, 6))
     np.testing.assert_allclose(read(mapping, f, square, xs), f(square, xs), atol=atol)
-    kernel, image = jax.random.normal(jax.random.key(5), (6, 2, 3, 3)), jax.random.normal(jax.random.key(6), (2, 4, 5, 5))
+    kernel, image = (
+        jax.random.normal(jax.random.key(5), (6, 2, 3, 3)),
+        jax.random.normal(jax.random.key(6), (2, 4, 5, 5)),
+    )
     conv = lambda w, x: jax.lax.conv_general_dilated(x, w, (1, 1), "SAME", feature_group_count=2)  # noqa: E731
     np.testing.assert_allclose(read(mapping, conv, kernel, image), conv(kernel, image), atol=10 * atol)
     network = xbar.analog(matvec, tile(mapping))

@@ -47,7 +47,10 @@ def test_what_crosses_in_a_packed_tile_adds_its_errors():
     """The cells where rows of one group cross columns of another hold 0, badly: they make a packed output noisier."""
     pcm = devices.pcm_joshi2020()
     plain = depthwise(KERNEL, IMAGE)
-    error = {p: jnp.std(xbar.analog(depthwise, tile(p, pcm))(KERNEL, IMAGE, key=jax.random.key(3)) - plain) for p in (True, False)}
+    error = {
+        p: jnp.std(xbar.analog(depthwise, tile(p, pcm))(KERNEL, IMAGE, key=jax.random.key(3)) - plain)
+        for p in (True, False)
+    }
     assert float(error[True]) > 1.2 * float(error[False])
 
 

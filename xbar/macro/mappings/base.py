@@ -57,7 +57,9 @@ class AbstractMapping(eqx.Module):
         all rows, so that conductances [S] may be combined instead."""
 
     @abc.abstractmethod
-    def decode(self, values: Float[Array, "reads *any"], input_sum: Float[Array, "..."], code: Any) -> Float[Array, "..."]:
+    def decode(
+        self, values: Float[Array, "reads *any"], input_sum: Float[Array, "..."], code: Any
+    ) -> Float[Array, "..."]:
         """The product of weights and inputs, from what the converters report.
 
         Args:

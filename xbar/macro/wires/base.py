@@ -7,12 +7,17 @@ from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
+
+from xbar.macro.wires.noise import NoiseMap
 
 
 class AbstractWires(eqx.Module):
     """For ohmic cells, wires are a linear map of conductances: `i = effective(g).T @ v`."""
+
+    exact_noise = False  # whether reads take the variance of each input from `noise_variance` instead of `noise_map`
 
     @abc.abstractmethod
     def effective(self, g: Float[Array, "rows cols"]) -> Float[Array, "rows cols"]:
@@ -43,7 +48,36 @@ class AbstractWires(eqx.Module):
         transfer, admittance = self.terminals(g)
         return v @ transfer, jnp.sum(v * (v @ admittance))
 
-    def solves(self, inputs: int) -> bool:
+    def perturbed(self, g: Float[Array, "rows cols"], dg: Float[Array, "rows cols"]) -> Float[Array, "rows cols"]:
+        """What changes `dg` [S] of the cells add to `effective(g)` [S], to first order."""
+        return jax.jvp(self.effective, (g,), (dg,))[1]
+
+    def sensitivity(self, g: Float[Array, "rows cols"]) -> Float[Array, "rows cols"]:
+        """What a cell's own transfer conductance gains from its own conductance: the diagonal of `perturbed`."""
+        return jnp.ones_like(g)
+
+    def noise_map(self, g: Float[Array, "rows cols"], var: Float[Array, "rows cols"]) -> NoiseMap:
+        """How ohmic cells of variances `var` [S^2] disturb reads, worked out once for all inputs.
+
+        Where a model of wires does not define it, every cell acts on its column as if no voltage were lost.
+        """
+        return NoiseMap(var)
+
+    def noise_variance(
+        self,
+        g: Float[Array, "rows cols"],
+        var: Float[Array, "rows cols"],
+        v: Float[Array, "inputs rows"],
+        conduction: Callable[[Any, Any], Any] | None = None,
+        *,
+        exact: bool = True,
+    ) -> Float[Array, "inputs cols"]:
+        """Variance of the current of every column [A^2] for given inputs: by `noise_map` where wires do not define it."""
+        if conduction is not None and not getattr(conduction, "linear", False):
+            raise NotImplementedError(f"{type(self).__name__}.noise_variance is defined for ohmic cells only.")
+        return self.noise_map(g, var).variance(v)
+
+    def prefers_direct_solve(self, inputs: int) -> bool:
         """Whether `currents` of so few inputs cost less than `terminals`."""
         return False
 
@@ -53,3 +87,6 @@ class IdealWires(AbstractWires):
 
     def effective(self, g: Float[Array, "rows cols"]) -> Float[Array, "rows cols"]:
         return g
+
+    def perturbed(self, g: Float[Array, "rows cols"], dg: Float[Array, "rows cols"]) -> Float[Array, "rows cols"]:
+        return dg

@@ -21,9 +21,9 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-LARGEST = 8  # cells along a side of the first blocks: larger ones take longer to solve, smaller ones to join
+BLOCK = 8  # cells along a side of the first blocks: larger ones take longer to solve, smaller ones to join
 PANEL = 16  # columns that are eliminated together
-CACHED = 2**15  # numbers of all matrices that are inverted together
+INVERTED_AT_ONCE = 2**15  # numbers of all matrices that are inverted together
 SIDES = "lrbt"
 Whole = dict[str, Float[Array, "_ _"]]  # the parts of K: "ll", "lr", ... "tt"
 Blocks = dict[str, Float[Array, "_ _ _ _"]]  # of a grid of equal blocks
@@ -44,12 +44,12 @@ def joined(g: Float[Array, "rows cols"], r: Float[Array, " cols"], c: Float[Arra
     pad = [(0, s * 2**k - n) for n, s, k in zip(g.shape, size, (rows, cols), strict=True)]
     g, r, c = jnp.pad(g, pad), jnp.pad(r, pad[1]), jnp.pad(c, pad[0])
     cells = jnp.swapaxes(g.reshape(2**rows, size[0], 2**cols, size[1]), 1, 2)
-    k = _parts(_first(cells, r.reshape(2**cols, size[1]), c.reshape(2**rows, size[0])), *size)
+    k = _by_sides(_smallest_blocks(cells, r.reshape(2**cols, size[1]), c.reshape(2**rows, size[0])), *size)
     while rows or cols:
         if cols and (not rows or k["bb"].shape[-1] <= k["ll"].shape[-1]):
-            k, cols = _beside(k), cols - 1
+            k, cols = _joined_horizontally(k), cols - 1
         else:
-            k, rows = _above(k), rows - 1
+            k, rows = _joined_vertically(k), rows - 1
     return {name: part[0, 0] for name, part in k.items()}
 
 
@@ -59,30 +59,32 @@ def closed(k: Whole, side: str, ohm: Float[Array, ""]) -> Whole:
     held at. The currents of both ends of a line are then summed. Far ends that are not closed are open."""
     others = [s for s in SIDES if s != side and s + s in k]
     tied = inverse(ohm * jnp.eye(k[side + side].shape[0], dtype=ohm.dtype) - k[side + side])
-    moved = {s: _x(tied, part(k, side, s)) for s in others}
-    return {a + b: part(k, a, b) + _x(part(k, a, side), moved[b]) for a, b in combinations_with_replacement(others, 2)}
+    moved = {s: _product(tied, part(k, side, s)) for s in others}
+    return {
+        a + b: part(k, a, b) + _product(part(k, a, side), moved[b]) for a, b in combinations_with_replacement(others, 2)
+    }
 
 
 def _halvings(n: int) -> int:
-    return max(0, math.ceil(math.log2(n / LARGEST)))
+    return max(0, math.ceil(math.log2(n / BLOCK)))
 
 
 @jax.custom_jvp
-def _first(
+def _smallest_blocks(
     g: Float[Array, "grid_rows grid_cols p q"], r: Float[Array, "grid_cols q"], c: Float[Array, "grid_rows p"]
 ) -> Float[Array, "ports ports grid_rows grid_cols"]:
     """K of blocks of `p` x `q` cells."""
-    return _attached(g, r, c)
+    return _cell_by_cell(g, r, c)
 
 
-@_first.defjvp
+@_smallest_blocks.defjvp
 def _(primals, tangents):
     """By a cell `dK = a a^T dg`, by a segment `dK = -j j^T dr`: a is the voltage across the cell, j the current through
     the segment, for each given voltage or current."""
     g, r, c = primals
     *_, p, q = g.shape
     ports = 2 * (p + q)
-    rows = _attached(g, r, c, voltages=True)
+    rows = _cell_by_cell(g, r, c, voltages=True)
     a = rows[ports:].reshape(p, q, ports, *g.shape[:2])
     drawn = jnp.moveaxis(g, (2, 3), (0, 1))[:, :, None] * a
     out = jnp.eye(ports, dtype=g.dtype)[..., None, None]
@@ -94,7 +96,7 @@ def _(primals, tangents):
     return rows[:ports], moved
 
 
-def _attached(g, r, c, voltages: bool = False) -> Float[Array, "rows ports grid_rows grid_cols"]:
+def _cell_by_cell(g, r, c, voltages: bool = False) -> Float[Array, "rows ports grid_rows grid_cols"]:
     """K of blocks, a cell at a time, and the voltages across all cells if asked for.
 
     A segment of resistance r at the end of a line takes r from the part of K for that end. A cell g between the ends of a
@@ -121,7 +123,7 @@ def _attached(g, r, c, voltages: bool = False) -> Float[Array, "rows ports grid_
     return lax.scan(attach, start, (jnp.arange(p * q), cells))[0]
 
 
-def _parts(whole: Float[Array, "_ _ grid_rows grid_cols"], p: int, q: int) -> Blocks:
+def _by_sides(whole: Float[Array, "_ _ grid_rows grid_cols"], p: int, q: int) -> Blocks:
     ends = (0, p, 2 * p, 2 * p + q, 2 * (p + q))
     at = {side: slice(*ends[n : n + 2]) for n, side in enumerate(SIDES)}
     whole = jnp.moveaxis(whole, (0, 1), (2, 3))
@@ -129,13 +131,13 @@ def _parts(whole: Float[Array, "_ _ grid_rows grid_cols"], p: int, q: int) -> Bl
 
 
 @jax.checkpoint
-def _beside(k: Blocks) -> Blocks:
+def _joined_horizontally(k: Blocks) -> Blocks:
     """Each block joined with its right neighbour."""
     return _join({n: x[:, 0::2] for n, x in k.items()}, {n: x[:, 1::2] for n, x in k.items()}, "l", "r", "bt")
 
 
 @jax.checkpoint
-def _above(k: Blocks) -> Blocks:
+def _joined_vertically(k: Blocks) -> Blocks:
     """Each block joined with the one above it."""
     return _join({n: x[0::2] for n, x in k.items()}, {n: x[1::2] for n, x in k.items()}, "b", "t", "lr")
 
@@ -147,42 +149,45 @@ def _join(one: Blocks, two: Blocks, near: str, far: str, others: str) -> Blocks:
     of networks of resistors, so no eigenvalue of `1 + R Y` is below 1, whatever the blocks hold.
     """
     resistance, load = -one[far + far], two[near + near]
-    here = jnp.eye(load.shape[-1], dtype=load.dtype)
-    q = _x(inverse(here + _x(resistance, load)), resistance)  # source and load in parallel
-    draw = load - _x(load, _x(q, load))  # the load behind the source's resistance
+    identity = jnp.eye(load.shape[-1], dtype=load.dtype)
+    parallel = _product(inverse(identity + _product(resistance, load)), resistance)  # source and load in parallel
+    behind = load - _product(load, _product(parallel, load))  # the load behind the source's resistance
     source = {s: part(one, far, s) for s in near + others}
-    source[near] += here
-    moved = {s: part(two, near, s) for s in far + others}  # current at the cut by the sides of `two`
-    asked = moved | {far: moved[far] + here}
-    drawn = {s: _x(draw, x) for s, x in source.items()}
-    lost = {s: _x(q, x) for s, x in asked.items()}
-    got = {s: moved[s] - _x(load, x) for s, x in lost.items()}
+    source[near] += identity
+    injected = {s: part(two, near, s) for s in far + others}  # current at the cut by the sides of `two`
+    demanded = injected | {far: injected[far] + identity}
+    drawn = {s: _product(behind, x) for s, x in source.items()}
+    absorbed = {s: _product(parallel, x) for s, x in demanded.items()}
+    passed = {s: injected[s] - _product(load, x) for s, x in absorbed.items()}
 
-    def ones(a, b):
-        return part(one, a, b) + _x(_t(source[a]), drawn[b])
+    def within_one(a, b):
+        return part(one, a, b) + _product(_transposed(source[a]), drawn[b])
 
-    def twos(a, b):
-        return part(two, a, b) - _x(_t(asked[a]), lost[b])
+    def within_two(a, b):
+        return part(two, a, b) - _product(_transposed(demanded[a]), absorbed[b])
 
     def across(a, b):
-        return _x(_t(source[a]), got[b]) + (part(one, a, far) if b == far else 0)
+        return _product(_transposed(source[a]), passed[b]) + (part(one, a, far) if b == far else 0)
 
-    def side_by_side(a, b):
+    def both_sides(a, b):
         if a == b == near:
-            return ones(a, b)
+            return within_one(a, b)
         if a == b == far:
-            return twos(a, b)
+            return within_two(a, b)
         if a == near and b == far:
             return across(a, b)
         if a == near:
-            return jnp.concatenate([ones(a, b), across(a, b)], -1)
+            return jnp.concatenate([within_one(a, b), across(a, b)], -1)
         if a == far:
-            return jnp.concatenate([_t(across(b, a)), twos(a, b)], -1)
-        rows = [jnp.concatenate(x, -1) for x in ((ones(a, b), across(a, b)), (_t(across(b, a)), twos(a, b)))]
+            return jnp.concatenate([_transposed(across(b, a)), within_two(a, b)], -1)
+        rows = [
+            jnp.concatenate(x, -1)
+            for x in ((within_one(a, b), across(a, b)), (_transposed(across(b, a)), within_two(a, b)))
+        ]
         return jnp.concatenate(rows, -2)
 
     order = near + far + others
-    return {a + b: side_by_side(a, b) for a, b in combinations_with_replacement(order, 2)}
+    return {a + b: both_sides(a, b) for a, b in combinations_with_replacement(order, 2)}
 
 
 @jax.custom_jvp
@@ -196,14 +201,14 @@ def inverse(a: Float[Array, "*batch n n"]) -> Float[Array, "*batch n n"]:
     """
     n = a.shape[-1]
     flat = a.reshape(-1, n, n)
-    return lax.map(_eliminated, flat, batch_size=max(1, CACHED // n**2)).reshape(a.shape)
+    return lax.map(_eliminated, flat, batch_size=max(1, INVERTED_AT_ONCE // n**2)).reshape(a.shape)
 
 
 @inverse.defjvp
 def _(primals, tangents):
     (a,), (moved,) = primals, tangents
     found = inverse(a)
-    return found, -_x(found, _x(moved, found))
+    return found, -_product(found, _product(moved, found))
 
 
 def _eliminated(a: Float[Array, "n n"]) -> Float[Array, "n n"]:
@@ -221,21 +226,21 @@ def _eliminated(a: Float[Array, "n n"]) -> Float[Array, "n n"]:
         unit = lax.dynamic_slice_in_dim(eye, at, panel, 1)
         pivot = _eliminated(lax.dynamic_slice_in_dim(column, at, panel, 0))
         a = lax.dynamic_update_slice_in_dim(a, unit, at, 1)
-        row = _x(pivot, lax.dynamic_slice_in_dim(a, at, panel, 0))
+        row = _product(pivot, lax.dynamic_slice_in_dim(a, at, panel, 0))
         others = lax.dynamic_update_slice_in_dim(column, jnp.zeros_like(pivot), at, 0)
-        return lax.dynamic_update_slice_in_dim(a - _x(others, row), row, at, 0)
+        return lax.dynamic_update_slice_in_dim(a - _product(others, row), row, at, 0)
 
     return lax.fori_loop(0, n // panel, step, a)
 
 
 def part(k: Whole | Blocks, a: str, b: str) -> Array:
     """The part of K for two sides, whichever of the two the other way round it is kept."""
-    return k[a + b] if a + b in k else _t(k[b + a])
+    return k[a + b] if a + b in k else _transposed(k[b + a])
 
 
-def _x(a: Array, b: Array) -> Array:
+def _product(a: Array, b: Array) -> Array:
     return jnp.matmul(a, b, precision=lax.Precision.HIGHEST)
 
 
-def _t(a: Array) -> Array:
+def _transposed(a: Array) -> Array:
     return jnp.swapaxes(a, -1, -2)

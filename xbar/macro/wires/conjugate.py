@@ -19,13 +19,16 @@ class Report(eqx.Module):
             currents that do not add up at the nodes, in the norm of the preconditioner, relative to the currents that the
             inputs inject; for others the misfit of the cells' law to the currents in the wires, relative to these. The
             largest of all inputs.
+        misfit: of the currents of ohmic cells to Kirchhoff's laws, worked out anew, relative to these; what rounding of
+            node voltages has cost is in it. None for other cells, whose residual is that.
     """
 
     iterations: Int[Array, ""]
     residual: Float[Array, ""]
+    misfit: Float[Array, ""] | None = None
 
 
-def _turned(x):
+def _transposed_copy(x):
     """`x.T` as a copy of its own: fused with arithmetic, it would be read against the grain of memory."""
     return lax.optimization_barrier(lax.optimization_barrier(x).T)
 
@@ -48,17 +51,17 @@ class Lines(eqx.Module):
         self, u: Float[Array, "rows cols"] | None, v: Float[Array, " rows"] | None
     ) -> Float[Array, "rows cols"]:
         """Word-line voltages [V] for bit-line voltages `u` and drivers at `v` [V]; None is 0 V everywhere."""
-        return _turned(self.words.voltages(None if u is None else _turned(self.g * u), v))
+        return _transposed_copy(self.words.voltages(None if u is None else _transposed_copy(self.g * u), v))
 
-    def driven(self, currents):
+    def word_response(self, currents):
         """Word-line voltages [V] for currents [A] injected into the word lines, drivers and bit lines at 0 V."""
-        return _turned(self.words.voltages(_turned(currents)))
+        return _transposed_copy(self.words.voltages(_transposed_copy(currents)))
 
-    def returned(self, u):
+    def through_word_lines(self, u):
         """`N u`: currents [A] into the bit lines through word lines whose drivers are at 0 V."""
         return self.g * self.word_voltages(u, None)
 
-    def settled(self, currents):
+    def bit_response(self, currents):
         """`M^-1 j`: bit-line voltages [V] for injected currents [A], all word lines held at 0 V."""
         return self.bits.voltages(currents)
 
@@ -71,28 +74,32 @@ def bit_voltages(
     Differentiable to any order: derivatives are those of the solution, one more solution each, and nothing of the
     iterations is kept.
     """
-    return solution(lines, lines.g * lines.word_voltages(None, v), tolerance, most)
+    return solve_bit_lines(lines, lines.g * lines.word_voltages(None, v), tolerance, most)
 
 
-def solution(
+def solve_bit_lines(
     lines: Lines, b: Float[Array, "rows cols"], tolerance: Float[Array, ""], most: int
 ) -> tuple[Float[Array, "rows cols"], Report]:
     """Bit-line voltages [V] for currents `b` [A] into the bit lines, word lines eliminated: `(M - N)^-1 b`."""
 
     def solve(_, y):
-        moved, report = gradients(lines, lines.returned(y), tolerance, most)
+        moved, report = conjugate_gradients(lines, lines.through_word_lines(y), tolerance, most)
         return y + moved, report
 
     def solve_transposed(_, y):
-        moved, report = gradients(lines, y, tolerance, most)
-        return y + lines.returned(moved), report
+        moved, report = conjugate_gradients(lines, y, tolerance, most)
+        return y + lines.through_word_lines(moved), report
 
     return lax.custom_linear_solve(
-        lambda u: u - lines.settled(lines.returned(u)), lines.settled(b), solve, solve_transposed, has_aux=True
+        lambda u: u - lines.bit_response(lines.through_word_lines(u)),
+        lines.bit_response(b),
+        solve,
+        solve_transposed,
+        has_aux=True,
     )
 
 
-def gradients(lines: Lines, b, tolerance, most):
+def conjugate_gradients(lines: Lines, b, tolerance, most):
     """`(M - N)^-1 b` by conjugate gradients preconditioned with M.
 
     `M p` follows the directions by recurrence, so that M itself, infinite for wires of 0 ohm, is never applied.
@@ -101,21 +108,22 @@ def gradients(lines: Lines, b, tolerance, most):
     def iterated(in_place: bool):
         return lambda lines, b, tolerance: _iterated(lines, b, tolerance, most, in_place)
 
-    alone = jax.custom_batching.custom_vmap(iterated(True))
+    one_at_a_time = jax.custom_batching.custom_vmap(iterated(True))
 
-    @alone.def_vmap
+    @one_at_a_time.def_vmap
     def _together(size, batched, *given):
         axes = jax.tree.map(lambda mapped: 0 if mapped else None, tuple(batched))
         found = jax.vmap(iterated(False), axes)(*given)
         return found, jax.tree.map(lambda _: True, found)
 
-    return alone(jax.tree.map(lax.stop_gradient, lines), b, tolerance)
+    return one_at_a_time(jax.tree.map(lax.stop_gradient, lines), b, tolerance)
 
 
 def _iterated(lines: Lines, b, tolerance, most: int, in_place: bool):
-    """`gradients`; in place, sweeps write over their last results. JAX would make a gather of every row for a batch.
+    """`conjugate_gradients`; in place, sweeps write over their last results. JAX would make a gather of every row for a batch.
 
-    What is turned next is carried from one iteration to the next, since XLA would read a product that it turns slowly.
+    What is transposed next is carried from one iteration to the next, since XLA would read a product
+    that it transposes slowly.
     """
     dot = lambda x, y: jnp.sum(x * y)  # noqa: E731
     ground = jnp.zeros_like(b[0]), jnp.zeros_like(b[:, 0])
@@ -129,9 +137,9 @@ def _iterated(lines: Lines, b, tolerance, most: int, in_place: bool):
 
     def step(at):
         x, r, p, mp, driven, memory, rz, k = at
-        j = _turned(driven)
+        j = _transposed_copy(driven)
         w, word = lines.words.swept(j, ground[1], ground[1], (memory[1], j) if in_place else (None, None))
-        sp = mp - lines.g * _turned(w)
+        sp = mp - lines.g * _transposed_copy(w)
         down = dot(p, sp)
         alpha = rz / jnp.where(down > 0, down, 1)
         x, r = x + alpha * p, r - alpha * sp

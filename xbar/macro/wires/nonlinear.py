@@ -12,39 +12,14 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from devices._numerics import solve_increasing
-from xbar.macro.wires.conjugate import Lines, Report, gradients, solution
-from xbar.macro.wires.ladder import Ladders
+from xbar.macro.wires.conjugate import Lines, Report, conjugate_gradients, solve_bit_lines
+from xbar.macro.wires.network import Network
 
-LOOSE = 1e-3  # tolerance of the linear solution within a step
+INNER_TOLERANCE = 1e-3  # tolerance of the linear solution within a step
 TRIALS = 40  # lengths of a step tried at most
-FLAT = 0.5  # a step is long enough where the slope of the content along it has fallen to this share
-NEAR = 1e-3  # misfit from which on it falls with every step
-STALL = 4  # steps near the solution without a smaller misfit, after which rounding is what is left
-
-
-class Network(eqx.Module):
-    """The wires of a tile without its cells: what they make of the currents through these.
-
-    The voltages across the cells are `d = e - Z i`, with e those that the drivers give while no current flows. Z is symmetric
-    and not negative, a sum along the lines in which no resistance is divided by.
-
-    Args:
-        words, bits: ladders without load.
-    """
-
-    words: Ladders
-    bits: Ladders
-
-    def voltages(
-        self, i: Float[Array, "rows cols"], v: Float[Array, " rows"] | None
-    ) -> tuple[Float[Array, "rows cols"], Float[Array, "rows cols"]]:
-        """Voltage of every word-line and bit-line node [V]."""
-        return self.words.voltages(-i.T, v).T, self.bits.voltages(i)
-
-    def across(self, i: Float[Array, "rows cols"], v: Float[Array, " rows"] | None) -> Float[Array, "rows cols"]:
-        """Voltage across every cell [V]."""
-        word, bit = self.voltages(i, v)
-        return word - bit
+SLOPE_LEFT = 0.5  # a step is long enough where the slope of the content along it has fallen to this share
+CLOSE_MISFIT = 1e-3  # misfit from which on it falls with every step
+STALLED_STEPS = 4  # steps near the solution without a smaller misfit, after which rounding is what is left
 
 
 class Circuit(eqx.Module):
@@ -70,9 +45,9 @@ class Circuit(eqx.Module):
         return jax.jvp(lambda d: self.law(self.g, d), (d,), (jnp.ones_like(d),))[1]
 
 
-def _response(lines: Lines, c, solve) -> Float[Array, "rows cols"]:
+def _cell_response(lines: Lines, c, solve) -> Float[Array, "rows cols"]:
     """`(1 + S Z)^-1 c`: currents of ohmic cells S with current sources c beside them, all drivers at 0 V."""
-    sunk = lines.driven(-c)
+    sunk = lines.word_response(-c)
     u = solve(c + lines.g * sunk)
     return c + lines.g * (sunk + lines.word_voltages(u, None) - u)
 
@@ -99,22 +74,22 @@ def cell_currents(circuit: Circuit, start, tolerance, most) -> tuple[Float[Array
 
     def going(at):
         _, _, _, _, best, k, since = at
-        return (best > tolerance) & (k < most) & (since < STALL)
+        return (best > tolerance) & (k < most) & (since < STALLED_STEPS)
 
     def step(at):
         i, d, rho, kept, best, k, since = at
         slope = jnp.maximum(circuit.slopes(d), 0)
         lines = circuit.lines(jnp.where(jnp.isfinite(slope), slope, 0))
-        loose = lambda b: gradients(lines, b, jnp.asarray(LOOSE, b.dtype), 50)[0]  # noqa: E731
-        move = _response(lines, rho, loose)
+        inexact = lambda b: conjugate_gradients(lines, b, jnp.asarray(INNER_TOLERANCE, b.dtype), 50)[0]  # noqa: E731
+        move = _cell_response(lines, rho, inexact)
         change = circuit.network.across(move, None)
-        i = i + move * _length(circuit, i, d, move, change, jnp.abs(jnp.sum(change * rho)))
+        i = i + move * _step_length(circuit, i, d, move, change, jnp.abs(jnp.sum(change * rho)))
         d = circuit.network.across(i, circuit.v)
         rho = circuit.law(circuit.g, d) - i
         found = residual(i, rho)
         better = found < best
         kept = jnp.where(better, i, kept)
-        since = jnp.where((found < 0.9 * best) | (best > NEAR), 0, since + 1)
+        since = jnp.where((found < 0.9 * best) | (best > CLOSE_MISFIT), 0, since + 1)
         return i, d, rho, kept, jnp.minimum(found, best), k + 1, since
 
     d = circuit.network.across(start, circuit.v)
@@ -130,15 +105,15 @@ def _cell_currents_jvp(primals, tangents):
     i, report = cell_currents(circuit, start, tolerance, most)
     _, pushed = eqx.filter_jvp(lambda c: c.misfit(i), (circuit,), (tangents[0],))
     lines = circuit.lines(circuit.slopes(circuit.network.across(i, circuit.v)))
-    tight = lambda b: solution(lines, b, jnp.asarray(_tight(b), b.dtype), 500)[0]  # noqa: E731
-    return (i, report), (_response(lines, pushed, tight), jax.tree.map(lambda _: None, report))
+    exact = lambda b: solve_bit_lines(lines, b, jnp.asarray(_exact_tolerance(b), b.dtype), 500)[0]  # noqa: E731
+    return (i, report), (_cell_response(lines, pushed, exact), jax.tree.map(lambda _: None, report))
 
 
-def _tight(b) -> float:
+def _exact_tolerance(b) -> float:
     return 1e-12 if b.dtype == jnp.float64 else 1e-6
 
 
-def alone(circuit: Circuit, resistance: Float[Array, "rows cols"]) -> Float[Array, "rows cols"]:
+def initial_currents(circuit: Circuit, resistance: Float[Array, "rows cols"]) -> Float[Array, "rows cols"]:
     """Currents to start from [A]: those of every cell as if it were alone on its lines, reduced by one factor to where the
     content along them is least.
 
@@ -151,10 +126,10 @@ def alone(circuit: Circuit, resistance: Float[Array, "rows cols"]) -> Float[Arra
     d = solve_increasing(excess, jnp.minimum(e, 0), jnp.maximum(e, 0))
     move = circuit.law(circuit.g, d)
     change = circuit.network.across(move, None)
-    return move * _length(circuit, nothing, e, move, change, jnp.abs(jnp.sum(change * move)))
+    return move * _step_length(circuit, nothing, e, move, change, jnp.abs(jnp.sum(change * move)))
 
 
-def _length(circuit: Circuit, i, d, move, change, steep):
+def _step_length(circuit: Circuit, i, d, move, change, steep):
     """How far to go from currents `i` along `move`, to where the content's slope is small against `steep`; by bisection."""
 
     def slope(length):
@@ -168,7 +143,7 @@ def _length(circuit: Circuit, i, d, move, change, steep):
         low, high, length, k, _ = at
         here = slope(length)
         # not a number: the law has overflowed
-        beyond, short = ~(here <= FLAT * steep), here < -FLAT * steep
+        beyond, short = ~(here <= SLOPE_LEFT * steep), here < -SLOPE_LEFT * steep
         low, high = jnp.where(short, length, low), jnp.where(beyond, length, high)
         middle = jnp.where(jnp.isfinite(high), (low + high) / 2, 2 * length)
         return low, high, jnp.where(beyond | short, middle, length), k + 1, ~(beyond | short)

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, Literal
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from xbar.macro.wires.base import AbstractWires
 from xbar.macro.wires.blocks import closed, joined, part
+from xbar.macro.wires.checks import check_resistances, checked_cells, ohms
 from xbar.macro.wires.conjugate import Lines, Report, bit_voltages
-from xbar.macro.wires.ladder import SHORT, Ladders
-from xbar.macro.wires.nonlinear import Circuit, Network, alone, cell_currents
+from xbar.macro.wires.ladder import SHORT
+from xbar.macro.wires.network import Network, kirchhoff_checked
+from xbar.macro.wires.noise import NoiseMap, exact_variance, noise_of_tile, warn_of_error
+from xbar.macro.wires.nonlinear import Circuit, cell_currents, initial_currents
+from xbar.macro.wires.sensitivity import Family, Sensitivities
 
-SOLVED = 16  # inputs: more cost as much as the map, for tiles of 32 to 1024 lines on two cores
-TOGETHER = 2**17  # cells: inputs are solved so many at a time that their arrays stay in the processor's cache
+FEW = 16  # inputs: more cost as much as the map, for tiles of 32 to 1024 lines on two cores
+MISFIT, MISFIT_SINGLE = 1e-9, 5e-5  # of currents, in float64 and float32, besides ten times the tolerance
+CELLS_AT_ONCE = 2**17  # cells: inputs are solved so many at a time that their arrays stay in the processor's cache
 
 
 class Solution(eqx.Module):
@@ -60,6 +65,9 @@ class ResistiveWires(AbstractWires):
             nodes [ohm].
         drive: ends of a word line that are driven, "left" or "both".
         ground: ends of a bit line that are sensed, "bottom" or "both".
+        noise: how read noise of the cells passes the wires: `"modes"`, at the price of a product, within 3 % of the variance
+            for drops of up to tens of per cent (`Chip.at` and `xbar.calibrate` warn beyond); `"exact"`, by solving for each
+            input and output.
 
     Raises:
         ValueError: for a negative resistance or an end that does not exist.
@@ -70,28 +78,34 @@ class ResistiveWires(AbstractWires):
     Breaks when: currents change faster than the lines' RC.
     """
 
-    r_row: Float[Array, ""] = eqx.field(converter=jnp.asarray)
-    r_col: Float[Array, ""] = eqx.field(converter=jnp.asarray)
-    r_source: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=0.0)
-    r_sense: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=0.0)
+    r_row: Float[Array, ""] = eqx.field(converter=partial(ohms, "r_row"))
+    r_col: Float[Array, ""] = eqx.field(converter=partial(ohms, "r_col"))
+    r_source: Float[Array, ""] = eqx.field(converter=partial(ohms, "r_source"), default=0.0)
+    r_sense: Float[Array, ""] = eqx.field(converter=partial(ohms, "r_sense"), default=0.0)
     drive: str = eqx.field(static=True, default="left")
     ground: str = eqx.field(static=True, default="bottom")
+    noise: Literal["modes", "exact"] = eqx.field(static=True, default="modes")
 
     def __check_init__(self):
-        for name in ("r_row", "r_col", "r_source", "r_sense"):
-            value = getattr(self, name)
-            if isinstance(value, jax.Array) and not isinstance(value, Tracer) and not bool(jnp.all(value >= 0)):
-                raise ValueError(f"ResistiveWires: {name}={value} ohm; give 0 or more.")
+        check_resistances(r_row=self.r_row, r_col=self.r_col, r_source=self.r_source, r_sense=self.r_sense)
         if self.drive not in ("left", "both") or self.ground not in ("bottom", "both"):
             raise ValueError(
                 f"ResistiveWires: drive={self.drive!r} is 'left' or 'both', ground={self.ground!r} is 'bottom' or 'both'."
             )
+
+        if self.noise not in ("modes", "exact"):
+            raise ValueError(f"ResistiveWires: noise={self.noise!r}; it is 'modes' or 'exact'.")
+
+    @property
+    def exact_noise(self) -> bool:
+        return self.noise == "exact"
 
     def effective(self, g: Float[Array, "rows cols"]) -> Float[Array, "rows cols"]:
         return self.terminals(g)[0]
 
     def terminals(self, g: Float[Array, "rows cols"]) -> tuple[Float[Array, "rows cols"], Float[Array, "rows rows"]]:
         rows, cols = g.shape
+        g = self._checked(g)
         first = lambda segment, end, n: jnp.full(n, segment, g.dtype).at[0].add(end.astype(g.dtype))  # noqa: E731
         k = joined(g[::-1], first(self.r_row, self.r_source, cols), first(self.r_col, self.r_sense, rows))
         if self.drive == "both":
@@ -144,42 +158,50 @@ class ResistiveWires(AbstractWires):
             return self._solve_cells(conduction, g, v, start, tolerance, 100 if most is None else most, throw)
         most = 500 if most is None else most
         tolerance = (1e-12 if double else 1e-6) if tolerance is None else tolerance
-        lines = self._lines(g[::-1])
+        g = self._checked(g) if throw else g
+        lines, network, resistance = self._lines(g[::-1]), self._network(g), self._line_resistance(g)
 
         def one(volts):
             u, report = bit_voltages(lines, volts[::-1], jnp.asarray(tolerance, g.dtype), most)
-            return lines.word_voltages(u, volts[::-1])[::-1], u[::-1], report
+            w = lines.word_voltages(u, volts[::-1])
+            report = kirchhoff_checked(report, *lax.stop_gradient((network, resistance, lines.g, w, u, volts[::-1])))
+            return w[::-1], u[::-1], report
 
-        w, u, report = _each(one, v, g.size)
-        u = _checked(u, report, tolerance, most) if throw else u
-        return self._account(g * (w - u), v, w, u, report)
+        w, u, report = _for_each_input(one, v, g.size)
+        u = _converged(u, report, tolerance, most) if throw else u
+        return self._solution_of(g * (w - u), v, w, u, report)
 
     def _solve_cells(self, law, g, v, start, tolerance, most, throw) -> Solution:
         """Cells that are not ohmic, each input on its own."""
-        rows, cols = g.shape
-        word = _ladder(cols, self.r_source, self.r_row, self.drive == "both", g.dtype)
-        bit = _ladder(rows, self.r_sense, self.r_col, self.ground == "both", g.dtype)
-        resistance = jnp.diag(bit)[:, None] + jnp.diag(word)  # of the lines to each cell, rows from the bottom up
-        network = self._network(g)
+        network, resistance = self._network(g), self._line_resistance(g)
 
         def one(at):
             volts, before = at
             circuit = Circuit(law, g[::-1], volts[::-1], network, self._lines)
             fixed = lax.stop_gradient(circuit)
-            guess = alone(fixed, lax.stop_gradient(resistance)) if before is None else law(fixed.g, before[::-1])
+            guess = (
+                initial_currents(fixed, lax.stop_gradient(resistance)) if before is None else law(fixed.g, before[::-1])
+            )
             i, report = cell_currents(circuit, guess, jnp.asarray(tolerance, g.dtype), most)
             w, u = network.voltages(i, circuit.v)
             return i[::-1], w[::-1], u[::-1], report
 
         before = None if start is None else lax.stop_gradient(start.v_word - start.v_bit)
-        i, w, u, report = _each(one, (v, before), g.size)
-        i = _checked(i, report, tolerance, most) if throw else i
-        return self._account(i, v, w, u, report)
+        i, w, u, report = _for_each_input(one, (v, before), g.size)
+        i = _converged(i, report, tolerance, most) if throw else i
+        return self._solution_of(i, v, w, u, report)
 
     def _network(self, g) -> Network:
         """The lines with no cells, rows from the bottom up."""
         bare = self._lines(jnp.zeros_like(g))
         return Network(bare.words, bare.bits)
+
+    def _line_resistance(self, g) -> Float[Array, "rows cols"]:
+        """Of the lines to each cell [ohm], rows from the bottom up."""
+        rows, cols = g.shape
+        word = _line_resistances(cols, self.r_source, self.r_row, self.drive == "both", g.dtype)
+        bit = _line_resistances(rows, self.r_sense, self.r_col, self.ground == "both", g.dtype)
+        return bit[:, None] + word
 
     def currents(
         self,
@@ -190,7 +212,7 @@ class ResistiveWires(AbstractWires):
         """Bit-line currents [A], and the power [W] of all inputs together: by `solve`, to 1e-4 in float32, where the cells are
         not ohmic, or by `terminals` if that costs less."""
         ohmic = conduction is None or getattr(conduction, "linear", False)
-        if ohmic and not self.solves(len(v)):
+        if ohmic and not self.prefers_direct_solve(len(v)):
             return super().currents(g, v)
         tolerance = None if ohmic or g.dtype == jnp.float64 else 1e-4
 
@@ -198,28 +220,118 @@ class ResistiveWires(AbstractWires):
             found = self.solve(g, v[None], conduction=None if ohmic else conduction, tolerance=tolerance)
             return found.i_out[0], jnp.sum(found.i_in[0] * v)
 
-        i, watts = _each(one, v, g.size)
+        i, watts = _for_each_input(one, v, g.size)
         return i, jnp.sum(watts)
 
-    def solves(self, inputs: int) -> bool:
-        return inputs <= SOLVED
+    def sensitivity(self, g: Float[Array, "rows cols"]) -> Float[Array, "rows cols"]:
+        cells = self._sensitivities(g)
+        return (cells.drive * cells.sense)[::-1]
+
+    def noise_map(self, g: Float[Array, "rows cols"], var: Float[Array, "rows cols"]) -> NoiseMap:
+        """See `xbar.macro.wires.noise`: at the cost of some ten inputs that are solved, to 3 % of the variance summed over columns
+        (tiles of 32 to 256 lines, up to 20 uS and 20 ohm a segment, inputs from 0 to 1 V and from -1 to 1 V).
+
+        Warns where the estimated error of concrete cells is above 5 %. Of traced ones it is in `NoiseMap.error`.
+        """
+        across = partial(self._across, self._checked(g))
+        adjoint = partial(self._adjoint, g)
+        found = noise_of_tile(var, self._sensitivities(g), across, adjoint)
+        warn_of_error(found.error)
+        return found
+
+    def noise_variance(
+        self,
+        g: Float[Array, "rows cols"],
+        var: Float[Array, "rows cols"],
+        v: Float[Array, "inputs rows"],
+        conduction: Callable[[Any, Any], Any] | None = None,
+        *,
+        exact: bool = True,
+    ) -> Float[Array, "inputs cols"]:
+        """Variance of the current of every column [A^2], around the solution for every input; to first order in the noise.
+
+        Args:
+            var: variance of each cell's conductance, or of its state where cells are not ohmic [S^2].
+            conduction: law of the cells; None: ohmic.
+            exact: by one more solution for every column (of cells that are not ohmic for every column and input). Otherwise by
+                `xbar.macro.wires.sensitivity`, at less than the solutions themselves cost.
+        """
+        if conduction is not None and getattr(conduction, "linear", False):
+            g, conduction = conduction(g, jnp.ones_like(g)), None
+        if conduction is None:
+            squared = partial(self._squared_currents, g, var)
+            if exact:
+                return exact_variance(_for_each_input(squared, v, g.size), partial(self._adjoint, g))
+            cells = self._sensitivities(g)
+            return _for_each_input(lambda v: cells.column_variance(squared(v)[::-1]), v, g.size)
+
+        law = conduction
+
+        def of_cells(v):
+            """Around the solution for one input cells are ohmic ones of their slopes."""
+            across = self._across(g, v[None], law)[0]
+            by_state = jax.jvp(lambda g: law(g, across), (g,), (jnp.ones_like(g),))[1]
+            slopes = jnp.maximum(jax.jvp(lambda d: law(g, d), (across,), (jnp.ones_like(g),))[1], 0)
+            if exact:
+                return exact_variance((var * by_state**2)[None], partial(self._adjoint, slopes))[0]
+            return self._sensitivities(slopes).column_variance((var * by_state**2)[::-1])
+
+        return _for_each_input(of_cells, v, g.size)
+
+    def _squared_currents(self, g, var, v) -> Float[Array, "rows cols"]:
+        """Squared noise currents beside ohmic cells [A^2] for one input."""
+        return var * self._across(g, v[None])[0] ** 2
+
+    def _sensitivities(self, g) -> Sensitivities:
+        return Sensitivities.of(g[::-1], *self._families(g))
+
+    def _across(self, g, v, conduction=None) -> Float[Array, "inputs rows cols"]:
+        """Voltages across all cells; of ohmic ones as exact as noise asks for."""
+        tolerance = None if conduction is not None or g.dtype == jnp.float64 else 1e-5
+        found = self.solve(g, v, conduction=conduction, tolerance=tolerance, throw=conduction is not None)
+        return found.v_word - found.v_bit
+
+    def _adjoint(self, g, v) -> Float[Array, "columns rows cols"]:
+        """Voltages that sense nodes at `v` [V] put across all cells, drivers at 0 V: by reciprocity what the current of the
+        sense nodes gains from a current beside each cell. Those of the tile with word and bit lines exchanged."""
+        exchanged = ResistiveWires(
+            self.r_col,
+            self.r_row,
+            self.r_sense,
+            self.r_source,
+            drive="both" if self.ground == "both" else "left",
+            ground="both" if self.drive == "both" else "bottom",
+        )
+        across = exchanged._across(g[::-1, ::-1].T, v[:, ::-1])
+        return jnp.swapaxes(across, 1, 2)[:, ::-1, ::-1]
+
+    def prefers_direct_solve(self, inputs: int) -> bool:
+        return inputs <= FEW
 
     def _lines(self, g) -> Lines:
         """Both families of lines, rows from the bottom up."""
+        words, bits = self._families(g)
+        return Lines(g, words.ladders(g.T), bits.ladders(g))
 
-        def ladders(load, segment, end, both):
+    def _families(self, g) -> tuple[Family, Family]:
+        """Word lines and bit lines without their cells."""
+        rows, cols = g.shape
+
+        def family(n, segment, end, both):
             end = (jnp.maximum(end + segment, SHORT) if both else end + segment).astype(g.dtype)
-            resistances = jnp.full(load.shape[0], segment, g.dtype).at[0].set(end)
-            return Ladders.of(load, resistances, end if both else None)
+            return Family(jnp.full(n, segment, g.dtype).at[0].set(end), end if both else None)
 
-        words = ladders(g.T, self.r_row, self.r_source, self.drive == "both")
-        return Lines(g, words, ladders(g, self.r_col, self.r_sense, self.ground == "both"))
+        words = family(cols, self.r_row, self.r_source, self.drive == "both")
+        return words, family(rows, self.r_col, self.r_sense, self.ground == "both")
 
-    def _account(self, i, v, w, u, report) -> Solution:
+    def _checked(self, g):
+        return checked_cells(g, self.r_row, self.r_col, self.r_source, self.r_sense)
+
+    def _solution_of(self, i, v, w, u, report) -> Solution:
         """Everything that follows from the voltages."""
         _, rows, cols = i.shape
-        left = _share(cols, self.r_source, self.r_row, self.drive == "both", i.dtype)
-        bottom = _share(rows, self.r_sense, self.r_col, self.ground == "both", i.dtype)
+        left = _share_of_first_end(cols, self.r_source, self.r_row, self.drive == "both", i.dtype)
+        bottom = _share_of_first_end(rows, self.r_sense, self.r_col, self.ground == "both", i.dtype)
         i_in, i_out = jnp.sum(i, 2), jnp.sum(i, 1)
         i_left, i_bottom = i @ left, jnp.einsum("bij,i->bj", i, bottom[::-1])
         source = self.r_source * (i_left**2 + (i_in - i_left) ** 2).sum(1)
@@ -238,36 +350,44 @@ class ResistiveWires(AbstractWires):
         )
 
 
-def _each(solve, inputs, cells: int):
+def _for_each_input(solve, inputs, cells: int):
     """`solve` for every input, one after the other or, where that leaves room in the processor's cache, several at a time."""
     if len(jax.tree.leaves(inputs)[0]) == 1:
         return jax.tree.map(lambda x: x[None], solve(jax.tree.map(lambda x: x[0], inputs)))
-    together = TOGETHER // cells
+    together = CELLS_AT_ONCE // cells
     return lax.map(solve, inputs, batch_size=together) if together > 1 else lax.map(solve, inputs)
 
 
-def _checked(x, report: Report, tolerance, most):
+def _converged(x, report: Report, tolerance, most):
     """`x`, or an error where the solution is not good enough."""
-    return eqx.error_if(
+    x = eqx.error_if(
         x,
         ~jnp.all(report.residual <= tolerance),  # so that one that is not a number counts
         f"ResistiveWires.solve: the residual is above {tolerance:g} after at most {most} iterations. Allow more with most=, "
         "ask for less with tolerance=, or throw=False to look at the result and its report.",
     )
+    if report.misfit is None:
+        return x
+    allowed = (MISFIT if x.dtype == jnp.float64 else MISFIT_SINGLE) + 10 * tolerance
+    return eqx.error_if(
+        x,
+        ~jnp.all(report.misfit <= allowed),
+        "ResistiveWires.solve: the currents miss Kirchhoff's laws by more than rounding may explain, since wire resistance "
+        "times cell conductance is too large for this precision. Use effective(), which has no such limit, or float64; "
+        "throw=False returns the result with its report.",
+    )
 
 
-def _ladder(n, end, segment, both, dtype):
-    """Resistance matrix [ohm] of a line of `n` nodes towards its driven ends."""
+def _line_resistances(n, end, segment, both, dtype):
+    """Resistance [ohm] of a line without cells to its driven ends, from each of its `n` nodes."""
     first = (end + segment * (jnp.arange(n) + 1)).astype(dtype)
-    smaller = jnp.minimum(first[:, None], first)
     if not both:
-        return smaller
-    second = first[::-1]
-    total = first[0] + second[0]
-    return smaller * jnp.minimum(second[:, None], second) / jnp.where(total > 0, total, 1)
+        return first
+    total = first[0] + first[-1]
+    return first * first[::-1] / jnp.where(total > 0, total, 1)
 
 
-def _share(n, end, segment, both, dtype):
+def _share_of_first_end(n, end, segment, both, dtype):
     """The share of each node's current that takes the first end of its line."""
     if not both:
         return jnp.ones(n, dtype)
