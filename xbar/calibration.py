@@ -69,12 +69,12 @@ def calibrate(
     now = _uncalibrated(chip if chip.taken is not None and t is None else chip.at(t))
     bare = _with_converters(now, dac=False, adc=False)
     dac = bare.watch(inputs, key=keys[0], watch=_Magnitude("inputs", share, chip.plan_layers), merge=jnp.maximum)[1]
-    _check_seen(chip, "input", dac)
+    dac = _check_seen(chip, "input", dac)
     given = lambda i: 1.0 if chip.tiles[i].dac.range is None else chip.tiles[i].dac.range  # noqa: E731
     provisional = {i: Ranges(_positive(r, given(i)), jnp.ones((*r.shape, 1), r.dtype)) for i, r in dac.items()}
     driven = _with_converters(now, dac=True, adc=False).with_ranges(_complete(chip, provisional))
     adc = driven.watch(inputs, key=keys[1], watch=_Magnitude("current", share, chip.plan_layers), merge=jnp.maximum)[1]
-    _check_seen(chip, "current", adc)
+    adc = _check_seen(chip, "current", adc)
     ranges = {i: Ranges(_positive(dac[i], given(i)), _positive(adc[i], _physical(chip, i))) for i in dac}
     ranges = _moved(chip.ranges, _complete(chip, ranges), momentum)
     ready = chip.with_ranges(ranges)
@@ -112,7 +112,11 @@ class _Magnitude:
     percentile: float
     layers: tuple[Layer, ...]
 
-    def __call__(self, i: int, tile: Tile, array: ProgrammedArray, signals: Signals) -> Array:
+    def __call__(self, i: int, tile: Tile, array: ProgrammedArray, signals: Signals) -> tuple[Array, Array]:
+        """The magnitude, and 1: what a branch that is not taken leaves at 0."""
+        return self._magnitude(i, tile, signals), jnp.ones(())
+
+    def _magnitude(self, i: int, tile: Tile, signals: Signals) -> Array:
         x = jnp.abs(jax.lax.stop_gradient(getattr(signals, self.signal)))
         part = tile.partition(*self.layers[i].product.sizes)
         axes = (2, 3) if self.signal == "inputs" else (0, 1, 4, 6)
@@ -138,10 +142,11 @@ def _share(method: str | None, percentile: float | None) -> float:
     return percentile
 
 
-def _check_seen(chip: Chip, what: str, seen: dict[int, Array]) -> None:
-    """Raises if a layer saw a value that is not finite, warns if one saw nothing but zeros; traced values pass."""
-    for i, largest in seen.items():
-        if isinstance(largest, Tracer):
+def _check_seen(chip: Chip, what: str, seen: dict[int, tuple[Array, Array]]) -> dict[int, Array]:
+    """The magnitudes; raises if a layer saw a value that is not finite, warns if one saw nothing but zeros. Traced values pass,
+    and so do branches that were not taken."""
+    for i, (largest, read) in seen.items():
+        if isinstance(largest, Tracer) or not bool(jnp.all(read > 0)):
             continue
         name = chip.plan_layers[i].path
         if not bool(jnp.all(jnp.isfinite(largest))):
@@ -149,12 +154,13 @@ def _check_seen(chip: Chip, what: str, seen: dict[int, Array]) -> None:
                 f"calibrate: {name} saw an {what} that is NaN or infinite. Calibrate with inputs that are finite "
                 "everywhere inside the network."
             )
-        if not bool(jnp.any(largest > 0)):
+        if what == "input" and not bool(jnp.any(largest > 0)):
             warnings.warn(
                 f"calibrate: {name} saw no {what} but 0; its converters keep the ranges that they have without "
                 "calibration. Calibrate with representative inputs.",
                 stacklevel=3,
             )
+    return {i: largest for i, (largest, _) in seen.items()}
 
 
 def _physical(chip: Chip, i: int) -> Array:

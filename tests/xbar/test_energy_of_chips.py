@@ -11,7 +11,7 @@ import pytest
 import devices
 import xbar
 from devices.conduction import Cubic
-from xbar import accounting
+from xbar.energy.counting import Counter
 
 KEY = jax.random.key(0)
 W, X = jax.random.normal(KEY, (13, 10)), jax.random.normal(jax.random.key(1), (32, 13))
@@ -28,7 +28,7 @@ def program(tile, w=W, x=X):
 
 def usage(chip, x=X, **call):
     traced, _ = chip._traced((x,))
-    return chip.watch((x,), watch=accounting.Counter(traced.layers), **call)[1][0]
+    return chip.watch((x,), watch=Counter(traced.layers), **call)[1][0]
 
 
 def array_joules(ledger):
@@ -117,9 +117,9 @@ def test_digital_rest_is_counted():
     """relu of 32 x 10 values stays digital; nothing that depends on weights only does."""
     chip = program(xbar.Tile(device=devices.ideal(), rows=8, cols=4))
     traced, plan = chip._traced((X,))
-    work = accounting.digital_work(traced, plan, frozenset(chip.tiles))
+    work = traced.digital_work(plan, frozenset(chip.tiles))
     assert work.ops == 320 and work.mac_ops == 0
-    assert accounting.all_work(traced, plan).mac_ops == 2 * 32 * 13 * 10
+    assert traced.digital_work(traced.plan.pruned(frozenset()), frozenset()).mac_ops == 2 * 32 * 13 * 10
 
 
 def test_unquantised_converters_have_no_energy():

@@ -205,7 +205,7 @@ class _Analysis:
             self.index[key] = len(self.layers)
             lengths = tuple(self.lengths[s] for s in value.scans)
             named = self._largest(value.leaves)
-            stack = self.stacks.get(named, ())
+            stack = next((s for s in self.stacks.values() if named in s), ())
             paths = tuple(self._numbered(self.paths[i]) for i in stack) if lengths[:1] == (len(stack),) else ()
             self.layers.append(
                 Layer(self._numbered(self.paths[named]), product, value.leaves, value.scans, lengths, paths)

@@ -352,4 +352,6 @@ def _loop(flat: _Flat, start: int, size: int, blocks: int) -> _Loop | None:
                 return None
             row.append(found)
         ins.append(tuple(row))
+    if not carried:  # side by side, not one after the other: better done together
+        return None
     return _Loop(start, size, blocks, tuple(constants), tuple(stacked), tuple(carried), tuple(ins))
