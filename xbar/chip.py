@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from xbar.energy import Ledger, Technology
 from xbar.energy.counting import Counter, ledger
 from xbar.graph.nodes import Context, Layer, Plan, Traced
-from xbar.graph.tracing import Frame, is_array, trace
+from xbar.graph.tracing import Frame, Function, Given, is_array, trace
 from xbar.macro.programming import stacked_keys
 from xbar.macro.reading import draws_at_read, freeze, read, settle
 from xbar.macro.state import ProgrammedArray, Ranges, Signals
@@ -41,7 +41,7 @@ class Chip(eqx.Module):
     arrays: dict[int, ProgrammedArray]
     tiles: dict[int, Tile]
     leaves: tuple[Array | None, ...]
-    f: Callable[..., Any] = eqx.field(static=True)
+    f: Function
     frame: Frame = eqx.field(static=True)
     avals: tuple[jax.ShapeDtypeStruct, ...] = eqx.field(static=True)
     plan_layers: tuple[Layer, ...] = eqx.field(static=True)
@@ -86,12 +86,15 @@ class Chip(eqx.Module):
 
         Without `key`, reads are free of noise.
         """
-        check_inputs(inputs)
-        traced, plan = self._traced(inputs)
-        streaming = [leaf for leaf in jax.tree.leaves(inputs) if is_array(leaf)]
+        traced, given = self._traced(inputs)
+        check_inputs(traced, inputs)
         typed = None if key is None else typed_key(key)
         cells = (self.arrays, self.tiles, self.times(t))
-        outs, seen = _run(plan, traced.layers, watch, merge, cells, [*self.leaves, *streaming], typed)
+        mapped = frozenset(self.arrays)
+        running = lambda: jax.jit(functools.partial(_run, traced.pruned(mapped), traced.layers), static_argnums=(0, 1))  # noqa: E731
+        outs, seen = traced.kept(("run", mapped), running)(
+            watch, merge, cells, [*self.leaves, *given.inputs], given.captured, typed
+        )
         return jax.tree.unflatten(traced.out_tree, outs), seen
 
     def energy(
@@ -110,13 +113,13 @@ class Chip(eqx.Module):
             inferences: how many inferences the inputs hold; the ledger is per inference.
             technology: cost of converters and digital work; `xbar.energy.Technology()` if None.
         """
-        traced, plan = self._traced(inputs)
+        traced = self._traced(inputs)[0]
         if isinstance(inferences, bool) or not isinstance(inferences, int) or inferences < 1:
             raise ValueError(
                 f"inferences={inferences!r}: how many inferences the inputs hold, a whole number of at least 1."
             )
         usages = self.watch(inputs, t=t, key=key, watch=Counter(traced.layers))[1]
-        return ledger(traced, plan, self.tiles, usages, technology, inferences)
+        return ledger(traced, traced.pruned(frozenset(self.arrays)), self.tiles, usages, technology, inferences)
 
     @property
     def layers(self) -> TileMap:
@@ -142,15 +145,15 @@ class Chip(eqx.Module):
         """The matrix products that stay digital for these inputs, each with the reason."""
         return self._traced(inputs)[0].digital
 
-    def _traced(self, inputs: Sequence[Any]) -> tuple[Traced, Plan]:
-        traced = trace(self.f, self.frame, self.avals, inputs)
+    def _traced(self, inputs: Sequence[Any]) -> tuple[Traced, Given]:
+        traced, given = trace(self.f, self.frame, self.avals, inputs)
         if tuple(x.signature for x in traced.layers) != tuple(x.signature for x in self.plan_layers):
             raise ValueError(
                 "These inputs need other arrays than the chip has: the function maps "
                 f"{[x.path for x in traced.layers]} for them, and the chip was programmed with "
                 f"{[x.path for x in self.plan_layers]}. Program a chip with inputs of this kind."
             )
-        return traced, traced.plan.pruned(frozenset(self.arrays))
+        return traced, given
 
     def times(self, t: Float[Array, ""] | float | None) -> dict[int, Array]:
         """Time since programming of each layer [s], checked; None is the earliest that its device has data for, or the time
@@ -177,9 +180,8 @@ class Chip(eqx.Module):
         return times
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
 def _run(
-    plan: Plan, layers: tuple[Layer, ...], watch: Watch | None, merge: Callable, cells: tuple, inputs, key
+    plan: Plan, layers: tuple[Layer, ...], watch: Watch | None, merge: Callable, cells: tuple, inputs, captured, key
 ) -> tuple[list[Any], dict[int, Any]]:
     arrays, tiles, times = cells
     if key is not None:
@@ -189,7 +191,8 @@ def _run(
         y, signals = read(tiles[i], array, vectors, n, t=times[i], key=noise)
         return y, None if watch is None else watch(i, tiles[i], array, signals)
 
-    return plan.run(inputs, key, Context(arrays, {i: x.scans for i, x in enumerate(layers)}, read_layer, merge))
+    scans = {i: x.scans for i, x in enumerate(layers)}
+    return plan.run(inputs, key, Context(arrays, scans, read_layer, merge, captured))
 
 
 def _frozen(
@@ -237,7 +240,15 @@ def typed_key(key: PRNGKeyArray) -> PRNGKeyArray:
     return jax.random.wrap_key_data(key)
 
 
-def check_inputs(inputs: Sequence[Any]) -> None:
+def check_inputs(traced: Traced, inputs: Sequence[Any]) -> None:
+    """Raises where an empty input leaves an array without a vector to read."""
+    unread = [traced.layers[m.layer].path for m in traced.plan.multiplies() if m.empty]
+    if not unread:
+        return
     for i, leaf in enumerate(leaf for leaf in jax.tree.leaves(inputs) if is_array(leaf)):
         if 0 in leaf.shape:
-            raise ValueError(f"input {i} is empty: its shape is {tuple(leaf.shape)}. Give at least one sample.")
+            raise ValueError(
+                f"input {i} is empty: its shape is {tuple(leaf.shape)}, and {unread[0]} is read with nothing. "
+                "Give at least one sample."
+            )
+    raise ValueError(f"{unread[0]} is read with nothing: the function makes an empty operand of these inputs.")

@@ -13,8 +13,9 @@ from jax.core import Tracer
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from xbar.chip import Chip, check_inputs, typed_key
+from xbar.graph.digital import warn_of_digital
 from xbar.graph.nodes import Layer, Traced
-from xbar.graph.tracing import aval_of, flatten, trace
+from xbar.graph.tracing import Function, aval_of, flatten, trace
 from xbar.graph.weights import weights
 from xbar.macro.programming import program, stacked_keys
 from xbar.macro.state import ProgrammedArray, Ranges
@@ -56,13 +57,13 @@ def analog(f: Callable[..., Any], tile: TileChoice, *, gradient: Gradient = "exa
         )
     if gradient not in get_args(Gradient):
         raise ValueError(f"xbar.analog: gradient={gradient!r}; it is {' or '.join(map(repr, get_args(Gradient)))}.")
-    return Analog(f, tile, gradient == "straight_through")
+    return Analog(Function.of(f), tile, gradient == "straight_through")
 
 
 class Analog(eqx.Module):
     """A function whose stationary products run on crossbars; made by `xbar.analog`."""
 
-    f: Callable[..., Any] = eqx.field(static=True)
+    f: Function
     tile: TileChoice
     straight_through: bool = eqx.field(static=True, default=False)
 
@@ -101,13 +102,17 @@ class Analog(eqx.Module):
 
     def _program(self, params: Any, inputs: Sequence[Any], key: PRNGKeyArray) -> Chip:
         leaves, frame = flatten(params)
-        check_inputs(inputs)
-        traced = trace(self.f, frame, leaves, inputs)
+        traced, given = trace(self.f, frame, leaves, inputs)
+        check_inputs(traced, inputs)
         tiles = _assign(self.tile, traced.layers)
         mapped = frozenset(tiles)
-        arrays, finite = _program_layers(traced, self.straight_through, leaves, tiles, key)
+        warn_of_digital(traced, mapped)
+        programming = lambda: jax.jit(functools.partial(_program_layers, traced.plan_only(), self.straight_through))  # noqa: E731
+        arrays, finite = traced.kept(("program", self.straight_through), programming)(
+            leaves, given.captured, tiles, key
+        )
         _check_weights(traced.layers, finite)
-        needed = traced.plan.pruned(mapped).inputs_used(mapped)[: len(leaves)]
+        needed = traced.pruned(mapped).inputs_used(mapped)[: len(leaves)]
         kept = tuple(leaf if used else None for leaf, used in zip(leaves, needed, strict=True))
         return Chip(
             arrays=arrays,
@@ -132,12 +137,16 @@ def _assign(tile: TileChoice, layers: Sequence[Layer]) -> dict[int, Tile]:
     return {i: choice for i, choice in chosen.items() if choice is not None}
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
 def _program_layers(
-    traced: Traced, straight_through: bool, leaves: Sequence[Array], tiles: dict[int, Tile], key: PRNGKeyArray
+    traced: Traced,
+    straight_through: bool,
+    leaves: Sequence[Array],
+    captured: Sequence[Any],
+    tiles: dict[int, Tile],
+    key: PRNGKeyArray,
 ) -> tuple[dict[int, ProgrammedArray], dict[int, Array]]:
     """Programmed arrays, and whether each layer's weights are all finite."""
-    matrices = weights(traced, leaves, frozenset(tiles))
+    matrices = weights(traced, leaves, captured, frozenset(tiles))
     arrays = {
         i: _program_layer(traced.layers[i], tiles[i], w, jax.random.fold_in(key, i), straight_through)
         for i, w in matrices.items()
@@ -145,9 +154,7 @@ def _program_layers(
     return arrays, {i: jnp.all(jnp.isfinite(w)) for i, w in matrices.items()}
 
 
-def _program_layer(
-    layer: Layer, tile: Tile, w: Array, key: PRNGKeyArray, straight_through: bool
-) -> ProgrammedArray:
+def _program_layer(layer: Layer, tile: Tile, w: Array, key: PRNGKeyArray, straight_through: bool) -> ProgrammedArray:
     """Programs one layer; a stack of matrices that scans step through gets devices of its own at every step."""
     one = lambda m, k: program(tile, m, key=k, straight_through=straight_through)  # noqa: E731
     for _ in layer.lengths:
