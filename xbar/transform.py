@@ -34,7 +34,9 @@ def analog(f: Callable[..., Any], tile: TileChoice, *, gradient: Gradient = "exa
 
     Args:
         f: any JAX function `f(params, *inputs)`. `params` is a pytree (an Equinox module, a Flax variable dict, ...). Leaves
-            that are not arrays, in `params` and `inputs` alike, are static.
+            that are not arrays, in `params` and `inputs` alike, are static; Python floats among the inputs are not, unless
+            `f` needs their value or scales a weight with them. `f` may be a module, a method of one or a partial application:
+            the arrays that it holds are constants, not parameters.
         tile: the crossbar macro; or a function `(path, shape) -> Tile | None` that chooses one for each layer from the
             path of its parameter (`"layers.0.weight"`) and its matrix shape (inputs, outputs), with None for a layer
             that stays digital.
@@ -96,7 +98,9 @@ class Analog(eqx.Module):
             key: decides every device of the chip; the same key gives the same chip, whatever the batch.
 
         Raises:
-            ValueError: if a weight is not finite or an input is empty.
+            ValueError: if a weight is not finite or an empty input leaves an array nothing to read.
+
+        Warns once of products that stay digital though one might expect them on arrays; `Chip.digital_products` lists all.
         """
         return self._program(params, inputs, typed_key(key))
 

@@ -4,9 +4,10 @@ Every value gets a level: constant, stationary (depends on parameters only) or s
 product of a stationary with a streaming operand can sit on a crossbar; everything stationary before it (transposes,
 scaling, weight norm) happens once, when the crossbar is programmed.
 
-Calls (`jit`, `custom_jvp`, ...) that hold such a product are inlined, so that a custom derivative of theirs is replaced by
-the derivative of what they do; others are kept whole. A scan steps through stacked weights as through a stack of
-arrays, and reads one array again and again if the weight is the same in each step.
+Calls (`jit`, `custom_jvp`, `custom_vmap`, ...) that hold such a product are inlined, so that a custom derivative or batching
+rule of theirs is replaced by that of what they do; others are kept whole. A scan steps through stacked weights as through
+a stack of arrays, and reads one array again and again if the weight is the same in each step. Products inside any other
+equation are listed as digital, whatever it is.
 """
 
 from __future__ import annotations
@@ -243,7 +244,7 @@ class _Analysis:
 
     def call(self, eqn: JaxprEqn, ins: tuple[Operand, ...], nodes: list[AbstractNode]) -> Sequence[Operand] | None:
         start, name = len(nodes), eqn.primitive.name
-        closed = _closed(eqn.params[_CALLS[name]])
+        closed = _closed(eqn.params.get(_CALLS[name]) or next(inner_jaxprs(eqn.params)))
         outs = self.inline(closed, ins, nodes)
         captures = name in ("jit", "pjit") and bool(closed.consts)  # inlined, they are passed and not compiled in
         return outs if captures or _holds_product(nodes[start:]) else None

@@ -29,9 +29,9 @@ except ImportError:
         return tuple(jax.config.read(name) for name in _SETTINGS)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Frame:
-    """The static part of a pytree: its structure, and the leaves that are not arrays."""
+    """The static part of a pytree: its structure, and the leaves that are not arrays. Frames are equal by `identity`."""
 
     treedef: Any
     static: tuple[Any, ...]
@@ -49,7 +49,13 @@ class Frame:
         Raises:
             TypeError: if something static has no such identity.
         """
-        return same_structure(self.treedef), same(self.static)
+        return same_structure(self.treedef), same(self.static), self.paths
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (isinstance(other, Frame) and self.identity == other.identity)
+
+    def __hash__(self) -> int:
+        return hash(self.identity)
 
 
 class _Array:
@@ -161,7 +167,7 @@ class _Request:
         held = tuple(map(aval_of, self.f.arrays))
         kinds = tuple((a.shape, a.dtype, a.weak_type) for a in (*self.params, *self.inputs, *held))
         frames = tuple(frame.identity for frame in (self.f.frame, self.frame, self.input_frame))
-        return frames, self.frame.paths, kinds, _context()
+        return frames, kinds, _context()
 
     def trace(self) -> Traced:
         """Runs the function's Python body."""

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import lax
+from jax.experimental import pallas as pl
 from jax.experimental import sparse
 from jax.extend.core import Primitive
 from jax.interpreters import mlir
@@ -241,6 +242,13 @@ def linear_solve(w, x):
     return lax.custom_linear_solve(lambda v: square @ v, x[0, :6], solve, symmetric=True)
 
 
+def pallas(w, x):
+    def kernel(w, x, out):
+        out[...] = x[...] @ w[...]
+
+    return pl.pallas_call(kernel, out_shape=jax.ShapeDtypeStruct((4, 6), jnp.float32), interpret=True)(w, x)
+
+
 INSIDE = {
     "jit": (jax.jit(matmul), MAPPED),
     "scan": (lambda w, x: lax.scan(lambda c, x: (c, x @ w), 0.0, x)[1], MAPPED),
@@ -267,6 +275,7 @@ INSIDE = {
     ),
     "pmap": (lambda w, x: jax.pmap(lambda x: x @ w)(x[None]), LISTED),
     "ragged_dot": (lambda w, x: lax.ragged_dot(x, jnp.stack([w, w]), jnp.array([1, 3])), LISTED),
+    "pallas_call": (pallas, LISTED),
     "custom_linear_solve": (linear_solve, LISTED),
     "in a tuple": (in_a_tuple, LISTED),
     "open jaxpr": (open_jaxpr, LISTED),
@@ -289,7 +298,9 @@ def test_a_product_inside_any_equation_is_mapped_or_listed(name):
 
 def test_every_function_of_a_trace_is_looked_at():
     """All products that stand anywhere in these jaxprs, found by JAX's own walk over inner jaxprs, are mapped or listed."""
-    subjaxprs = pytest.importorskip("jax._src.core", reason="JAX's own walk").subjaxprs
+    subjaxprs = getattr(pytest.importorskip("jax._src.core", reason="JAX's own walk"), "subjaxprs", None)
+    if subjaxprs is None:
+        pytest.skip("this JAX has no walk over inner jaxprs at the place where it was")
 
     def count(jaxpr):
         here = sum("dot_general" in eqn.primitive.name for eqn in jaxpr.eqns)
