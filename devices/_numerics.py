@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 
 def optional_array(value: Any) -> Array | None:
@@ -23,12 +23,17 @@ def safe_sqrt(x: Float[Array, "*any"]) -> Float[Array, "*any"]:
     return jnp.where(positive, jnp.sqrt(jnp.where(positive, x, 1)), 0)
 
 
-def polynomial(coefficients: Float[Array, " powers"], x: Float[Array, "*any"]) -> Float[Array, "*any"]:
-    """`sum_k coefficients[k] x^k`, ascending powers, in the dtype of `x`."""
+def polynomial(coefficients: Float[Array, "*#any powers"], x: Float[Array, "*any"]) -> Float[Array, "*any"]:
+    """`sum_k coefficients[k] x^k`, ascending powers, in the dtype of `x`; coefficients for all, or for each x."""
     total = jnp.zeros_like(x)
-    for power in reversed(range(coefficients.shape[0])):
-        total = total * x + coefficients[power].astype(x.dtype)
+    for power in reversed(range(coefficients.shape[-1])):
+        total = total * x + coefficients[..., power].astype(x.dtype)
     return total
+
+
+def nearest(t: Float[Array, "*any"], times: Float[Array, " times"]) -> Int[Array, "*any"]:
+    """Which of `times` each `t` is nearest to."""
+    return jnp.argmin(jnp.abs(lax.stop_gradient(t)[..., None] - times.astype(t.dtype)), -1)
 
 
 def phi1(x: Float[Array, "*any"]) -> Float[Array, "*any"]:

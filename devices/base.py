@@ -15,11 +15,12 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Num, PRNGKeyArray
 
+from devices._checks import Law
 from devices._numerics import safe_sqrt
 from devices.random import unit_normals
 
 
-class AbstractProgramming(eqx.Module):
+class AbstractProgramming(Law):
     """How far the conductance lands from the one that was asked for."""
 
     @abc.abstractmethod
@@ -27,8 +28,10 @@ class AbstractProgramming(eqx.Module):
         """Conductance just after programming [S] for a target [S]."""
 
 
-class AbstractDrift(eqx.Module):
+class AbstractDrift(Law):
     """What becomes of a programmed conductance as time passes."""
+
+    timeless: ClassVar[bool] = False  # True: nothing depends on the time, so that cells need no clock
 
     def latents(self, target: Float[Array, "*cells"], *, key: PRNGKeyArray) -> Any:
         """What this law remembers of each cell; unit normals unless a law needs something else.
@@ -38,18 +41,22 @@ class AbstractDrift(eqx.Module):
         return unit_normals(key, target)
 
     @abc.abstractmethod
-    def __call__(self, g: Float[Array, "*cells"], z: Any, t: Float[Array, ""]) -> Float[Array, "*cells"]:
-        """Conductance [S] at `t` [s] after programming, from the one just after programming and the cell's latents."""
+    def __call__(self, g: Float[Array, "*cells"], z: Any, t: Float[Array, "*#cells"]) -> Float[Array, "*cells"]:
+        """Conductance [S] at `t` [s] after programming, from the one just after programming and the cell's latents.
+
+        `t` is one number for all cells, or one for each where pulses have reached some of them later than others.
+        """
 
     def rewritten(self, z: Any, g: Float[Array, "*cells"]) -> Any:
         """The latents once a pulse has left the cell at `g` [S]: the same cell, and what it remembers of its state renewed."""
         return z
 
 
-class AbstractReadNoise(eqx.Module):
+class AbstractReadNoise(Law):
     """The fluctuation of a conductance from one read to the next."""
 
     silent: ClassVar[bool] = False  # True: the variance is always 0, so that nothing need be drawn
+    timeless: ClassVar[bool] = False  # True: nothing depends on the time, so that cells need no clock
 
     def latents(self, programmed: Float[Array, "*cells"], *, key: PRNGKeyArray) -> Any:
         """What this law remembers of each cell, from its conductance just after programming [S]; nothing unless a law
@@ -62,7 +69,7 @@ class AbstractReadNoise(eqx.Module):
 
     @abc.abstractmethod
     def __call__(
-        self, g: Float[Array, "*cells"], z: Any, t: Float[Array, ""], bandwidth: Float[Array, ""]
+        self, g: Float[Array, "*cells"], z: Any, t: Float[Array, "*#cells"], bandwidth: Float[Array, ""]
     ) -> Float[Array, "*cells"]:
         """Variance [S^2] of a read with noise bandwidth [Hz], `t` [s] after programming, at conductance `g` [S]."""
 
@@ -70,7 +77,7 @@ class AbstractReadNoise(eqx.Module):
         self,
         g: Float[Array, "*cells"],
         z: Any,
-        t: Float[Array, ""],
+        t: Float[Array, "*#cells"],
         rate: Float[Array, ""],
         *,
         points: int,
@@ -85,7 +92,7 @@ class AbstractReadNoise(eqx.Module):
         return safe_sqrt(variance) * unit_normals(key, jnp.broadcast_to(g, (points, *g.shape)))
 
 
-class AbstractConduction(eqx.Module):
+class AbstractConduction(Law):
     """The current through a cell at a read voltage."""
 
     @property
@@ -98,8 +105,12 @@ class AbstractConduction(eqx.Module):
         """Current [A] through a cell of conductance `g` [S] at voltage `v` [V]."""
 
 
-class AbstractFaults(eqx.Module):
+class AbstractFaults(Law):
     """Cells that do not do what they are told."""
+
+    def worn(self, z: Any, n: Num[Array, "*#cells"]) -> Any:
+        """The latents once each cell has been written `n` times more, for laws that count."""
+        return z
 
     @abc.abstractmethod
     def latents(self, target: Float[Array, "*cells"], *, key: PRNGKeyArray) -> Any:
@@ -110,8 +121,12 @@ class AbstractFaults(eqx.Module):
         """Conductance [S] with the faults in place."""
 
 
-class AbstractPulseUpdate(eqx.Module):
+class AbstractPulseUpdate(Law):
     """What a train of identical programming pulses does to a cell."""
+
+    def rewritten(self, z: Any, g: Float[Array, "*cells"]) -> Any:
+        """The latents once the cell has been programmed to `g` [S] again: the same cell, its last write renewed."""
+        return z
 
     @abc.abstractmethod
     def latents(self, programmed: Float[Array, "*cells"], *, key: PRNGKeyArray) -> Any:
@@ -136,6 +151,8 @@ class Cells(eqx.Module):
     Args:
         g: conductance just after programming [S].
         drift, read_noise, faults, update: the latents of each law, drawn at programming and never again.
+        age: time [s] since each cell's own last write, at the moment when the cells were returned; None: 0 s, of
+            all (or of a device that no time changes). It is a sum: steps below a 1e7th of it are lost in float32.
     """
 
     g: Float[Array, "*cells"]
@@ -143,3 +160,4 @@ class Cells(eqx.Module):
     read_noise: Any
     faults: Any
     update: Any = None
+    age: Float[Array, "*#cells"] | None = None

@@ -8,6 +8,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from devices._checks import Number, kelvin, positive, real, volts
 from devices._numerics import safe_sqrt, solve_increasing
 from devices.base import AbstractConduction
 from devices.constants import BOLTZMANN_EV
@@ -32,7 +33,7 @@ class Cubic(AbstractConduction):
     """
 
     linear: ClassVar[bool] = False
-    curvature: Float[Array, ""] = eqx.field(converter=jnp.asarray)
+    curvature: Float[Array, ""] = eqx.field(converter=Number("1/V^2"))
 
     def __call__(self, g: Float[Array, "*#cells"], v: Float[Array, "*#cells"]) -> Float[Array, "*cells"]:
         return g * (v + self.curvature * v**3)
@@ -46,7 +47,7 @@ class Sinh(AbstractConduction):
     """
 
     linear: ClassVar[bool] = False
-    v0: Float[Array, ""] = eqx.field(converter=jnp.asarray)
+    v0: Float[Array, ""] = eqx.field(converter=volts)
 
     def __call__(self, g: Float[Array, "*#cells"], v: Float[Array, "*#cells"]) -> Float[Array, "*cells"]:
         return g * self.v0 * jnp.sinh(v / self.v0)
@@ -63,7 +64,7 @@ class PooleFrenkel(AbstractConduction):
     """
 
     linear: ClassVar[bool] = False
-    v0: Float[Array, ""] = eqx.field(converter=jnp.asarray)
+    v0: Float[Array, ""] = eqx.field(converter=volts)
 
     def __call__(self, g: Float[Array, "*#cells"], v: Float[Array, "*#cells"]) -> Float[Array, "*cells"]:
         return g * v * jnp.exp(safe_sqrt(jnp.abs(v) / self.v0))
@@ -83,9 +84,9 @@ class Schottky(AbstractConduction):
     """
 
     linear: ClassVar[bool] = False
-    ideality: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=1.0)
-    v_lowering: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=jnp.inf)
-    temperature: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=300.0)
+    ideality: Float[Array, ""] = eqx.field(converter=positive, default=1.0)
+    v_lowering: Float[Array, ""] = eqx.field(converter=volts.but(infinite=True), default=jnp.inf)
+    temperature: Float[Array, ""] = eqx.field(converter=kelvin, default=300.0)
 
     def __call__(self, g: Float[Array, "*#cells"], v: Float[Array, "*#cells"]) -> Float[Array, "*cells"]:
         scale = self.ideality * BOLTZMANN_EV * self.temperature
@@ -107,8 +108,8 @@ class StateDependent(AbstractConduction):
     """
 
     linear: ClassVar[bool] = False
-    quadratic: Float[Array, " powers"] = eqx.field(converter=jnp.asarray)
-    cubic: Float[Array, " powers"] = eqx.field(converter=jnp.asarray)
+    quadratic: Float[Array, " powers"] = eqx.field(converter=real)
+    cubic: Float[Array, " powers"] = eqx.field(converter=real)
 
     def __call__(self, g: Float[Array, "*#cells"], v: Float[Array, "*#cells"]) -> Float[Array, "*cells"]:
         state = jnp.log10(jnp.maximum(g, 1e-12))
@@ -133,9 +134,9 @@ class TitaniumOxide(AbstractConduction):
     """
 
     linear: ClassVar[bool] = False
-    temperature: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=298.15)
-    linear_terms: Float[Array, "3"] = eqx.field(converter=jnp.asarray, default=(-2.58e-6, 0.977, 1.166e-7))
-    cubic_terms: Float[Array, "3"] = eqx.field(converter=jnp.asarray, default=(1.18, 6596.0, 1.605e-3))
+    temperature: Float[Array, ""] = eqx.field(converter=kelvin, default=298.15)
+    linear_terms: Float[Array, "3"] = eqx.field(converter=real, default=(-2.58e-6, 0.977, 1.166e-7))
+    cubic_terms: Float[Array, "3"] = eqx.field(converter=real, default=(1.18, 6596.0, 1.605e-3))
 
     def __call__(self, g: Float[Array, "*#cells"], v: Float[Array, "*#cells"]) -> Float[Array, "*cells"]:
         a, b = self.linear_terms, self.cubic_terms
@@ -156,10 +157,10 @@ class AtTemperature(AbstractConduction):
     """
 
     law: AbstractConduction
-    temperature: Float[Array, ""] = eqx.field(converter=jnp.asarray)
-    coefficient: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=0.0)
-    activation: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=0.0)
-    reference: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=300.0)
+    temperature: Float[Array, ""] = eqx.field(converter=kelvin)
+    coefficient: Float[Array, ""] = eqx.field(converter=Number("1/K"), default=0.0)
+    activation: Float[Array, ""] = eqx.field(converter=Number("eV"), default=0.0)
+    reference: Float[Array, ""] = eqx.field(converter=kelvin, default=300.0)
 
     @property
     def linear(self) -> bool:
@@ -179,7 +180,7 @@ class WithSeriesResistance(AbstractConduction):
     """
 
     law: AbstractConduction
-    resistance: Float[Array, ""] = eqx.field(converter=jnp.asarray)
+    resistance: Float[Array, ""] = eqx.field(converter=Number("ohm", low=0.0))
 
     @property
     def linear(self) -> bool:

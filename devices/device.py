@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -11,6 +13,8 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Num, PRNGKeyArray
 
+from devices._checks import Checked, device_siemens
+from devices._show import device_html, device_text
 from devices.base import (
     AbstractConduction,
     AbstractDrift,
@@ -30,7 +34,7 @@ from devices.programming import ExactProgramming
 _WARNED: set[tuple[Provenance, str]] = set()  # devices that have said that they extrapolate, in time or in voltage
 
 
-class Device(eqx.Module):
+class Device(Checked):
     """One kind of memristive cell: its conductance range and one law of each kind.
 
     $$ g(t) = F\\bigl(D(P(g_{target}), z, t)\\bigr), \\qquad i = C(g(t), v) + \\text{read noise} $$
@@ -48,8 +52,8 @@ class Device(eqx.Module):
     Breaks when: the laws' own data end; see `provenance` and each law.
     """
 
-    g_min: Float[Array, ""] = eqx.field(converter=jnp.asarray)
-    g_max: Float[Array, ""] = eqx.field(converter=jnp.asarray)
+    g_min: Float[Array, ""] = eqx.field(converter=device_siemens)
+    g_max: Float[Array, ""] = eqx.field(converter=device_siemens)
     programming: AbstractProgramming = eqx.field(default_factory=ExactProgramming)
     drift: AbstractDrift = eqx.field(default_factory=NoDrift)
     read_noise: AbstractReadNoise = eqx.field(default_factory=NoReadNoise)
@@ -59,15 +63,27 @@ class Device(eqx.Module):
     provenance: Provenance = eqx.field(static=True, default=Provenance("unnamed"))
 
     def __check_init__(self):
-        if isinstance(self.g_min, Tracer) or isinstance(self.g_max, Tracer):
-            return
-        if not isinstance(self.g_min, jax.Array) or self.g_min.ndim or self.g_max.ndim:
-            return  # a device under vmap or tree_map: leaves are whatever the transformation made of them
-        if not 0 <= float(self.g_min) < float(self.g_max):
+        low, high = self.g_min, self.g_max
+        if any(isinstance(g, Tracer) or not isinstance(g, jax.Array) or g.ndim for g in (low, high)):
+            return  # a device under vmap, or of several draws, or something that every law refuses
+        smallest = float(jnp.finfo(high.dtype).tiny)
+        if not 0 <= float(low) < float(high) < np.inf or np.float64(high) < smallest:
             raise ValueError(
-                f"Device needs 0 <= g_min < g_max in siemens, got g_min={float(self.g_min):g} S, "
-                f"g_max={float(self.g_max):g} S. Give both in siemens (25 uS is 25e-6)."
+                f"Device needs 0 <= g_min < g_max in siemens, finite and above the {smallest:.2g} S that {high.dtype} can "
+                f"hold, got g_min={float(low):g} S, g_max={float(high):g} S. Give both in siemens (25 uS is 25e-6)."
             )
+        if float(high) < 1e-16:
+            warnings.warn(
+                f"Device: g_max = {float(high):g} S is far below any device, and variances, its squares, are lost in "
+                "float32. Conductances are in siemens: 25 uS is 25e-6.",
+                stacklevel=3,
+            )
+
+    def __repr__(self) -> str:
+        return device_text(self)
+
+    def _repr_html_(self) -> str:
+        return device_html(self)
 
     def program(self, target: Float[Array, "*cells"], *, key: PRNGKeyArray) -> Cells:
         """Programs cells to `target` [S]: draws the write error and everything that makes each cell itself.
@@ -86,7 +102,36 @@ class Device(eqx.Module):
             read_noise=self.read_noise.latents(g, key=noise),
             faults=self.faults.latents(target, key=faults),
             update=None if self.update is None else self.update.latents(g, key=update),
+            age=jnp.zeros_like(g) if self.update is not None and self._has_clock else None,
         )
+
+    def reprogram(
+        self,
+        cells: Cells,
+        target: Float[Array, "*#cells"] | float,
+        where: Bool[Array, "*#cells"] | bool = True,
+        *,
+        key: PRNGKeyArray,
+        t: Float[Array, ""] | float = 0.0,
+    ) -> Cells:
+        """Programs the cells in `where` to `target` [S] anew; the others grow older by `t`.
+
+        What a state brings is drawn again (write error, drift, read noise); what the cell is stays (faults, how it answers
+        to pulses), and it has seen one write cycle more.
+
+        Args:
+            cells: they are not changed; what comes of them is returned. t: time since they were returned [s].
+
+        Raises:
+            ValueError: as of `program`, of targets in `where`.
+        """
+        _check_seconds(t)
+        hit = jnp.broadcast_to(jnp.asarray(where), cells.g.shape)
+        wanted = jnp.where(hit, jnp.asarray(target, cells.g.dtype), self.g_min.astype(cells.g.dtype))
+        fresh = self.program(wanted, key=key)
+        update = None if self.update is None else self.update.rewritten(cells.update, fresh.g)
+        fresh = Cells(fresh.g, fresh.drift, fresh.read_noise, cells.faults, update)
+        return self._written(cells, fresh, where, hit.astype(int), t)
 
     def pulse(
         self,
@@ -99,17 +144,18 @@ class Device(eqx.Module):
     ) -> Cells:
         """Applies `n` programming pulses to each cell: potentiation if positive, depression if negative.
 
-        The time since programming starts anew for every cell that is returned.
+        Cells with a pulse start anew at the conductance to which it leads; those without (`n = 0`) grow older by `t`.
 
         Args:
             cells: they are not changed; what comes of them is returned.
             n: whole numbers of pulses, one for all cells or one for each.
             key: for laws with cycle-to-cycle or write noise.
-            t: time since the last write [s]; the pulses act on the conductance after that much drift.
+            t: time since the cells were returned [s]; the pulses act on what each has drifted to since its own last write.
             most: largest number of pulses to any cell. Needed where `n` is traced, found from `n` elsewhere.
 
         Raises:
-            ValueError: if the device has no pulse law, `n` is not whole, or a bound on traced pulses is missing.
+            ValueError: if the device has no pulse law, `n` is not whole, `t` is negative, or a bound on traced pulses is
+                missing.
             RuntimeError: if a cell gets more pulses than `most`.
         """
         if self.update is None:
@@ -117,24 +163,37 @@ class Device(eqx.Module):
                 f"{self.provenance.name} has no pulse law: it can be programmed to a target only. "
                 "Give Device(update=...) a law from devices.updates."
             )
+        _check_seconds(t)
+        hit = n != 0
         most = _most_pulses(n) if most is None else most
         n = eqx.error_if(
             jnp.asarray(n),
             jnp.any(jnp.abs(n) > most),
             f"Device.pulse: a cell gets more pulses than most={most} allows.",
         )
-        g = self.drift(cells.g, cells.drift, jnp.asarray(t, cells.g.dtype))
+        g = self.drift(cells.g, cells.drift, self._age(cells, t))
         g, z = self.update(g, cells.update, jnp.asarray(n), key=key, most=most)
-        return Cells(
+        fresh = Cells(
             g=g,
             drift=self.drift.rewritten(cells.drift, g),
             read_noise=self.read_noise.rewritten(cells.read_noise, g),
             faults=cells.faults,
             update=z,
         )
+        return self._written(cells, fresh, hit, jnp.abs(n), t)
+
+    def wait(self, cells: Cells, t: Float[Array, ""] | float) -> Cells:
+        """The same cells `t` [s] later, none of them written: reads count their time from then on.
+
+        Raises:
+            ValueError: if a concrete `t` is negative or not finite.
+        """
+        _check_seconds(t)
+        return dataclasses.replace(cells, age=self._age(cells, t))
 
     def conductance(self, cells: Cells, t: Float[Array, ""] | float) -> Float[Array, "*cells"]:
-        """Conductance [S] of the cells `t` [s] after programming: same cells, same time, same answer.
+        """Conductance [S] of the cells `t` [s] after they were returned by `program`, `reprogram`, `pulse` or `wait`: same
+        cells, same time, same answer. Each has drifted since its own last write, for `cells.age + t`.
 
         Raises:
             ValueError: if a concrete `t` is negative or one for which the device has no data. A traced `t` of that
@@ -142,18 +201,19 @@ class Device(eqx.Module):
 
         Warns, once a device, where a concrete `t` lies beyond the times that the device's numbers come from.
         """
-        self.check_time(t)
-        t = jnp.asarray(t, cells.g.dtype)
-        g = self.faults(self.drift(cells.g, cells.drift, t), cells.faults)
-        return jnp.where(self.time_is_valid(t), g, jnp.nan)
+        self.check_time(t, cells.age)
+        age = self._age(cells, t)
+        g = self.faults(self.drift(cells.g, cells.drift, age), cells.faults)
+        valid = self.time_is_valid(age) & (jnp.asarray(t) >= 0)
+        return jnp.where(valid, g, jnp.nan)
 
     def read_variance(
         self, cells: Cells, t: Float[Array, ""] | float, bandwidth: Float[Array, ""] | float
     ) -> Float[Array, "*cells"]:
-        """Variance [S^2] of one read with noise bandwidth [Hz] (1/(2 integration time)), `t` [s] after programming."""
-        t = jnp.asarray(t, cells.g.dtype)
+        """Variance [S^2] of one read with noise bandwidth [Hz] (1/(2 integration time)), `t` [s] after the cells were
+        returned."""
         g = self.conductance(cells, t)
-        return self.read_noise(g, cells.read_noise, t, jnp.asarray(bandwidth, cells.g.dtype))
+        return self.read_noise(g, cells.read_noise, self._age(cells, t), jnp.asarray(bandwidth, g.dtype))
 
     def trace(
         self,
@@ -167,8 +227,8 @@ class Device(eqx.Module):
         """Conductance [S] of the cells in consecutive reads: a time series, for a spectrum or a histogram.
 
         Args:
-            duration: of the series [s]. rate: reads a second [Hz]. t: time of the first read after programming [s];
-                drift during the series is left out.
+            duration: of the series [s]. rate: reads a second [Hz]. t: time of the first read after the cells were
+                returned [s]; drift during the series is left out.
 
         Raises:
             ValueError: unless there are two reads or more.
@@ -176,11 +236,32 @@ class Device(eqx.Module):
         points = round(duration * rate)
         if points < 2:
             raise ValueError(f"Device.trace: {duration:g} s at {rate:g} Hz is {points} reads; two or more are needed.")
-        g, dtype = self.conductance(cells, t), cells.g.dtype
-        noise = self.read_noise.trace(
-            g, cells.read_noise, jnp.asarray(t, dtype), jnp.asarray(rate, dtype), points=points, key=key
-        )
-        return g + noise
+        g, age = self.conductance(cells, t), self._age(cells, t)
+        return g + self.read_noise.trace(g, cells.read_noise, age, jnp.asarray(rate, g.dtype), points=points, key=key)
+
+    def _age(self, cells: Cells, t: Float[Array, ""] | float) -> Float[Array, "*#cells"]:
+        """Time [s] since each cell's own last write, `t` [s] after the cells were returned."""
+        t = jnp.asarray(t, cells.g.dtype)
+        return t if cells.age is None else cells.age + t
+
+    def _written(self, old: Cells, fresh: Cells, hit: Any, writes: Any, t: Any) -> Cells:
+        """The `fresh` cells where `hit`, the `old` ones elsewhere, older by `t` [s]; and `writes` write cycles more."""
+        shape = old.g.shape
+        if not isinstance(hit, Tracer) and np.all(hit):
+            chosen, age = fresh, jnp.zeros(shape, old.g.dtype)
+        else:
+            hit = jnp.broadcast_to(jnp.asarray(hit), shape)
+            chosen = jax.tree.map(lambda new, before: _where(hit, new, before), _undated(fresh), _undated(old))
+            age = jnp.where(hit, 0, self._age(old, t))
+        if old.age is None and not self._has_clock:
+            age = None
+        faults = self.faults.worn(old.faults, jnp.asarray(writes))
+        return dataclasses.replace(chosen, faults=faults, age=age)
+
+    @property
+    def _has_clock(self) -> bool:
+        """Whether anything depends on how old cells are."""
+        return not (self.drift.timeless and self.read_noise.timeless)
 
     @property
     def has_read_noise(self) -> bool:
@@ -192,25 +273,29 @@ class Device(eqx.Module):
         """The earliest time after programming [s] that the device's data describe."""
         return 0.0 if self.provenance.times is None else self.provenance.times[0]
 
-    def time_is_valid(self, t: Float[Array, ""]) -> Bool[Array, ""]:
-        """Whether the device's data reach `t` [s]."""
+    def time_is_valid(self, t: Float[Array, "*any"]) -> Bool[Array, "*any"]:
+        """Whether the device's data reach `t` [s] after a write."""
         if self.provenance.times is None:
             return t >= 0
-        return jnp.any(jnp.isclose(t, jnp.asarray(self.provenance.times, t.dtype), rtol=1e-5))
+        return jnp.any(jnp.isclose(t[..., None], jnp.asarray(self.provenance.times, t.dtype), rtol=1e-5), -1)
 
-    def check_time(self, t: Float[Array, ""] | float) -> None:
-        """Raises ValueError if a concrete `t` [s] is one that the device's data do not reach."""
+    def check_time(self, t: Float[Array, ""] | float, age: Float[Array, "*cells"] | None = None) -> None:
+        """Raises ValueError if a concrete `t` [s] is one that the device's data do not reach, for cells of an `age` [s]."""
         if isinstance(t, Tracer):
             return
-        seconds = np.asarray(t, float)
-        if not np.all(np.isfinite(seconds)) or np.any(seconds < 0):
-            raise ValueError(f"t={t} s: time since programming must be a finite number of seconds >= 0.")
-        times = self.provenance.times
-        if times is not None and not all(np.isclose(s, times, rtol=1e-5).any() for s in seconds.ravel()):
-            raise ValueError(
-                f"t={t} s: {self.provenance.name} was measured at {', '.join(f'{x:g}' for x in times)} s only, and "
-                "nothing is known in between or beyond. Use one of these times, or a device with a drift law."
-            )
+        _check_seconds(t)
+        times, span = self.provenance.times, self.provenance.span
+        if isinstance(age, Tracer) or (times is None and span is None):
+            return
+        seconds = np.atleast_1d(np.asarray(t, float) + (0.0 if age is None else np.asarray(age, float)))
+        if times is not None:
+            bad = ~np.any([np.isclose(seconds, s, rtol=1e-5) for s in times], axis=0)
+            if bad.any():
+                own = "" if age is None else f", {seconds[bad].ravel()[0]:g} s after a cell's last write"
+                raise ValueError(
+                    f"t={t} s{own}: {self.provenance.name} was measured at {', '.join(f'{x:g}' for x in times)} s only, "
+                    "and nothing is known in between or beyond. Use one of these times, or a device with a drift law."
+                )
         self.warn_beyond(t=float(seconds.max(initial=0.0)))
 
     def extrapolates(self, t: float | None = None, v: float | None = None) -> str | None:
@@ -240,6 +325,28 @@ class Device(eqx.Module):
                 f"Device.program: target holds {worst[bad].ravel()[0]:g} S ({int(bad.sum())} of {bad.size} cells), "
                 f"outside this device's range {low:g} .. {high:g} S. Scale or clip the targets first."
             )
+
+
+def _check_seconds(t: Float[Array, ""] | float) -> None:
+    if isinstance(t, Tracer):
+        return
+    seconds = np.asarray(t, float)
+    if not np.all(np.isfinite(seconds)) or np.any(seconds < 0):
+        raise ValueError(
+            f"t={t} s: time since programming (or the last pulse) must be a finite number of seconds >= 0."
+        )
+
+
+def _undated(cells: Cells) -> Cells:
+    """What a write renews."""
+    return Cells(cells.g, cells.drift, cells.read_noise, None, cells.update)
+
+
+def _where(hit: Any, new: Any, old: Any) -> Any:
+    """`new` for the cells that are `hit` and `old` for the others; what is no value of each cell is what is new."""
+    if new is old or jnp.shape(new)[: hit.ndim] != hit.shape or jnp.shape(new) != jnp.shape(old):
+        return new
+    return jnp.where(hit.reshape(*hit.shape, *(1,) * (jnp.ndim(new) - hit.ndim)), new, old)
 
 
 def _most_pulses(n: Num[Array, "*cells"] | int) -> int:

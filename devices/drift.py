@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from devices._numerics import optional_array
+from devices._checks import (
+    Number,
+    at_least_0,
+    kelvin,
+    positive,
+    positive_seconds,
+    positive_siemens,
+    real,
+    same_length,
+    seconds,
+    signed_siemens,
+)
+from devices._numerics import nearest, polynomial
 from devices.base import AbstractDrift
 from devices.constants import BOLTZMANN_EV
-from devices.curves import Curve, Polynomial, as_curve
+from devices.curves import Curve, as_curve, siemens_curve, siemens_spread, spread_curve
 from devices.programming import AbstractError, Normal
 from devices.random import unit_normals
 
@@ -20,10 +32,12 @@ from devices.random import unit_normals
 class NoDrift(AbstractDrift):
     """`g(t) = g(0)`."""
 
+    timeless: ClassVar[bool] = True
+
     def latents(self, target: Float[Array, "*cells"], *, key: PRNGKeyArray) -> Any:
         return None
 
-    def __call__(self, g: Float[Array, "*cells"], z: Any, t: Float[Array, ""]) -> Float[Array, "*cells"]:
+    def __call__(self, g: Float[Array, "*cells"], z: Any, t: Float[Array, "*#cells"]) -> Float[Array, "*cells"]:
         return g
 
 
@@ -58,9 +72,9 @@ class PowerLawDrift(AbstractDrift):
     """
 
     nu_mean: Curve = eqx.field(converter=as_curve)
-    nu_std: Curve = eqx.field(converter=as_curve)
-    g_max: Float[Array, ""] = eqx.field(converter=jnp.asarray)
-    t0: Float[Array, ""] = eqx.field(converter=jnp.asarray)
+    nu_std: Curve = eqx.field(converter=spread_curve)
+    g_max: Float[Array, ""] = eqx.field(converter=positive_siemens)
+    t0: Float[Array, ""] = eqx.field(converter=positive_seconds)
 
     def latents(self, target: Float[Array, "*cells"], *, key: PRNGKeyArray) -> StateAndNormal:
         return StateAndNormal(target, unit_normals(key, target))
@@ -73,7 +87,9 @@ class PowerLawDrift(AbstractDrift):
         x = z.target / self.g_max
         return jnp.abs(self.nu_mean(x) + self.nu_std(x) * z.normal)
 
-    def __call__(self, g: Float[Array, "*cells"], z: StateAndNormal, t: Float[Array, ""]) -> Float[Array, "*cells"]:
+    def __call__(
+        self, g: Float[Array, "*cells"], z: StateAndNormal, t: Float[Array, "*#cells"]
+    ) -> Float[Array, "*cells"]:
         return g * jnp.exp(-self.exponent(z) * jnp.log1p(t / self.t0))
 
 
@@ -100,15 +116,15 @@ class LogTimeRelaxation(AbstractDrift):
     Breaks when: cells wander back (successive reads of a real cell are less than fully correlated in their deviation).
     """
 
-    shift: Curve = eqx.field(converter=as_curve)
-    spread: Curve = eqx.field(converter=as_curve)
-    g_max: Float[Array, ""] = eqx.field(converter=jnp.asarray)
-    t0: Float[Array, ""] = eqx.field(converter=jnp.asarray)
-    offset: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=0.0)
+    shift: Curve = eqx.field(converter=siemens_curve)
+    spread: Curve = eqx.field(converter=siemens_spread)
+    g_max: Float[Array, ""] = eqx.field(converter=positive_siemens)
+    t0: Float[Array, ""] = eqx.field(converter=positive_seconds)
+    offset: Float[Array, ""] = eqx.field(converter=real, default=0.0)
     power: Curve = eqx.field(converter=as_curve, default=0.5)
     error: AbstractError = eqx.field(default_factory=Normal)
-    low: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=0.0)
-    high: Float[Array, ""] | None = eqx.field(converter=optional_array, default=None)
+    low: Float[Array, ""] = eqx.field(converter=signed_siemens.but(infinite=True), default=0.0)
+    high: Float[Array, ""] | None = eqx.field(converter=signed_siemens.but(infinite=True, optional=True), default=None)
     soft: bool = eqx.field(static=True, default=False)
 
     def latents(self, target: Float[Array, "*cells"], *, key: PRNGKeyArray) -> StateAndNormal:
@@ -117,7 +133,9 @@ class LogTimeRelaxation(AbstractDrift):
     def rewritten(self, z: StateAndNormal, g: Float[Array, "*cells"]) -> StateAndNormal:
         return z.at(g)
 
-    def __call__(self, g: Float[Array, "*cells"], z: StateAndNormal, t: Float[Array, ""]) -> Float[Array, "*cells"]:
+    def __call__(
+        self, g: Float[Array, "*cells"], z: StateAndNormal, t: Float[Array, "*#cells"]
+    ) -> Float[Array, "*cells"]:
         x = z.target / self.g_max
         folds = jnp.log1p(t / self.t0) if self.soft else jnp.log(jnp.maximum(t / self.t0, 1))
         passed = folds + self.offset
@@ -136,13 +154,13 @@ class StretchedExponential(AbstractDrift):
         rest: `g_r` [S]. spread: sigma, of ln tau over cells.
     """
 
-    tau: Float[Array, ""] = eqx.field(converter=jnp.asarray)
-    beta: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=1.0)
-    rest: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=0.0)
-    spread: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=0.0)
+    tau: Float[Array, ""] = eqx.field(converter=positive_seconds)
+    beta: Float[Array, ""] = eqx.field(converter=positive, default=1.0)
+    rest: Float[Array, ""] = eqx.field(converter=signed_siemens, default=0.0)
+    spread: Float[Array, ""] = eqx.field(converter=at_least_0, default=0.0)
 
     def __call__(
-        self, g: Float[Array, "*cells"], z: Float[Array, "*cells"], t: Float[Array, ""]
+        self, g: Float[Array, "*cells"], z: Float[Array, "*cells"], t: Float[Array, "*#cells"]
     ) -> Float[Array, "*cells"]:
         ratio = t / (self.tau * jnp.exp(self.spread * z))
         passed = jnp.where(ratio > 0, jnp.where(ratio > 0, ratio, 1) ** self.beta, 0)
@@ -166,8 +184,8 @@ class TabulatedSpread(AbstractDrift):
     """
 
     times: tuple[float, ...] = eqx.field(static=True)
-    coefficients: Float[Array, "times powers"] = eqx.field(converter=jnp.asarray)
-    g_max: Float[Array, ""] = eqx.field(converter=jnp.asarray)
+    coefficients: Float[Array, "times powers"] = eqx.field(converter=real)
+    g_max: Float[Array, ""] = eqx.field(converter=positive_siemens)
 
     def latents(self, target: Float[Array, "*cells"], *, key: PRNGKeyArray) -> StateAndNormal:
         return StateAndNormal(target, unit_normals(key, target))
@@ -175,9 +193,11 @@ class TabulatedSpread(AbstractDrift):
     def rewritten(self, z: StateAndNormal, g: Float[Array, "*cells"]) -> StateAndNormal:
         return z.at(g)
 
-    def __call__(self, g: Float[Array, "*cells"], z: StateAndNormal, t: Float[Array, ""]) -> Float[Array, "*cells"]:
-        nearest = jnp.argmin(jnp.abs(jax.lax.stop_gradient(t) - jnp.asarray(self.times, t.dtype)))
-        spread = Polynomial(self.coefficients[nearest])(z.target / self.g_max)
+    def __call__(
+        self, g: Float[Array, "*cells"], z: StateAndNormal, t: Float[Array, "*#cells"]
+    ) -> Float[Array, "*cells"]:
+        measured = self.coefficients[nearest(t, jnp.asarray(self.times))]
+        spread = jnp.maximum(polynomial(measured, z.target / self.g_max), 0)
         return jnp.maximum(g + spread * z.normal, 0)
 
 
@@ -199,14 +219,17 @@ class InterpolatedShift(AbstractDrift):
     Breaks when: times lie outside the data; `Device` warns.
     """
 
-    times: Float[Array, " times"] = eqx.field(converter=jnp.asarray)
-    shift: Float[Array, "times powers"] = eqx.field(converter=jnp.asarray)
-    a: Float[Array, " times"] = eqx.field(converter=jnp.asarray)
-    b: Float[Array, " times"] = eqx.field(converter=jnp.asarray)
-    g_max: Float[Array, ""] = eqx.field(converter=jnp.asarray)
+    times: Float[Array, " times"] = eqx.field(converter=seconds.but(ascending=True))
+    shift: Float[Array, "times powers"] = eqx.field(converter=real)
+    a: Float[Array, " times"] = eqx.field(converter=real)
+    b: Float[Array, " times"] = eqx.field(converter=positive_siemens)
+    g_max: Float[Array, ""] = eqx.field(converter=positive_siemens)
+
+    def __check_init__(self):
+        same_length(self, "times", "shift", "a", "b")
 
     def __call__(
-        self, g: Float[Array, "*cells"], z: Float[Array, "*cells"], t: Float[Array, ""]
+        self, g: Float[Array, "*cells"], z: Float[Array, "*cells"], t: Float[Array, "*#cells"]
     ) -> Float[Array, "*cells"]:
         at = lambda values: jnp.interp(t, self.times.astype(t.dtype), values.astype(t.dtype))  # noqa: E731
         x, moved = g / self.g_max, jnp.zeros_like(g)
@@ -231,9 +254,9 @@ class Arrhenius(AbstractDrift):
     """
 
     law: AbstractDrift
-    energy: Float[Array, ""] = eqx.field(converter=jnp.asarray)
-    temperature: Float[Array, ""] = eqx.field(converter=jnp.asarray)
-    reference: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=300.0)
+    energy: Float[Array, ""] = eqx.field(converter=Number("eV"))
+    temperature: Float[Array, ""] = eqx.field(converter=kelvin)
+    reference: Float[Array, ""] = eqx.field(converter=kelvin, default=300.0)
 
     def acceleration(self) -> Float[Array, ""]:
         """How many times faster than at the reference temperature."""
@@ -245,7 +268,7 @@ class Arrhenius(AbstractDrift):
     def rewritten(self, z: Any, g: Float[Array, "*cells"]) -> Any:
         return self.law.rewritten(z, g)
 
-    def __call__(self, g: Float[Array, "*cells"], z: Any, t: Float[Array, ""]) -> Float[Array, "*cells"]:
+    def __call__(self, g: Float[Array, "*cells"], z: Any, t: Float[Array, "*#cells"]) -> Float[Array, "*cells"]:
         return self.law(g, z, t * self.acceleration())
 
 
@@ -265,11 +288,11 @@ class ActivatedLoss(AbstractDrift):
     """
 
     barrier: Curve = eqx.field(converter=as_curve)
-    spread: Float[Array, ""] = eqx.field(converter=jnp.asarray)
-    g_max: Float[Array, ""] = eqx.field(converter=jnp.asarray)
-    temperature: Float[Array, ""] = eqx.field(converter=jnp.asarray)
-    rest: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=0.0)
-    attempt: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=1e-13)
+    spread: Float[Array, ""] = eqx.field(converter=at_least_0.but(unit="eV"))
+    g_max: Float[Array, ""] = eqx.field(converter=positive_siemens)
+    temperature: Float[Array, ""] = eqx.field(converter=kelvin)
+    rest: Float[Array, ""] = eqx.field(converter=signed_siemens, default=0.0)
+    attempt: Float[Array, ""] = eqx.field(converter=positive_seconds, default=1e-13)
 
     def latents(self, target: Float[Array, "*cells"], *, key: PRNGKeyArray) -> StateAndNormal:
         return StateAndNormal(target, unit_normals(key, target))
@@ -277,7 +300,9 @@ class ActivatedLoss(AbstractDrift):
     def rewritten(self, z: StateAndNormal, g: Float[Array, "*cells"]) -> StateAndNormal:
         return z.at(g)
 
-    def __call__(self, g: Float[Array, "*cells"], z: StateAndNormal, t: Float[Array, ""]) -> Float[Array, "*cells"]:
+    def __call__(
+        self, g: Float[Array, "*cells"], z: StateAndNormal, t: Float[Array, "*#cells"]
+    ) -> Float[Array, "*cells"]:
         barrier = self.barrier(z.target / self.g_max) + self.spread * z.normal
         rate = jnp.exp(jnp.minimum(-barrier / (BOLTZMANN_EV * self.temperature) - jnp.log(self.attempt), 80.0))
         return self.rest + (g - self.rest) * jnp.exp(-t * rate)
@@ -299,7 +324,9 @@ class Successive(AbstractDrift):
     def rewritten(self, z: tuple[Any, ...], g: Float[Array, "*cells"]) -> tuple[Any, ...]:
         return tuple(part.rewritten(own, g) for part, own in zip(self.parts, z, strict=True))
 
-    def __call__(self, g: Float[Array, "*cells"], z: tuple[Any, ...], t: Float[Array, ""]) -> Float[Array, "*cells"]:
+    def __call__(
+        self, g: Float[Array, "*cells"], z: tuple[Any, ...], t: Float[Array, "*#cells"]
+    ) -> Float[Array, "*cells"]:
         for part, own in zip(self.parts, z, strict=True):
             g = part(g, own, t)
         return g

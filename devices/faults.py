@@ -8,8 +8,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.core import Tracer
-from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, Num, PRNGKeyArray
 
+from devices._checks import at_least_0, chance, positive, positive_siemens, real, siemens
 from devices.base import AbstractFaults
 from devices.random import unit_uniforms
 
@@ -39,11 +40,11 @@ class StuckAt(AbstractFaults):
     Breaks when: faults come in clusters or along lines; see `FaultMap`.
     """
 
-    p_low: Float[Array, ""] = eqx.field(converter=jnp.asarray)
-    p_high: Float[Array, ""] = eqx.field(converter=jnp.asarray)
-    g_low: Float[Array, ""] = eqx.field(converter=jnp.asarray)
-    g_high: Float[Array, ""] = eqx.field(converter=jnp.asarray)
-    p_open: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=0.0)
+    p_low: Float[Array, ""] = eqx.field(converter=chance)
+    p_high: Float[Array, ""] = eqx.field(converter=chance)
+    g_low: Float[Array, ""] = eqx.field(converter=siemens)
+    g_high: Float[Array, ""] = eqx.field(converter=siemens)
+    p_open: Float[Array, ""] = eqx.field(converter=chance, default=0.0)
 
     def __check_init__(self):
         chances = (self.p_low, self.p_high, self.p_open)
@@ -76,7 +77,7 @@ class FaultMap(AbstractFaults):
     """
 
     stuck: Bool[Array, "*#cells"]
-    g: Float[Array, "*#cells"] = eqx.field(converter=jnp.asarray)
+    g: Float[Array, "*#cells"] = eqx.field(converter=siemens)
 
     def latents(self, target: Float[Array, "*cells"], *, key: PRNGKeyArray) -> Any:
         return None
@@ -85,54 +86,74 @@ class FaultMap(AbstractFaults):
         return jnp.where(self.stuck, self.g.astype(g.dtype), g)
 
 
+class Wear(eqx.Module):
+    """How worn a cell is: a uniform number that decides its lifetime, and the write cycles since it was made."""
+
+    chance: Float[Array, "*cells"]
+    written: Int[Array, "*cells"]
+
+
 class WornOut(AbstractFaults):
     """Endurance: after some cycles the window closes and cells fail.
 
     A cell fails, stuck at `g_stuck`, once it has seen more cycles than its lifetime `scale (-ln u)^(1/shape)`,
-    Weibull distributed. A cell that lives has its conductance pressed into a window that closes with every decade of
-    cycles past an onset:
+    Weibull distributed. Cells count: to the `cycles` behind them when `Device.program` makes them, every pulse and every
+    `Device.reprogram` adds one. A cell that lives has its conductance pressed into a window that closes with every decade
+    of cycles N past an onset:
 
     $$ \\log_{10} g' = \\mathrm{clip}(\\log_{10} g, \\log_{10} g_{min} + c_{low} D, \\log_{10} g_{max} - c_{high} D), \\quad
        D = \\log_{10}\\max(N/N_{on}, 1) $$
 
     Args:
-        cycles: N, write cycles that the cells have seen. scale, shape: of the Weibull distribution, in cycles and 1.
+        cycles: write cycles behind the cells when they are made, one number or one a cell. scale, shape: of the Weibull
+            distribution, in cycles and 1.
         g_stuck: [S], where failed cells end. g_min, g_max: the window of a fresh cell [S].
         close_low, close_high: `c_low`, `c_high`: decades of conductance lost per decade of cycles. onset: `N_on`.
 
     Reference: the window's law is the form of Lammie et al. 2021 in MemTorch (recalled, not read), in conductance.
 
-    Breaks when: cells have seen different numbers of cycles and `cycles` is one number (an array of the cells' shape is fine).
+    Breaks when: pulses are weaker than the full cycles that lifetimes were measured with, as each counts for one.
     """
 
-    cycles: Float[Array, "*#cells"] = eqx.field(converter=jnp.asarray)
-    scale: Float[Array, ""] = eqx.field(converter=jnp.asarray)
-    shape: Float[Array, ""] = eqx.field(converter=jnp.asarray)
-    g_stuck: Float[Array, ""] = eqx.field(converter=jnp.asarray)
-    g_min: Float[Array, ""] = eqx.field(converter=jnp.asarray)
-    g_max: Float[Array, ""] = eqx.field(converter=jnp.asarray)
-    close_low: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=0.0)
-    close_high: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=0.0)
-    onset: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=1.0)
+    cycles: Float[Array, "*#cells"] = eqx.field(converter=at_least_0)
+    scale: Float[Array, ""] = eqx.field(converter=positive.but(infinite=True))
+    shape: Float[Array, ""] = eqx.field(converter=positive)
+    g_stuck: Float[Array, ""] = eqx.field(converter=siemens)
+    g_min: Float[Array, ""] = eqx.field(converter=siemens)
+    g_max: Float[Array, ""] = eqx.field(converter=positive_siemens)
+    close_low: Float[Array, ""] = eqx.field(converter=real, default=0.0)
+    close_high: Float[Array, ""] = eqx.field(converter=real, default=0.0)
+    onset: Float[Array, ""] = eqx.field(converter=positive, default=1.0)
 
-    def latents(self, target: Float[Array, "*cells"], *, key: PRNGKeyArray) -> Float[Array, "*cells"]:
-        return unit_uniforms(key, target)
+    def latents(self, target: Float[Array, "*cells"], *, key: PRNGKeyArray) -> Wear:
+        return Wear(unit_uniforms(key, target), jnp.zeros(target.shape, jnp.int32))
 
-    def lifetime(self, z: Float[Array, "*cells"]) -> Float[Array, "*cells"]:
+    def worn(self, z: Wear, n: Num[Array, "*#cells"]) -> Wear:
+        n = jnp.asarray(n, jnp.int32)
+        return Wear(z.chance, jnp.minimum(z.written, jnp.iinfo(jnp.int32).max - n) + n)
+
+    def lifetime(self, z: Wear) -> Float[Array, "*cells"]:
         """Cycles after which each cell fails."""
-        return self.scale * jnp.maximum(-jnp.log1p(-z), 1e-12) ** (1 / self.shape)
+        return self.scale * jnp.maximum(-jnp.log1p(-z.chance), 1e-12) ** (1 / self.shape)
 
-    def window(self) -> tuple[Float[Array, "*cells"], Float[Array, "*cells"]]:
-        """Lowest and highest conductance [S] that living cells reach."""
-        decades = jnp.log10(jnp.maximum(self.cycles / self.onset, 1))
+    def seen(self, z: Wear) -> Float[Array, "*cells"]:
+        """Cycles that each cell has seen."""
+        return self.cycles + z.written.astype(z.chance.dtype)
+
+    def window(
+        self, seen: Float[Array, "*#cells"] | None = None
+    ) -> tuple[Float[Array, "*cells"], Float[Array, "*cells"]]:
+        """Lowest and highest conductance [S] that living cells reach once they have `seen` so many cycles, by default those
+        behind them when they are made."""
+        decades = jnp.log10(jnp.maximum((self.cycles if seen is None else seen) / self.onset, 1))
         low, high = self.g_min * 10 ** (self.close_low * decades), self.g_max * 10 ** (-self.close_high * decades)
         middle = jnp.sqrt(self.g_min * self.g_max)
         return jnp.minimum(low, jnp.maximum(middle, self.g_min)), jnp.maximum(high, jnp.maximum(middle, self.g_min))
 
-    def __call__(self, g: Float[Array, "*cells"], z: Float[Array, "*cells"]) -> Float[Array, "*cells"]:
-        low, high = self.window()
-        alive = jnp.clip(g, low, high)
-        return jnp.where(self.cycles > self.lifetime(z), self.g_stuck, alive)
+    def __call__(self, g: Float[Array, "*cells"], z: Wear) -> Float[Array, "*cells"]:
+        seen = self.seen(z)
+        low, high = self.window(seen)
+        return jnp.where(seen > self.lifetime(z), self.g_stuck, jnp.clip(g, low, high))
 
 
 class SumOfFaults(AbstractFaults):
@@ -147,6 +168,9 @@ class SumOfFaults(AbstractFaults):
     def latents(self, target: Float[Array, "*cells"], *, key: PRNGKeyArray) -> tuple[Any, ...]:
         keys = jax.random.split(key, len(self.parts))
         return tuple(part.latents(target, key=k) for part, k in zip(self.parts, keys, strict=True))
+
+    def worn(self, z: tuple[Any, ...], n: Num[Array, "*#cells"]) -> tuple[Any, ...]:
+        return tuple(part.worn(own, n) for part, own in zip(self.parts, z, strict=True))
 
     def __call__(self, g: Float[Array, "*cells"], z: tuple[Any, ...]) -> Float[Array, "*cells"]:
         for part, own in zip(self.parts, z, strict=True):

@@ -11,10 +11,21 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from devices._checks import (
+    Number,
+    at_least_0,
+    hertz,
+    kelvin,
+    ordered,
+    positive_seconds,
+    positive_siemens,
+    seconds,
+    volts,
+)
 from devices._numerics import phi1
 from devices.base import AbstractReadNoise
 from devices.constants import BOLTZMANN, ELEMENTARY_CHARGE
-from devices.curves import Curve, as_curve
+from devices.curves import Curve, spread_curve
 from devices.random import unit_normals, unit_uniforms
 
 
@@ -22,9 +33,10 @@ class NoReadNoise(AbstractReadNoise):
     """Every read of a cell gives the same conductance."""
 
     silent: ClassVar[bool] = True
+    timeless: ClassVar[bool] = True
 
     def __call__(
-        self, g: Float[Array, "*cells"], z: Any, t: Float[Array, ""], bandwidth: Float[Array, ""]
+        self, g: Float[Array, "*cells"], z: Any, t: Float[Array, "*#cells"], bandwidth: Float[Array, ""]
     ) -> Float[Array, "*cells"]:
         return jnp.zeros_like(g)
 
@@ -42,12 +54,13 @@ class WhiteReadNoise(AbstractReadNoise):
     Breaks when: the noise is coloured, so that averaging longer helps less than this says.
     """
 
-    variance: Curve = eqx.field(converter=as_curve)
-    g_max: Float[Array, ""] = eqx.field(converter=jnp.asarray)
-    bandwidth: Float[Array, ""] = eqx.field(converter=jnp.asarray)
+    timeless: ClassVar[bool] = True
+    variance: Curve = eqx.field(converter=spread_curve)
+    g_max: Float[Array, ""] = eqx.field(converter=positive_siemens)
+    bandwidth: Float[Array, ""] = eqx.field(converter=hertz)
 
     def __call__(
-        self, g: Float[Array, "*cells"], z: Any, t: Float[Array, ""], bandwidth: Float[Array, ""]
+        self, g: Float[Array, "*cells"], z: Any, t: Float[Array, "*#cells"], bandwidth: Float[Array, ""]
     ) -> Float[Array, "*cells"]:
         return self.variance(g / self.g_max) * bandwidth / self.bandwidth
 
@@ -64,11 +77,12 @@ class ThermalNoise(AbstractReadNoise):
     25 uS, 0.2 V and 2 MHz it is 2e-7 of the signal.
     """
 
-    v_read: Float[Array, ""] = eqx.field(converter=jnp.asarray)
-    temperature: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=300.0)
+    timeless: ClassVar[bool] = True
+    v_read: Float[Array, ""] = eqx.field(converter=volts)
+    temperature: Float[Array, ""] = eqx.field(converter=kelvin, default=300.0)
 
     def __call__(
-        self, g: Float[Array, "*cells"], z: Any, t: Float[Array, ""], bandwidth: Float[Array, ""]
+        self, g: Float[Array, "*cells"], z: Any, t: Float[Array, "*#cells"], bandwidth: Float[Array, ""]
     ) -> Float[Array, "*cells"]:
         return (4 * BOLTZMANN * self.temperature) * g * bandwidth / self.v_read**2
 
@@ -84,11 +98,12 @@ class ShotNoise(AbstractReadNoise):
     Breaks when: inputs are far from `v_read`.
     """
 
-    v_read: Float[Array, ""] = eqx.field(converter=jnp.asarray)
-    fano: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=1.0)
+    timeless: ClassVar[bool] = True
+    v_read: Float[Array, ""] = eqx.field(converter=volts)
+    fano: Float[Array, ""] = eqx.field(converter=at_least_0, default=1.0)
 
     def __call__(
-        self, g: Float[Array, "*cells"], z: Any, t: Float[Array, ""], bandwidth: Float[Array, ""]
+        self, g: Float[Array, "*cells"], z: Any, t: Float[Array, "*#cells"], bandwidth: Float[Array, ""]
     ) -> Float[Array, "*cells"]:
         return (2 * ELEMENTARY_CHARGE * self.fano) * g * bandwidth / self.v_read
 
@@ -115,10 +130,10 @@ class OneOverFNoise(AbstractReadNoise):
     noise moves slowly (`trace` has the correlation). A read shorter than half the age of the cell is assumed.
     """
 
-    q: Curve = eqx.field(converter=as_curve)
-    g_max: Float[Array, ""] = eqx.field(converter=jnp.asarray)
-    t0: Float[Array, ""] = eqx.field(converter=jnp.asarray)
-    exponent: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=1.0)
+    q: Curve = eqx.field(converter=spread_curve)
+    g_max: Float[Array, ""] = eqx.field(converter=positive_siemens)
+    t0: Float[Array, ""] = eqx.field(converter=seconds)
+    exponent: Float[Array, ""] = eqx.field(converter=Number(low=0.0, high=2.0), default=1.0)
     present: bool = eqx.field(static=True, default=False)
 
     def latents(self, programmed: Float[Array, "*cells"], *, key: PRNGKeyArray) -> Float[Array, "*cells"]:
@@ -135,7 +150,7 @@ class OneOverFNoise(AbstractReadNoise):
         self,
         g: Float[Array, "*cells"],
         z: Float[Array, "*cells"],
-        t: Float[Array, ""],
+        t: Float[Array, "*#cells"],
         bandwidth: Float[Array, ""],
     ) -> Float[Array, "*cells"]:
         decades = jnp.log(jnp.maximum(bandwidth * (t + self.t0) + 0.5, 1.0))
@@ -147,7 +162,7 @@ class OneOverFNoise(AbstractReadNoise):
         self,
         g: Float[Array, "*cells"],
         z: Float[Array, "*cells"],
-        t: Float[Array, ""],
+        t: Float[Array, "*#cells"],
         rate: Float[Array, ""],
         *,
         points: int,
@@ -209,17 +224,21 @@ class TelegraphNoise(AbstractReadNoise):
     (`trace` has them).
     """
 
-    amplitude: Curve = eqx.field(converter=as_curve)
-    g_max: Float[Array, ""] = eqx.field(converter=jnp.asarray)
-    spread: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=0.0)
-    shortest: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=1e-6)
-    longest: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=1.0)
+    timeless: ClassVar[bool] = True
+    amplitude: Curve = eqx.field(converter=spread_curve)
+    g_max: Float[Array, ""] = eqx.field(converter=positive_siemens)
+    spread: Float[Array, ""] = eqx.field(converter=at_least_0, default=0.0)
+    shortest: Float[Array, ""] = eqx.field(converter=positive_seconds, default=1e-6)
+    longest: Float[Array, ""] = eqx.field(converter=positive_seconds, default=1.0)
 
     def latents(self, programmed: Float[Array, "*cells"], *, key: PRNGKeyArray) -> Trap:
         size, capture, emission = jax.random.split(key, 3)
         return Trap(
             unit_normals(size, programmed), unit_uniforms(capture, programmed), unit_uniforms(emission, programmed)
         )
+
+    def __check_init__(self):
+        ordered(self, "shortest", "longest")
 
     def step(self, g: Float[Array, "*cells"], z: Trap) -> Float[Array, "*cells"]:
         """Distance between the levels of each cell [S]."""
@@ -231,7 +250,7 @@ class TelegraphNoise(AbstractReadNoise):
         return self.shortest * jnp.exp(span * z.capture), self.shortest * jnp.exp(span * z.emission)
 
     def __call__(
-        self, g: Float[Array, "*cells"], z: Trap, t: Float[Array, ""], bandwidth: Float[Array, ""]
+        self, g: Float[Array, "*cells"], z: Trap, t: Float[Array, "*#cells"], bandwidth: Float[Array, ""]
     ) -> Float[Array, "*cells"]:
         capture, emission = self.dwell(z)
         full = emission / (capture + emission)
@@ -244,7 +263,7 @@ class TelegraphNoise(AbstractReadNoise):
         self,
         g: Float[Array, "*cells"],
         z: Trap,
-        t: Float[Array, ""],
+        t: Float[Array, "*#cells"],
         rate: Float[Array, ""],
         *,
         points: int,
@@ -282,7 +301,7 @@ class SumOfNoises(AbstractReadNoise):
         return tuple(part.rewritten(own, g) for part, own in zip(self.parts, z, strict=True))
 
     def __call__(
-        self, g: Float[Array, "*cells"], z: tuple[Any, ...], t: Float[Array, ""], bandwidth: Float[Array, ""]
+        self, g: Float[Array, "*cells"], z: tuple[Any, ...], t: Float[Array, "*#cells"], bandwidth: Float[Array, ""]
     ) -> Float[Array, "*cells"]:
         variances = [part(g, own, t, bandwidth) for part, own in zip(self.parts, z, strict=True)]
         return sum(variances, jnp.zeros_like(g))
@@ -291,7 +310,7 @@ class SumOfNoises(AbstractReadNoise):
         self,
         g: Float[Array, "*cells"],
         z: tuple[Any, ...],
-        t: Float[Array, ""],
+        t: Float[Array, "*#cells"],
         rate: Float[Array, ""],
         *,
         points: int,

@@ -15,6 +15,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Float, PRNGKeyArray
 from numpy.polynomial import chebyshev
 
+from devices._numerics import nearest
 from devices.base import AbstractDrift, AbstractReadNoise
 from devices.device import Device
 
@@ -35,13 +36,13 @@ class Chebyshev(eqx.Module):
     times: Float[Array, " times"]
     lowest: Float[Array, ""]
 
-    def __call__(self, x: Float[Array, "*cells"], t: Float[Array, ""]) -> Float[Array, "*cells"]:
-        a = self.coefficients[jnp.argmin(jnp.abs(self.times - t))].astype(x.dtype)
+    def __call__(self, x: Float[Array, "*cells"], t: Float[Array, "*#cells"]) -> Float[Array, "*cells"]:
+        a = self.coefficients[nearest(t, self.times)].astype(x.dtype)
         s = (2 * x - (self.lowest + 1)) / (1 - self.lowest)
         ahead = last = jnp.zeros_like(x)
-        for k in reversed(range(1, a.shape[0])):  # Clenshaw's recursion
-            ahead, last = 2 * s * ahead - last + a[k], ahead
-        return s * ahead - last + a[0]
+        for k in reversed(range(1, a.shape[-1])):  # Clenshaw's recursion
+            ahead, last = 2 * s * ahead - last + a[..., k], ahead
+        return s * ahead - last + a[..., 0]
 
 
 class MeanDrift(AbstractDrift):
@@ -53,7 +54,7 @@ class MeanDrift(AbstractDrift):
     def latents(self, target: Float[Array, "*cells"], *, key: PRNGKeyArray) -> Any:
         return None
 
-    def __call__(self, g: Float[Array, "*cells"], z: Any, t: Float[Array, ""]) -> Float[Array, "*cells"]:
+    def __call__(self, g: Float[Array, "*cells"], z: Any, t: Float[Array, "*#cells"]) -> Float[Array, "*cells"]:
         return self.g_max * jnp.maximum(self.mean(g / self.g_max, t), 0)
 
 
@@ -67,7 +68,11 @@ class PopulationNoise(AbstractReadNoise):
         return programmed
 
     def __call__(
-        self, g: Float[Array, "*cells"], z: Float[Array, "*cells"], t: Float[Array, ""], bandwidth: Float[Array, ""]
+        self,
+        g: Float[Array, "*cells"],
+        z: Float[Array, "*cells"],
+        t: Float[Array, "*#cells"],
+        bandwidth: Float[Array, ""],
     ) -> Float[Array, "*cells"]:
         return self.g_max**2 * jnp.maximum(self.variance(z / self.g_max, t), 0)
 

@@ -9,8 +9,18 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from devices._checks import (
+    Checked,
+    at_least_0,
+    chance,
+    positive,
+    positive_siemens,
+    same_length,
+    siemens,
+    signed_siemens,
+)
 from devices.base import AbstractProgramming
-from devices.curves import Curve, as_curve
+from devices.curves import Curve, siemens_spread
 from devices.random import unit_normals, unit_uniforms
 
 
@@ -21,7 +31,7 @@ class ExactProgramming(AbstractProgramming):
         return target
 
 
-class AbstractError(eqx.Module):
+class AbstractError(Checked):
     """The shape of an error: a random number of unit scale."""
 
     @abc.abstractmethod
@@ -50,7 +60,7 @@ class StudentT(AbstractError):
         dof: degrees of freedom; 1 is Cauchy's distribution, infinity the normal one.
     """
 
-    dof: Float[Array, ""] = eqx.field(converter=jnp.asarray)
+    dof: Float[Array, ""] = eqx.field(converter=positive.but(infinite=True))
 
     def __call__(self, like: Float[Array, "*cells"], *, key: PRNGKeyArray) -> Float[Array, "*cells"]:
         return jax.random.t(key, self.dof.astype(jnp.float32), like.shape, jnp.float32).astype(like.dtype)
@@ -64,8 +74,8 @@ class NormalMixture(AbstractError):
         share: probability of the wide one. widening: its standard deviation in units of the other's.
     """
 
-    share: Float[Array, ""] = eqx.field(converter=jnp.asarray)
-    widening: Float[Array, ""] = eqx.field(converter=jnp.asarray)
+    share: Float[Array, ""] = eqx.field(converter=chance)
+    widening: Float[Array, ""] = eqx.field(converter=at_least_0)
 
     def __call__(self, like: Float[Array, "*cells"], *, key: PRNGKeyArray) -> Float[Array, "*cells"]:
         which, size = jax.random.split(key)
@@ -90,8 +100,8 @@ class SpreadProgramming(AbstractProgramming):
     target of 0, for a normal error).
     """
 
-    spread: Curve = eqx.field(converter=as_curve)
-    g_max: Float[Array, ""] = eqx.field(converter=jnp.asarray)
+    spread: Curve = eqx.field(converter=siemens_spread)
+    g_max: Float[Array, ""] = eqx.field(converter=positive_siemens)
     error: AbstractError = eqx.field(default_factory=Normal)
 
     def scale(self, target: Float[Array, "*cells"]) -> Float[Array, "*cells"]:
@@ -111,7 +121,7 @@ class QuantisedProgramming(AbstractProgramming):
         levels: the conductances [S], ascending. programming: the write error at each.
     """
 
-    levels: Float[Array, " levels"] = eqx.field(converter=jnp.asarray)
+    levels: Float[Array, " levels"] = eqx.field(converter=siemens.but(ascending=True))
     programming: AbstractProgramming = eqx.field(default_factory=ExactProgramming)
 
     def nearest(self, target: Float[Array, "*cells"]) -> Float[Array, "*cells"]:
@@ -137,9 +147,12 @@ class QuantileProgramming(AbstractProgramming):
     measured ones (the nearest measured target answers).
     """
 
-    targets: Float[Array, " targets"] = eqx.field(converter=jnp.asarray)
-    probabilities: Float[Array, " probabilities"] = eqx.field(converter=jnp.asarray)
-    errors: Float[Array, "targets probabilities"] = eqx.field(converter=jnp.asarray)
+    targets: Float[Array, " targets"] = eqx.field(converter=siemens.but(ascending=True))
+    probabilities: Float[Array, " probabilities"] = eqx.field(converter=chance.but(ascending=True))
+    errors: Float[Array, "targets probabilities"] = eqx.field(converter=signed_siemens)
+
+    def __check_init__(self):
+        same_length(self, "targets", "errors")
 
     def quantile(self, target: Float[Array, "*cells"], u: Float[Array, "*cells"]) -> Float[Array, "*cells"]:
         """Error [S] at `target` [S] that is not exceeded with probability `u`."""

@@ -12,7 +12,10 @@ import math
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float, PRNGKeyArray, UInt32
+
+DRAW = "draw"  # the name of normals, for `jax.checkpoint_policies.save_only_these_names`
 
 # (z / u)^2 as a polynomial of -ln(1 - u^2), ascending: minimax fit of the relative error on 0 .. 15.95 to SciPy's ndtri
 _SQUARED_RATIO = (
@@ -37,7 +40,7 @@ def unit_normals(key: PRNGKeyArray, like: Float[Array, "*cells"]) -> Float[Array
     ratio = jnp.full_like(w, _SQUARED_RATIO[-1])
     for c in _SQUARED_RATIO[-2::-1]:
         ratio = ratio * w + c
-    return (u * jnp.sqrt(ratio)).astype(like.dtype)
+    return checkpoint_name((u * jnp.sqrt(ratio)).astype(like.dtype), DRAW)
 
 
 def unit_uniforms(key: PRNGKeyArray, like: Float[Array, "*cells"]) -> Float[Array, "*cells"]:

@@ -7,12 +7,13 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Num
 
-from devices._numerics import optional_array, phi1, polynomial, solve_increasing
+from devices._checks import Checked, ordered, positive_siemens, real, siemens, signed_siemens
+from devices._numerics import phi1, polynomial, solve_increasing
 
 Number = float | int | Float[Array, ""]
 
 
-class AbstractStep(eqx.Module):
+class AbstractStep(Checked):
     """The mean answer of one cell to one pulse, in either direction.
 
     Any parameter may be an array, one value a cell: that is how cells are made to differ.
@@ -21,6 +22,9 @@ class AbstractStep(eqx.Module):
     closed_form: ClassVar[bool] = False  # True: `after` gives many pulses at once
     g_min: eqx.AbstractVar[Float[Array, "*#cells"]]
     g_max: eqx.AbstractVar[Float[Array, "*#cells"]]
+
+    def __check_init__(self):
+        ordered(self, "g_min", "g_max")
 
     @abc.abstractmethod
     def up(self, g: Float[Array, "*cells"]) -> Float[Array, "*cells"]:
@@ -61,10 +65,10 @@ class ConstantStep(AbstractStep):
     """
 
     closed_form: ClassVar[bool] = True
-    step_up: Float[Array, "*#cells"] = eqx.field(converter=jnp.asarray)
-    step_down: Num[Array, "*#cells"] = eqx.field(converter=jnp.asarray)
-    g_min: Num[Array, "*#cells"] = eqx.field(converter=jnp.asarray)
-    g_max: Float[Array, "*#cells"] = eqx.field(converter=jnp.asarray)
+    step_up: Float[Array, "*#cells"] = eqx.field(converter=siemens)
+    step_down: Num[Array, "*#cells"] = eqx.field(converter=siemens)
+    g_min: Num[Array, "*#cells"] = eqx.field(converter=signed_siemens)
+    g_max: Float[Array, "*#cells"] = eqx.field(converter=signed_siemens)
 
     def up(self, g: Float[Array, "*cells"]) -> Float[Array, "*cells"]:
         return jnp.broadcast_to(self.step_up, g.shape).astype(g.dtype)
@@ -93,13 +97,13 @@ class LinearStep(AbstractStep):
     """
 
     closed_form: ClassVar[bool] = True
-    step_up: Float[Array, "*#cells"] = eqx.field(converter=jnp.asarray)
-    step_down: Num[Array, "*#cells"] = eqx.field(converter=jnp.asarray)
-    gamma_up: Float[Array, "*#cells"] = eqx.field(converter=jnp.asarray)
-    gamma_down: Num[Array, "*#cells"] = eqx.field(converter=jnp.asarray)
-    g_zero: Float[Array, "*#cells"] = eqx.field(converter=jnp.asarray)
-    g_min: Num[Array, "*#cells"] = eqx.field(converter=jnp.asarray)
-    g_max: Float[Array, "*#cells"] = eqx.field(converter=jnp.asarray)
+    step_up: Float[Array, "*#cells"] = eqx.field(converter=siemens)
+    step_down: Num[Array, "*#cells"] = eqx.field(converter=siemens)
+    gamma_up: Float[Array, "*#cells"] = eqx.field(converter=real)
+    gamma_down: Num[Array, "*#cells"] = eqx.field(converter=real)
+    g_zero: Float[Array, "*#cells"] = eqx.field(converter=signed_siemens)
+    g_min: Num[Array, "*#cells"] = eqx.field(converter=signed_siemens)
+    g_max: Float[Array, "*#cells"] = eqx.field(converter=signed_siemens)
 
     def up(self, g: Float[Array, "*cells"]) -> Float[Array, "*cells"]:
         return self.step_up * (1 - self.gamma_up * (g - self.g_zero) / (self.g_max - self.g_zero))
@@ -132,13 +136,13 @@ class SoftBounds(AbstractStep):
     """
 
     closed_form: ClassVar[bool] = True
-    step_up: Float[Array, "*#cells"] = eqx.field(converter=jnp.asarray)
-    step_down: Num[Array, "*#cells"] = eqx.field(converter=jnp.asarray)
-    g_zero: Float[Array, "*#cells"] = eqx.field(converter=jnp.asarray)
-    g_min: Num[Array, "*#cells"] = eqx.field(converter=jnp.asarray)
-    g_max: Float[Array, "*#cells"] = eqx.field(converter=jnp.asarray)
-    low: Float[Array, "*#cells"] | None = eqx.field(converter=optional_array, default=None)
-    high: Float[Array, "*#cells"] | None = eqx.field(converter=optional_array, default=None)
+    step_up: Float[Array, "*#cells"] = eqx.field(converter=siemens)
+    step_down: Num[Array, "*#cells"] = eqx.field(converter=siemens)
+    g_zero: Float[Array, "*#cells"] = eqx.field(converter=signed_siemens)
+    g_min: Num[Array, "*#cells"] = eqx.field(converter=signed_siemens)
+    g_max: Float[Array, "*#cells"] = eqx.field(converter=signed_siemens)
+    low: Float[Array, "*#cells"] | None = eqx.field(converter=signed_siemens.but(optional=True), default=None)
+    high: Float[Array, "*#cells"] | None = eqx.field(converter=signed_siemens.but(optional=True), default=None)
 
     def _ends(self):
         return self.g_min if self.low is None else self.low, self.g_max if self.high is None else self.high
@@ -208,15 +212,8 @@ def _exponential_sweeps(n_up, a_up, n_down, a_down, g_min, g_max) -> SoftBounds:
     high = g_min - span / jnp.expm1(-n_up / a_up)
     low = g_max + span / jnp.expm1(-n_down / a_down)
     middle = (g_min + g_max) / 2
-    return SoftBounds(
-        step_up=-jnp.expm1(-1 / a_up) * (high - middle),
-        step_down=-jnp.expm1(-1 / a_down) * (middle - low),
-        g_zero=middle,
-        g_min=g_min,
-        g_max=g_max,
-        low=low,
-        high=high,
-    )
+    up, down = -jnp.expm1(-1 / a_up) * (high - middle), -jnp.expm1(-1 / a_down) * (middle - low)
+    return SoftBounds(up, down, middle, g_min, g_max, low, high)
 
 
 def label_from_a(a: Float[Array, "*any"]) -> Float[Array, "*any"]:
@@ -249,17 +246,17 @@ class ExponentialStep(AbstractStep):
     Reference: Gong et al. 2018, 10.1038/s41467-018-04485-1; the form of aihwkit 1.2.0, `ExpStepDevice` (MIT licence).
     """
 
-    step_up: Float[Array, "*#cells"] = eqx.field(converter=jnp.asarray)
-    step_down: Num[Array, "*#cells"] = eqx.field(converter=jnp.asarray)
-    amplitude_up: Float[Array, "*#cells"] = eqx.field(converter=jnp.asarray)
-    amplitude_down: Num[Array, "*#cells"] = eqx.field(converter=jnp.asarray)
-    gamma_up: Float[Array, "*#cells"] = eqx.field(converter=jnp.asarray)
-    gamma_down: Num[Array, "*#cells"] = eqx.field(converter=jnp.asarray)
-    scale: Float[Array, "*#cells"] = eqx.field(converter=jnp.asarray)
-    offset: Float[Array, "*#cells"] = eqx.field(converter=jnp.asarray)
-    g_zero: Float[Array, "*#cells"] = eqx.field(converter=jnp.asarray)
-    g_min: Num[Array, "*#cells"] = eqx.field(converter=jnp.asarray)
-    g_max: Float[Array, "*#cells"] = eqx.field(converter=jnp.asarray)
+    step_up: Float[Array, "*#cells"] = eqx.field(converter=siemens)
+    step_down: Num[Array, "*#cells"] = eqx.field(converter=siemens)
+    amplitude_up: Float[Array, "*#cells"] = eqx.field(converter=real)
+    amplitude_down: Num[Array, "*#cells"] = eqx.field(converter=real)
+    gamma_up: Float[Array, "*#cells"] = eqx.field(converter=real)
+    gamma_down: Num[Array, "*#cells"] = eqx.field(converter=real)
+    scale: Float[Array, "*#cells"] = eqx.field(converter=real)
+    offset: Float[Array, "*#cells"] = eqx.field(converter=real)
+    g_zero: Float[Array, "*#cells"] = eqx.field(converter=signed_siemens)
+    g_min: Num[Array, "*#cells"] = eqx.field(converter=signed_siemens)
+    g_max: Float[Array, "*#cells"] = eqx.field(converter=signed_siemens)
 
     def _z(self, g):
         return 2 * self.scale * (g - self.g_zero) / (self.g_max - self.g_min) + self.offset
@@ -283,12 +280,12 @@ class PowerStep(AbstractStep):
     Reference: aihwkit 1.2.0, `PowStepDevice` (MIT licence).
     """
 
-    step_up: Float[Array, "*#cells"] = eqx.field(converter=jnp.asarray)
-    step_down: Num[Array, "*#cells"] = eqx.field(converter=jnp.asarray)
-    gamma_up: Float[Array, "*#cells"] = eqx.field(converter=jnp.asarray)
-    gamma_down: Num[Array, "*#cells"] = eqx.field(converter=jnp.asarray)
-    g_min: Num[Array, "*#cells"] = eqx.field(converter=jnp.asarray)
-    g_max: Float[Array, "*#cells"] = eqx.field(converter=jnp.asarray)
+    step_up: Float[Array, "*#cells"] = eqx.field(converter=siemens)
+    step_down: Num[Array, "*#cells"] = eqx.field(converter=siemens)
+    gamma_up: Float[Array, "*#cells"] = eqx.field(converter=real)
+    gamma_down: Num[Array, "*#cells"] = eqx.field(converter=real)
+    g_min: Num[Array, "*#cells"] = eqx.field(converter=signed_siemens)
+    g_max: Float[Array, "*#cells"] = eqx.field(converter=signed_siemens)
 
     def _omega(self, g):
         return jnp.clip((self.g_max - g) / (self.g_max - self.g_min), 1e-9, 1 - 1e-9)
@@ -310,12 +307,12 @@ class PiecewiseStep(AbstractStep):
     Breaks when: the conductance leaves the range (the end nodes answer there).
     """
 
-    steps_up: Float[Array, " nodes"] = eqx.field(converter=jnp.asarray)
-    steps_down: Float[Array, " nodes"] = eqx.field(converter=jnp.asarray)
-    g_min: Num[Array, "*#cells"] = eqx.field(converter=jnp.asarray)
-    g_max: Float[Array, "*#cells"] = eqx.field(converter=jnp.asarray)
-    step_up: Float[Array, "*#cells"] = eqx.field(converter=jnp.asarray, default=1.0)
-    step_down: Float[Array, "*#cells"] = eqx.field(converter=jnp.asarray, default=1.0)
+    steps_up: Float[Array, " nodes"] = eqx.field(converter=signed_siemens)
+    steps_down: Float[Array, " nodes"] = eqx.field(converter=signed_siemens)
+    g_min: Num[Array, "*#cells"] = eqx.field(converter=signed_siemens)
+    g_max: Float[Array, "*#cells"] = eqx.field(converter=signed_siemens)
+    step_up: Float[Array, "*#cells"] = eqx.field(converter=real, default=1.0)
+    step_down: Float[Array, "*#cells"] = eqx.field(converter=real, default=1.0)
 
     def _read(self, nodes, g):
         last = nodes.shape[0] - 1
@@ -347,12 +344,12 @@ class LogPolynomialStep(AbstractStep):
     Breaks when: conductances reach 0 S, from where no such step leads back.
     """
 
-    coefficients_up: Float[Array, " powers"] = eqx.field(converter=jnp.asarray)
-    coefficients_down: Num[Array, " others"] = eqx.field(converter=jnp.asarray)
-    g_min: Float[Array, "*#cells"] = eqx.field(converter=jnp.asarray)
-    g_max: Float[Array, "*#cells"] = eqx.field(converter=jnp.asarray)
-    step_up: Float[Array, "*#cells"] = eqx.field(converter=jnp.asarray, default=1.0)
-    step_down: Float[Array, "*#cells"] = eqx.field(converter=jnp.asarray, default=1.0)
+    coefficients_up: Float[Array, " powers"] = eqx.field(converter=real)
+    coefficients_down: Num[Array, " others"] = eqx.field(converter=real)
+    g_min: Float[Array, "*#cells"] = eqx.field(converter=positive_siemens)
+    g_max: Float[Array, "*#cells"] = eqx.field(converter=positive_siemens)
+    step_up: Float[Array, "*#cells"] = eqx.field(converter=real, default=1.0)
+    step_down: Float[Array, "*#cells"] = eqx.field(converter=real, default=1.0)
 
     def _change(self, coefficients, g):
         z = 2 * jnp.log(jnp.maximum(g / self.g_min, 1e-6)) / jnp.log(self.g_max / self.g_min) - 1
@@ -378,7 +375,7 @@ class Referenced(AbstractStep):
     """
 
     law: AbstractStep
-    reference: Float[Array, "*#cells"] = eqx.field(converter=jnp.asarray, default=0.0)
+    reference: Float[Array, "*#cells"] = eqx.field(converter=signed_siemens, default=0.0)
     at_symmetry: bool = eqx.field(static=True, default=False)
 
     def _shift(self):

@@ -14,13 +14,30 @@ from jax import lax
 from jax.core import Tracer
 from jaxtyping import Array, Float, Num, PRNGKeyArray
 
-from devices._numerics import optional_array
+from devices._checks import Checked, Number, at_least_0, siemens, signed_siemens
 from devices.base import AbstractPulseUpdate
 from devices.random import unit_normals
 from devices.steps import AbstractStep
 
 
-class CellSpread(eqx.Module):
+@dataclasses.dataclass(frozen=True)
+class Spreads:
+    """A converter of standard deviations by the name of what they are of."""
+
+    number: Number = at_least_0
+
+    def __call__(self, value: Any) -> Any:
+        return {str(k): self.number(v) for k, v in value.items()} if isinstance(value, Mapping) else value
+
+    def check(self, where: str, value: Any) -> None:
+        """Raises unless there is a number for each name."""
+        if not isinstance(value, Mapping):
+            raise TypeError(f'{where} is {value!r}; it takes standard deviations by name, such as {{"g_max": 2e-6}}.')
+        for name, spread in value.items():
+            self.number.check(f"{where}[{name!r}]", spread)
+
+
+class CellSpread(Checked):
     """How the cells of a chip differ in their step law.
 
     With unit normals z of each cell and `s` the larger of the two mean steps:
@@ -38,11 +55,9 @@ class CellSpread(eqx.Module):
     Breaks when: parameters are correlated from cell to cell; they are drawn independently here.
     """
 
-    step: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=0.0)
-    balance: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=0.0)
-    others: Mapping[str, Float[Array, ""]] = eqx.field(
-        converter=lambda d: {name: jnp.asarray(s) for name, s in dict(d).items()}, default_factory=dict
-    )
+    step: Float[Array, ""] = eqx.field(converter=at_least_0, default=0.0)
+    balance: Float[Array, ""] = eqx.field(converter=at_least_0, default=0.0)
+    others: Mapping[str, Float[Array, ""]] = eqx.field(converter=Spreads(), default_factory=dict)
     log_normal: bool = eqx.field(static=True, default=False)
 
     def draw(self, like: Float[Array, "*cells"], *, key: PRNGKeyArray) -> dict[str, Float[Array, "*cells"]]:
@@ -74,7 +89,7 @@ def _innermost(law):
     return _innermost(law.law) if hasattr(law, "law") else law
 
 
-class CycleNoise(eqx.Module):
+class CycleNoise(Checked):
     """How one pulse differs from the next.
 
     $$ \\sigma = \\sigma_r |\\Delta g| + \\sigma_a + \\sigma_g |g - g_0|, \\qquad \\Delta g' = \\Delta g + \\sigma \\xi_k,
@@ -85,11 +100,11 @@ class CycleNoise(eqx.Module):
         correlation: rho, of one pulse with the next; 0 for independent pulses.
     """
 
-    relative: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=0.0)
-    additive: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=0.0)
-    slope: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=0.0)
-    g_zero: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=0.0)
-    correlation: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=0.0)
+    relative: Float[Array, ""] = eqx.field(converter=at_least_0, default=0.0)
+    additive: Float[Array, ""] = eqx.field(converter=siemens, default=0.0)
+    slope: Float[Array, ""] = eqx.field(converter=at_least_0, default=0.0)
+    g_zero: Float[Array, ""] = eqx.field(converter=signed_siemens, default=0.0)
+    correlation: Float[Array, ""] = eqx.field(converter=Number(low=-1.0, high=1.0), default=0.0)
 
     def spread(self, g: Float[Array, "*cells"], step: Float[Array, "*cells"]) -> Float[Array, "*cells"]:
         """Standard deviation [S] of a step of mean `step` [S] at `g` [S]."""
@@ -136,9 +151,11 @@ class PulseUpdate(AbstractPulseUpdate):
     law: AbstractStep
     cells: CellSpread | None = None
     pulses: CycleNoise | None = None
-    write_noise: Float[Array, ""] | None = eqx.field(converter=optional_array, default=None)
+    write_noise: Float[Array, ""] | None = eqx.field(converter=siemens.but(optional=True), default=None)
 
     def __check_init__(self):
+        if self.cells is not None and not isinstance(self.cells, CellSpread):
+            return  # refused by what every law checks
         if self.cells is not None and not hasattr(_innermost(self.law), "step_up"):
             spreads = (self.cells.step, self.cells.balance)
             if not all(isinstance(s, jax.Array) and not isinstance(s, Tracer) and not s.any() for s in spreads):
@@ -165,6 +182,9 @@ class PulseUpdate(AbstractPulseUpdate):
             xi=None if self.pulses is None else unit_normals(last, programmed),
             offset=None if self.write_noise is None else jnp.zeros_like(programmed),
         )
+
+    def rewritten(self, z: PulseLatents, g: Float[Array, "*cells"]) -> PulseLatents:
+        return PulseLatents(z.normals, z.xi, None if z.offset is None else jnp.zeros_like(g))
 
     def cell_law(self, z: PulseLatents) -> AbstractStep:
         """The step law of each cell."""

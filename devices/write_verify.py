@@ -5,9 +5,11 @@ from __future__ import annotations
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
+from devices._checks import at_least_0, real, seconds, siemens
 from devices.base import AbstractProgramming
 from devices.programming import QuantileProgramming
 from devices.random import unit_normals
@@ -45,21 +47,26 @@ class WriteVerify(AbstractProgramming):
         verify_noise: standard deviation of a verifying read [S].
         v_up, v_down, v_read: voltages [V]. width, t_read: durations [s].
 
-    Breaks when: pulse amplitudes are ramped (a law is for one pulse shape). A pulse larger than the window makes
+    Breaks when: cells drift while the loop runs (it takes no time here: the clock of every cell starts at its end), or
+    pulse amplitudes are ramped (a law is for one pulse shape). A pulse larger than the window makes
     cells hop over it until they are given up. Cell-to-cell spread of the pulse law is drawn afresh for the loop.
     """
 
     update: PulseUpdate
-    window: Float[Array, ""] = eqx.field(converter=jnp.asarray)
+    window: Float[Array, ""] = eqx.field(converter=at_least_0)
     most: int = eqx.field(static=True, default=100)
-    start: Float[Array, ""] | float | None = None
-    verify_noise: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=0.0)
-    v_up: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=1.0)
-    v_down: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=1.0)
-    v_read: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=0.2)
-    width: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=1e-7)
-    t_read: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=1e-6)
+    start: Float[Array, ""] | None = eqx.field(converter=siemens.but(optional=True), default=None)
+    verify_noise: Float[Array, ""] = eqx.field(converter=siemens, default=0.0)
+    v_up: Float[Array, ""] = eqx.field(converter=real.but(unit="V", likely=100.0), default=1.0)
+    v_down: Float[Array, ""] = eqx.field(converter=real.but(unit="V", likely=100.0), default=1.0)
+    v_read: Float[Array, ""] = eqx.field(converter=real.but(unit="V", likely=100.0), default=0.2)
+    width: Float[Array, ""] = eqx.field(converter=seconds, default=1e-7)
+    t_read: Float[Array, ""] = eqx.field(converter=seconds, default=1e-6)
     relative: bool = eqx.field(static=True, default=False)
+
+    def __check_init__(self):
+        if isinstance(self.most, bool) or not isinstance(self.most, (int, np.integer)) or self.most < 1:
+            raise ValueError(f"WriteVerify: most={self.most!r} pulses; it takes a whole number of 1 or more.")
 
     def __call__(self, target: Float[Array, "*cells"], *, key: PRNGKeyArray) -> Float[Array, "*cells"]:
         return self.write(target, key=key).g

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from experiments.errors import UsageError
-from experiments.store import Dimension, Layout, Results, Variable
+from experiments.framework.errors import UsageError
+from experiments.framework.store import Dimension, Layout, Results, Variable
 
 if TYPE_CHECKING:
     import xbar
@@ -180,12 +180,12 @@ def prepare(config: Config) -> State:
     import jax.numpy as jnp
 
     import xbar
-    from experiments import datasets, networks, training
+    from experiments import datasets, networks, supervised
 
     data = datasets.load(config.data)
     key = jax.random.key(config.seed)
     model = networks.make(config.network, *data.x_train.shape[1:], key=jax.random.fold_in(key, 0))
-    plain = training.Trainer(lambda m, x, k, extra: networks.forward(m, x), steps=config.steps)
+    plain = supervised.Trainer(lambda m, x, k, extra: networks.forward(m, x), steps=config.steps)
     model = plain.run(model, data.x_train, data.y_train, key=jax.random.fold_in(key, 1))
     gpu = xbar.gpu_baseline(networks.forward, model, jnp.asarray(data.x_test[:1]))
     energies = [e for case in (gpu.one, gpu.ridge) for e in (case.energy, case.energy_without_launch)]
@@ -226,7 +226,7 @@ class _Tools:
     """Training and evaluation for one device, compiled once for all ADC resolutions."""
 
     def __init__(self, config: Config, device: str):
-        from experiments import networks, training
+        from experiments import networks, supervised
 
         self.config = config
         self.name = device
@@ -235,7 +235,7 @@ class _Tools:
         self.times = [SECONDS[t] for t in config.times]
         self.known = [i for i, t in enumerate(self.times) if self._has_data(t)]
         steps = max(config.hardware_steps // len(RATES), 1)
-        self.trainer = training.Trainer(self._noisy, steps=steps, clip=config.clip)
+        self.trainer = supervised.Trainer(self._noisy, steps=steps, clip=config.clip)
 
     def _has_data(self, t: float) -> bool:
         try:

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from experiments import plots
-from experiments.runner import Presentation
-from experiments.store import Results
+from experiments.framework import plots
+from experiments.framework.experiment import Presentation
+from experiments.framework.store import Results
 from xbar.energy import engineering
 
 _NAMES = {1.0: "1 s", 3600.0: "1 h", 86_400.0: "1 day", 2_592_000.0: "1 month", 31_536_000.0: "1 year"}
@@ -27,13 +27,11 @@ def present(config: Any, results: Results, sources: tuple[str, ...], beyond: tup
     return Presentation(text, {"accuracy-energy": figure(results)}, described, summary(results))
 
 
-def _axis(results: Results, name: str) -> tuple[Any, ...]:
-    return results.layout.dimensions[name].values
-
-
 def _known(results: Results, device: str) -> list[float]:
     """The times for which a device has data; for one whose accuracy never changes, the first."""
-    times = [t for t in _axis(results, "time") if np.isfinite(results.select("accuracy", device=device, time=t)).any()]
+    times = [
+        t for t in results.coordinates("time") if np.isfinite(results.select("accuracy", device=device, time=t)).any()
+    ]
     return times[:1] if device == "ideal" else times
 
 
@@ -43,7 +41,7 @@ def _shown(device: str) -> str:
 
 
 def _name_width(results: Results) -> int:
-    return 1 + max(6, *(len(_shown(d)) for d in _axis(results, "device")))
+    return 1 + max(6, *(len(_shown(d)) for d in results.coordinates("device")))
 
 
 def _percent(values: np.ndarray) -> str:
@@ -52,16 +50,16 @@ def _percent(values: np.ndarray) -> str:
 
 def accuracy_table(results: Results) -> str:
     """Mean and standard deviation over chips, for every device, time and training: a column for each ADC resolution."""
-    bits, chips = _axis(results, "adc_bits"), len(_axis(results, "chip"))
+    bits, chips = results.coordinates("adc_bits"), len(results.coordinates("chip"))
     digital, wide = 100 * results.select("digital_accuracy", training="naive").mean(), _name_width(results)
     lines = [
         f"Accuracy [%] on {int(results['test_images'])} test images, mean ± standard deviation over {chips} chips; "
         f"digital network {digital:.1f}",
         f"{'device':<{wide}}{'time':<9}{'training':<16}" + "".join(f"{f'{b}-bit ADC':>13}" for b in bits),
     ]
-    for device in _axis(results, "device"):
+    for device in results.coordinates("device"):
         for time in _known(results, device):
-            for training in _axis(results, "training"):
+            for training in results.coordinates("training"):
                 cells = (
                     results.select("accuracy", device=device, time=time, training=training, adc_bits=b) for b in bits
                 )
@@ -74,16 +72,16 @@ def accuracy_table(results: Results) -> str:
 
 def posterior_table(results: Results) -> str:
     """The same with the devices' numbers drawn from the posterior of their fit, and how much the draw moves a chip."""
-    bits, chips, wide = _axis(results, "adc_bits"), len(_axis(results, "chip")), _name_width(results)
+    bits, chips, wide = results.coordinates("adc_bits"), len(results.coordinates("chip")), _name_width(results)
     lines = [
         f"Accuracy [%] with device numbers drawn from their posterior, one draw for each of {chips} chips: mean ± standard "
         "deviation",
         "(in brackets: root mean square change of a chip by the draw, the part of the error bar that the measurement leaves)",
         f"{'device':<{wide}}{'time':<9}{'training':<16}" + "".join(f"{f'{b}-bit ADC':>20}" for b in bits),
     ]
-    for device in _axis(results, "device"):
+    for device in results.coordinates("device"):
         for time in _known(results, device):
-            for training in _axis(results, "training"):
+            for training in results.coordinates("training"):
                 cells = []
                 for b in bits:
                     at = dict(device=device, time=time, training=training, adc_bits=b)
@@ -97,13 +95,13 @@ def posterior_table(results: Results) -> str:
 
 def energy_table(results: Results) -> str:
     """Energy of an inference with its P10-P90, the share of its largest parts, and the GPU beside it."""
-    components, wide = _axis(results, "component"), _name_width(results)
+    components, wide = results.coordinates("component"), _name_width(results)
     lines = [
         "Energy of an inference (naive mapping, first time with data), median coefficients",
         f"{'device':<{wide}}{'ADC':<7}{'total':>9}{'P10 - P90':>22}  " + "".join(f"{c:>11}" for c in components),
     ]
-    for device in _axis(results, "device"):
-        for bits in _axis(results, "adc_bits"):
+    for device in results.coordinates("device"):
+        for bits in results.coordinates("adc_bits"):
             at = dict(training="naive", device=device, adc_bits=bits, time=_known(results, device)[0])
             parts = results.select("energy", **at).mean(0)
             low, high = results.select("energy_quantile", **at)
@@ -113,7 +111,7 @@ def energy_table(results: Results) -> str:
                 f"{_shown(device):<{wide}}{f'{bits} bit':<7}{engineering(parts.sum(), 'J'):>9}{spread:>22}  {shares}"
             )
     lines.append("H100, INT8, roofline")
-    cases = zip(_axis(results, "gpu_case"), results["gpu_energy"], strict=True)
+    cases = zip(results.coordinates("gpu_case"), results["gpu_energy"], strict=True)
     lines += [f"{name:<28}{engineering(joules, 'J'):>9}" for name, joules in cases]
     return "\n".join(lines)
 
@@ -127,9 +125,9 @@ def _gains(results: Results) -> list[tuple[float, str, float, int]]:
             t,
             b,
         )
-        for d in _axis(results, "device")
+        for d in results.coordinates("device")
         for t in _known(results, d)
-        for b in _axis(results, "adc_bits")
+        for b in results.coordinates("adc_bits")
     ]
 
 
@@ -152,8 +150,8 @@ def figure(results: Results) -> Any:
     """Accuracy against energy (the arrays, then beside the GPU), and against time."""
     fig, (zoom, wide, aging) = plots.subplots(5.2, 3.0, 4.6, height=4.3)
     digital = 100 * results.select("digital_accuracy", training="naive").mean()
-    for colour, device in zip(plots.PALETTE, _axis(results, "device"), strict=False):
-        for training in _axis(results, "training"):
+    for colour, device in zip(plots.PALETTE, results.coordinates("device"), strict=False):
+        for training in results.coordinates("training"):
             look = _look(training, colour)
             _energy_curve(zoom, results, device, training, look, 1e12)
             _time_curve(aging, results, device, training, look)
@@ -167,7 +165,7 @@ def figure(results: Results) -> Any:
     ):
         joules = results.select("gpu_energy", gpu_case=case)
         wide.plot(joules, digital, mark, color="black", markersize=8, label=f"H100, {case}")
-    bits, chips = _axis(results, "adc_bits"), len(_axis(results, "chip"))
+    bits, chips = results.coordinates("adc_bits"), len(results.coordinates("chip"))
     zoom.set(xlabel="energy of an inference [pJ]", ylabel=f"accuracy [%], mean ± sd over {chips} chips")
     zoom.set_title(f"{_shown_time(results)} after programming; small numbers: ADC bits", fontsize=9)
     wide.set(xscale="log", xlabel="energy of an inference [J]", ylim=zoom.get_ylim())
@@ -193,7 +191,7 @@ def _look(training: str, colour: str) -> dict[str, Any]:
 
 def _shown_time(results: Results) -> str:
     """The time of the left panels in words, for the devices that change with time."""
-    devices = [d for d in _axis(results, "device") if d != "ideal"]
+    devices = [d for d in results.coordinates("device") if d != "ideal"]
     times = sorted({_near_a_day(results, d) for d in devices})
     return " or ".join(_NAMES.get(t, f"{t:g} s") for t in times) or "any time"
 
@@ -211,7 +209,7 @@ def _energy_curve(axes: Any, results: Results, device: str, training: str, look:
     accuracy = 100 * results.select("accuracy", **at)
     energy = unit * results.select("energy", **at).sum(-1).mean(-1)
     axes.errorbar(energy, accuracy.mean(-1), yerr=_spread(accuracy), label=f"{_shown(device)}, {training}", **look)
-    for bits, x, y in zip(_axis(results, "adc_bits"), energy, accuracy.mean(-1), strict=True):
+    for bits, x, y in zip(results.coordinates("adc_bits"), energy, accuracy.mean(-1), strict=True):
         if training == "naive":
             axes.annotate(f"{bits}", (x, y), (4, -9), textcoords="offset points", fontsize=6, color=look["color"])
 
@@ -219,7 +217,7 @@ def _energy_curve(axes: Any, results: Results, device: str, training: str, look:
 def _model_range(axes: Any, results: Results, device: str, colour: str) -> None:
     """The uncertainty of the energy, which all points of a device share."""
     at = dict(device=device, training="hardware-aware", time=_near_a_day(results, device))
-    at["adc_bits"] = max(_axis(results, "adc_bits"))
+    at["adc_bits"] = max(results.coordinates("adc_bits"))
     low, high = results.select("energy_quantile", **at)
     energy, accuracy = (
         results.select("energy", **at).sum(-1).mean(),
@@ -237,9 +235,9 @@ def _model_range(axes: Any, results: Results, device: str, colour: str) -> None:
 
 
 def _time_curve(axes: Any, results: Results, device: str, training: str, look: dict[str, Any]) -> None:
-    times = np.array(_axis(results, "time"))
+    times = np.array(results.coordinates("time"))
     accuracy = 100 * results.select(
-        "accuracy", device=device, training=training, adc_bits=max(_axis(results, "adc_bits"))
+        "accuracy", device=device, training=training, adc_bits=max(results.coordinates("adc_bits"))
     )
     known = np.isfinite(accuracy).all(-1)
     nudge = 1.0 if training == "naive" else 1.15  # so that bars do not hide each other
@@ -287,5 +285,5 @@ def summary(results: Results) -> dict[str, Any]:
         "largest_gain_points": best,
         "largest_gain_at": {"device": device, "time_s": time, "adc_bits": bits},
         "energy_J": float(np.nanmean(results.select("energy", training="naive").sum(-1))),
-        "gpu_energy_J": dict(zip(_axis(results, "gpu_case"), map(float, results["gpu_energy"]), strict=True)),
+        "gpu_energy_J": dict(zip(results.coordinates("gpu_case"), map(float, results["gpu_energy"]), strict=True)),
     }

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-if TYPE_CHECKING:
-    from experiments.benchmark import Config
+from experiments.benchmark_peers import BADCROSSBAR, SPARSE_LU, TORCH, Timed, available, circuit_solver, torch_product
 
-Timed = Callable[[Any], Any]  # takes a key
+Make = Callable[[int, int], tuple[Timed, Timed | None]]  # (cells, seed) -> what is timed, and what beside it
 OHM = 5.0  # of a segment, cells log-uniform from 1 to 100 uS
 LINES = 784  # pixels of an image
 DAY = 86_400.0  # s
@@ -22,7 +20,7 @@ class Case:
 
     what: str
     reference: str
-    make: Callable[[Config], tuple[Timed, Timed | None]]
+    make: Make
     _: dataclasses.KW_ONLY
     repeats: int = 1000
     calls: int = 1  # of ours in a row, whose median counts, for each of a reference that takes seconds
@@ -33,15 +31,15 @@ class Case:
     size: int = 0  # lines of the tile
 
 
-def read_cells(name: str, t: float) -> Callable[[Config], Any]:
-    def make(config: Config):
+def read_cells(name: str, t: float) -> Make:
+    def make(count: int, seed: int):
         import jax
         import jax.numpy as jnp
 
         import devices
 
         device = devices.find(name)()
-        target = jnp.linspace(float(device.g_min), float(device.g_max), config.cells)
+        target = jnp.linspace(float(device.g_min), float(device.g_max), count)
 
         @jax.jit
         def read(key):
@@ -55,19 +53,17 @@ def read_cells(name: str, t: float) -> Callable[[Config], Any]:
     return make
 
 
-def pulse_cells(name: str, pulses: int) -> Callable[[Config], Any]:
-    def make(config: Config):
+def pulse_cells(name: str, pulses: int) -> Make:
+    def make(count: int, seed: int):
         import jax
         import jax.numpy as jnp
 
         import devices
 
         device = devices.find(name)()
-        cells = device.program(
-            jnp.linspace(float(device.g_min), float(device.g_max), config.cells), key=jax.random.key(0)
-        )
+        cells = device.program(jnp.linspace(float(device.g_min), float(device.g_max), count), key=jax.random.key(0))
         pulse = jax.jit(lambda key: device.pulse(cells, pulses, key=key).g)
-        return pulse, jax.jit(lambda key: jax.random.normal(key, (config.cells,)))
+        return pulse, jax.jit(lambda key: jax.random.normal(key, (count,)))
 
     return make
 
@@ -83,10 +79,10 @@ def _wired(n: int, inputs: int):
     return g, jax.random.uniform(jax.random.key(1), (inputs, n), jnp.float64)
 
 
-def ir_drop(n: int, inputs: int, peer: str, ohm: float = OHM) -> Callable[[Config], Any]:
+def ir_drop(n: int, inputs: int, peer: str, ohm: float = OHM) -> Make:
     """Bit-line currents in float64: few inputs solved to a relative residual of 1e-9, many by the map."""
 
-    def make(config: Config):
+    def make(count: int, seed: int):
         import equinox as eqx
 
         import xbar
@@ -97,15 +93,15 @@ def ir_drop(n: int, inputs: int, peer: str, ohm: float = OHM) -> Callable[[Confi
             currents = eqx.filter_jit(lambda wires, g, v: wires.solve(g, v, tolerance=1e-9, throw=False).i_out)
         else:
             currents = eqx.filter_jit(lambda wires, g, v: wires.currents(g, v)[0])
-        return lambda key: currents(wires, g, v), _peer(peer, g, v, ohm)
+        return lambda key: currents(wires, g, v), circuit_solver(peer, g, v, ohm)
 
     return make
 
 
-def whole_map(n: int, peer: str) -> Callable[[Config], Any]:
+def whole_map(n: int, peer: str) -> Make:
     """The effective conductances of a whole tile, beside n inputs."""
 
-    def make(config: Config):
+    def make(count: int, seed: int):
         import equinox as eqx
         import jax.numpy as jnp
 
@@ -114,46 +110,9 @@ def whole_map(n: int, peer: str) -> Callable[[Config], Any]:
         g, _ = _wired(n, 1)
         wires = xbar.ResistiveWires(OHM, OHM)
         effective = eqx.filter_jit(lambda wires, g: wires.effective(g))
-        return lambda key: effective(wires, g), _peer(peer, g, jnp.eye(n), OHM)
+        return lambda key: effective(wires, g), circuit_solver(peer, g, jnp.eye(n), OHM)
 
     return make
-
-
-def _peer(name: str, g: Any, v: Any, ohm: float) -> Timed | None:
-    import numpy as np
-
-    g, v = np.asarray(g), np.asarray(v)
-    peers = {_BAD: _badcrossbar, _LU: _sparse_lu}
-    return (lambda key: peers[name](g, v, ohm)) if name else None
-
-
-def _badcrossbar(g, v, ohm):
-    import logging
-
-    import badcrossbar  # pyright: ignore[reportMissingImports]
-
-    logging.disable(logging.INFO)
-    return badcrossbar.compute(v.T, 1 / g, ohm).currents.output  # pyright: ignore[reportAttributeAccessIssue]
-
-
-def _sparse_lu(g, v, ohm):
-    """Nodal analysis of the whole tile by SciPy's sparse LU."""
-    import numpy as np
-    import scipy.sparse as sparse
-    import scipy.sparse.linalg
-
-    n, m = g.shape
-    word, bit = np.arange(n * m).reshape(n, m), n * m + np.arange(n * m).reshape(n, m)
-    ends = [(word, bit, g), (word[:, :-1], word[:, 1:], 1 / ohm), (bit[:-1], bit[1:], 1 / ohm)]
-    a, b = (np.concatenate([x[k].ravel() for x in ends]) for k in (0, 1))
-    s = np.concatenate([np.broadcast_to(x[2], x[0].shape).ravel() for x in ends])
-    terminals = np.r_[word[:, 0], bit[-1]]
-    values = np.r_[s, s, -s, -s, np.full(len(terminals), 1 / ohm)]
-    places = np.r_[a, b, a, b, terminals], np.r_[a, b, b, a, terminals]
-    matrix = sparse.coo_matrix((values, places), shape=(2 * n * m,) * 2)
-    drive = np.zeros((2 * n * m, len(v)))
-    drive[word[:, 0]] = v.T / ohm
-    return scipy.sparse.linalg.splu(matrix.tocsc()).solve(drive)[bit[-1]] / ohm
 
 
 # -- products and training -----------------------------------------------------------------------------------------------
@@ -161,14 +120,14 @@ def _sparse_lu(g, v, ohm):
 
 def product(
     n: int, batch: int, device: str, ohm: float = 0.0, noise: float | None = None, peer: str = "", frozen: bool = False
-) -> Callable[[Config], Any]:
+) -> Make:
     """A call of a programmed chip, beside the plain product; behind wires of some `ohm` a cell, beside a chip without wires.
 
     Args:
         noise: of the ADC [A]. frozen: whether that of the cells is.
     """
 
-    def make(config: Config):
+    def make(count: int, seed: int):
         import jax
         import numpy as np
 
@@ -189,20 +148,13 @@ def product(
 
         if ohm:
             return on(xbar.ResistiveWires(ohm, ohm)), on(xbar.IdealWires())
-        beside = _torch_product(np.asarray(w), np.asarray(x)) if peer == _TORCH else lambda key: plain(w, x)
+        beside = torch_product(np.asarray(w), np.asarray(x)) if peer == TORCH else lambda key: plain(w, x)
         return on(xbar.IdealWires()), beside
 
     return make
 
 
-def _torch_product(w, x) -> Timed:
-    import torch  # pyright: ignore[reportMissingImports]
-
-    w, x = torch.from_numpy(w.copy()), torch.from_numpy(x.copy())
-    return lambda key: (x @ w).numpy()
-
-
-def training_step(network: str, batch: int, way: Literal["weights", "outputs", "fresh"]) -> Callable[[Config], Any]:
+def training_step(network: str, batch: int, way: Literal["weights", "outputs", "fresh"]) -> Make:
     """A step of Adam on an analog forward pass, beside the digital one, on tiles of 512 x 512.
 
     Args:
@@ -211,7 +163,7 @@ def training_step(network: str, batch: int, way: Literal["weights", "outputs", "
             exact gradients.
     """
 
-    def make(config: Config):
+    def make(count: int, seed: int):
         import jax
         import jax.numpy as jnp
         import optax
@@ -223,7 +175,7 @@ def training_step(network: str, batch: int, way: Literal["weights", "outputs", "
         y = jnp.arange(batch) % 10
         tile = xbar.Tile(devices.pcm_joshi2020(), 512, 512, read_noise="frozen" if way == "weights" else "independent")
         if way != "fresh":
-            tile = xbar.training.ensemble(tile, key=jax.random.key(config.seed))
+            tile = xbar.training.ensemble(tile, key=jax.random.key(seed))
         analog = xbar.analog(forward, tile, gradient="straight_through" if way == "weights" else "exact")
         optimiser = optax.adam(1e-3)
         state = params, optimiser.init(params)
@@ -284,27 +236,25 @@ def _lenet(batch: int):
     return forward, params, jax.random.normal(keys[4], (batch, 1, 28, 28))
 
 
-def available(needs: str) -> bool:
-    """Whether a package that a case needs is installed."""
-    return not needs or importlib.util.find_spec(needs) is not None
-
-
-_LU, _BAD, _TORCH = "SciPy sparse LU", "badcrossbar", "torch"
 _STEP = "digital step"
-_SLOW: dict[str, Any] = {"calls": 5, "double": True, "needs": _BAD}
+_SLOW: dict[str, Any] = {"calls": 5, "double": True, "needs": BADCROSSBAR}
 SINGLE = {
     "pcm": Case("program + drift + read, pcm_joshi2020", "as many normals", read_cells("pcm_joshi2020", DAY)),
     "hermes": Case("program + drift + read, pcm_hermes2023", "as many normals", read_cells("pcm_hermes2023", DAY)),
     "cmo": Case("program + drift + read, reram_cmo_falcone2025", "as many normals", read_cells("reram_cmo_falcone2025", DAY)),
     "pulse": Case("10 pulses, ecram_lithium_tang2018", "as many normals as cells", pulse_cells("ecram_lithium_tang2018", 10)),
-    "ir-64": Case("IR drop 64 x 64, 1 input", _LU, ir_drop(64, 1, _LU), double=True),
-    "ir-256": Case("IR drop 256 x 256, 1 input", _LU, ir_drop(256, 1, _LU), repeats=5, double=True),
-    "ir-256-bad": Case("IR drop 256 x 256, 1 input", _BAD, ir_drop(256, 1, _BAD), repeats=5, **_SLOW),
-    "ir-512-bad": Case("IR drop 512 x 512, 1 input", _BAD, ir_drop(512, 1, _BAD), repeats=3, **_SLOW),
-    "ir-512-32-bad": Case("IR drop 512 x 512, 32 inputs", _BAD, ir_drop(512, 32, _BAD), repeats=1, **_SLOW),
-    "map-64": Case("effective map 64 x 64", f"{_LU}, 64 inputs", whole_map(64, _LU), double=True),
-    "map-256-bad": Case("effective map 256 x 256", f"{_BAD}, 256 inputs", whole_map(256, _BAD), repeats=2, **_SLOW),
-    "map-512-bad": Case("effective map 512 x 512", f"{_BAD}, 512 inputs", whole_map(512, _BAD), repeats=1, long=True, **_SLOW),
+    "ir-64": Case("IR drop 64 x 64, 1 input", SPARSE_LU, ir_drop(64, 1, SPARSE_LU), double=True),
+    "ir-256": Case("IR drop 256 x 256, 1 input", SPARSE_LU, ir_drop(256, 1, SPARSE_LU), repeats=5, double=True),
+    "ir-256-bad": Case("IR drop 256 x 256, 1 input", BADCROSSBAR, ir_drop(256, 1, BADCROSSBAR), repeats=5, **_SLOW),
+    "ir-512-bad": Case("IR drop 512 x 512, 1 input", BADCROSSBAR, ir_drop(512, 1, BADCROSSBAR), repeats=3, **_SLOW),
+    "ir-512-32-bad": Case("IR drop 512 x 512, 32 inputs", BADCROSSBAR, ir_drop(512, 32, BADCROSSBAR), repeats=1, **_SLOW),
+    "map-64": Case("effective map 64 x 64", f"{SPARSE_LU}, 64 inputs", whole_map(64, SPARSE_LU), double=True),
+    "map-256-bad": Case(
+        "effective map 256 x 256", f"{BADCROSSBAR}, 256 inputs", whole_map(256, BADCROSSBAR), repeats=2, **_SLOW
+    ),
+    "map-512-bad": Case(
+        "effective map 512 x 512", f"{BADCROSSBAR}, 512 inputs", whole_map(512, BADCROSSBAR), repeats=1, long=True, **_SLOW
+    ),
     "mvm": Case("512 x 512, batch 256, 8-bit converters", "plain product", product(512, 256, "ideal")),
     "mvm-noise": Case("512 x 512, PCM read noise and drift", "plain product", product(512, 256, "pcm_joshi2020")),
     "mvm-frozen": Case(
@@ -314,7 +264,7 @@ SINGLE = {
         "512 x 512, PCM read noise, behind 1 ohm a cell", "ideal wires", product(512, 256, "pcm_joshi2020", 1.0)
     ),
     "mvm-torch": Case(
-        "512 x 512, PCM read noise", "PyTorch's product", product(512, 256, "pcm_joshi2020", peer=_TORCH), needs=_TORCH
+        "512 x 512, PCM read noise", "PyTorch's product", product(512, 256, "pcm_joshi2020", peer=TORCH), needs=TORCH
     ),
     "mlp": Case("training step, MLP 784-256-128-10, batch 128, weight noise", _STEP, training_step("mlp", 128, "weights")),
     "lenet": Case("training step, LeNet, batch 64, weight noise", _STEP, training_step("lenet", 64, "weights")),
@@ -338,9 +288,9 @@ def _sizes() -> dict[str, Case]:
         for kind, (family, inputs, ohm) in kinds.items():
             peer = _peer_of(n, inputs)
             make = ir_drop(n, inputs, peer, ohm)
-            repeats = 3 if n < 2048 and peer != _BAD else 1
+            repeats = 3 if n < 2048 and peer != BADCROSSBAR else 1
             size = {"long": True, "family": family, "size": n}
-            calls = 5 if peer == _BAD else 1
+            calls = 5 if peer == BADCROSSBAR else 1
             what = f"{family}, {n} lines"
             cases[f"ir-{n}x{kind}"] = Case(what, peer, make, repeats=repeats, calls=calls, double=True, **size)
     noises = {"ideal": ("ideal", None), "output": ("ideal", 1e-7), "read": ("pcm_joshi2020", None)}
@@ -356,8 +306,8 @@ def _sizes() -> dict[str, Case]:
 
 def _peer_of(n: int, inputs: int) -> str:
     if n <= 128:
-        return _LU
-    return _BAD if n <= 512 and inputs <= 32 and available(_BAD) else _LU if n <= 256 else ""
+        return SPARSE_LU
+    return BADCROSSBAR if n <= 512 and inputs <= 32 and available(BADCROSSBAR) else SPARSE_LU if n <= 256 else ""
 
 
 CASES = SINGLE | _sizes()

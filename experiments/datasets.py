@@ -12,7 +12,7 @@ import zlib
 import h5py
 import numpy as np
 
-from experiments.errors import UsageError
+from experiments.framework.errors import UsageError
 
 NAMES = ("digits", "mnist", "fashion-mnist")
 _IDX = {

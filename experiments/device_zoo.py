@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from experiments.errors import UsageError
-from experiments.store import Dimension, Layout, Results, Variable
+from experiments.framework.errors import UsageError
+from experiments.framework.store import Dimension, Layout, Results, Variable
 
 TITLE = "The device zoo: what each published parameter set does"
 QUANTILES = (0.1, 0.5, 0.9)
@@ -198,7 +198,7 @@ def loops(name: str, model: Any) -> dict[str, Any]:
     import numpy as np
 
     from devices.compact import simulate, sine
-    from experiments.zoo_waveforms import SINES
+    from experiments.device_zoo_waveforms import SINES
 
     if name not in SINES:
         return {}

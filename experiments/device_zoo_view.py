@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 import devices
-from experiments import plots
-from experiments.runner import Presentation
-from experiments.store import Results
+from experiments.framework import plots
+from experiments.framework.experiment import Presentation
+from experiments.framework.store import Results
 
 _US = 1e6
 _DAY = 86_400.0
@@ -17,7 +17,7 @@ _DAY = 86_400.0
 
 def present(config: Any, results: Results) -> Presentation:
     """One figure a device with something to show, the table, and where the numbers come from."""
-    names = results.layout.dimensions["device"].values
+    names = results.coordinates("device")
     figures = {str(n): f for n in names if (f := figure(results, str(n))) is not None}
     text = "\n".join([*table(results), *_without(names, figures)])
     method = (
@@ -36,7 +36,7 @@ def _without(names: Any, figures: dict[str, Any]) -> list[str]:
 
 def table(results: Results) -> list[str]:
     """A line a device: range, write error and drift of the middle state, read noise, pulses of a sweep."""
-    names = [str(n) for n in results.layout.dimensions["device"].values]
+    names = [str(n) for n in results.coordinates("device")]
     wide = 2 + max(map(len, names))
     lines = [f"{'device':<{wide}}{'range [uS]':>16}{'write sd [uS]':>15}{'a day [%]':>11}{'noise [%]':>11}{'sweep':>7}"]
     for name in names:
@@ -111,7 +111,7 @@ def _loop(results: Results, name: str, ax: Any) -> None:
     currents = results.select("loop_current", device=name)
     unit, factor = _ampere(np.nanmax(np.abs(currents)))
     errors = results.select("loop_error", device=name)
-    factors = results.layout.dimensions["slowness"].values
+    factors = results.coordinates("slowness")
     for colour, times, i, error in zip(plots.PALETTE, factors, currents, errors, strict=False):
         sure = (
             error <= 0.01
@@ -131,7 +131,7 @@ def _ampere(largest: float) -> tuple[str, float]:
 
 
 def _states(results: Results) -> Any:
-    return zip(plots.PALETTE, results.layout.dimensions["state"].values, strict=False)
+    return zip(plots.PALETTE, results.coordinates("state"), strict=False)
 
 
 def _iv(results: Results, name: str, ax: Any) -> None:

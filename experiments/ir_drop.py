@@ -10,8 +10,8 @@ import dataclasses
 import functools
 from typing import Any
 
-from experiments.errors import UsageError
-from experiments.store import Dimension, Layout, Results, Variable
+from experiments.framework.errors import UsageError
+from experiments.framework.store import Dimension, Layout, Results, Variable
 
 TITLE = "Wire resistance: error and accuracy against array size, and what helps"
 REMEDIES = ("none", "column gain", "remapped", "remapped, gain", "trained")
@@ -106,13 +106,13 @@ def prepare(config: Config) -> State:
     import equinox as eqx
     import jax
 
-    from experiments import datasets, training
+    from experiments import datasets, supervised
 
     data = datasets.load("digits")
     key = jax.random.key(config.seed)
     first, last = jax.random.split(key)
     model = [eqx.nn.Linear(64, HIDDEN, key=first), eqx.nn.Linear(HIDDEN, 10, key=last)]
-    plain = training.Trainer(lambda m, x, k, extra: forward(m, x), steps=config.steps)
+    plain = supervised.Trainer(lambda m, x, k, extra: forward(m, x), steps=config.steps)
     return State(data, plain.run(model, data.x_train, data.y_train, key=jax.random.fold_in(key, 1)))
 
 
@@ -194,9 +194,9 @@ class Wires:
         """The network after some steps with the wires in the forward pass, gradients through their exact map."""
         import jax
 
-        from experiments import training
+        from experiments import supervised
 
-        trainer = training.Trainer(
+        trainer = supervised.Trainer(
             lambda m, x, k, extra: forward(m, x, self.through), steps=self.config.wire_steps, batch=BATCH
         )
         key = jax.random.key(self.config.seed)

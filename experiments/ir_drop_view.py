@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from experiments import plots
-from experiments.runner import Presentation
-from experiments.store import Results
+from experiments.framework import plots
+from experiments.framework.experiment import Presentation
+from experiments.framework.store import Results
 
 
 def present(config: Any, results: Results) -> Presentation:
@@ -18,19 +18,15 @@ def present(config: Any, results: Results) -> Presentation:
     return Presentation(text, figures, method(config), summary(results))
 
 
-def _axis(results: Results, name: str) -> tuple[Any, ...]:
-    return results.layout.dimensions[name].values
-
-
 def accuracy_table(results: Results) -> str:
     """Accuracy for every size, resistance and remedy."""
-    remedies = _axis(results, "remedy")
+    remedies = results.coordinates("remedy")
     lines = [
         f"Accuracy [%] of the digits behind resistive wires; digital network {100 * float(results['digital_accuracy']):.1f}",
         f"{'tile':<11}{'ohm/cell':>9}" + "".join(f"{r:>16}" for r in remedies),
     ]
-    for size in _axis(results, "size"):
-        for ohm in _axis(results, "ohm"):
+    for size in results.coordinates("size"):
+        for ohm in results.coordinates("ohm"):
             found = results.select("accuracy", size=size, ohm=ohm)
             cells = "".join(f"{'-' if np.isnan(a) else f'{100 * a:.1f}':>16}" for a in found)
             lines.append(f"{f'{size} x {size}':<11}{ohm:>9g}{cells}")
@@ -39,13 +35,13 @@ def accuracy_table(results: Results) -> str:
 
 def error_table(results: Results) -> str:
     """Relative error of the first layer's products, and the voltage that is left for the worst placed cell."""
-    ohms = _axis(results, "ohm")
+    ohms = results.coordinates("ohm")
     lines = [
         "Error of the first layer's products [% of their RMS], and smallest voltage across a cell [% of the input] "
         "in a full tile",
         f"{'tile':<11}" + "".join(f"{f'{o:g} ohm':>18}" for o in ohms),
     ]
-    for size in _axis(results, "size"):
+    for size in results.coordinates("size"):
         row = ""
         for ohm in ohms:
             error = 100 * float(results.select("product_error", size=size, ohm=ohm))
@@ -58,7 +54,7 @@ def error_table(results: Results) -> str:
 def curves(config: Any, results: Results) -> Any:
     """Error of the products, and accuracy with each remedy, against size; bars are one standard error of so many images."""
     fig, (left, right) = plots.subplots(4.2, 5.2, height=3.8)
-    sizes, ohms = np.array(_axis(results, "size")), _axis(results, "ohm")
+    sizes, ohms = np.array(results.coordinates("size")), results.coordinates("ohm")
     for colour, ohm in zip(plots.PALETTE, ohms, strict=False):
         left.plot(
             sizes, 100 * results.select("product_error", ohm=ohm), "o-", color=colour, label=f"{ohm:g} ohm a cell"
@@ -67,7 +63,7 @@ def curves(config: Any, results: Results) -> Any:
         xscale="log", yscale="log", xlabel="rows and columns of a tile", ylabel="error of the products [% of their RMS]"
     )
     worst = max(ohms)
-    for colour, remedy in zip(plots.PALETTE, _axis(results, "remedy"), strict=False):
+    for colour, remedy in zip(plots.PALETTE, results.coordinates("remedy"), strict=False):
         found = np.asarray(results.select("accuracy", ohm=worst, remedy=remedy))
         bars = 100 * np.sqrt(found * (1 - found) / config.test_images)
         right.errorbar(sizes, 100 * found, bars, fmt="o-", capsize=2, color=colour, label=remedy)
@@ -85,7 +81,7 @@ def curves(config: Any, results: Results) -> Any:
 
 def maps(results: Results) -> Any:
     """Voltage across the cells of the largest tile, for every resistance."""
-    size, ohms = max(_axis(results, "size")), _axis(results, "ohm")[-3:]
+    size, ohms = max(results.coordinates("size")), results.coordinates("ohm")[-3:]
     fig, panels = plots.subplots(*[3.6] * len(ohms), height=3.4)
     for axes, ohm in zip(panels, ohms, strict=True):
         left = 100 * results.select("drop", size=size, ohm=ohm)
@@ -119,11 +115,11 @@ def method(config: Any) -> tuple[str, ...]:
 
 def summary(results: Results) -> dict[str, Any]:
     """A few numbers for machines."""
-    at = dict(size=max(_axis(results, "size")), ohm=max(_axis(results, "ohm")))
+    at = dict(size=max(results.coordinates("size")), ohm=max(results.coordinates("ohm")))
     return {
         "digital_accuracy": float(results["digital_accuracy"]),
         "worst": {
             **at,
-            **dict(zip(_axis(results, "remedy"), map(float, results.select("accuracy", **at)), strict=True)),
+            **dict(zip(results.coordinates("remedy"), map(float, results.select("accuracy", **at)), strict=True)),
         },
     }

@@ -10,8 +10,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-NAMES = ("mlp", "cnn")
-
 
 class MLP(eqx.Module):
     """Dense layers with ReLU between them: 64-32-10 for 8 x 8 images, 784-256-128-10 for 28 x 28."""

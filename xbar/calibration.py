@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import warnings
 from typing import Any, Literal
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from xbar.chip import Chip
@@ -24,8 +26,8 @@ def calibrate(
     *inputs: Any,
     key: PRNGKeyArray | None = None,
     t: Float[Array, ""] | float | None = None,
-    method: Literal["max", "percentile"] = "max",
-    percentile: float = 99.9,
+    method: Literal["max", "percentile"] | None = None,
+    percentile: float | None = None,
     momentum: float = 0.0,
     compensate_drift: bool = True,
 ) -> Chip:
@@ -40,7 +42,7 @@ def calibrate(
         chip: a programmed chip. inputs: a representative batch.
         key: for the noise of the reads; None reads without noise.
         t: time since programming at which the chip is calibrated [s].
-        method: `"max"` or `"percentile"`. percentile: in (0, 100].
+        method: `"max"` or `"percentile"`; by default what `percentile` implies. percentile: in (0, 100], by default 99.9.
         momentum: weight of the ranges the chip already has, 0 to forget them; for a moving calibration over batches.
         compensate_drift: store the reference (True) or read without compensation (False).
 
@@ -55,22 +57,25 @@ def calibrate(
     Breaks when: later inputs are larger than these: they clip. The reference read is taken without read noise; a real
     one averages enough reads.
     """
-    if method not in ("max", "percentile"):
-        raise ValueError(f"calibrate: method={method!r}; it is 'max' or 'percentile'.")
-    if not 0 < percentile <= 100:
-        raise ValueError(f"calibrate: percentile={percentile!r} must lie in (0, 100].")
+    share = _share(method, percentile)
     if not 0 <= momentum < 1:
         raise ValueError(f"calibrate: momentum={momentum!r} must lie in [0, 1).")
-    share = percentile if method == "percentile" else 100.0
+    if chip.wafer:
+        settings: Any = dict(t=t, method=method, percentile=percentile, momentum=momentum)
+        each = lambda one, k: calibrate(one, *inputs, key=k, compensate_drift=compensate_drift, **settings)  # noqa: E731
+        return chip.each_chip(each, key)
     keys = (None, None) if key is None else jax.random.split(key)
 
     now = _uncalibrated(chip if chip.taken is not None and t is None else chip.at(t))
     bare = _with_converters(now, dac=False, adc=False)
     dac = bare.watch(inputs, key=keys[0], watch=_Magnitude("inputs", share, chip.plan_layers), merge=jnp.maximum)[1]
-    provisional = {i: Ranges(_positive(r), jnp.ones((*r.shape[:-2], 1, *r.shape[-2:], 1), r.dtype)) for i, r in dac.items()}
+    _check_seen(chip, "input", dac)
+    given = lambda i: 1.0 if chip.tiles[i].dac.range is None else chip.tiles[i].dac.range  # noqa: E731
+    provisional = {i: Ranges(_positive(r, given(i)), jnp.ones((*r.shape[:-2], 1, *r.shape[-2:], 1), r.dtype)) for i, r in dac.items()}
     driven = _with_converters(now, dac=True, adc=False).with_ranges(_complete(chip, provisional))
     adc = driven.watch(inputs, key=keys[1], watch=_Magnitude("current", share, chip.plan_layers), merge=jnp.maximum)[1]
-    ranges = {i: Ranges(_positive(dac[i]), _positive(adc[i])) for i in dac}
+    _check_seen(chip, "current", adc)
+    ranges = {i: Ranges(_positive(dac[i], given(i)), _positive(adc[i], _physical(chip, i))) for i in dac}
     ranges = _moved(chip.ranges, _complete(chip, ranges), momentum)
     ready = chip.with_ranges(ranges)
     return compensate(ready, t=t) if compensate_drift else _without_reference(ready)
@@ -86,6 +91,8 @@ def compensate(chip: Chip, *, t: Float[Array, ""] | float | None = None) -> Chip
 
     Breaks when: drift depends on the conductance, so that one factor a tile does not fit all of its weights.
     """
+    if chip.wafer:
+        return chip.each_chip(lambda one, _: compensate(one, t=t))
     references = _references(chip.plan_layers, chip.tiles, _without_reference(chip).arrays, chip.times(t))
     return chip.with_arrays({i: dataclasses.replace(a, reference=references[i]) for i, a in chip.arrays.items()})
 
@@ -118,9 +125,50 @@ class _Magnitude:
         return jnp.nanpercentile(jnp.where(used > 0, x, jnp.nan), self.percentile, axis=axes)
 
 
-def _positive(x: Array) -> Array:
-    """A range that a converter can have: where nothing was seen, any range serves."""
-    return jnp.where(x > 0, x, 1)
+def _share(method: str | None, percentile: float | None) -> float:
+    """The percentile of magnitudes that sets a range; 100 is the largest."""
+    if method not in ("max", "percentile", None):
+        raise ValueError(f"calibrate: method={method!r}; it is 'max' or 'percentile'.")
+    if method == "max" and percentile is not None:
+        raise ValueError(f"calibrate: percentile={percentile!r} with method='max'; leave one of them out.")
+    if percentile is not None and not 0 < percentile <= 100:
+        raise ValueError(f"calibrate: percentile={percentile!r} must lie in (0, 100].")
+    if percentile is None:
+        return 99.9 if method == "percentile" else 100.0
+    return percentile
+
+
+def _check_seen(chip: Chip, what: str, seen: dict[int, Array]) -> None:
+    """Raises if a layer saw a value that is not finite, warns if one saw nothing but zeros; traced values pass."""
+    for i, largest in seen.items():
+        if isinstance(largest, Tracer):
+            continue
+        name = chip.plan_layers[i].path
+        if not bool(jnp.all(jnp.isfinite(largest))):
+            raise ValueError(
+                f"calibrate: {name} saw an {what} that is NaN or infinite. Calibrate with inputs that are finite "
+                "everywhere inside the network."
+            )
+        if not bool(jnp.any(largest > 0)):
+            warnings.warn(
+                f"calibrate: {name} saw no {what} but 0; its converters keep the ranges that they have without "
+                "calibration. Calibrate with representative inputs.",
+                stacklevel=3,
+            )
+
+
+def _physical(chip: Chip, i: int) -> Array:
+    """The full-scale current of a converter that no data say anything about [A]."""
+    tile = chip.tiles[i]
+    part = tile.partition(*chip.plan_layers[i].product.sizes)
+    if tile.adc.range is not None:
+        return jnp.asarray(tile.adc.range)
+    return tile.mapping.full_scale(tile.device.g_min, tile.device.g_max) * tile.v_read * part.used_rows**0.5
+
+
+def _positive(x: Array, otherwise: Array | float) -> Array:
+    """A range that a converter can have: what was seen, and where nothing was seen, another."""
+    return jnp.where(x > 0, x, jnp.asarray(otherwise, x.dtype))
 
 
 def _uncalibrated(chip: Chip) -> Chip:

@@ -3,39 +3,42 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from xbar.energy import Ledger, Technology
 from xbar.energy.counting import Counter, ledger
-from xbar.graph.nodes import Context, Layer, Plan, Traced
+from xbar.execution import Watch, run_layers, settle_layers
+from xbar.graph.nodes import Layer, Traced
 from xbar.graph.tracing import Frame, Function, Given, is_array, trace
-from xbar.macro.programming import stacked_keys
-from xbar.macro.reading import draws_at_read, freeze, read, settle
-from xbar.macro.state import ProgrammedArray, Ranges, Signals
+from xbar.macro.reading import draws_at_read
+from xbar.macro.state import ProgrammedArray, Ranges
 from xbar.macro.tile import Tile
 from xbar.tile_map import TileMap
-
-Watch = Callable[[int, Tile, ProgrammedArray, Signals], Any]
 
 
 class Chip(eqx.Module):
     """A function programmed onto one physical chip.
 
-    A pytree: `jax.vmap` over programming keys gives a wafer. Drift at different times is one trajectory of the same
-    cells; only read noise is drawn at each call.
+    Drift at different times is one trajectory of the same cells; only read noise is drawn at each call.
+
+    A pytree: `wafer = jax.vmap(lambda k: network.program(params, x, key=k))(keys)` is many chips in one, and everything that
+    a chip does, a wafer does with each of its chips: `wafer(x)`, `wafer.at(t)`, `wafer.energy(x)`, `xbar.calibrate(wafer, x)`.
+    What comes back has a leading axis of chips.
 
     Args:
         arrays, tiles: the programmed arrays and their macros, by layer number.
         leaves: parameter leaves that digital work needs (biases, ...); None where a weight lives on arrays only.
         taken: time of each layer [s] for a chip that was taken at a time (`Chip.at`); else None.
+        rolled: whether equal blocks of the function share a layer, as a stack of arrays.
     """
 
     arrays: dict[int, ProgrammedArray]
@@ -46,6 +49,7 @@ class Chip(eqx.Module):
     avals: tuple[jax.ShapeDtypeStruct, ...] = eqx.field(static=True)
     plan_layers: tuple[Layer, ...] = eqx.field(static=True)
     taken: dict[int, Array] | None = None
+    rolled: bool = eqx.field(static=True, default=True)
 
     def at(self, t: Float[Array, ""] | float | None = None) -> Chip:
         """This chip at `t` [s] since programming, for many reads: drifted conductances, what wires leave of them and the
@@ -53,8 +57,10 @@ class Chip(eqx.Module):
 
         The chip that is returned takes no other time; read noise is still drawn at each call.
         """
+        if self.wafer:
+            return self.each_chip(lambda chip, _: chip.at(t))
         times = self.times(t)
-        arrays = _settle_layers(self.plan_layers, self.tiles, self.arrays, times)
+        arrays = settle_layers(self.plan_layers, self.tiles, self.arrays, times)
         return dataclasses.replace(self, arrays=arrays, taken=times)
 
     def __call__(self, *inputs: Any, t: Float[Array, ""] | float | None = None, key: PRNGKeyArray | None = None) -> Any:
@@ -71,6 +77,8 @@ class Chip(eqx.Module):
             raise ValueError(
                 "chip(...) needs key=: reading this chip's devices or converters is noisy. Pass key=jax.random.key(0)."
             )
+        if self.wafer:
+            return self.each_chip(lambda chip, k: chip(*inputs, t=t, key=k), key)
         return self.watch(inputs, t=t, key=key)[0]
 
     def watch(
@@ -86,15 +94,14 @@ class Chip(eqx.Module):
 
         Without `key`, reads are free of noise.
         """
+        if self.wafer:
+            return self.each_chip(lambda chip, k: chip.watch(inputs, t=t, key=k, watch=watch, merge=merge), key)
         traced, given = self._traced(inputs)
         check_inputs(traced, inputs)
         typed = None if key is None else typed_key(key)
         cells = (self.arrays, self.tiles, self.times(t))
-        mapped = frozenset(self.arrays)
-        running = lambda: jax.jit(functools.partial(_run, traced.pruned(mapped), traced.layers), static_argnums=(0, 1))  # noqa: E731
-        outs, seen = traced.kept(("run", mapped), running)(
-            watch, merge, cells, [*self.leaves, *given.inputs], given.captured, typed
-        )
+        run = run_layers(traced, frozenset(self.arrays))
+        outs, seen = run(watch, merge, cells, [*self.leaves, *given.inputs], given.captured, typed)
         return jax.tree.unflatten(traced.out_tree, outs), seen
 
     def energy(
@@ -103,23 +110,52 @@ class Chip(eqx.Module):
         t: Float[Array, ""] | float | None = None,
         key: PRNGKeyArray | None = None,
         technology: Technology | None = None,
-        inferences: int = 1,
+        inferences: int | None = None,
     ) -> Ledger:
         """Energy [J] of computing these inputs, by layer and component, from the voltages and conductances of this call.
 
         Args:
             t: time since programming [s], as in a call.
             key: for the noise of the reads, which hardly moves the energy; left out if None.
-            inferences: how many inferences the inputs hold; the ledger is per inference.
+            inferences: how many inferences the inputs hold; the ledger is per inference. By default the leading axis of inputs
+                that are no vectors, if the outputs have it too; the ledger's notes say so.
             technology: cost of converters and digital work; `xbar.energy.Technology()` if None.
         """
         traced = self._traced(inputs)[0]
-        if isinstance(inferences, bool) or not isinstance(inferences, int) or inferences < 1:
+        if inferences is not None and (isinstance(inferences, bool) or int(inferences) != inferences or inferences < 1):
             raise ValueError(
                 f"inferences={inferences!r}: how many inferences the inputs hold, a whole number of at least 1."
             )
-        usages = self.watch(inputs, t=t, key=key, watch=Counter(traced.layers))[1]
-        return ledger(traced, traced.pruned(frozenset(self.arrays)), self.tiles, usages, technology, inferences)
+        if self.wafer:
+            each = lambda chip, k: chip.energy(*inputs, t=t, key=k, technology=technology, inferences=inferences)  # noqa: E731
+            return self.each_chip(each, key)
+        outs, usages = self.watch(inputs, t=t, key=key, watch=Counter(traced.layers))
+        count = _inferences(inputs, outs) if inferences is None else int(inferences)
+        found = ledger(traced, traced.pruned(frozenset(self.arrays)), self.tiles, usages, technology, count)
+        if inferences is None and count > 1:
+            said = f"per inference: the leading axis of the inputs was taken for {count} inferences (inferences= says otherwise)"
+            found = dataclasses.replace(found, notes=(said, *found.notes))
+        return found
+
+    @property
+    def wafer(self) -> tuple[int, ...]:
+        """How many chips this is, axis by axis; empty for a single one."""
+        for i, array in self.arrays.items():
+            g = array.settled.net if array.cells is None else array.cells.g
+            return g.shape[: max(g.ndim - 6 - len(self.plan_layers[i].lengths), 0)]
+        return ()
+
+    def each_chip(self, f: Callable[[Chip, PRNGKeyArray | None], Any], key: PRNGKeyArray | None = None) -> Any:
+        """`f(chip, key)` of each chip of a wafer, with a key of its own; results have a leading axis of chips.
+
+        Args:
+            key: one for all chips, or one for each.
+        """
+        number = self.wafer[0]
+        keys = None if key is None else typed_key(key)
+        if keys is not None and keys.shape != (number,):
+            keys = jax.random.split(keys, number)
+        return jax.vmap(f, in_axes=(0, None if keys is None else 0))(self, keys)
 
     @property
     def layers(self) -> TileMap:
@@ -146,7 +182,7 @@ class Chip(eqx.Module):
         return self._traced(inputs)[0].digital
 
     def _traced(self, inputs: Sequence[Any]) -> tuple[Traced, Given]:
-        traced, given = trace(self.f, self.frame, self.avals, inputs)
+        traced, given = trace(self.f, self.frame, self.avals, inputs, self.rolled)
         if tuple(x.signature for x in traced.layers) != tuple(x.signature for x in self.plan_layers):
             raise ValueError(
                 "These inputs need other arrays than the chip has: the function maps "
@@ -158,80 +194,30 @@ class Chip(eqx.Module):
     def times(self, t: Float[Array, ""] | float | None) -> dict[int, Array]:
         """Time since programming of each layer [s], checked; None is the earliest that its device has data for, or the time
         at which the chip was taken."""
+        check_one_time(t)
         if self.taken is not None:
             if t is not None:
                 raise ValueError(
                     f"t={t}: this chip was taken at a time by chip.at(...). Leave t out, or call the chip it came from."
                 )
             return self.taken
-        times = {}
-        for i, tile in self.tiles.items():
-            own = tile.device.first_time if t is None else t
-            tile.device.check_time(own)
-            own = jnp.asarray(own, jnp.promote_types(jnp.float32, jnp.result_type(float)))
-            if isinstance(own, Tracer):
-                name = tile.device.provenance.name
-                own = eqx.error_if(
-                    own,
-                    ~tile.device.time_is_valid(own),
-                    f"t: no data of {name} at this time since programming.",
-                )
-            times[i] = own
-        return times
+        return layer_times(self.tiles, t)
 
 
-def _run(
-    plan: Plan, layers: tuple[Layer, ...], watch: Watch | None, merge: Callable, cells: tuple, inputs, captured, key
-) -> tuple[list[Any], dict[int, Any]]:
-    arrays, tiles, times = cells
-    if key is not None:
-        arrays = _frozen(layers, tiles, arrays, times, key)
-
-    def read_layer(i, array, vectors, n, noise):
-        y, signals = read(tiles[i], array, vectors, n, t=times[i], key=noise)
-        return y, None if watch is None else watch(i, tiles[i], array, signals)
-
-    scans = {i: x.scans for i, x in enumerate(layers)}
-    return plan.run(inputs, key, Context(arrays, scans, read_layer, merge, captured))
-
-
-def _frozen(
-    layers: tuple[Layer, ...],
-    tiles: dict[int, Tile],
-    arrays: dict[int, ProgrammedArray],
-    times: dict[int, Array],
-    key: PRNGKeyArray,
-) -> dict[int, ProgrammedArray]:
-    """The arrays with the noise that all reads of one call share, drawn once for each layer (and step of a stack)."""
-    drawn = dict(arrays)
-    for i, array in arrays.items():
-        tile = tiles[i]
-        if tile.read_noise != "frozen" or not tile.device.has_read_noise:
-            continue
-        part = tile.partition(*layers[i].product.sizes)
-        draw = lambda a, k, i=i, tile=tile, part=part: freeze(tile, a, times[i], part, k)  # noqa: E731
-        for _ in layers[i].lengths:
-            draw = lambda a, k, inner=draw: jax.vmap(inner)(a, stacked_keys(k, len(a.cells.g)))  # noqa: E731
-        own = jax.random.fold_in(jax.random.fold_in(key, 2**31 - 1), i)  # apart from the keys of reads
-        drawn[i] = dataclasses.replace(array, frozen=draw(array, own))
-    return drawn
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _settle_layers(
-    layers: tuple[Layer, ...],
-    tiles: dict[int, Tile],
-    arrays: dict[int, ProgrammedArray],
-    times: dict[int, Array],
-) -> dict[int, ProgrammedArray]:
-    settled = {}
-    for i, array in arrays.items():
-        part = tiles[i].partition(*layers[i].product.sizes)
-        at = lambda a, i=i, part=part: settle(tiles[i], a, times[i], part)  # noqa: E731
-        for _ in layers[i].lengths:
-            at = jax.vmap(at)
-        settled[i] = dataclasses.replace(array, settled=at(array))
-    return settled
+def layer_times(tiles: dict[int, Tile], t: Float[Array, ""] | float | None) -> dict[int, Array]:
+    """Time since programming of each layer [s], checked; None is the earliest that its device has data for."""
+    times = {}
+    for i, tile in tiles.items():
+        own = tile.device.first_time if t is None else t
+        tile.device.check_time(own)
+        own = jnp.asarray(own, jnp.promote_types(jnp.float32, jnp.result_type(float)))
+        if isinstance(own, Tracer):
+            name = tile.device.provenance.name
+            own = eqx.error_if(
+                own, ~tile.device.time_is_valid(own), f"t: no data of {name} at this time since programming."
+            )
+        times[i] = own
+    return times
 
 
 def typed_key(key: PRNGKeyArray) -> PRNGKeyArray:
@@ -252,3 +238,30 @@ def check_inputs(traced: Traced, inputs: Sequence[Any]) -> None:
                 "Give at least one sample."
             )
     raise ValueError(f"{unread[0]} is read with nothing: the function makes an empty operand of these inputs.")
+
+
+def _inferences(inputs: Sequence[Any], outs: Any) -> int:
+    """The common leading axis of inputs and outputs; 1 where all inputs are vectors or scalars."""
+    lead = {np.shape(x)[0] for x in jax.tree.leaves(inputs) if is_array(x) and np.ndim(x) > 1}
+    ends = {np.shape(y)[:1] for y in jax.tree.leaves(outs)}
+    if not lead or lead == {1}:
+        return 1
+    if len(lead) == 1 and ends == {tuple(lead)}:
+        return lead.pop()
+    raise ValueError(
+        f"chip.energy: inputs with leading axes {sorted(lead)} give outputs of shapes "
+        f"{[np.shape(y) for y in jax.tree.leaves(outs)]}: which axis counts inferences is not clear. "
+        "Give inferences=, the number of inferences that the inputs hold."
+    )
+
+
+def check_one_time(t: Any) -> None:
+    if t is None or isinstance(t, int | float) or getattr(t, "ndim", None) == 0:
+        return
+    if isinstance(t, str):
+        raise TypeError(f"t={t!r}: give the time since programming in seconds, for example t=86_400.0 for a day.")
+    shape = np.shape(t)
+    raise ValueError(
+        f"t holds {math.prod(shape)} times (shape {shape}): a chip is read at one time. For several, call it for each: "
+        "[chip(x, t=t, key=key) for t in times], or jax.vmap(lambda t: chip(x, t=t, key=key))(times)."
+    )

@@ -17,7 +17,8 @@ class LayerRow:
     Args:
         path: parameter. kind: "dot" or "conv". shape: (inputs, outputs) of one matrix. matrices: how many of them.
         tiles: macros used, 0 if the layer stays digital. tile: (rows, cols) of one.
-        utilisation: share of the macros' cell pairs that hold a weight. device: name of the device.
+        utilisation: share of the macros' places that hold a weight. device: name of the device.
+        packed: matrices that share a macro, block-diagonally.
     """
 
     path: str
@@ -28,6 +29,7 @@ class LayerRow:
     tile: tuple[int, int] | None
     utilisation: float
     device: str
+    packed: int = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +41,7 @@ class TileMap:
     @classmethod
     def of(cls, layers: Sequence[Layer], tiles: Mapping[int, Tile]) -> TileMap:
         """The tile map of `layers`, where `tiles` holds the macro of each mapped one."""
-        return cls(tuple(_row(layer, tiles.get(i)) for i, layer in enumerate(layers)))
+        return cls(tuple(row for i, layer in enumerate(layers) for row in _rows(layer, tiles.get(i))))
 
     @property
     def tiles(self) -> int:
@@ -61,19 +63,21 @@ class TileMap:
     __repr__ = __str__
 
 
-def _row(layer: Layer, tile: Tile | None) -> LayerRow:
+def _rows(layer: Layer, tile: Tile | None) -> list[LayerRow]:
+    """A row for each block of the network that has such a layer."""
     groups, k, n = layer.product.sizes
-    stack = math.prod(layer.lengths)
-    common = (layer.path, layer.product.kind, (k, n), groups * stack)
+    stack = math.prod(layer.lengths) // len(layer.names)
+    common = (layer.product.kind, (k, n), groups * stack)
     if tile is None:
-        return LayerRow(*common, 0, None, 0.0, "digital")
+        return [LayerRow(name, *common, 0, None, 0.0, "digital") for name in layer.names]
     part = tile.partition(groups, k, n)
-    size = (tile.rows, tile.cols)
-    return LayerRow(*common, part.tiles * stack, size, part.utilisation, tile.device.provenance.name)
+    used = (part.tiles * stack, (tile.rows, tile.cols), part.utilisation, tile.device.provenance.name, part.packed)
+    return [LayerRow(name, *common, *used) for name in layer.names]
 
 
 def _cells(row: LayerRow) -> tuple[str, ...]:
     matrix = f"{row.shape[0]} x {row.shape[1]}" + (f" ({row.matrices} of them)" if row.matrices > 1 else "")
+    matrix += f", {row.packed} a tile" if row.packed > 1 else ""
     if row.tile is None:
         return row.path, row.kind, matrix, "0", "", "", row.device
     return (

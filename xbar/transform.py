@@ -9,17 +9,19 @@ from typing import Any, Literal, get_args
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from xbar.chip import Chip, check_inputs, typed_key
+from xbar.chip import Chip, check_inputs, check_one_time, layer_times, typed_key
 from xbar.graph.digital import warn_of_digital
 from xbar.graph.nodes import Layer, Traced
 from xbar.graph.tracing import Function, aval_of, flatten, trace
 from xbar.graph.weights import weights
-from xbar.macro.programming import program, stacked_keys
+from xbar.macro.programming import Job, program_all, stacked_keys
 from xbar.macro.state import ProgrammedArray, Ranges
 from xbar.macro.tile import Tile
+from xbar.macro.wires import IdealWires
 
 Gradient = Literal["exact", "straight_through"]
 TileChoice = Tile | Callable[[str, tuple[int, ...]], Tile | None]
@@ -84,11 +86,12 @@ class Analog(eqx.Module):
             t: time since programming [s]; the earliest that the device's data describe if None.
             ranges: converter ranges to train with, for example `chip.ranges` of a calibrated chip.
         """
+        check_one_time(t)
         program_key, read_key = jax.random.split(typed_key(key))
-        chip = self._program(params, inputs, program_key)
+        chip = self._program(params, inputs, program_key, t=t, drawn=True)
         if ranges is not None:
             chip = chip.with_ranges(ranges)
-        return chip(*inputs, t=t, key=read_key)
+        return chip(*inputs, t=None if chip.taken is not None else t, key=read_key)
 
     def program(self, params: Any, *inputs: Any, key: PRNGKeyArray) -> Chip:
         """Programs one physical chip.
@@ -104,16 +107,25 @@ class Analog(eqx.Module):
         """
         return self._program(params, inputs, typed_key(key))
 
-    def _program(self, params: Any, inputs: Sequence[Any], key: PRNGKeyArray) -> Chip:
+    def _program(
+        self, params: Any, inputs: Sequence[Any], key: PRNGKeyArray, t: Any = None, drawn: bool = False
+    ) -> Chip:
+        """A chip; one that is `drawn` to be read once, at `t`, keeps nothing of its cells but what that takes."""
         leaves, frame = flatten(params)
         traced, given = trace(self.f, frame, leaves, inputs)
         check_inputs(traced, inputs)
-        tiles = _assign(self.tile, traced.layers)
+        tiles, alike = _assign(self.tile, traced.layers)
+        if not alike:
+            traced, given = trace(self.f, frame, leaves, inputs, roll=False)
+            tiles, _ = _assign(self.tile, traced.layers)
         mapped = frozenset(tiles)
         warn_of_digital(traced, mapped)
-        programming = lambda: jax.jit(functools.partial(_program_layers, traced.plan_only(), self.straight_through))  # noqa: E731
+        times = layer_times(tiles, t) if drawn and _settles(tiles) else None
+        programming = lambda: jax.jit(  # noqa: E731
+            functools.partial(_program_layers, traced.plan_only(), self.straight_through), static_argnums=0
+        )
         arrays, finite = traced.kept(("program", self.straight_through), programming)(
-            leaves, given.captured, tiles, key
+            _first_equal(tiles), leaves, given.captured, tiles, key, times
         )
         _check_weights(traced.layers, finite)
         needed = traced.pruned(mapped).inputs_used(mapped)[: len(leaves)]
@@ -126,44 +138,71 @@ class Analog(eqx.Module):
             frame=frame,
             avals=tuple(aval_of(leaf) for leaf in leaves),
             plan_layers=traced.layers,
+            rolled=alike,
+            taken=times,
         )
 
 
-def _assign(tile: TileChoice, layers: Sequence[Layer]) -> dict[int, Tile]:
+def _assign(tile: TileChoice, layers: Sequence[Layer]) -> tuple[dict[int, Tile], bool]:
+    """The tile of each layer that gets one; and whether equal blocks of the network got equal ones."""
     if isinstance(tile, Tile):
-        return dict.fromkeys(range(len(layers)), tile)
-    chosen = {i: tile(layer.path, layer.shape) for i, layer in enumerate(layers)}
-    for i, choice in chosen.items():
-        if not (choice is None or isinstance(choice, Tile)):
-            raise TypeError(
-                f"tile({layers[i].path!r}, {layers[i].shape}) gave a {type(choice).__name__}; give a Tile or None."
-            )
-    return {i: choice for i, choice in chosen.items() if choice is not None}
+        return dict.fromkeys(range(len(layers)), tile), True
+    found, alike = {}, True
+    for i, layer in enumerate(layers):
+        for name in layer.names:
+            choice = tile(name, layer.shape)
+            if not (choice is None or isinstance(choice, Tile)):
+                raise TypeError(f"tile({name!r}, {layer.shape}) gave a {type(choice).__name__}; give a Tile or None.")
+            alike = alike and (choice is not None or not layer.paths) and _equal(found.setdefault(i, choice), choice)
+    return {i: choice for i, choice in found.items() if choice is not None}, alike
+
+
+def _equal(a: Tile | None, b: Tile | None) -> bool:
+    """Whether two tiles are the same recipe, as far as can be told while tracing."""
+    if a is b:
+        return True
+    one, other = jax.tree.leaves(a), jax.tree.leaves(b)
+    if jax.tree.structure(a) != jax.tree.structure(b) or any(isinstance(x, Tracer) for x in (*one, *other)):
+        return False
+    return all(np.array_equal(x, y) for x, y in zip(one, other, strict=True))
+
+
+def _settles(tiles: dict[int, Tile]) -> bool:
+    """Whether the cells of every layer had better be worked out before the inputs come."""
+    return all(tile.device.conduction.linear and isinstance(tile.wires, IdealWires) for tile in tiles.values())
+
+
+def _first_equal(tiles: dict[int, Tile]) -> tuple[tuple[int, int], ...]:
+    """For each layer, the first one that has the same tile: what a compiled program can no longer see."""
+    first: dict[int, int] = {}
+    for i, tile in tiles.items():
+        first[i] = next((j for j in set(first.values()) if _equal(tiles[j], tile)), i)
+    return tuple(first.items())
 
 
 def _program_layers(
     traced: Traced,
     straight_through: bool,
+    first: tuple[tuple[int, int], ...],
     leaves: Sequence[Array],
     captured: Sequence[Any],
     tiles: dict[int, Tile],
     key: PRNGKeyArray,
+    times: dict[int, Array] | None,
 ) -> tuple[dict[int, ProgrammedArray], dict[int, Array]]:
-    """Programmed arrays, and whether each layer's weights are all finite."""
+    """Programmed arrays, and whether each layer's weights are all finite; at `times`, if given, and at no other."""
     matrices = weights(traced, leaves, captured, frozenset(tiles))
-    arrays = {
-        i: _program_layer(traced.layers[i], tiles[i], w, jax.random.fold_in(key, i), straight_through)
-        for i, w in matrices.items()
-    }
-    return arrays, {i: jnp.all(jnp.isfinite(w)) for i, w in matrices.items()}
-
-
-def _program_layer(layer: Layer, tile: Tile, w: Array, key: PRNGKeyArray, straight_through: bool) -> ProgrammedArray:
-    """Programs one layer; a stack of matrices that scans step through gets devices of its own at every step."""
-    one = lambda m, k: program(tile, m, key=k, straight_through=straight_through)  # noqa: E731
-    for _ in layer.lengths:
-        one = lambda m, k, inner=one: jax.vmap(inner)(m, stacked_keys(k, m.shape[0]))  # noqa: E731
-    return one(w.astype(jnp.promote_types(w.dtype, jnp.float32)), key)
+    tiles = {i: tiles[j] for i, j in first}
+    jobs = []
+    for i, w in matrices.items():
+        own = jax.random.fold_in(key, i)
+        for length in traced.layers[i].lengths:  # a stack gets devices of its own at every step
+            own = jax.vmap(lambda k, n=length: stacked_keys(k, n))(own.reshape(-1)).reshape(*own.shape, length)
+        jobs.append(Job(tiles[i], w.astype(jnp.promote_types(w.dtype, jnp.float32)), own))
+    at = None if times is None else [times[i] for i in matrices]
+    arrays = program_all(jobs, straight_through=straight_through, times=at)
+    finite = {i: jnp.all(jnp.isfinite(w)) for i, w in matrices.items()}
+    return dict(zip(matrices, arrays, strict=True)), finite
 
 
 def _check_weights(layers: Sequence[Layer], finite: dict[int, Array]) -> None:

@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import accuracy_energy, cli, datasets, networks, training
+from experiments import accuracy_energy, datasets, networks, supervised
+from experiments.framework import cli
 
 SMALL = [
     "--chips",
@@ -98,14 +99,14 @@ def test_settings_that_cannot_be(flags, says, tmp_path, capsys):
 def test_networks_learn_digits(name, least, optimised):
     data = datasets.load("digits")
     model = networks.make(name, 8, 8, key=jax.random.key(0))
-    trainer = training.Trainer(lambda m, x, k, extra: networks.forward(m, x), steps=600)
+    trainer = supervised.Trainer(lambda m, x, k, extra: networks.forward(m, x), steps=600)
     model = trainer.run(model, data.x_train, data.y_train, key=jax.random.key(1))
     assert float(networks.accuracy(networks.forward(model, jnp.asarray(data.x_test)), data.y_test)) > least
 
 
 def test_clipping_keeps_weights_within_their_sigmas():
     params = {"w": jax.random.normal(jax.random.key(0), (50, 50)), "b": jnp.full(9, 9.0)}
-    clipped = training.clip_weights(params, 1.5)
+    clipped = supervised.clip_weights(params, 1.5)
     assert float(jnp.abs(clipped["w"]).max()) == pytest.approx(1.5 * float(params["w"].std()), rel=1e-5)
     np.testing.assert_array_equal(clipped["b"], params["b"])
 

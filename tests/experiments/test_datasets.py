@@ -10,7 +10,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 from experiments import datasets
-from experiments.errors import UsageError
+from experiments.framework.errors import UsageError
 
 ROOT = pathlib.Path(__file__).parents[2]
 

@@ -8,8 +8,9 @@ import pytest
 
 import devices
 import xbar
-from experiments import benchmark, benchmark_cases, cli
-from experiments.zoo_waveforms import SINES
+from experiments import benchmark_cases, benchmark_peers, benchmark_view
+from experiments.device_zoo_waveforms import SINES
+from experiments.framework import cli
 
 SHOWN = ("pcm_joshi2020", "reram_wan2022", "ecram_lithium_tang2018", "yakopcic_oblea2010")
 
@@ -78,7 +79,7 @@ def test_cost_against_size(capsys, tmp_path, monkeypatch):
     assert np.all(np.array(found["results"]["variables"]["seconds"]["values"]) > 0)
     assert found["summary"]["ratios"].keys() == {"ir-64"}
     shown = {name: benchmark_cases.CASES[name] for name in ("alone-16", "alone-8", "alone-32", "ir-64")}
-    assert benchmark._by_size(shown, "IR drop, alone") == ["alone-8", "alone-16", "alone-32"]
+    assert benchmark_view._by_size(shown, "IR drop, alone") == ["alone-8", "alone-16", "alone-32"]
     assert found["summary"]["exponents"].keys() == {"IR drop, alone"}
     assert list(tmp_path.glob("benchmark/*/sizes.png"))
 
@@ -89,11 +90,11 @@ def test_the_peers_of_the_benchmark_answer_the_same():
         g, v = benchmark_cases._wired(24, 3)
         found = xbar.ResistiveWires(benchmark_cases.OHM, benchmark_cases.OHM).solve(g, v).i_out
         np.testing.assert_allclose(
-            benchmark_cases._peer("SciPy sparse LU", g, v, benchmark_cases.OHM)(None).T, found, rtol=1e-8
+            benchmark_peers.circuit_solver("SciPy sparse LU", g, v, benchmark_cases.OHM)(None).T, found, rtol=1e-8
         )
-        if benchmark_cases.available("badcrossbar"):
+        if benchmark_peers.available("badcrossbar"):
             np.testing.assert_allclose(
-                benchmark_cases._peer("badcrossbar", g, v, benchmark_cases.OHM)(None), found, rtol=1e-8
+                benchmark_peers.circuit_solver("badcrossbar", g, v, benchmark_cases.OHM)(None), found, rtol=1e-8
             )
 
 

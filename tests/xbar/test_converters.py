@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import xbar
-from xbar.converters import quantise
+from xbar.macro.converters import quantise
 
 
 @pytest.mark.parametrize("bits", [2, 3, 4, 8])

@@ -8,25 +8,29 @@ from hypothesis import strategies as st
 
 import devices
 import xbar
-from xbar.converters import quantise
-from xbar.mapping import Partition
+from xbar.macro.converters import quantise
+from xbar.macro.partition import Partition
 
 size = st.integers(1, 40)
 
 
 @settings(deadline=None, max_examples=20)
-@given(groups=st.integers(1, 3), k=size, n=size, rows=size, cols=size)
-def test_tiles_hold_the_matrix_exactly(groups, k, n, rows, cols):
-    """Splitting loses and repeats nothing, tiles never exceed their size, and a product over tiles is the product."""
-    part = Partition(groups, k, n, rows, cols)
+@given(groups=st.integers(1, 7), k=size, n=size, rows=size, cols=size, pack=st.booleans())
+def test_tiles_hold_the_matrix_exactly(groups, k, n, rows, cols, pack):
+    """Splitting loses and repeats nothing, tiles never exceed their size, and a product over tiles is the product, packed or
+    not."""
+    part = Partition.of(groups, k, n, rows, cols, pack)
     rng = np.random.default_rng(0)
     w, x = rng.normal(size=(groups, k, n)), rng.normal(size=(groups, 2, k))
     blocks, pieces = np.asarray(part.split(jnp.asarray(w))), np.asarray(part.split_inputs(jnp.asarray(x)))
-    assert blocks.shape == (groups, part.row_tiles, part.col_tiles, part.used_rows, part.used_cols)
+    assert blocks.shape == (part.blocks, part.row_tiles, part.col_tiles, part.used_rows, part.used_cols)
     assert part.used_rows <= rows and part.used_cols <= cols
-    y = np.einsum("simr,sijrc->smjc", pieces, blocks).reshape(groups, 2, -1)[..., :n]
-    np.testing.assert_allclose(y, x @ w, atol=1e-4)
-    assert int(part.mask().sum()) == k * n and 0 < part.utilisation <= 1
+    y = np.einsum("simr,sijrc->smjc", pieces, blocks).reshape(part.blocks, 2, -1)
+    np.testing.assert_allclose(part.join(jnp.asarray(y)), x @ w, atol=1e-4)
+    assert int(part.mask().sum()) == part.packed**2 * k * n and 0 < part.utilisation <= 1
+    assert int(part.rows_in_use().sum()) == groups * k and int(part.columns_in_use().sum()) == groups * n
+    assert pack or part.packed == 1
+    assert part.packed == 1 or (part.row_tiles == part.col_tiles == 1)
 
 
 @settings(deadline=None, max_examples=40)
@@ -52,10 +56,10 @@ def test_mapping_is_a_bijection_within_the_device(w, g_min, per):
     """Conductances stay between g_min and g_max, one cell of each pair rests at g_min, and the weights come back."""
     mapping, low, high = xbar.Differential(per=per), jnp.asarray(g_min), jnp.asarray(2.5e-5)
     w = jnp.asarray(w)
-    g = mapping.targets(w, low, high)
+    g, code = mapping.encode(w, low, high)
     assert float(g.min()) >= g_min - 1e-11 and float(g.max()) <= 2.5e-5 + 1e-11
     np.testing.assert_allclose(g.min(0), g_min, atol=1e-11)
-    np.testing.assert_allclose(mapping.weights(g, mapping.scale(w), low, high), w, atol=1e-4)
+    np.testing.assert_allclose(mapping.decode(mapping.combine(g, code), jnp.zeros(()), code), w, atol=1e-4)
 
 
 @settings(deadline=None, max_examples=20)

@@ -78,16 +78,20 @@ def ledger(
     inferences: int,
 ) -> Ledger:
     """Prices what was counted in one call that held this many inferences."""
-    order = sorted(usages)
-    totals = [jax.tree.map(jnp.sum, usages[i]) for i in order]
     work = traced.digital_work(plan, frozenset(tiles))
-    costs = [_costs(traced.layers[i], tiles[i]) for i in order]
+    costs, totals = [], []
+    for i in sorted(usages):
+        names = traced.layers[i].names
+        for j, name in enumerate(names):
+            own = jax.tree.map(lambda x, j=j: x[j], usages[i]) if len(names) > 1 else usages[i]
+            totals.append(jax.tree.map(jnp.sum, own))
+            costs.append(_costs(name, tiles[i]))
     return price(costs, totals, work, technology or Technology(), inferences)
 
 
-def _costs(layer: Layer, tile: Tile) -> LayerCosts:
+def _costs(name: str, tile: Tile) -> LayerCosts:
     return LayerCosts(
-        name=layer.path,
+        name=name,
         adc_bits=tile.adc.bits,
         dac_bits=tile.dac.bits if tile.dac.encoding == "amplitude" else 2,
         rows=tile.rows,

@@ -13,7 +13,7 @@ equation are listed as digital, whatever it is.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -54,22 +54,30 @@ _CALLS = {
 }
 
 
-def analyse(jaxpr: ClosedJaxpr, n_params: int, paths: Sequence[str], out_tree: Any = None, *, held: int = 0) -> Traced:
+def analyse(
+    jaxpr: ClosedJaxpr,
+    n_params: int,
+    paths: Sequence[str],
+    out_tree: Any = None,
+    stacks: Mapping[int, tuple[int, ...]] | None = None,
+    held: int = 0,
+) -> Traced:
     """Marks the stationary products of a traced function.
 
     Args:
         jaxpr: the function's jaxpr; its first `n_params` inputs are the parameter leaves.
         paths: a name for each parameter leaf.
+        stacks: for each leaf that leads a stack of leaves, all of them in order.
         held: how many of its last inputs are arrays that the function holds, constants like those that it closes over.
     """
-    return _Analysis(paths, jaxpr.in_avals, held).trace(jaxpr, n_params, out_tree)
+    return _Analysis(paths, jaxpr.in_avals, stacks or {}, held).trace(jaxpr, n_params, out_tree)
 
 
 class _Analysis:
     """The state of one analysis. Blocks that turn out to hold no product are taken back (`_mark`, `_rewind`)."""
 
-    def __init__(self, paths: Sequence[str], avals: Sequence[Any], held: int):
-        self.paths, self.avals, self.held = paths, avals, held
+    def __init__(self, paths: Sequence[str], avals: Sequence[Any], stacks: Mapping[int, tuple[int, ...]], held: int):
+        self.paths, self.avals, self.stacks, self.held = paths, avals, stacks, held
         self.values: list[Value] = []
         self.layers: list[Layer] = []
         self.index: dict[Hashable, int] = {}
@@ -216,7 +224,7 @@ class _Analysis:
     def stays_digital(self, eqn: JaxprEqn, ins: Sequence[Operand], reason: str, surprising: bool) -> None:
         known = [self.of(o) for o in ins]
         leaves = frozenset().union(*(v.leaves for v in known if v.level is Level.STATIONARY))
-        path = self._largest(leaves) if leaves else None
+        path = self.paths[self._largest(leaves)] if leaves else None
         self.digital.append(Digital(eqn.primitive.name, shapes_of(eqn), reason, path, surprising))
 
     def layer(self, weight: Operand, product: Product) -> int:
@@ -226,19 +234,23 @@ class _Analysis:
         if key not in self.index:
             self.index[key] = len(self.layers)
             lengths = tuple(self.lengths[s] for s in value.scans)
-            self.layers.append(Layer(self._name(value.leaves), product, value.leaves, value.scans, lengths))
+            named = self._largest(value.leaves)
+            stack = self.stacks.get(named, ())
+            paths = tuple(self._numbered(self.paths[i]) for i in stack) if lengths[:1] == (len(stack),) else ()
+            self.layers.append(
+                Layer(self._numbered(self.paths[named]), product, value.leaves, value.scans, lengths, paths)
+            )
         return self.index[key]
 
-    def _name(self, leaves: frozenset[int]) -> str:
-        """The path of the largest parameter the weight is made from, numbered if it was used in another way before."""
-        path = self._largest(leaves)
-        uses = sum(layer.path.split(" #")[0] == path for layer in self.layers)
-        return path if not uses else f"{path} #{uses + 1}"
-
-    def _largest(self, leaves: frozenset[int]) -> str:
-        """The path of the largest leaf; masks and indices give a name only to what has no other."""
+    def _largest(self, leaves: frozenset[int]) -> int:
+        """The largest parameter that a weight is made from; masks and indices give a name only to what has no other."""
         real = lambda i: jnp.issubdtype(self.avals[i].dtype, jnp.inexact)  # noqa: E731
-        return self.paths[max(sorted(leaves), key=lambda i: (real(i), self.avals[i].size))]
+        return max(sorted(leaves), key=lambda i: (real(i), self.avals[i].size))
+
+    def _numbered(self, path: str) -> str:
+        """A path, numbered if it was used in another way before."""
+        uses = sum(path in (name.split(" #")[0] for name in (layer.path, *layer.paths)) for layer in self.layers)
+        return path if not uses else f"{path} #{uses + 1}"
 
     # -- calls, loops, branches -----------------------------------------------------------------------------------
 
@@ -335,7 +347,7 @@ class _Analysis:
         mark = self._mark([])
         plan = self.block(closed, inputs)
         for m in plan.multiplies():
-            path = self._largest(self.layers[m.layer].leaves)
+            path = self.paths[self._largest(self.layers[m.layer].leaves)]
             self.digital.append(Digital(m.eqn.primitive.name, shapes_of(m.eqn), where, path, surprising=True))
         self._rewind(mark, [])
 

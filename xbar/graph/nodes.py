@@ -11,7 +11,7 @@ import abc
 import dataclasses
 import enum
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -77,6 +77,7 @@ class Layer:
         path: the parameter that it is made from.
         product: its layout at first use. leaves: all parameter leaves it is made from.
         scans, lengths: the scans that step through a stack of such matrices, and how many steps each makes.
+        paths: the parameter of each step of the first scan, where equal blocks became a loop; else none.
     """
 
     path: str
@@ -84,6 +85,12 @@ class Layer:
     leaves: frozenset[int]
     scans: tuple[int, ...]
     lengths: tuple[int, ...]
+    paths: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The parameters of all blocks that share this layer, one for each; the layer's own if there is one block."""
+        return self.paths or (self.path,)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -118,13 +125,8 @@ class Digital:
         return f"{self.path + ', ' if self.path else ''}{self.what} {shapes}: {self.reason}"
 
 
-@runtime_checkable
-class ReadArray(Protocol):
-    """Reads the array of one layer: outputs, and what a watcher saw (None if nobody watches)."""
-
-    def __call__(
-        self, layer: int, array: Any, vectors: Array, n: int, key: PRNGKeyArray | None, /
-    ) -> tuple[Array, Any]: ...
+# Reads the array of one layer: (layer, array, vectors, number of outputs, key) -> outputs, and what a watcher saw or None.
+ReadArray = Callable[[int, Any, Array, int, PRNGKeyArray | None], tuple[Array, Any]]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,6 +16,7 @@ from xbar.graph.analysis import analyse
 from xbar.graph.digital import say
 from xbar.graph.identity import WeakCache, same, same_structure
 from xbar.graph.nodes import Traced
+from xbar.graph.rolling import Rolled, rolled
 
 try:  # whatever makes JAX trace anew
     from jax._src.config import trace_context as _context
@@ -135,13 +136,18 @@ class Given(NamedTuple):
     captured: list[Any]
 
 
-def trace(f: Function, frame: Frame, leaves: Sequence[Any], inputs: Sequence[Any]) -> tuple[Traced, Given]:
+def trace(
+    f: Function, frame: Frame, leaves: Sequence[Any], inputs: Sequence[Any], roll: bool = True
+) -> tuple[Traced, Given]:
     """Traces and analyses `f(params, *inputs)`, once for each kind of parameters and inputs.
 
     Python floats among the inputs are traced, unless the function needs their value or has other layers then.
+
+    Args:
+        roll: whether equal blocks, one after the other, become loops (`xbar.graph.rolling`).
     """
     dynamic, input_frame = flatten(tuple(inputs))
-    request = _Request(f, frame, tuple(map(aval_of, leaves)), input_frame, tuple(map(aval_of, dynamic)))
+    request = _Request(f, frame, tuple(map(aval_of, leaves)), input_frame, tuple(map(aval_of, dynamic)), roll)
     if any(type(leaf) is float for leaf in input_frame.static):
         reals, real_frame = flatten(tuple(inputs), _is_real)
         general = dataclasses.replace(request, input_frame=real_frame, inputs=tuple(map(aval_of, reals)))
@@ -161,13 +167,14 @@ class _Request:
     params: tuple[jax.ShapeDtypeStruct, ...]
     input_frame: Frame
     inputs: tuple[jax.ShapeDtypeStruct, ...]
+    roll: bool
 
     @property
     def identity(self) -> Hashable:
         held = tuple(map(aval_of, self.f.arrays))
         kinds = tuple((a.shape, a.dtype, a.weak_type) for a in (*self.params, *self.inputs, *held))
         frames = tuple(frame.identity for frame in (self.f.frame, self.frame, self.input_frame))
-        return frames, kinds, _context()
+        return frames, self.roll, kinds, _context()
 
     def trace(self) -> Traced:
         """Runs the function's Python body."""
@@ -184,7 +191,9 @@ class _Request:
             shapes = [f"{a.dtype}{list(a.shape)}" for a in self.inputs]
             error.add_note(f"xbar: this happened while tracing f(params, *inputs) with inputs {', '.join(shapes)}.")
             raise
-        return analyse(jaxpr, n, self.frame.paths, jax.tree.structure(shape), held=len(self.f.arrays))
+        loops = rolled(jaxpr, n) if self.roll else Rolled(jaxpr, {})
+        out_tree = jax.tree.structure(shape)
+        return analyse(loops.jaxpr, n, self.frame.paths, out_tree, loops.stacks, held=len(self.f.arrays))
 
 
 _TRACES = WeakCache(size=128)

@@ -1,9 +1,11 @@
-"""Programming one weight matrix onto its tiles."""
+"""Programming weight matrices onto their tiles."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,17 +14,49 @@ from jax.extend.core import Var
 from jaxtyping import Array, Float, Key, PRNGKeyArray
 
 from devices import Device
+from devices.random import DRAW
+from xbar.macro.layout import beside_rows
 from xbar.macro.partition import Partition
+from xbar.macro.reading import settled
 from xbar.macro.state import ProgrammedArray
 from xbar.macro.tile import Tile
 
 AT_ONCE = 2**16  # cells that are programmed together: enough to fill vector units, few enough for the cache
 
 
+class Job(NamedTuple):
+    """One stack of matrices to be programmed.
+
+    Args:
+        tile: the macro. w: the matrices. key: decides their devices; one for each matrix of a stack.
+    """
+
+    tile: Tile
+    w: Float[Array, "*stack groups k n"]
+    key: PRNGKeyArray
+
+
+class _Targets(NamedTuple):
+    """What is written to the cells of a job's tiles, and what the periphery keeps of it."""
+
+    conductance: Float[Array, "*stack cells blocks row_tiles col_tiles rows lines"]
+    keys: Key[Array, "*stack lines"]
+    code: Any
+    residual: Array | None
+    ones: Array | None
+
+
 def program(
     tile: Tile, w: Float[Array, "groups k n"], *, key: PRNGKeyArray, straight_through: bool = False
 ) -> ProgrammedArray:
-    """Programs one stack of matrices.
+    """Programs one stack of matrices; see `program_all`."""
+    return program_all([Job(tile, w, key)], straight_through=straight_through)[0]
+
+
+def program_all(
+    jobs: Sequence[Job], *, straight_through: bool = False, times: Sequence[Float[Array, ""]] | None = None
+) -> list[ProgrammedArray]:
+    """Programs many matrices, all word lines of one device in one loop, whatever they belong to: it is compiled once.
 
     Each word line of each tile draws from a key of its own, made from its place (block, tile row, tile column, cell,
     row), so many numbers as it has columns: a chip does not depend on padding, on what else is programmed, or on the dtype.
@@ -30,25 +64,102 @@ def program(
     Args:
         straight_through: derivatives by the weights are those of ideal cells at a fixed scale, whatever the device
             and the wires made of them.
+        times: time since programming of each job at which alone its cells will be read [s]: nothing else is kept of them.
+            Derivatives then work the laws out again, from draws that are kept. None keeps the cells.
     """
+    targets = [_each(lambda w, k, t=job.tile: _targets(t, w, k, straight_through), job) for job in jobs]
+    parts = [job.tile.partition(*job.w.shape[-3:]) for job in jobs]
+    found: dict[int, Any] = {}
+    for members in _alike(jobs, targets):
+        tile = jobs[members[0]].tile
+        own = [None if times is None else times[i] for i in members]
+        written = _write(tile, [targets[i] for i in members], own)
+        found.update(zip(members, written, strict=True))
+    arrays = []
+    for i, (job, part, target) in enumerate(zip(jobs, parts, targets, strict=True)):
+        array = ProgrammedArray(None, target.code, residual=target.residual, ones=target.ones)
+        if times is None:
+            array = dataclasses.replace(array, cells=found[i])
+        else:
+            settle = lambda a, g, v, tile=job.tile, part=part: settled(tile, a.code, g, v, part)  # noqa: E731
+            for _ in job.w.shape[:-3]:
+                settle = jax.vmap(settle)
+            array = dataclasses.replace(array, settled=settle(array, *found[i]))
+        arrays.append(array)
+    return arrays
+
+
+def _each(f: Callable, job: Job) -> Any:
+    for _ in job.w.shape[:-3]:
+        f = jax.vmap(f)
+    return f(job.w, job.key)
+
+
+def _targets(tile: Tile, w: Float[Array, "groups k n"], key: PRNGKeyArray, straight_through: bool) -> _Targets:
     part = tile.partition(*w.shape)
     weights = part.split(w)
     fixed = lax.stop_gradient(weights) if straight_through else weights
     device, mapping = tile.device, tile.mapping
-    targets, code = mapping.encode(fixed, device.g_min, device.g_max)
-    lines = targets.reshape(-1, targets.shape[-1])  # cell x block x row tile x column tile x row, column
-    one = lambda line: device.program(line[0], key=line[1])  # noqa: E731
-    keys = line_keys(key, part, targets.shape[0])
-    cells = _in_turns(one, (lines, keys), lines.shape[-1], _draws(device, lines.dtype))
-    lead = targets.shape[:-1]
-    code = jax.tree.map(_beside_rows, code)
+    targets, by_tile = mapping.encode(fixed, device.g_min, device.g_max)
+    code = jax.tree.map(lambda leaf: beside_rows(leaf) if leaf.ndim >= 5 else leaf, by_tile)
     residual = ones = None
     if straight_through:
-        residual = _zeros_like_with_slope(_beside_rows(mapping.net(weights, device.g_min, device.g_max, code)))
+        net = mapping.net(weights, device.g_min, device.g_max, by_tile)
+        residual = _zeros_like_with_slope(beside_rows(net))
     if tile.dac.negative == "offset":
         ones = ideal_ones(tile, part, targets, code)
-    cells = jax.tree.map(lambda leaf: _beside_rows(leaf.reshape(*lead, *leaf.shape[1:]), len(lead)), cells)
-    return ProgrammedArray(cells, code, residual=residual, ones=ones)
+    return _Targets(targets, line_keys(key, part, targets.shape[0]), code, residual, ones)
+
+
+def _alike(jobs: Sequence[Job], targets: Sequence[_Targets]) -> list[list[int]]:
+    """Jobs whose lines are written in one loop: those of one device and width. Narrow ones join wider ones if that adds less
+    than a turn of the loop."""
+    groups: list[list[int]] = []
+    order = sorted(range(len(jobs)), key=lambda i: -targets[i].conductance.shape[-1])
+    for i in order:
+        size, width = targets[i].conductance.size, targets[i].conductance.shape[-1]
+        for group in groups:
+            first = group[0]
+            wide = targets[first].conductance.shape[-1]
+            same = jobs[first].tile.device is jobs[i].tile.device and jobs[first].tile.read_time is jobs[i].tile.read_time
+            if same and targets[first].conductance.dtype == targets[i].conductance.dtype:
+                if size * (wide - width) // width <= AT_ONCE:
+                    group.append(i)
+                    break
+        else:
+            groups.append([i])
+    return groups
+
+
+def _write(tile: Tile, targets: Sequence[_Targets], times: Sequence[Array | None]) -> list[Any]:
+    """Cells of each member, or their conductance and noise variance at its time, in the layout of `ProgrammedArray`."""
+    device, width = tile.device, targets[0].conductance.shape[-1]
+
+    def one(line, key, t):
+        cells = device.program(line, key=key)
+        if t is None:
+            return cells
+        variance = device.read_variance(cells, t, tile.bandwidth) if device.has_read_noise else None
+        return device.conductance(cells, t), variance
+
+    lines, keys, when = [], [], []
+    for target, t in zip(targets, times, strict=True):
+        flat = target.conductance.reshape(-1, target.conductance.shape[-1])
+        lines.append(jnp.pad(flat, ((0, 0), (0, width - flat.shape[-1])), mode="edge"))
+        keys.append(target.keys.reshape(-1))
+        when.append(None if t is None else jnp.full(len(flat), t))
+    together = lambda xs: xs[0] if len(xs) == 1 else jnp.concatenate(xs)  # noqa: E731
+    at = None if when[0] is None else together(when)
+    written = _in_turns(one, (together(lines), together(keys), at), width, _draws(device, lines[0].dtype))
+    found, start = [], 0
+    for target in targets:
+        *lead, cols = target.conductance.shape
+        stop = start + math.prod(lead)
+        mine = lambda leaf, a=start, b=stop, lead=lead, cols=cols: leaf[a:b, :cols].reshape(*lead, cols, *leaf.shape[2:])  # noqa: E731
+        axis = len(lead) - 2
+        found.append(jax.tree.map(lambda leaf, m=mine, axis=axis: jnp.swapaxes(m(leaf), axis, axis + 1), written))
+        start = stop
+    return found
 
 
 def ideal_ones(
@@ -56,7 +167,7 @@ def ideal_ones(
 ) -> Float[Array, "blocks row_tiles 1 col_tiles cols"]:
     """The product with 1 on every word line in use, if all cells were on target."""
     driven = part.rows_in_use().astype(targets.dtype)  # [block, row tile, 1, row]
-    current = jnp.sum(_beside_rows(targets) * jnp.swapaxes(driven, -1, -2)[..., None], 3, keepdims=True)
+    current = jnp.sum(beside_rows(targets) * jnp.swapaxes(driven, -1, -2)[..., None], 3, keepdims=True)
     total = jnp.sum(driven, -1)[..., None, None]
     return tile.mapping.decode(tile.mapping.combine(current, code), total, code)
 
@@ -70,26 +181,25 @@ def _zeros_like_with_slope(x: Array) -> Array:
 _zeros_like_with_slope.defjvp(lambda primals, tangents: (jnp.zeros_like(primals[0]), tangents[0]))
 
 
-def _beside_rows(leaf: Array, lead: int | None = None) -> Array:
-    """`[..., column tile, row, column, ...] -> [..., row, column tile, column, ...]`; arrays without these axes stay.
-
-    Args:
-        lead: number of axes up to and including that of rows, where others than that of columns follow.
-    """
-    if lead is not None:
-        return jnp.swapaxes(leaf, lead - 2, lead - 1)
-    return jnp.swapaxes(leaf, -3, -2) if leaf.ndim >= 5 else leaf
-
-
 def _in_turns(f: Callable, xs: Any, cells: int, draws: bool) -> Any:
-    """`jax.vmap(f)(xs)`, in a loop over equal parts of at most `AT_ONCE` cells if it draws.
+    """`f` of every line, in a loop over equal parts of at most `AT_ONCE` cells if it draws.
 
     What a loop returns exists once. Outside of one, XLA repeats draws and laws in every piece of code that uses them, most
     of all in derivatives (on a CPU it looks through optimization barriers).
     """
     count = len(jax.tree.leaves(xs)[0])
-    together = next(n for n in range(count, 0, -1) if count % n == 0 and (n * cells <= AT_ONCE or n == 1))
-    return lax.map(f, xs, batch_size=together) if draws and together < count else jax.vmap(f)(xs)
+    together = max(1, AT_ONCE // cells)
+    every = jax.vmap(f, in_axes=(0, 0, None if xs[2] is None else 0))
+    if not draws or count <= together:
+        return every(*xs)
+    turns = -(-count // together)
+    together = -(-count // turns)
+    whole = lambda x: jnp.concatenate([x, x[: turns * together - count]]) if turns * together > count else x  # noqa: E731
+    parts = jax.tree.map(lambda x: whole(x).reshape(turns, together, *x.shape[1:]), xs)
+    # derivatives work the laws out again, from draws that are kept: all that lies between is ten times as much
+    body = jax.checkpoint(lambda x: every(*x), policy=jax.checkpoint_policies.save_only_these_names(DRAW))
+    done = lax.map(body, parts)
+    return jax.tree.map(lambda x: x.reshape(turns * together, *x.shape[2:])[:count], done)
 
 
 def _draws(device: Device, dtype) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,13 +21,23 @@ from xbar.macro.wires import IdealWires
 
 def settle(tile: Tile, array: ProgrammedArray, t: Float[Array, ""], part: Partition) -> Settled:
     """The cells at `t` [s]."""
-    mapping, code = tile.mapping, array.code
-    g = tile.device.conductance(array.cells, t)
-    variance = admittance = None
+    g, variance = tile.device.conductance(array.cells, t), None
     if tile.device.has_read_noise:
         variance = tile.device.read_variance(array.cells, t, tile.bandwidth)
-        if not mapping.shared_lines:
-            variance = mapping.combine_variance(variance, code)
+    return settled(tile, array.code, g, variance, part)
+
+
+def settled(
+    tile: Tile,
+    code: Any,
+    g: Float[Array, "cells blocks row_tiles rows col_tiles lines"],
+    variance: Float[Array, "cells blocks row_tiles rows col_tiles lines"] | None,
+    part: Partition,
+) -> Settled:
+    """What reads meet of cells of conductance `g` [S] and noise `variance` [S^2]: wires, and what the mapping combines."""
+    mapping, admittance = tile.mapping, None
+    if variance is not None and not mapping.shared_lines:
+        variance = mapping.combine_variance(variance, code)
     if tile.device.conduction.linear and not isinstance(tile.wires, IdealWires):
         terminals = jnp.vectorize(tile.wires.terminals, signature="(r,c)->(r,c),(r,r)")
         g, admittance = terminals(jnp.swapaxes(g, 3, 4))  # [cell, block, row tile, column tile, row, column]

@@ -50,7 +50,7 @@ class ProgrammedArray(eqx.Module):
     """The cells of one weight matrix, and what the periphery knows about them.
 
     Args:
-        cells: programmed cells, in this module's layout.
+        cells: programmed cells, in this module's layout; None where nothing is kept of them but `settled`.
         code: what the mapping needs to read them, in this layout with one row.
         ranges: converter ranges, or None before calibration.
         reference: conductance read-out of each tile at calibration, for drift compensation, or None.
@@ -60,7 +60,7 @@ class ProgrammedArray(eqx.Module):
         frozen: deviation of the net conductance [S] that all reads of a call share, or None.
     """
 
-    cells: Cells
+    cells: Cells | None
     code: Any
     ranges: Ranges | None = None
     reference: Float[Array, "*stack reads blocks row_tiles col_tiles"] | None = None

@@ -296,6 +296,14 @@ def test_a_product_inside_any_equation_is_mapped_or_listed(name):
     np.testing.assert_allclose(chip(X), f(W, X), atol=1e-5 * float(jnp.max(jnp.abs(f(W, X)))))
 
 
+def test_a_rule_without_a_reverse_derivative_does_not_matter():
+    """What cannot be differentiated can be traced and read."""
+    f = jax.custom_jvp(lambda x: jnp.sin(x))
+    f.defjvp(lambda x, dx: (f(*x), lax.while_loop(lambda d: jnp.sum(d) > 1, lambda d: d / 2, dx[0])))
+    chip, _ = program(lambda p, x: f(x @ p), W, X)
+    np.testing.assert_allclose(chip(X), jnp.sin(X @ W), atol=1e-5)
+
+
 def test_every_function_of_a_trace_is_looked_at():
     """All products that stand anywhere in these jaxprs, found by JAX's own walk over inner jaxprs, are mapped or listed."""
     subjaxprs = getattr(pytest.importorskip("jax._src.core", reason="JAX's own walk"), "subjaxprs", None)

@@ -8,9 +8,9 @@ import h5py
 import numpy as np
 import pytest
 
-from experiments import cli, runner
-from experiments.errors import UsageError
-from experiments.store import Results
+from experiments.framework import cli, runner, versions
+from experiments.framework.errors import UsageError
+from experiments.framework.store import Results
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import fake
@@ -207,7 +207,7 @@ def test_a_value_of_the_wrong_shape_is_not_spread_over_axes():
 def test_changed_code_never_mixes(xbar, monkeypatch, tmp_path):
     """An edit without a commit makes another run; a repository around an installed copy is not ours."""
     (tmp_path / "xbar").mkdir()
-    monkeypatch.setattr(runner, "ROOT", tmp_path)
+    monkeypatch.setattr(versions, "ROOT", tmp_path)
     xbar("run", "line")
     (tmp_path / "xbar" / "new.py").write_text("edited = True")
     xbar("run", "line")

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from experiments.errors import UsageError
-from experiments.runner import current_versions, write_text
+from experiments.framework.errors import UsageError
+from experiments.framework.files import write_text
+from experiments.framework.versions import current_versions
 
 if TYPE_CHECKING:
     from devices.fitting import Fit
     from devices.instruments import Trace
 
-TITLE = "Fits device models to measurements"
 Target = Literal["aihwkit", "neurosim", "verilog-a"]
 
 
@@ -128,7 +128,7 @@ def _write(
 ) -> Outcome:
     from devices.fitting.assemble import assemble, posterior
     from devices.instruments import FileError
-    from experiments import fit_view
+    from experiments import fit_files_view
 
     out = arguments.out or _new_folder() / "device.toml"
     device, drawn, why = None, None, ""
@@ -145,10 +145,10 @@ def _write(
         save(device, out, drawn)
         files.append(out)
     files += _export(arguments.export, device, fits, out, say)
-    text = fit_view.text(fits, refusals, why)
+    text = fit_files_view.text(fits, refusals, why)
     page = out.with_suffix(".html")
     command = " ".join(["xbar fit", *map(str, arguments.files)])
-    write_text(page, fit_view.page(fits, refusals, why, command, current_versions()))
+    write_text(page, fit_files_view.page(fits, refusals, why, command, current_versions()))
     return Outcome(fits, refusals, device, (*files, page), text)
 
 

@@ -11,8 +11,8 @@ import pytest
 import devices
 from devices import fitting
 from devices.device_file import load, load_draws
-from experiments import cli
-from experiments.fit import _finite
+from experiments.fit_files import _finite
+from experiments.framework import cli
 
 
 @pytest.fixture

@@ -4,10 +4,10 @@ import dataclasses
 
 import numpy as np
 
-from experiments import plots
-from experiments.errors import UsageError
-from experiments.runner import Presentation
-from experiments.store import Dimension, Layout, Variable
+from experiments.framework import plots
+from experiments.framework.errors import UsageError
+from experiments.framework.experiment import Presentation
+from experiments.framework.store import Dimension, Layout, Variable
 
 TITLE = "A noisy line"
 computed = []

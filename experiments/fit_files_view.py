@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from experiments import plots, report
+from experiments.framework import plots, report
 
 if TYPE_CHECKING:
     from devices.fitting import Fit, Panel

@@ -7,7 +7,7 @@ import html
 import io
 from typing import Any
 
-from experiments.runner import Presentation
+from experiments.framework.experiment import Presentation
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 70em; margin: 2em auto; padding: 0 1em; color: #222; }

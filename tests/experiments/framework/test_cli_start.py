@@ -7,11 +7,11 @@ import time
 
 import pytest
 
-from experiments import cli
+from experiments.framework.compiled_programs import keep_compiled_programs
 
 HEAVY = """
 import sys
-from experiments import cli
+from experiments.framework import cli
 code = cli.command({arguments!r})
 heavy = {{'jax', 'matplotlib', 'numpy', 'tyro'}} & set(sys.modules)
 sys.exit(f'imported {{heavy}}' if heavy else code)
@@ -30,7 +30,9 @@ def test_help_is_quick():
     times = []
     for _ in range(3):
         start = time.perf_counter()
-        done = subprocess.run([sys.executable, "-m", "experiments.cli", "--help"], check=True, capture_output=True)
+        done = subprocess.run(
+            [sys.executable, "-m", "experiments.framework.cli", "--help"], check=True, capture_output=True
+        )
         times.append(time.perf_counter() - start)
         assert b"usage: xbar" in done.stdout
     assert min(times) < 0.6
@@ -64,7 +66,7 @@ def test_compiled_programs_are_kept_for_the_next_run(tmp_path):
         "--out",
         str(tmp_path / "device.toml"),
     ]
-    command = [sys.executable, "-m", "experiments.cli", *flags]
+    command = [sys.executable, "-m", "experiments.framework.cli", *flags]
     place = {k: v for k, v in os.environ.items() if k != "JAX_COMPILATION_CACHE_DIR"}
     place |= {"XDG_CACHE_HOME": str(tmp_path / "cache"), "JAX_ENABLE_COMPILATION_CACHE": "true"}
     said, kept = [], []
@@ -81,8 +83,8 @@ def test_a_cache_that_cannot_be_written_is_left_out(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
-    cli.keep_compiled_programs()
+    keep_compiled_programs()
     assert "JAX_COMPILATION_CACHE_DIR" not in os.environ
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "own")
-    cli.keep_compiled_programs()
+    keep_compiled_programs()
     assert os.environ["JAX_COMPILATION_CACHE_DIR"] == "own"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pathlib
 from typing import Any
 
@@ -12,6 +11,8 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
+
+from experiments.framework.files import replacing
 
 # Okabe & Ito, "Color Universal Design" (2008)
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -47,11 +48,6 @@ def save(figure: Figure, stem: pathlib.Path) -> None:
     """Writes `stem.png` and `stem.svg`, each complete or not at all."""
     with plt.rc_context(STYLE):
         for kind in ("png", "svg"):
-            path = stem.with_suffix(f".{kind}")
-            temporary = path.with_name(f".{os.getpid()}.{path.name}")
-            try:
-                figure.savefig(temporary, format=kind, metadata={"Date": None} if kind == "svg" else None)
-                os.replace(temporary, path)
-            finally:
-                temporary.unlink(missing_ok=True)
+            with replacing(stem.with_suffix(f".{kind}")) as path:
+                figure.savefig(path, format=kind, metadata={"Date": None} if kind == "svg" else None)
     plt.close(figure)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +10,8 @@ from typing import Any
 import h5py
 import numpy as np
 
-from experiments.errors import UsageError
+from experiments.framework.errors import UsageError
+from experiments.framework.files import replacing
 
 Coordinate = str | int | float
 
@@ -66,9 +66,13 @@ class Results:
     def __getitem__(self, name: str) -> np.ndarray:
         return self.values[name]
 
+    def coordinates(self, dim: str) -> tuple[Any, ...]:
+        """The values along `dim`."""
+        return self.layout.dimensions[dim].values
+
     def axis(self, dim: str, value: Coordinate) -> int:
         """Where `value` stands along `dim`."""
-        return self.layout.dimensions[dim].values.index(value)
+        return self.coordinates(dim).index(value)
 
     def select(self, name: str, **at: Coordinate) -> np.ndarray:
         """The values of a variable at these coordinates; the other axes remain."""
@@ -105,14 +109,9 @@ class Results:
         }
 
     def save(self, path: pathlib.Path) -> None:
-        """Writes to a temporary file beside `path` and moves it into place."""
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            with h5py.File(temporary, "w") as file:
-                self._write(file)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        """Writes the file, whole or not at all."""
+        with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+            self._write(file)
 
     def _write(self, file: h5py.File) -> None:
         for name, dim in self.layout.dimensions.items():

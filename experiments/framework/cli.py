@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import hashlib
 import importlib
 import importlib.metadata
 import json
-import os
 import pathlib
-import platform
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Annotated, Any
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, TypeVar
 
+from experiments.framework.compiled_programs import keep_compiled_programs
+from experiments.framework.errors import UsageError
+from experiments.framework.progress import say, track
+
+Outcome = TypeVar("Outcome")
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 EXPERIMENTS = {
@@ -74,34 +76,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of the console script; leaves with the exit code."""
     keep_compiled_programs()
     sys.exit(command(list(sys.argv[1:] if arguments is None else arguments)))
-
-
-def keep_compiled_programs() -> None:
-    """Lets JAX keep what it compiles in the user's cache folder, so that a second `xbar fit` starts at once.
-
-    Not where `JAX_COMPILATION_CACHE_DIR` names a folder, `JAX_ENABLE_COMPILATION_CACHE=false` forbids it, or nothing can be
-    written. Each kind of processor has a folder of its own: programs of one may not run on another that shares the home.
-    """
-    if "JAX_COMPILATION_CACHE_DIR" in os.environ:
-        return
-    home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    folder = os.path.join(home, "xbar", hashlib.sha256(_processor()).hexdigest()[:12])
-    try:
-        os.makedirs(folder, exist_ok=True)
-    except OSError:
-        return
-    if os.access(folder, os.W_OK):
-        os.environ["JAX_COMPILATION_CACHE_DIR"] = folder
-        os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
-
-
-def _processor() -> bytes:
-    """What the processor can do, as far as the system tells."""
-    about = [platform.machine(), platform.processor()]
-    cpuinfo = pathlib.Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        about += [line for line in cpuinfo.read_text().splitlines() if line.startswith(("flags", "Features"))][:1]
-    return " ".join(about).encode()
 
 
 def command(arguments: list[str]) -> int:
@@ -167,26 +141,20 @@ def fit(flags: list[str]) -> int:
     """`xbar fit FILES`: fits device models to laboratory files."""
     import tyro
 
-    from experiments import fit as fitting
-    from experiments.errors import UsageError
+    from experiments import fit_files
 
     try:
-        arguments = tyro.cli(fitting.Arguments, prog="xbar fit", args=flags, config=(tyro.conf.FlagCreatePairsOff,))
+        arguments = tyro.cli(fit_files.Arguments, prog="xbar fit", args=flags, config=(tyro.conf.FlagCreatePairsOff,))
     except SystemExit as leave:
         return leave.code if isinstance(leave.code, int) else USAGE
-    try:
-        outcome = fitting.carry_out(arguments, say, lambda points: track("fit", points))
-    except UsageError as error:
-        return complain(str(error))
-    except KeyboardInterrupt:
-        say("interrupted; nothing was written")
-        return INTERRUPTED
-    except Exception as error:
-        if arguments.debug:
-            raise
-        say(f"xbar: {type(error).__name__}: {error}  (--debug shows where)")
-        return FAILED
-    print(json.dumps(fitting.as_json(outcome)) if arguments.json else outcome.text)
+    outcome = attempt(
+        lambda: fit_files.carry_out(arguments, say, lambda points: track("fit", points)),
+        "interrupted; nothing was written",
+        arguments.debug,
+    )
+    if isinstance(outcome, int):
+        return outcome
+    print(json.dumps(fit_files.as_json(outcome)) if arguments.json else outcome.text)
     if not arguments.json:
         print()
         for path in outcome.files:
@@ -208,12 +176,11 @@ def parse(program: str, module: Any, flags: list[str]) -> tuple[Output, Any]:
 
 
 def carry_out(name: str, module: Any, output: Output, config: Any) -> int:
-    """Runs the experiment; every way it can end has its exit code and its sentence."""
-    from experiments import runner
-    from experiments.errors import UsageError
+    """Runs the experiment and prints what it found."""
+    from experiments.framework import runner
 
-    try:
-        outcome = runner.execute(
+    outcome = attempt(
+        lambda: runner.execute(
             name,
             module,
             config,
@@ -221,19 +188,30 @@ def carry_out(name: str, module: Any, output: Output, config: Any) -> int:
             fresh=output.fresh,
             say=say,
             track=lambda points: track(name, points),
-        )
+        ),
+        "interrupted; finished points are kept, and the same command goes on from there",
+        output.debug,
+    )
+    if isinstance(outcome, int):
+        return outcome
+    show(outcome, config, output.json)
+    return DONE
+
+
+def attempt(work: Callable[[], Outcome], interrupted: str, debug: bool) -> Outcome | int:
+    """What `work` returns, or the exit code of how else it ended, which was said in a sentence."""
+    try:
+        return work()
     except UsageError as error:
         return complain(str(error))
     except KeyboardInterrupt:
-        say("interrupted; finished points are kept, and the same command goes on from there")
+        say(interrupted)
         return INTERRUPTED
     except Exception as error:
-        if output.debug:
+        if debug:
             raise
         say(f"xbar: {type(error).__name__}: {error}  (--debug shows where)")
         return FAILED
-    show(outcome, config, output.json)
-    return DONE
 
 
 def show(outcome: Any, config: Any, as_json: bool) -> None:
@@ -257,33 +235,9 @@ def show(outcome: Any, config: Any, as_json: bool) -> None:
 
 
 def complain(message: str) -> int:
+    """Says what was wrong with the command; the exit code for it."""
     say(f"xbar: {message}")
     return USAGE
-
-
-def say(message: str) -> None:
-    """One line on standard error."""
-    print(message, file=sys.stderr, flush=True)
-
-
-def track(name: str, points: Iterable[Any]) -> Iterator[Any]:
-    """Shows progress on standard error: a bar on a terminal, a line a point elsewhere."""
-    points = list(points)
-    if not sys.stderr.isatty():
-        for i, point in enumerate(points):
-            say(f"{name}: point {i + 1} of {len(points)}: {', '.join(f'{k} {v}' for k, v in point.items())}")
-            yield point
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(name, total=len(points))
-        for point in points:
-            progress.update(task, description=f"{name}: {', '.join(map(str, point.values()))}")
-            yield point
-            progress.advance(task)
 
 
 if __name__ == "__main__":

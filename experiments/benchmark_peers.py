@@ -1,0 +1,61 @@
+"""What `xbar run benchmark` times beside ours: other programs for the same task, where they are installed."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from typing import Any
+
+Timed = Callable[[Any], Any]  # takes a key
+SPARSE_LU, BADCROSSBAR, TORCH = "SciPy sparse LU", "badcrossbar", "torch"
+
+
+def available(needs: str) -> bool:
+    """Whether a package that a case needs is installed."""
+    return not needs or importlib.util.find_spec(needs) is not None
+
+
+def circuit_solver(name: str, g: Any, v: Any, ohm: float) -> Timed | None:
+    """Currents of a tile by the peer of this name, or None without a name."""
+    import numpy as np
+
+    g, v = np.asarray(g), np.asarray(v)
+    peers = {BADCROSSBAR: _badcrossbar, SPARSE_LU: _sparse_lu}
+    return (lambda key: peers[name](g, v, ohm)) if name else None
+
+
+def _badcrossbar(g, v, ohm):
+    import logging
+
+    import badcrossbar  # pyright: ignore[reportMissingImports]
+
+    logging.disable(logging.INFO)
+    return badcrossbar.compute(v.T, 1 / g, ohm).currents.output  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _sparse_lu(g, v, ohm):
+    """Nodal analysis of the whole tile by SciPy's sparse LU."""
+    import numpy as np
+    import scipy.sparse as sparse
+    import scipy.sparse.linalg
+
+    n, m = g.shape
+    word, bit = np.arange(n * m).reshape(n, m), n * m + np.arange(n * m).reshape(n, m)
+    ends = [(word, bit, g), (word[:, :-1], word[:, 1:], 1 / ohm), (bit[:-1], bit[1:], 1 / ohm)]
+    a, b = (np.concatenate([x[k].ravel() for x in ends]) for k in (0, 1))
+    s = np.concatenate([np.broadcast_to(x[2], x[0].shape).ravel() for x in ends])
+    terminals = np.r_[word[:, 0], bit[-1]]
+    values = np.r_[s, s, -s, -s, np.full(len(terminals), 1 / ohm)]
+    places = np.r_[a, b, a, b, terminals], np.r_[a, b, b, a, terminals]
+    matrix = sparse.coo_matrix((values, places), shape=(2 * n * m,) * 2)
+    drive = np.zeros((2 * n * m, len(v)))
+    drive[word[:, 0]] = v.T / ohm
+    return scipy.sparse.linalg.splu(matrix.tocsc()).solve(drive)[bit[-1]] / ohm
+
+
+def torch_product(w, x) -> Timed:
+    """A plain product by PyTorch."""
+    import torch  # pyright: ignore[reportMissingImports]
+
+    w, x = torch.from_numpy(w.copy()), torch.from_numpy(x.copy())
+    return lambda key: (x @ w).numpy()

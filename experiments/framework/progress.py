@@ -1,0 +1,32 @@
+"""What a command says while it works: on standard error, so that standard output holds results alone."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+
+def say(message: str) -> None:
+    """One line on standard error."""
+    print(message, file=sys.stderr, flush=True)
+
+
+def track(name: str, points: Iterable[Any]) -> Iterator[Any]:
+    """Shows progress on standard error: a bar on a terminal, a line a point elsewhere."""
+    points = list(points)
+    if not sys.stderr.isatty():
+        for i, point in enumerate(points):
+            say(f"{name}: point {i + 1} of {len(points)}: {', '.join(f'{k} {v}' for k, v in point.items())}")
+            yield point
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(name, total=len(points))
+        for point in points:
+            progress.update(task, description=f"{name}: {', '.join(map(str, point.values()))}")
+            yield point
+            progress.advance(task)

@@ -1,0 +1,86 @@
+"""What all layers of a chip do in one call: each function here is one compiled program."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+from jaxtyping import Array, PRNGKeyArray
+
+from xbar.graph.nodes import Context, Layer, Plan, Traced
+from xbar.macro.partition import Partition
+from xbar.macro.programming import stacked_keys
+from xbar.macro.reading import freeze, read, settle
+from xbar.macro.state import ProgrammedArray, Signals
+from xbar.macro.tile import Tile
+
+Watch = Callable[[int, Tile, ProgrammedArray, Signals], Any]
+
+
+def run_layers(traced: Traced, mapped: frozenset[int]) -> Callable[..., tuple[list[Any], dict[int, Any]]]:
+    """The compiled call of a trace: `(watch, merge, cells, inputs, captured, key) -> outputs, what was seen`. It goes when
+    the trace goes."""
+    make = lambda: jax.jit(functools.partial(_run, traced.pruned(mapped), traced.layers), static_argnums=(0, 1))  # noqa: E731
+    return traced.kept(("run", mapped), make)
+
+
+def _run(
+    plan: Plan, layers: tuple[Layer, ...], watch: Watch | None, merge: Callable, cells: tuple, inputs, captured, key
+) -> tuple[list[Any], dict[int, Any]]:
+    arrays, tiles, times = cells
+    if key is not None:
+        arrays = _frozen(layers, tiles, arrays, times, key)
+
+    def read_layer(i, array, vectors, n, noise):
+        y, signals = read(tiles[i], array, vectors, n, t=times[i], key=noise)
+        return y, None if watch is None else watch(i, tiles[i], array, signals)
+
+    scans = {i: x.scans for i, x in enumerate(layers)}
+    return plan.run(inputs, key, Context(arrays, scans, read_layer, merge, captured))
+
+
+def _frozen(
+    layers: tuple[Layer, ...],
+    tiles: dict[int, Tile],
+    arrays: dict[int, ProgrammedArray],
+    times: dict[int, Array],
+    key: PRNGKeyArray,
+) -> dict[int, ProgrammedArray]:
+    """The arrays with the noise that all reads of one call share, drawn once for each layer (and step of a stack)."""
+    drawn = dict(arrays)
+    for i, array in arrays.items():
+        tile = tiles[i]
+        if tile.read_noise != "frozen" or not tile.device.has_read_noise:
+            continue
+        part = tile.partition(*layers[i].product.sizes)
+        draw = lambda a, k, i=i, tile=tile, part=part: freeze(tile, a, times[i], part, k)  # noqa: E731
+        for _ in layers[i].lengths:
+            draw = lambda a, k, inner=draw: jax.vmap(inner)(a, stacked_keys(k, len(jax.tree.leaves(a)[0])))  # noqa: E731
+        own = jax.random.fold_in(jax.random.fold_in(key, 2**31 - 1), i)  # apart from the keys of reads
+        drawn[i] = dataclasses.replace(array, frozen=draw(array, own))
+    return drawn
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def settle_layers(
+    layers: tuple[Layer, ...],
+    tiles: dict[int, Tile],
+    arrays: dict[int, ProgrammedArray],
+    times: dict[int, Array],
+) -> dict[int, ProgrammedArray]:
+    settled = {}
+    for i, array in arrays.items():
+        part = tiles[i].partition(*layers[i].product.sizes)
+        at = lambda a, i=i, part=part: settled_at(tiles[i], a, times[i], part)  # noqa: E731
+        for _ in layers[i].lengths:
+            at = jax.vmap(at)
+        settled[i] = at(array)
+    return settled
+
+
+def settled_at(tile: Tile, array: ProgrammedArray, t: Array, part: Partition) -> ProgrammedArray:
+    """The array at `t` [s] for many reads: nothing is kept of the cells but what a read meets."""
+    return dataclasses.replace(array, cells=None, settled=array.settled or settle(tile, array, t, part))
