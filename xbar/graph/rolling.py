@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.core import Tracer
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
 
 from xbar.graph.nodes import evaluate
@@ -45,7 +46,7 @@ def rolled(closed: ClosedJaxpr, n_params: int) -> Rolled:
     stacks = {s[0]: s for loop in loops for s in loop.stacked if all(i < n_params for i in s)}
 
     def f(*inputs):
-        env = dict(enumerate(inputs)) | {i: c for i, c in flat.constants.items()}
+        env = dict(enumerate(inputs)) | flat.constants
         starts = {loop.start: loop for loop in loops}
         i = 0
         while i < len(flat.steps):
@@ -94,8 +95,8 @@ class _Flat:
     def _inline(self, closed: ClosedJaxpr, ins: Sequence[int | Literal]) -> list[int | Literal]:
         env: dict[Any, int | Literal] = dict(zip(closed.jaxpr.invars, ins, strict=True))
         for var, value in zip(closed.jaxpr.constvars, closed.consts, strict=True):
-            env[var] = self._new()
-            self.constants[env[var]] = value
+            number = self._new()
+            env[var], self.constants[number] = number, value
         read = lambda atom: atom if isinstance(atom, Literal) else env[atom]  # noqa: E731
         for eqn in closed.jaxpr.eqns:
             operands = tuple(read(a) for a in eqn.invars)
@@ -166,7 +167,8 @@ def _of_jaxpr(jaxpr: Jaxpr, seen: _Seen, derivatives: bool) -> int:
     number = lambda v: repr(v.val) if isinstance(v, Literal) else numbers.setdefault(v, len(numbers))  # noqa: E731
     head = tuple((number(v), str(v.aval)) for v in (*jaxpr.constvars, *jaxpr.invars))
     body = tuple(
-        (_identity(e, seen, derivatives), tuple(number(v) for v in e.invars), tuple(number(v) for v in e.outvars)) for e in jaxpr.eqns
+        (_identity(e, seen, derivatives), tuple(number(v) for v in e.invars), tuple(number(v) for v in e.outvars))
+        for e in jaxpr.eqns
     )
     structure = (head, body, tuple(number(v) for v in jaxpr.outvars))
     found = seen.number(structure)
@@ -175,13 +177,13 @@ def _of_jaxpr(jaxpr: Jaxpr, seen: _Seen, derivatives: bool) -> int:
 
 
 def _of_constant(value: Any) -> Hashable:
-    small = isinstance(value, np.ndarray | jax.Array) and value.size <= 64 and not isinstance(value, jax.core.Tracer)
+    small = isinstance(value, np.ndarray | jax.Array) and value.size <= 64 and not isinstance(value, Tracer)
     return (str(value.dtype), value.shape, np.asarray(value).tobytes()) if small else id(value)
 
 
 def _derivative(eqn: JaxprEqn, seen: _Seen) -> Hashable:
     """What a call with a derivative of its own does, and what its derivative is."""
-    avals = [v.aval for v in eqn.invars]
+    avals: list[Any] = [v.aval for v in eqn.invars]
     floating = [i for i, a in enumerate(avals) if jnp.issubdtype(a.dtype, jnp.floating)]
 
     def pulled(values):
@@ -192,7 +194,9 @@ def _derivative(eqn: JaxprEqn, seen: _Seen) -> Hashable:
             return evaluate(eqn, mixed)
 
         outs, back = jax.vjp(of, [values[i] for i in floating])
-        ones = lambda o: jnp.ones_like(o) if jnp.issubdtype(o.dtype, jnp.floating) else np.zeros(o.shape, jax.dtypes.float0)  # noqa: E731
+        ones = lambda o: (
+            jnp.ones_like(o) if jnp.issubdtype(o.dtype, jnp.floating) else np.zeros(o.shape, jax.dtypes.float0)
+        )  # noqa: E731
         return outs, back([ones(o) for o in outs])
 
     shapes = [jax.ShapeDtypeStruct(a.shape, a.dtype) for a in avals]
@@ -272,7 +276,9 @@ def _find_loops(flat: _Flat) -> list[_Loop]:
     """Loops that do not overlap, the ones that cover most first."""
     seen = _Seen()
     alike = np.array([seen.number(("step", _identity(step.eqn, seen))) for step in flat.steps])
-    product = np.array([step.eqn.primitive.name in _PRODUCTS or any(map(_holds_product, _inner(step.eqn))) for step in flat.steps])
+    product = np.array(
+        [step.eqn.primitive.name in _PRODUCTS or any(map(_holds_product, _inner(step.eqn))) for step in flat.steps]
+    )
     taken = np.zeros(len(alike), bool)
     loops: list[_Loop] = []
     runs = sorted(_runs(alike), key=lambda run: (-(run[1] // run[2]) * run[2], run[2]))
@@ -319,7 +325,7 @@ def _loop(flat: _Flat, start: int, size: int, blocks: int) -> _Loop | None:
     stacked: dict[tuple[int, ...], int] = {}
     carried: dict[tuple[int, tuple[int, int]], int] = {}
 
-    def kind(own: list[int]) -> Any:
+    def kind(own: Sequence[Any]) -> Any:
         """What an operand of all blocks is."""
         where = [places.get(i) for i in own]
         if all(w is None for w in where):
