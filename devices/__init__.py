@@ -31,7 +31,7 @@ from devices.base import (
 )
 from devices.catalogue import Provenance, bibtex, describe, description, find, names, published
 from devices.device import Device
-from devices.population import ensemble
+from devices.moment_matching import moment_matched
 from devices.presets import *  # noqa: F403
 from devices.presets import __all__ as _presets
 from devices.references import Reference
@@ -56,10 +56,10 @@ __all__ = [
     "curves",
     "describe",
     "description",
-    "ensemble",
     "drift",
     "faults",
     "find",
+    "moment_matched",
     "names",
     "noise",
     "presets",

@@ -165,7 +165,7 @@ class Device(Checked):
             )
         _check_seconds(t)
         hit = n != 0
-        most = _most_pulses(n) if most is None else most
+        most = most_pulses(n) if most is None else most
         n = eqx.error_if(
             jnp.asarray(n),
             jnp.any(jnp.abs(n) > most),
@@ -349,7 +349,12 @@ def _where(hit: Any, new: Any, old: Any) -> Any:
     return jnp.where(hit.reshape(*hit.shape, *(1,) * (jnp.ndim(new) - hit.ndim)), new, old)
 
 
-def _most_pulses(n: Num[Array, "*cells"] | int) -> int:
+def most_pulses(n: Num[Array, "*cells"] | int) -> int:
+    """The largest number of pulses to any cell, of numbers that are known.
+
+    Raises:
+        ValueError: for traced numbers, or some that are not whole.
+    """
     if isinstance(n, Tracer):
         raise ValueError(
             "Device.pulse: n is traced (inside jit, vmap or grad), so say most=, the largest number of pulses."

@@ -308,7 +308,7 @@ class ActivatedLoss(AbstractDrift):
         return self.rest + (g - self.rest) * jnp.exp(-t * rate)
 
 
-class Successive(AbstractDrift):
+class Sequential(AbstractDrift):
     """Several drift laws at once: each acts on what the earlier ones leave.
 
     Args:

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, Num
 
 from devices._checks import Checked, ordered, positive_siemens, real, siemens, signed_siemens
 from devices._numerics import phi1, polynomial, solve_increasing
+from devices.neurosim_labels import a_from_label
 
 Number = float | int | Float[Array, ""]
 
@@ -214,23 +215,6 @@ def _exponential_sweeps(n_up, a_up, n_down, a_down, g_min, g_max) -> SoftBounds:
     middle = (g_min + g_max) / 2
     up, down = -jnp.expm1(-1 / a_up) * (high - middle), -jnp.expm1(-1 / a_down) * (middle - low)
     return SoftBounds(up, down, middle, g_min, g_max, low, high)
-
-
-def label_from_a(a: Float[Array, "*any"]) -> Float[Array, "*any"]:
-    """NeuroSim's nonlinearity label of an exponential sweep with `a = A/N`.
-
-    The label is 10.1 times the largest deviation of the normalised curve `(1 - e^{-x/a}) / (1 - e^{-1/a})` from the straight
-    line; this reproduces NeuroSim's table of 900 labels (checked from 0.01 to 9 within its rounding).
-    """
-    full = -jnp.expm1(-1 / a)
-    x = jnp.clip(-a * jnp.log(a * full), 0, 1)
-    return 10.1 * (-jnp.expm1(-x / a) / full - x)
-
-
-def a_from_label(label: Float[Array, "*any"]) -> Float[Array, "*any"]:
-    """`A/N` of NeuroSim's nonlinearity label, the inverse of `label_from_a`."""
-    low, high = jnp.full_like(label, jnp.log(1e-3)), jnp.full_like(label, jnp.log(1e3))
-    return jnp.exp(solve_increasing(lambda log_a: label - label_from_a(jnp.exp(log_a)), low, high))
 
 
 class ExponentialStep(AbstractStep):

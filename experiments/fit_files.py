@@ -126,7 +126,7 @@ def _fit_all(traces: Sequence[Trace], arguments: Arguments, track: Callable) -> 
 def _write(
     arguments: Arguments, fits: tuple[Fit, ...], refusals: tuple[str, ...], say: Callable[[str], None]
 ) -> Outcome:
-    from devices.fitting.assemble import assemble, posterior
+    from devices.fitting.assembly import assemble, posterior
     from devices.instruments import FileError
     from experiments import fit_files_view
 

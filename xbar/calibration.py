@@ -71,7 +71,7 @@ def calibrate(
     dac = bare.watch(inputs, key=keys[0], watch=_Magnitude("inputs", share, chip.plan_layers), merge=jnp.maximum)[1]
     _check_seen(chip, "input", dac)
     given = lambda i: 1.0 if chip.tiles[i].dac.range is None else chip.tiles[i].dac.range  # noqa: E731
-    provisional = {i: Ranges(_positive(r, given(i)), jnp.ones((*r.shape[:-2], 1, *r.shape[-2:], 1), r.dtype)) for i, r in dac.items()}
+    provisional = {i: Ranges(_positive(r, given(i)), jnp.ones((*r.shape, 1), r.dtype)) for i, r in dac.items()}
     driven = _with_converters(now, dac=True, adc=False).with_ranges(_complete(chip, provisional))
     adc = driven.watch(inputs, key=keys[1], watch=_Magnitude("current", share, chip.plan_layers), merge=jnp.maximum)[1]
     _check_seen(chip, "current", adc)
@@ -115,7 +115,7 @@ class _Magnitude:
     def __call__(self, i: int, tile: Tile, array: ProgrammedArray, signals: Signals) -> Array:
         x = jnp.abs(jax.lax.stop_gradient(getattr(signals, self.signal)))
         part = tile.partition(*self.layers[i].product.sizes)
-        axes = (2, 3) if self.signal == "inputs" else (0, 4, 6)
+        axes = (2, 3) if self.signal == "inputs" else (0, 1, 4, 6)
         if self.percentile == 100:
             return jnp.max(x, axis=axes)
         if self.signal == "inputs":

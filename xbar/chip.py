@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,16 +13,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Num, PRNGKeyArray
 
+from devices import Device
+from devices.device import most_pulses
 from xbar.energy import Ledger, Technology
 from xbar.energy.counting import Counter, ledger
-from xbar.execution import Watch, run_layers, settle_layers
+from xbar.execution import Watch, rewrite_layer, run_layers, settle_layers
 from xbar.graph.nodes import Layer, Traced
 from xbar.graph.tracing import Frame, Function, Given, is_array, trace
+from xbar.macro.programming import stacked_keys
 from xbar.macro.reading import draws_at_read
 from xbar.macro.state import ProgrammedArray, Ranges
 from xbar.macro.tile import Tile
+from xbar.macro.updating import pulse, reprogram, wait
 from xbar.tile_map import TileMap
 
 
@@ -157,6 +162,127 @@ class Chip(eqx.Module):
             keys = jax.random.split(keys, number)
         return jax.vmap(f, in_axes=(0, None if keys is None else 0))(self, keys)
 
+    def wait(self, t: Float[Array, ""] | float) -> Chip:
+        """This chip `t` [s] later: times count from then on, and every cell is older by `t`."""
+        if self.wafer:
+            return self.each_chip(lambda chip, _: chip.wait(t))
+        self._check_writable("wait")
+        return self.with_arrays({i: wait(self.tiles[i], a, jnp.asarray(t)) for i, a in self.arrays.items()})
+
+    def pulse(
+        self,
+        layer: str | int,
+        n: Num[Array, "..."] | int,
+        *,
+        t: Float[Array, ""] | float = 0.0,
+        key: PRNGKeyArray | None = None,
+        most: int | None = None,
+    ) -> Chip:
+        """Applies programming pulses to the cells of one layer; those of all others grow older by `t`.
+
+        Args:
+            layer: path of its parameter, as `chip.layers` names it.
+            n: pulses, up if positive, down if negative: one number, one for each weight (of shape (inputs, outputs), with a
+                leading axis of groups or steps where the layer has them), or one for each cell, with an axis of the mapping's
+                cells (positive and negative of a pair) in front of inputs and outputs.
+            t: time since the chip's cells were last returned, by programming or by another call of this kind [s].
+            key: for laws with noise. most: largest number of pulses to any cell; needed where `n` is traced.
+
+        Raises:
+            ValueError: for a layer that the chip does not have, numbers of another shape, or a chip taken at a time.
+        """
+        if self.wafer:
+            return self.each_chip(lambda chip, k: chip.pulse(layer, n, t=t, key=k, most=most), key)
+        self._check_writable("pulse")
+        i, chosen = self._find(layer)
+        if key is None and _needs_key(self.tiles[i].device):
+            raise ValueError("chip.pulse needs key=: pulses of this device are noisy. Pass key=jax.random.key(0).")
+        most = most_pulses(n) if most is None else most
+        counts = self._spread(i, chosen, jnp.asarray(n), self.tiles[i].mapping.cells)
+        return self._rewritten(i, functools.partial(pulse, most=most), (counts,), t, key)
+
+    def reprogram(
+        self,
+        layer: str | int,
+        w: Float[Array, "..."],
+        *,
+        rows: Sequence[int] | slice | None = None,
+        t: Float[Array, ""] | float = 0.0,
+        key: PRNGKeyArray,
+    ) -> Chip:
+        """Writes weights onto one layer anew, or onto some of its rows; all other cells grow older by `t`.
+
+        Args:
+            layer: path of its parameter, as `chip.layers` names it.
+            w: all weights of the layer, in the shape of its parameter as the product uses it, or of its matrix.
+            rows: inputs whose word lines are written; None: all.
+            t: time since the chip's cells were last returned [s]. key: decides write errors and all that a state brings.
+
+        Raises:
+            ValueError: for a layer that the chip does not have, weights of another shape, or a chip taken at a time.
+            RuntimeError: if some rows are written with weights for which the scale of a column would have to change.
+        """
+        if self.wafer:
+            return self.each_chip(lambda chip, k: chip.reprogram(layer, w, rows=rows, t=t, key=k), key)
+        self._check_writable("reprogram")
+        i, chosen = self._find(layer)
+        product = self.plan_layers[i].product
+        w = jnp.asarray(w, self.arrays[i].cells.g.dtype)
+        stack = w.ndim - len(product.w_shape)
+        if w.shape[max(stack, 0) :] == product.w_shape:
+            as_matrix = product.matrix
+            for _ in range(stack):
+                as_matrix = jax.vmap(as_matrix)
+            w = as_matrix(w)
+        rows = slice(None) if rows is None else rows if isinstance(rows, slice) else np.asarray(rows)
+        hit = jnp.zeros(product.sizes[1], bool).at[rows].set(True)
+        return self._rewritten(i, reprogram, (self._spread(i, chosen, w), hit & chosen[..., None]), t, key)
+
+    def _spread(self, i: int, chosen: Array, values: Array, cells: int = 0) -> Array:
+        """Values of one layer with all its axes, [*stack, cells, groups, k, n], 0 in the steps that are not chosen."""
+        lengths, sizes = self.plan_layers[i].lengths, self.plan_layers[i].product.sizes
+        own = lengths if bool(chosen.all()) else lengths[1:]
+        lead = (cells,) if cells else ()
+        if values.ndim and values.shape[-2:] != sizes[1:]:
+            raise ValueError(
+                f"{self.plan_layers[i].path}: values of shape {values.shape} do not fit its matrix of {sizes[1]} inputs and "
+                f"{sizes[2]} outputs."
+            )
+        if values.ndim and sizes[0] == 1 and values.ndim != len(own) + len(lead) + 3:
+            values = jnp.expand_dims(values, -3)
+        full = jnp.broadcast_to(values, (*own, *lead, *sizes))
+        full = jnp.broadcast_to(full, (*lengths, *lead, *sizes))
+        return full * chosen.reshape(*chosen.shape, *(1,) * (full.ndim - chosen.ndim)).astype(full.dtype)
+
+    def _rewritten(self, i: int, rewrite: Callable, values: tuple, t: Any, key: PRNGKeyArray | None) -> Chip:
+        """This chip with layer `i` rewritten `t` later, and everything else older by `t`."""
+        lengths = self.plan_layers[i].lengths
+        keys = typed_key(jax.random.key(0) if key is None else key)
+        for length in lengths:
+            keys = stacked_keys(keys.reshape(-1)[0], length) if keys.ndim == 0 else jax.vmap(
+                lambda k, n=length: stacked_keys(k, n)
+            )(keys)
+        check_one_time(t)
+        when = jnp.broadcast_to(jnp.asarray(t, jnp.promote_types(jnp.float32, jnp.result_type(float))), lengths)
+        array = rewrite_layer(self.plan_layers[i], rewrite, self.tiles[i], self.arrays[i], *values, when, keys)
+        others = {j: wait(self.tiles[j], a, jnp.asarray(t)) for j, a in self.arrays.items() if j != i}
+        return self.with_arrays({j: others.get(j, array) for j in self.arrays})
+
+    def _find(self, layer: str | int) -> tuple[int, Array]:
+        """The number of a layer, and which of its steps are meant where equal blocks share a stack."""
+        for i in self.arrays:
+            own = self.plan_layers[i]
+            if layer == i or (layer == own.path and not own.paths):
+                return i, jnp.ones(own.lengths, bool)
+            if layer in own.paths:
+                return i, jnp.zeros(own.lengths, bool).at[own.paths.index(layer)].set(True)
+        known = ", ".join(repr(name) for i in self.arrays for name in self.plan_layers[i].names)
+        raise ValueError(f"layer {layer!r} is not on this chip's arrays; there are {known}.")
+
+    def _check_writable(self, what: str) -> None:
+        if self.taken is not None:
+            raise ValueError(f"chip.{what}: this chip was taken at a time by chip.at(...), for reads only. Use the chip it came from.")
+
     @property
     def layers(self) -> TileMap:
         """What sits on which tiles; print it for a table."""
@@ -265,3 +391,15 @@ def check_one_time(t: Any) -> None:
         f"t holds {math.prod(shape)} times (shape {shape}): a chip is read at one time. For several, call it for each: "
         "[chip(x, t=t, key=key) for t in times], or jax.vmap(lambda t: chip(x, t=t, key=key))(times)."
     )
+
+
+def _needs_key(device: Device) -> bool:
+    """Whether what a pulse does to a cell depends on a key."""
+    if device.update is None:
+        return False  # what is wrong then is for the device to say
+    cells = jax.eval_shape(lambda k: device.program(jnp.full(1, 0.0), key=k), jax.random.key(0))
+    try:
+        jax.eval_shape(lambda c: device.pulse(c, jnp.ones(1), most=1), cells)
+    except ValueError:
+        return True
+    return False

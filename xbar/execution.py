@@ -84,3 +84,15 @@ def settle_layers(
 def settled_at(tile: Tile, array: ProgrammedArray, t: Array, part: Partition) -> ProgrammedArray:
     """The array at `t` [s] for many reads: nothing is kept of the cells but what a read meets."""
     return dataclasses.replace(array, cells=None, settled=array.settled or settle(tile, array, t, part))
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def rewrite_layer(
+    layer: Layer, rewrite: Callable, tile: Tile, array: ProgrammedArray, *values: Any
+) -> ProgrammedArray:
+    """`rewrite(tile, array, part, *values)` of one layer; of each matrix of a stack, with values of its own."""
+    part = tile.partition(*layer.product.sizes)
+    one = lambda a, *v: rewrite(tile, a, part, *v)  # noqa: E731
+    for _ in layer.lengths:
+        one = jax.vmap(one)
+    return one(array, *values)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from devices.device import Device
-from devices.steps import a_from_label
+from devices.neurosim_labels import a_from_label
 from devices.updates import PulseUpdate
 
 MOST_PULSES = 100_000

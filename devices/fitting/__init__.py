@@ -1,17 +1,19 @@
 """From measurements to devices: `fit(trace)` finds the law, its numbers and their errors.
 
-One module a kind of measurement, each a list of `CANDIDATES` (see `AbstractCandidate`); the search, the errors, the
-tests and the advice are common to all.
+One room for each kind of measurement (`loops`, `pulses`, `reads`, `read_noise`, `retention`, `write_errors`, `cycling`),
+with its data and its models, which are listed as `CANDIDATES` (see `AbstractCandidate`, `kinds.py`). `engine` has the search,
+the errors and the tests, `report` the pictures and the advice: common to all.
 """
 
-from devices.fitting.assemble import assemble, posterior
-from devices.fitting.candidate import AbstractCandidate, AbstractResiduals
-from devices.fitting.fit import coverage, fit, fit_candidate
+from devices.fitting.assembly import assemble, posterior
+from devices.fitting.engine.candidate import AbstractCandidate, AbstractResiduals
+from devices.fitting.engine.parameters import Parameter, Space
+from devices.fitting.engine.profiles import profile
+from devices.fitting.engine.result import Check, Fit, Number, Panel, Series
+from devices.fitting.engine.uncertainty import bootstrap
+from devices.fitting.estimation import coverage, fit, fit_candidate
 from devices.fitting.kinds import candidates
-from devices.fitting.parameters import Parameter, Space
-from devices.fitting.profiles import profile
-from devices.fitting.result import Check, Fit, Number, Panel, Series
-from devices.fitting.uncertainty import bootstrap
+from devices.fitting.report.figures import panels
 
 __all__ = [
     "AbstractCandidate",
@@ -29,6 +31,7 @@ __all__ = [
     "coverage",
     "fit",
     "fit_candidate",
+    "panels",
     "posterior",
     "profile",
 ]

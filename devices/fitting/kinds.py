@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import importlib
 
-from devices.fitting.candidate import AbstractCandidate
+from devices.fitting.engine.candidate import AbstractCandidate
 
 MODULES = {
-    "loop": "loops",
-    "pulses": "pulses",
-    "pulse-map": "pulse_map",
-    "programming": "write_errors",
-    "retention": "retention",
-    "noise": "spectra",
-    "read-iv": "read_iv",
-    "endurance": "endurance",
-    "cycles": "cycles",
+    "loop": "loops.loop_models",
+    "pulses": "pulses.pulse_models",
+    "pulse-map": "pulses.pulse_map_models",
+    "programming": "write_errors.write_error_models",
+    "retention": "retention.retention_models",
+    "noise": "read_noise.noise_models",
+    "read-iv": "reads.read_iv_models",
+    "endurance": "cycling.endurance_models",
+    "cycles": "cycling.cycle_models",
 }
 
 

@@ -9,16 +9,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from devices.fitting import uncertainty
+from devices.fitting.engine import uncertainty
+from devices.fitting.engine.optimum import GAIN, search_data
+from devices.fitting.engine.parameters import Space
+from devices.fitting.engine.result import Number
 from devices.fitting.kinds import candidates
-from devices.fitting.optimum import GAIN, search_data
-from devices.fitting.parameters import Space
-from devices.fitting.result import Number
 from devices.instruments.trace import FileError, Trace
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Many:
+class ManyFits:
     """One model, many devices.
 
     Args:
@@ -38,7 +38,7 @@ class Many:
         return {row[0].name: np.array([n.value for n in row]) for row in zip(*self.numbers, strict=True)}
 
 
-def fit_many(traces: Sequence[Trace], model: str, *, starts: int = 6, seed: int = 0) -> Many:
+def fit_many(traces: Sequence[Trace], model: str, *, starts: int = 6, seed: int = 0) -> ManyFits:
     """Fits a model to each of many traces of one kind, all in one batch and within common bounds.
 
     Raises:
@@ -56,7 +56,7 @@ def fit_many(traces: Sequence[Trace], model: str, *, starts: int = 6, seed: int 
     one = available[model]
     rows = [t if one.keeps_excluded else t.where(t.good) for t in traces]
     built, data = zip(*(one.of(t) for t in rows), strict=True)
-    data = one.alike(list(data))
+    data = one.pad_to_common_shape(list(data))
     shapes = {str(jax.tree.map(np.shape, d)) for d in data} | {str(jax.tree.structure(c)) for c in built}
     if len(shapes) > len({str(jax.tree.structure(built[0]))} | {str(jax.tree.map(np.shape, data[0]))}):
         raise FileError(
@@ -72,7 +72,7 @@ def fit_many(traces: Sequence[Trace], model: str, *, starts: int = 6, seed: int 
         ends = search_data(candidate, space.frame(), stacked, first, np.ones(blocks), np.ones(len(space)))
     found = [_numbers(candidate, space, d, jax.tree.map(lambda x, k=k: x[k], ends)) for k, d in enumerate(data)]
     numbers, measures = zip(*found, strict=True)
-    return Many(model, tuple(t.name for t in traces), numbers, measures, np.asarray(ends.gain < GAIN))
+    return ManyFits(model, tuple(t.name for t in traces), numbers, measures, np.asarray(ends.gain < GAIN))
 
 
 def _probe(space: Space):

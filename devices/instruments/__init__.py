@@ -3,9 +3,9 @@
 `read(path)` finds the format by the content. What the content does not say (which column is which, units, a shunt, the
 frequency) is never guessed: it is asked for in a sidecar (`sidecar.py`), a small TOML file beside the data, and the message
 shows one to copy. What a headerless layout or an unusual header was taken for stands in a flag of the trace, as does all that
-looks wrong with the data (`quality.py`).
+looks wrong with the data (`quality/`).
 
-To add a format, write a module here and put it into `FORMATS` in `reading.py`, before the tables of any kind:
+To add a format, write a module in `formats/` and put it into `FORMATS` in its `__init__.py`, before the tables of any kind:
 
     NAME = "my tester"
 
@@ -13,7 +13,7 @@ To add a format, write a module here and put it into `FORMATS` in `reading.py`, 
         return bool(file.start) and file.start[0].startswith("MyTester v")
 
     def read(file: File, side: Mapping[str, Any]) -> list[Trace]:
-        values = table.numbers(file, skip=2)  # missing numbers are NaN
+        values = text_table.numbers(file, skip=2)  # missing numbers are NaN
         columns = {"v": values[:, 0], "i": values[:, 1] * 1e-6}
         return [Trace("loop", columns, (str(file.path),), NAME, (file.path.stem,), {"compliance": 1e-4})]
 
@@ -23,8 +23,9 @@ other files of the format are other devices or cycles of one trace; a function `
 a small made-up file to the tests: values in, values out.
 """
 
-from devices.instruments.quality import inspect
-from devices.instruments.reading import FORMATS, read
+from devices.instruments.formats import FORMATS
+from devices.instruments.quality.inspection import inspect
+from devices.instruments.reading import read
 from devices.instruments.trace import KINDS, UNITS, FileError, Flag, Trace
 
 __all__ = ["FORMATS", "KINDS", "UNITS", "FileError", "Flag", "Trace", "inspect", "read"]

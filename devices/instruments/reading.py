@@ -4,66 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-from devices.instruments import (
-    arc_one,
-    arc_two,
-    clarius,
-    columns,
-    easyexpert,
-    endurance,
-    hdf5,
-    headed,
-    keithley2600,
-    knowm,
-    merge,
-    oscilloscope,
-    periods,
-    pulse_map,
-    pulse_reads,
-    pulse_rows,
-    quality,
-    read_iv,
-    relaxation,
-    time_series,
-    write_verify,
-)
-from devices.instruments import (
-    sidecar as sidecars,
-)
-from devices.instruments.source import LIMIT_MB, File, Stranger
+from devices.instruments import merge, periods
+from devices.instruments import sidecar as sidecars
+from devices.instruments.formats import FORMATS, NAMED_BY_SIDECAR, Format, table_with_headers
+from devices.instruments.quality import inspection
+from devices.instruments.source import LIMIT_MB, File, NotAMeasurement
 from devices.instruments.trace import KINDS, FileError, Flag, Trace
 
-
-@runtime_checkable
-class Format(Protocol):
-    """What a module of a format must have; it may have `SEVERAL_FILES` and `combine` as well."""
-
-    @property
-    def NAME(self) -> str:
-        """What users call the format."""
-        ...
-
-    @property
-    def recognises(self) -> Callable[[File], bool]:
-        """Whether the content is of this format."""
-        ...
-
-    @property
-    def read(self) -> Callable[[File, Mapping[str, Any]], list[Trace]]:
-        """Traces of a file, with what its sidecar says."""
-        ...
-
-
-# The first that recognises a file reads it: instruments, then logs of rigs, then tables of any kind.
-FORMATS: tuple[Format, ...] = (
-    clarius, knowm, arc_two, arc_one, easyexpert, keithley2600, oscilloscope,
-    pulse_reads, write_verify, pulse_rows, time_series, relaxation, pulse_map, read_iv, endurance,
-    hdf5, headed, columns,
-)  # fmt: skip
-NAMED_BY_SIDECAR: tuple[Format, ...] = (oscilloscope, headed, columns)
 COMPANIONS = {"settings.json"}
 
 
@@ -106,7 +56,7 @@ def read(
             continue
         try:
             parts = _read_one(place, kind, sidecar)
-        except Stranger as error:
+        except NotAMeasurement as error:
             if place.root is None:
                 raise
             skipped.append(f"{place.path.relative_to(place.root)} ({error.why})")
@@ -120,7 +70,7 @@ def read(
         _nothing(asked, traces, skipped, kind)
     if skipped:
         kept[0] = kept[0].flagged(Flag("skipped files", f"Left out of the folder: {'; '.join(skipped)}."))
-    return tuple(quality.inspect(trace) for trace in kept)
+    return tuple(inspection.inspect(trace) for trace in kept)
 
 
 def _nothing(asked: list[pathlib.Path], traces: list[Trace], skipped: list[str], kind: str | None) -> None:
@@ -155,7 +105,7 @@ def _format(file: File, side: Mapping[str, Any]) -> Format:
     """The format of a file by its content, or the one that its sidecar names.
 
     Raises:
-        FileError: if the sidecar names none that there is. Stranger: if no format knows the content.
+        FileError: if the sidecar names none that there is. NotAMeasurement: if no format knows the content.
     """
     if "format" in side:
         named = [form for form in FORMATS if side["format"] == form.NAME]
@@ -174,9 +124,9 @@ def _format(file: File, side: Mapping[str, Any]) -> Format:
             if file.is_workbook
             else f"starts with {(file.start or [''])[0][:60]!r}"
         )
-        if headed.only_headers(file):
+        if table_with_headers.only_headers(file):
             raise FileError(f"{file.path} has headers but no row of numbers below them; export it again with its data.")
-        raise Stranger(
+        raise NotAMeasurement(
             f"{file.path} is of no layout that is known ({what}). Known are: {', '.join(f.NAME for f in FORMATS)}. Save it as "
             "CSV with headers such as `Voltage (V),Current (A)`.",
             "no known layout",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from devices.instruments import table
+from devices.instruments import text_table
 from devices.instruments.source import File
 from devices.instruments.trace import FileError, Flag
 
@@ -14,11 +14,11 @@ R_LOW, R_HIGH = 10.0, 1e13  # resistances of devices [ohm]
 def start(file: File, columns: int) -> np.ndarray | None:
     """Numbers of the rows at the start of the file, if they are all numbers in so many columns; else None."""
     lines = [line for line in file.start if line.strip()]
-    if len(lines) < 2 or len(table.fields(lines[0])) != columns:
+    if len(lines) < 2 or len(text_table.fields(lines[0])) != columns:
         return None
-    sign = table.separator(lines[0])
+    sign = text_table.separator(lines[0])
     try:
-        rows = np.array([[float(cell) for cell in table.fields(line, sign)] for line in lines])
+        rows = np.array([[float(cell) for cell in text_table.fields(line, sign)] for line in lines])
     except ValueError:
         return None
     return rows if rows.ndim == 2 and np.isfinite(rows).all() else None
@@ -56,7 +56,7 @@ def rows_of(file: File, columns: int) -> np.ndarray:
     Raises:
         FileError: if a later row has another number of columns.
     """
-    values = table.numbers(file)
+    values = text_table.numbers(file)
     if values.shape[1] != columns:
         raise FileError(f"{file.path} has {values.shape[1]} columns where {columns} were expected.")
     return values

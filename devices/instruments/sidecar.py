@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from devices.instruments import units
+from devices.instruments import column_headers
 from devices.instruments.trace import KINDS, UNITS, FileError, Flag, Trace
 
 FOLDER = "xbar-data.toml"
@@ -38,7 +38,7 @@ def find(path: pathlib.Path, root: pathlib.Path | None, given: Any) -> dict[str,
     """All that sidecars say about one file: of its folders from `root` down, of its own, then what was passed along.
 
     Raises:
-        FileError: if a sidecar is no TOML, or holds something that it must not.
+        FileError: if a sidecar is not valid TOML, or holds something that it must not.
     """
     folders = [path.parent]
     while root is not None and folders[0] != root and root in folders[0].parents:
@@ -63,7 +63,7 @@ def _load(path: pathlib.Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise FileError(f"there is no sidecar {path}; check the spelling.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise FileError(f"{path} is no TOML: {error}. Text stands in quotes, lists in [ ].") from None
+        raise FileError(f"{path} is not valid TOML: {error}. Text stands in quotes, lists in [ ].") from None
     except OSError as error:
         raise FileError(f"{path} cannot be read: {error.strerror}.") from None
 
@@ -102,7 +102,7 @@ def _checked(where: str, table: dict[str, Any]) -> dict[str, Any]:
         if column not in allowed:
             raise FileError(f"{where}: there is no column {column!r}; there are {', '.join(allowed)}.")
     for text in table.get("units", ()):
-        if not isinstance(text, str) or units.unit(text) is None:
+        if not isinstance(text, str) or column_headers.unit(text) is None:
             raise FileError(f'{where}: {text!r} is no unit; write "V", "uA", "ms", "kohm", "uS", "C", or "1" for none.')
     return table
 

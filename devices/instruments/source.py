@@ -19,7 +19,7 @@ ZIP, OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # what .xlsx and 
 TEXT_CONTROLS = set(b"\t\n\r\f")
 
 
-class Stranger(FileError):
+class NotAMeasurement(FileError):
     """A file that is no measurement, as far as anybody can see; in a folder it is left out, with `why` in the note."""
 
     def __init__(self, message: str, why: str):
@@ -43,7 +43,9 @@ class File:
             raise FileError(f"{self.path} is a folder, not a file; read() walks folders, a reader takes one file.")
         self.head = self._read(HEAD)
         if not self.head:
-            raise Stranger(f"{self.path} is empty (0 bytes of data); export it again from the instrument.", "empty")
+            raise NotAMeasurement(
+                f"{self.path} is empty (0 bytes of data); export it again from the instrument.", "empty"
+            )
         size = self.path.stat().st_size
         self._check_content()
         if size > limit_mb * 1e6:
@@ -76,7 +78,7 @@ class File:
         controls = sum(byte < 32 and byte not in TEXT_CONTROLS for byte in self.head[:4096])
         if controls:
             nul = self.head[:4096].count(0)
-            raise Stranger(
+            raise NotAMeasurement(
                 f"{self.path} is no text: {controls} control bytes ({nul} of them zero) in its first {len(self.head[:4096])}. "
                 "Readable are text (CSV, TSV, also .gz), Excel workbooks of Clarius, and HDF5; export it as text.",
                 "no text",

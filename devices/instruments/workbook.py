@@ -9,7 +9,7 @@ import zipfile
 import zlib
 from typing import Any
 
-from devices.instruments.source import ZIP, File, Stranger
+from devices.instruments.source import ZIP, File, NotAMeasurement
 from devices.instruments.trace import FileError
 
 _MISSING = "{} is an Excel workbook; to read it: pip install 'xbar-sim[lab]'"
@@ -22,7 +22,7 @@ def sheet_names(file: File) -> list[str]:
     """Names of the sheets of an Excel workbook (of .xlsx without openpyxl); none if the file is no workbook.
 
     Raises:
-        Stranger: if the file is packed as .xls (and .doc) are, and xlrd is not installed or finds no workbook in it.
+        NotAMeasurement: if the file is packed as .xls (and .doc) are, and xlrd is not installed or finds no workbook in it.
     """
     if not file.head.startswith(ZIP):
         return _old_book(file).sheet_names()
@@ -61,8 +61,10 @@ def _old_book(file: File) -> Any:
         from xlrd.biffh import XLRDError
         from xlrd.compdoc import CompDocError
     except ImportError:
-        raise Stranger(_MISSING.format(file.path), "xlrd is not installed") from None
+        raise NotAMeasurement(_MISSING.format(file.path), "xlrd is not installed") from None
     try:
         return xlrd.open_workbook(file_contents=file.data, logfile=io.StringIO())
     except (XLRDError, CompDocError, *_OLD_DAMAGE) as error:
-        raise Stranger(_DAMAGED.format(file.path, type(error).__name__, error), "damaged, or no workbook") from None
+        raise NotAMeasurement(
+            _DAMAGED.format(file.path, type(error).__name__, error), "damaged, or no workbook"
+        ) from None

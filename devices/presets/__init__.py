@@ -7,7 +7,7 @@ from devices.presets.capacitive import capacitor_li2018
 from devices.presets.electrochemical import ecram_lithium_tang2018, ecram_oxide_kim2019
 from devices.presets.phase_change import pcm_hermes2023, pcm_joshi2020, pcm_nandakumar2020
 from devices.presets.reference import constant_step_gokmen2016, ideal
-from devices.presets.resistive import (
+from devices.presets.resistive_switching import (
     agsi_jo2010,
     reram_array_hfo2_gong2022,
     reram_array_om_gong2022,

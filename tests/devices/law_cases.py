@@ -64,7 +64,7 @@ DRIFT = {
         curves.ClippedPolynomial([0.4, 0.2], 0.1, 0.9),
         soft=True,
     ),
-    "loss": drift.Successive(
+    "loss": drift.Sequential(
         (
             drift.ActivatedLoss(curves.Table([0.0, 1.0], [1.0, 1.1]), 0.05, G_MAX, 400.0),
             drift.LogTimeRelaxation(0.0, 0.1 * US, G_MAX, 1e-2),

@@ -7,7 +7,7 @@ import pytest
 import scipy.stats
 
 from devices import curves, programming, steps, updates, write_verify
-from devices.fitting.tails import TwoNormals
+from devices.fitting.retention.tails import TwoNormals
 
 US = 1e-6
 N = 200_000

@@ -10,6 +10,7 @@ import pytest
 
 import devices
 from devices import steps
+from devices.neurosim_labels import a_from_label, label_from_a
 from devices.updates import CellSpread, CycleNoise, PulseUpdate
 
 UNIT, ZERO = 20e-6, 20e-6  # siemens of a weight of 1 and of a weight of 0: the oracles speak of weights
@@ -161,9 +162,9 @@ NEUROSIM = {  # label: A / number of pulses, from NeuroSim's table
 def test_neurosim_labels():
     """A from the label against NeuroSim's table, to the rounding of its entries; and back."""
     labels = jnp.asarray(list(NEUROSIM), float)
-    a = steps.a_from_label(labels)
+    a = a_from_label(labels)
     np.testing.assert_allclose(a, list(NEUROSIM.values()), rtol=3e-3)
-    np.testing.assert_allclose(steps.label_from_a(a), labels, rtol=2e-3)
+    np.testing.assert_allclose(label_from_a(a), labels, rtol=2e-3)
 
 
 def test_neurosim_sweep():
@@ -171,7 +172,7 @@ def test_neurosim_sweep():
     low, high = 3.0769e-9, 38.462e-9
     law = steps.neurosim_exponential(low, high, 97, 100, 2.4, -4.88)
     n = jnp.arange(98.0)
-    a = 97 * steps.a_from_label(jnp.asarray(2.4))
+    a = 97 * a_from_label(jnp.asarray(2.4))
     want = (high - low) * (1 - jnp.exp(-n / a)) / (1 - jnp.exp(-97 / a)) + low
     np.testing.assert_allclose(law.after(jnp.full(98, low), n), want, rtol=1e-4)
     np.testing.assert_allclose(law.after(jnp.asarray([high]), jnp.asarray(-100.0)), low, rtol=1e-3)

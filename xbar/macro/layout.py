@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import jax.numpy as jnp
-from jaxtyping import Array, Num
+from jaxtyping import Array, Shaped
 
 from xbar.macro.partition import Partition
 
 
-def beside_rows(x: Num[Array, "..."]) -> Num[Array, "..."]:
+def beside_rows(x: Shaped[Array, "..."]) -> Shaped[Array, "..."]:
     """`[..., column tile, row, column] -> [..., row, column tile, column]`."""
     return jnp.swapaxes(x, -3, -2)
 
 
 def to_cells(
-    values: Num[Array, "cells groups k n"], part: Partition, extra_cols: int = 0
-) -> Num[Array, "cells blocks row_tiles rows col_tiles lines"]:
+    values: Shaped[Array, "cells groups k n"], part: Partition, extra_cols: int = 0
+) -> Shaped[Array, "cells blocks row_tiles rows col_tiles lines"]:
     """A value for each cell of each weight, in the layout of `ProgrammedArray`; 0 for all other cells.
 
     Args:
@@ -26,8 +26,8 @@ def to_cells(
 
 
 def from_cells(
-    cells: Num[Array, "cells blocks row_tiles rows col_tiles lines"], part: Partition
-) -> Num[Array, "cells groups k n"]:
+    cells: Shaped[Array, "cells blocks row_tiles rows col_tiles lines"], part: Partition
+) -> Shaped[Array, "cells groups k n"]:
     """The values of the cells of weights, as matrices."""
     cells = cells[..., : part.used_cols]
     blocks = cells.reshape(len(cells), part.blocks, part.row_tiles * part.used_rows, part.col_tiles * part.used_cols)

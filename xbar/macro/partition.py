@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Shaped
 
 
 class Partition(eqx.Module):
@@ -61,12 +61,13 @@ class Partition(eqx.Module):
         """Share of the tiles' places that hold a weight."""
         return self.groups * self.k * self.n / (self.tiles * self.rows * self.cols)
 
-    def split(self, w: Float[Array, "groups k n"]) -> Float[Array, "blocks row_tiles col_tiles rows cols"]:
+    def split(self, w: Shaped[Array, "groups k n"]) -> Shaped[Array, "blocks row_tiles col_tiles rows cols"]:
         """Cuts matrices into tiles, padding with zeros."""
         if self.packed > 1:
             w = jnp.pad(w, ((0, self.blocks * self.packed - self.groups), (0, 0), (0, 0)))
             w = w.reshape(self.blocks, self.packed, self.k, self.n)
-            w = jnp.einsum("bpkn,pq->bpkqn", w, jnp.eye(self.packed, dtype=w.dtype))
+            own = jnp.eye(self.packed, dtype=bool)[:, None, :, None]
+            w = jnp.where(own, w[:, :, :, None, :], jnp.zeros((), w.dtype))  # block, group, row, group of the column, column
             w = w.reshape(self.blocks, self.packed * self.k, self.packed * self.n)
         pad_k = self.row_tiles * self.used_rows - w.shape[1]
         pad_n = self.col_tiles * self.used_cols - w.shape[2]

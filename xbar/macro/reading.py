@@ -44,7 +44,7 @@ def settled(
         g, admittance = jnp.swapaxes(g, 3, 4), jnp.sum(admittance, (0, 3))
     net = mapping.combine(g, code)
     mask = jnp.swapaxes(part.mask(), 1, 2).astype(g.dtype)
-    return Settled(g, net, variance, jnp.sum(jnp.abs(net) * mask, axis=(3, 5)), admittance)
+    return Settled(g, net, variance, jnp.sum(jnp.abs(net) * mask, axis=(0, 3, 5)), admittance)
 
 
 def freeze(tile: Tile, array: ProgrammedArray, t: Float[Array, ""], part: Partition, key: PRNGKeyArray) -> Array | None:
@@ -164,7 +164,7 @@ def input_scale(tile: Tile, array: ProgrammedArray, inputs: Float[Array, "blocks
 def output_scale(tile: Tile, array: ProgrammedArray, part: Partition, dtype) -> Array:
     """Full-scale current of the ADCs [A], broadcast against `Signals.current`."""
     if array.ranges is not None:
-        return array.ranges.adc[..., None, :, None].astype(dtype)
+        return array.ranges.adc[:, :, None, :, None].astype(dtype)
     if tile.adc.range is not None:
         return jnp.asarray(tile.adc.range, dtype)
     span = tile.mapping.full_scale(tile.device.g_min, tile.device.g_max) * tile.v_read
@@ -251,7 +251,7 @@ def _digital(
     value = planes(reported) / tile.v_read.astype(reported.dtype)
     if array.reference is not None:
         gain = jnp.where(now > 0, array.reference / jnp.where(now > 0, now, 1), 1)  # a tile of zeros has no gain
-        value = value * gain[..., None, :, None].astype(value.dtype)
+        value = value * gain[:, :, None, :, None].astype(value.dtype)
     total = planes(jnp.sum(levels, -1, keepdims=True))[..., None]
     value = tile.mapping.decode(value, total, array.code)
     if array.ones is not None:

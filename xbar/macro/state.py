@@ -21,11 +21,11 @@ class Ranges(eqx.Module):
 
     Args:
         dac: full scale of the inputs of each row of tiles, in the units of the activations.
-        adc: full-scale current of each tile and read [A].
+        adc: full-scale current of each tile, for all of its reads [A].
     """
 
     dac: Float[Array, "*stack blocks row_tiles"]
-    adc: Float[Array, "*stack reads blocks row_tiles col_tiles"]
+    adc: Float[Array, "*stack blocks row_tiles col_tiles"]
 
 
 class Settled(eqx.Module):
@@ -42,7 +42,7 @@ class Settled(eqx.Module):
     conductance: Float[Array, "*stack cells blocks row_tiles rows col_tiles lines"]
     net: Float[Array, "*stack reads blocks row_tiles rows col_tiles cols"]
     variance: Float[Array, "*stack reads_or_cells blocks row_tiles rows col_tiles lines"] | None
-    readout: Float[Array, "*stack reads blocks row_tiles col_tiles"]
+    readout: Float[Array, "*stack blocks row_tiles col_tiles"]
     admittance: Float[Array, "*stack blocks row_tiles rows rows"] | None
 
 
@@ -63,7 +63,7 @@ class ProgrammedArray(eqx.Module):
     cells: Cells | None
     code: Any
     ranges: Ranges | None = None
-    reference: Float[Array, "*stack reads blocks row_tiles col_tiles"] | None = None
+    reference: Float[Array, "*stack blocks row_tiles col_tiles"] | None = None
     settled: Settled | None = None
     residual: Float[Array, "*stack reads blocks row_tiles rows col_tiles cols"] | None = None
     ones: Float[Array, "*stack blocks row_tiles 1 col_tiles cols"] | None = None

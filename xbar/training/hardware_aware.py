@@ -12,7 +12,7 @@ from xbar.macro.tile import Tile
 
 
 def ensemble(tile: Tile, times: Sequence[float] | float | None = None, *, key: PRNGKeyArray) -> Tile:
-    """This tile with `devices.ensemble` of its cells, at the noise bandwidth of its reads.
+    """This tile with `devices.moment_matched` of its cells, at the noise bandwidth of its reads.
 
     `xbar.analog(f, ensemble(tile, key=key))` is what to train: every input vector meets cells of its own with the mean,
     the write error, the drift, the faults and the read noise of the device, and no cell is drawn. What was trained is then
@@ -25,6 +25,6 @@ def ensemble(tile: Tile, times: Sequence[float] | float | None = None, *, key: P
         times: times after programming that training will ask for [s]; by default the first that the data describe.
         key: decides the cells that are sampled.
 
-    Breaks when: see `devices.ensemble`; behind resistive wires the spread is that of cells without wires.
+    Breaks when: see `devices.moment_matched`; behind resistive wires the spread is that of cells without wires.
     """
-    return dataclasses.replace(tile, device=devices.ensemble(tile.device, times, tile.bandwidth, key=key))
+    return dataclasses.replace(tile, device=devices.moment_matched(tile.device, times, tile.bandwidth, key=key))

@@ -29,7 +29,7 @@ BAD = {
     "wrong columns": (GOOD.replace("Voltage (V),Current (uA)", "Foo,Bar"), "nothing says their columns and units"),
     "only voltage known": (GOOD.replace("Current (uA)", "Bar"), "has columns v, which no kind of measurement has"),
     "ragged rows": (GOOD + "1,2,3\n", "line 11: 3 columns, but 2 in the rows before"),
-    "word among numbers": (GOOD + "1,oops\n", "line 11: 'oops' is no number"),
+    "word among numbers": (GOOD + "1,oops\n", "line 11: 'oops' is not a number"),
     "mixed units": (GOOD.replace("(uA)", "(V)"), "column i is in V, but it is measured in A"),
     "unit of no current": (GOOD.replace("(uA)", "(lumen)"), "which no kind|units are not guessed"),
     "mixed siemens and normalised": ("g (S),g0 (1),t (s)\n1e-6,0.5,1\n1e-6,0.5,2\n", "mixes siemens and normalised"),
@@ -45,7 +45,7 @@ BAD = {
     "decimal commas between commas": ("Voltage (V),Current (uA)\n0,0,0,0\n0,5,1,25\n1,0,2,5\n", "2 headers but 4 fields"),
     "decimal commas without header": ("".join(f"0,{k:02d},0,0{k}\n" for k in range(5)), "looks like decimal commas"),
     "decimal commas between blanks": ("0,1 0,2\n0,2 0,4\n0,3 0,6\n", "has decimal commas"),
-    "comma in one cell": (GOOD.replace(",", "\t") + "0,5\t1\n", "'0,5' is no number; it looks like a decimal comma"),
+    "comma in one cell": (GOOD.replace(",", "\t") + "0,5\t1\n", "'0,5' is not a number; it looks like a decimal comma"),
 }  # fmt: skip
 
 

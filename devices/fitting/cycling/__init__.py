@@ -1,0 +1,1 @@
+"""Cycling: endurance logs, and tables of switching cycles."""

@@ -1,0 +1,1 @@
+"""The search for parameters, their errors and the draws of them: common to all kinds of measurement."""

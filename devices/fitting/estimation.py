@@ -1,0 +1,224 @@
+"""`fit`: from a trace to a model with honest numbers."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from devices.fitting.engine import uncertainty
+from devices.fitting.engine.candidate import AbstractCandidate, AbstractResiduals
+from devices.fitting.engine.optimum import GAIN, Optimum, search_data, search_once
+from devices.fitting.engine.parameters import Space
+from devices.fitting.engine.profiles import intervals
+from devices.fitting.engine.result import Fit
+from devices.fitting.kinds import candidates
+from devices.fitting.report import recommendations
+from devices.fitting.report.figures import panels
+from devices.instruments.trace import FileError, Trace
+
+STARTS = 24
+RESTARTS = 2  # times that a search is taken up from where a profile found a better likelihood
+
+
+def fit(
+    trace: Trace,
+    model: str | None = None,
+    *,
+    starts: int = STARTS,
+    seed: int = 0,
+    others: bool = True,
+    track: Callable[[Sequence[str]], Iterable[str]] = iter,
+) -> Fit:
+    """Fits the models of a trace's kind, or the one named, and returns the best with errors on every number.
+
+    Models are ranked by BIC. Standard errors are Laplace's; where a test rejects the noise model and there are enough blocks
+    of data, they are the block-robust sandwich's, which is stated in `flags`. Parameters that the data hardly determine, or
+    confuse with others, or of which the likelihood is not parabolic, get the interval of their profile likelihood.
+
+    Args:
+        model: name of a model; None: all of the kind that can be ranked. starts: searches from different points. seed: of
+            the starts.
+        others: whether the runners-up come along in `Fit.others`.
+        track: passes on the names of the models one by one, for those who show how far it is.
+
+    Raises:
+        FileError: if the trace lacks what the models need, or there is no model of that name.
+    """
+    usable = _usable(trace)
+    available = candidates(trace.kind)
+    if model is not None and model not in available:
+        raise FileError(f"there is no model {model!r} for a {trace.kind}; there are {', '.join(available)}.")
+    names = [name for name, one in available.items() if one.ranked] if model is None else [model]
+    fits, refusals = [], []
+    for one in (available[name] for name in track(names)):
+        try:
+            rows = trace if one.keeps_excluded else usable
+            fits.append(fit_candidate(*one.of(rows), rows, starts=starts, seed=seed))
+        except FileError as error:
+            refusals.append(f"{one.name}: {error}")
+    if not fits:
+        raise FileError(f"{trace.name}: " + "; ".join(refusals))
+    fits.sort(key=lambda f: f.bic if np.isfinite(f.bic) else np.inf)
+    best = dataclasses.replace(fits[0], flags=(*fits[0].flags, *refusals))
+    return dataclasses.replace(best, others=tuple(fits[1:])) if others else best
+
+
+def _usable(trace: Trace) -> Trace:
+    good = trace.good
+    if not good.any():
+        reasons = "; ".join(f.reason for f in trace.flags if f.excluded)
+        raise FileError(f"{trace.name}: no rows are left to fit: {reasons}.")
+    return trace if good.all() else trace.where(good)
+
+
+def fit_candidate(candidate: AbstractCandidate, data: Any, trace: Trace, *, starts: int = STARTS, seed: int = 0) -> Fit:
+    """Fits one model."""
+    began = time.perf_counter()
+    space = Space(candidate.parameters())
+    first = space.starts(candidate.guesses(data), min(starts, candidate.starts), seed)
+    data = jax.tree.map(np.asarray, data)
+    best, *alternatives = _search(candidate, space, data, first)
+    return _conclude(candidate, space, data, best, trace, began, alternative_optima=tuple(alternatives))
+
+
+def _search(candidate: AbstractCandidate, space: Space, data: Any, first: np.ndarray) -> tuple[Optimum, ...]:
+    """The best end of searches from the rows of `first`, and others that are hardly worse."""
+    with jax.enable_x64(True):
+        blocks = jax.eval_shape(lambda: candidate.nll(_probe(candidate, space), data)).shape[0]
+    return search_once(candidate, space.frame(), data, first, blocks)
+
+
+def _probe(candidate, space: Space):
+    values = space.frame().values(jnp.zeros(len(space)))
+    return {**values, "sigma": jnp.ones(())} if isinstance(candidate, AbstractResiduals) else values
+
+
+def _conclude(
+    candidate,
+    space: Space,
+    data: Any,
+    best: Optimum,
+    trace: Trace,
+    began: float,
+    *,
+    alternative_optima: tuple[Optimum, ...] = (),
+    restarts: int = RESTARTS,
+) -> Fit:
+    """A fit of the best end of searches, or of a better one that its profiles lead to.
+
+    Args:
+        alternative_optima: optima that are hardly worse, and those that have been left for better ones. restarts: how many
+            better ones may still be followed.
+    """
+    rows = candidate.count(data)
+    values = values_at(space, np.asarray(best.theta), float(best.sigma))
+    checks = candidate.checks(values, data)
+    wrong = any(c.rejected for c in checks)
+    robust = wrong and len(best.scores) > len(space)
+    spread = uncertainty.covariance(best, robust=robust)
+    found = uncertainty.numbers(space, best, spread, rows)
+    given = candidate, space, data, best, spread, found
+    found, better = intervals(*given, stop_early=restarts > 0, alternative_optima=alternative_optima)
+    if better is not None and restarts > 0:  # its profiles lead away from a search's end that was not the best
+        nearest, *_ = search_once(candidate, space.frame(), data, better[None], len(best.scores))
+        known = *alternative_optima, best
+        return _conclude(candidate, space, data, nearest, trace, began, alternative_optima=known, restarts=restarts - 1)
+    flags = [*(f"{f.name}: {f.reason}" for f in trace.flags), *candidate.notes(data)]
+    flags += [c.sentence for c in checks if c.rejected]
+    if robust:
+        flags.append(
+            "standard errors are those of blocks of data, because the model's noise does not describe the residuals"
+        )
+    elif wrong:
+        flags.append("the model is rejected, and there are too few blocks of data for errors that do not trust it")
+    known = bool(np.isfinite(best.information).all())
+    converged = known and float(best.gain) < GAIN and better is None
+    why = f"the log likelihood could still gain {float(best.gain):.2g}" if known else "its derivatives are not finite"
+    why = "there is a better likelihood elsewhere" if better is not None else why
+    code = "converged" if converged else f"not converged: {why}; use more starts, or a simpler model"
+    return Fit(
+        kind=trace.kind,
+        model=candidate.name,
+        law=candidate.law,
+        numbers=found,
+        sigma=float(best.sigma),
+        theta=np.asarray(best.theta),
+        covariance=spread,
+        laplace=uncertainty.covariance(best, robust=False),
+        correlation=uncertainty.correlation(spread),
+        converged=converged,
+        code=code,
+        nll=float(best.nll),
+        rows=rows,
+        held_out=uncertainty.held_out(candidate, space, data, best),
+        checks=checks,
+        measures=candidate.measures(values, data),
+        flags=tuple(flags) + recommendations.inseparable(space, best),
+        advice=recommendations.advice(candidate, space, data, best),
+        panels=panels(candidate, values, data),
+        seconds=time.perf_counter() - began,
+        trace=trace,
+        candidate=candidate,
+        data=data,
+    )
+
+
+def values_at(space: Space, theta: np.ndarray, sigma: float) -> dict[str, float]:
+    """Parameters as numbers, by name, with `sigma` where the model has one."""
+    values = {name: float(v) for name, v in space.values(theta).items()}
+    return {**values, "sigma": float(sigma)} if np.isfinite(sigma) else values
+
+
+def coverage(
+    candidate: AbstractCandidate,
+    data: Any,
+    values: dict[str, float],
+    *,
+    count: int = 200,
+    starts: int = 2,
+    seed: int = 0,
+):
+    """How often the 90 % intervals of `fit` hold the truth, by parameter, over data sets simulated from the model at `values`.
+
+    A test of a fitter, and of a protocol before it is measured.
+
+    Args:
+        values: the truth, `sigma` included where the model has one. count: data sets. starts: searches for each (from
+            its own guess being left aside: the truth, and points of the start ranges).
+
+    Returns:
+        share of intervals that hold the truth, and the estimates, both by name.
+    """
+    space = Space(candidate.parameters())
+    first = np.repeat(space.starts([values], starts, seed)[None], count, 0)
+    with jax.enable_x64(True):
+        data = jax.tree.map(np.asarray, data)
+        truth = {n: jnp.asarray(v, float) for n, v in values.items()}
+        sets = jax.jit(jax.vmap(lambda k: candidate.simulate(truth, data, key=k)))(
+            jax.random.split(jax.random.key(seed), count)
+        )
+        sets = jax.tree.map(np.asarray, sets)
+        blocks = jax.eval_shape(lambda: candidate.nll(_probe(candidate, space), data)).shape[0]
+        rows, found, left, todo = candidate.count(data), {}, {}, list(range(count))
+        while todo:
+            better, its = {}, jax.tree.map(lambda x, todo=todo: x[todo], sets)
+            ends = search_data(candidate, space.frame(), its, first[todo], np.ones(blocks), np.ones(len(space)))
+            for j, k in enumerate(todo):
+                one, own = (jax.tree.map(lambda x, j=j: np.asarray(x[j]), tree) for tree in (ends, its))
+                spread, before = uncertainty.covariance(one, robust=False), left.get(k, ())
+                given = candidate, space, own, one, spread, uncertainty.numbers(space, one, spread, rows)
+                found[k], better[k] = intervals(*given, stop_early=len(before) < RESTARTS, alternative_optima=before)
+                left[k] = *before, one
+            todo = [k for k, theta in better.items() if theta is not None and len(left[k]) <= RESTARTS]
+            first[todo] = np.array([better[k] for k in todo]).reshape(-1, 1, len(space))
+    held = [[n.low <= values[n.name] <= n.high for n in found[k]] for k in range(count)]
+    estimates = [[n.value for n in found[k]] for k in range(count)]
+    return dict(zip(space.names, np.mean(held, 0), strict=True)), dict(
+        zip(space.names, np.array(estimates).T, strict=True)
+    )

@@ -1,0 +1,1 @@
+"""Read noise: spectra, their spread over cells, and telegraph signals in time."""

@@ -1,0 +1,1 @@
+"""Read I-V curves: the data, and conduction laws fitted to them."""

@@ -1,0 +1,1 @@
+"""Retention: relaxation, power laws, bakes, and times to failure."""

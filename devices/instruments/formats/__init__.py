@@ -1,0 +1,58 @@
+"""Formats of files, one a module: how its content is recognised, and how it becomes traces. See `devices.instruments`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, runtime_checkable
+
+from devices.instruments.formats import (
+    arc_one,
+    arc_two,
+    clarius,
+    easyexpert,
+    endurance_log,
+    hdf5,
+    keithley2600,
+    knowm,
+    oscilloscope,
+    pulse_reads,
+    pulse_rows,
+    read_iv_log,
+    read_noise_log,
+    relaxation_log,
+    single_pulse_log,
+    table_with_headers,
+    table_without_headers,
+    write_verify_log,
+)
+from devices.instruments.source import File
+from devices.instruments.trace import Trace
+
+
+@runtime_checkable
+class Format(Protocol):
+    """What a module of a format must have; it may have `SEVERAL_FILES` and `combine` as well."""
+
+    @property
+    def NAME(self) -> str:
+        """What users call the format."""
+        ...
+
+    @property
+    def recognises(self) -> Callable[[File], bool]:
+        """Whether the content is of this format."""
+        ...
+
+    @property
+    def read(self) -> Callable[[File, Mapping[str, Any]], list[Trace]]:
+        """Traces of a file, with what its sidecar says."""
+        ...
+
+
+# The first that recognises a file reads it: instruments, then logs of rigs, then tables of any kind.
+FORMATS: tuple[Format, ...] = (
+    clarius, knowm, arc_two, arc_one, easyexpert, keithley2600, oscilloscope,
+    pulse_reads, write_verify_log, pulse_rows, read_noise_log, relaxation_log, single_pulse_log, read_iv_log, endurance_log,
+    hdf5, table_with_headers, table_without_headers,
+)  # fmt: skip
+NAMED_BY_SIDECAR: tuple[Format, ...] = (oscilloscope, table_with_headers, table_without_headers)

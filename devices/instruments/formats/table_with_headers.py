@@ -1,0 +1,222 @@
+"""Text tables with a line of headers: `Voltage (V),I [uA]` and the like, with or without units."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from devices.instruments import column_headers, columns_to_trace, sidecar, text_table
+from devices.instruments.source import File
+from devices.instruments.trace import FileError, Flag, Trace
+
+NAME = "table with headers"
+SEVERAL_FILES = True  # another file may be another device or cycle
+
+
+@dataclasses.dataclass(frozen=True)
+class _Head:
+    """Where a table starts: its headers, with their units, and how many lines there are before its numbers."""
+
+    names: tuple[str, ...]
+    skip: int
+
+
+def recognises(file: File) -> bool:
+    """A line of words whose most part names known columns, with a line of as many numbers below it."""
+    return _head(file) is not None
+
+
+def only_headers(file: File) -> bool:
+    """Whether there is a line of known columns but nothing below it."""
+    lines = [line for line in file.start if line.strip()]
+    known = [column_headers.header(name) for name in _names(lines[-1])] if lines else []
+    return len(known) > 1 and all(h.column and h.unit for h in known)
+
+
+def _head(file: File) -> _Head | None:
+    """The line of headers that names most columns that are known; units may stand in the line below it."""
+    best, most = None, 0
+    for k, line in enumerate(file.start[:40]):
+        if text_table.numeric(line):
+            break
+        names = _names(line)
+        below = [(j, after) for j, after in enumerate(file.start[k + 1 :], k + 1) if _tells(after)]
+        if below and len(names) == len(units_below := _names(below[0][1])) and _are_units(units_below):
+            brackets = ((n, u.strip("()[]")) for n, u in zip(names, units_below, strict=True))
+            names = [f"{name} ({text})" if text else name for name, text in brackets]
+            below = below[1:]
+        if not below or not _like_numbers(below[0][1], len(names)):
+            continue
+        known = sum(column_headers.header(name).column is not None for name in names)
+        if known > most and known >= len(names) / 3:
+            best, most = _Head(tuple(names), below[0][0]), known
+    return best
+
+
+def _tells(line: str) -> bool:
+    return bool(line.strip()) and not text_table.comment(line)
+
+
+def _are_units(texts: list[str]) -> bool:
+    """Whether all of some fields are units, with or without brackets, or empty, and some are units of something."""
+    found = [column_headers.unit(text.strip("()[]")) for text in texts]
+    return None not in found and any(u is not None and u.dimension not in ("", "1") for u in found)
+
+
+def _like_numbers(line: str, count: int) -> bool:
+    """Whether at least as many fields as headers stand in a line (more with decimal commas), half of them numbers or more."""
+    parts = text_table.fields(line, count=count)
+    return (
+        len(parts) >= count
+        and 2 * sum(text_table.is_number(part.replace(",", ".")) for part in parts) >= len(parts) > 0
+    )
+
+
+def _names(line: str) -> list[str]:
+    """Fields of a line of words; a unit in brackets belongs to the word before it."""
+    sign = text_table.separator(line)
+    parts = text_table.fields(line, sign) if sign else re.split(r"\s+(?![\(\[])", line.strip())
+    return [name.lstrip("#% ").strip() for name in parts]
+
+
+def read(file: File, side: Mapping[str, Any]) -> list[Trace]:
+    """One trace of the columns whose headers are known; others are left out, which a flag says."""
+    head = _head(file)
+    if head is None:
+        raise FileError(f"{file.path} has no line of headers with numbers below it.")
+    names = head.names
+    lines = [line for line in file.start[head.skip :] if _tells(line)]
+    text_table.check_locale(file, list(names), lines[0])
+    headers = [column_headers.header(name) for name in names]
+    if "columns" in side:
+        given = (side["columns"] + ["-"] * len(names))[: len(names)]
+        headers = [
+            column_headers.Header(h.text, None if c == "-" else c, h.unit) for c, h in zip(given, headers, strict=True)
+        ]
+    clocks = _clocks(headers, lines[0])
+    values, labels = _values(file, head.skip, headers, lines, clocks)
+    for k in clocks:
+        headers[k] = dataclasses.replace(headers[k], unit=column_headers.Unit("s"))
+        values[:, k] = text_table.since_first(values[:, k])
+    if values.shape[1] != len(names):
+        raise FileError(
+            f"{file.path} has {len(names)} headers but {values.shape[1]} columns of numbers; mend its header."
+        )
+    headers = columns_to_trace.most_certain(headers)
+    named = [(h.column or "-", values[:, k], _unit(file, h, k, side, headers, lines[0])) for k, h in enumerate(headers)]
+    notes = columns_to_trace.about_headers(headers, asked="columns" in side)
+    if clocks:
+        reason = (
+            "Dates and times of day are seconds since the first row: where that was not the write, ages are too low."
+        )
+        notes.append(Flag("assumed times", reason))
+    absolute = any(h.column == "i" and column_headers.magnitude(h.text) for h in headers)
+    unsure = {h.column for h in headers if h.column and not h.sure}
+    result = columns_to_trace.trace(file, named, side, NAME, labels, flags=notes, absolute=absolute, unsure=unsure)
+    return [result]
+
+
+def _unit(
+    file: File, header: column_headers.Header, k: int, side: Mapping[str, Any], headers: list, first: str
+) -> column_headers.Unit:
+    """Unit of the header, else of the sidecar; asked for if neither says it."""
+    given = side.get("units", [])
+    if k < len(given):
+        return column_headers.unit(given[k]) or column_headers.Unit("1")
+    if header.column is None or column_headers.dimension(header.column) == "":
+        return column_headers.Unit("")
+    if header.unit is not None:
+        return header.unit
+    guess = [UNIT_EXAMPLES.get(column_headers.dimension(h.column), "1") if h.column else "1" for h in headers]
+    body = f"units = {guess}  # of {', '.join(h.text for h in headers)}"
+    if any(h.column is None for h in headers):
+        body = f"columns = {[h.column or '-' for h in headers]}  # name those that count\n{body}"
+    body = body.replace("'", '"')
+    raise FileError(
+        f"{file.path}: the header {header.text!r} has no unit, and units are not guessed. Write it into the header "
+        f"({header.text} ({UNIT_EXAMPLES.get(column_headers.dimension(header.column), 'V')})), or: "
+        + sidecar.example(file.path, first, len(headers), body)
+    )
+
+
+UNIT_EXAMPLES = {"V": "V", "A": "uA", "s": "s", "S": "uS", "ohm": "kohm", "K": "C"}
+
+
+def _clocks(headers: list[column_headers.Header], line: str) -> set[int]:
+    """Columns of times that are dates or times of day."""
+    parts = text_table.fields(line, count=len(headers))
+    times = [
+        k for k, h in enumerate(headers) if h.column == "t" and k < len(parts) and not text_table.is_number(parts[k])
+    ]
+    return {k for k in times if text_table.clock(parts[k]) is not None}
+
+
+def _values(
+    file: File, skip: int, headers: list[column_headers.Header], lines: list[str], clocks: set[int]
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Numbers of all rows; a column of device names becomes whole numbers, and the names; dates and times of day become
+    seconds; words in columns that nobody knows are left out."""
+    comma = text_table.has_decimal_comma(file, lines)
+    parts = text_table.fields(lines[0], count=len(headers))
+    words = {k for k, part in enumerate(parts) if not text_table.is_number(part.replace(",", "."))}
+    place = {h.column: k for k, h in enumerate(headers)}
+    device, direction = (k if (k := place.get(name, -1)) in words else None for name in ("device", "direction"))
+    unknown = {k for k, h in enumerate(headers) if h.column is None}
+    if not words and not unknown:
+        return text_table.numbers(file, skip, comma), ()
+    if device is None and not words:
+        try:
+            return text_table.numbers(file, skip, comma), ()
+        except FileError:
+            pass  # words further down, it may be, in a column that does not count
+    return _with_names(file, skip, unknown, device, direction, comma, len(headers), clocks)
+
+
+DIRECTIONS = {
+    **dict.fromkeys(("up", "set", "ltp", "potentiation", "pot", "p", "+"), "1"),
+    **dict.fromkeys(("down", "reset", "ltd", "depression", "dep", "d"), "-1"),
+}
+
+
+def _with_names(
+    file: File,
+    skip: int,
+    unknown: set[int],
+    device: int | None,
+    direction: int | None,
+    comma: bool,
+    count: int,
+    clocks: set[int],
+):
+    names: dict[str, int] = {}
+    rows = []
+    for number, line in enumerate(file.text.split("\n")[skip:], start=skip + 1):
+        if not _tells(line):
+            continue
+        parts = text_table.fields(line, count=count)
+        if len(parts) != count:
+            raise FileError(
+                f"{file.path}, line {number}: {len(parts)} columns, but the header has {count}; mend that line."
+            )
+        if direction is not None:
+            parts[direction] = DIRECTIONS.get(parts[direction].lower(), parts[direction])
+        for k in clocks:
+            parts[k] = str(time) if (time := text_table.clock(parts[k])) is not None else parts[k]
+        code = names.setdefault(parts[device], len(names)) if device is not None else 0
+        parts = [
+            str(code) if k == device else part.replace(",", ".") if comma else part for k, part in enumerate(parts)
+        ]
+        bad = next((p for k, p in enumerate(parts) if k not in unknown and not text_table.is_number(p)), None)
+        if bad is not None:
+            raise FileError(
+                f"{file.path}, line {number}: {bad!r} is not a number; only a column `device` may hold names (and `direction` "
+                "up or down; times may be as 2026-03-01 12:00:05 or 12:00:05), and missing numbers may be empty."
+            )
+        rows.append(
+            [float(p) if text_table.is_number(p) and p.lower() not in text_table.EMPTY else np.nan for p in parts]
+        )
+    return np.array(rows), tuple(names)

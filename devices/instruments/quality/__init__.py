@@ -1,0 +1,1 @@
+"""Checks of data quality: `inspection.inspect` flags what looks wrong with a trace."""

@@ -1,0 +1,61 @@
+"""Small matrices of one layer on one tile: fewer tiles, the same product, and no more conversions than outputs."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import devices
+import xbar
+from xbar.macro.layout import from_cells, to_cells
+from xbar.macro.partition import Partition
+
+KERNEL = jax.random.normal(jax.random.key(0), (48, 1, 3, 3))  # depthwise: 48 groups of 9 inputs and 1 output
+IMAGE = jax.random.normal(jax.random.key(1), (2, 48, 6, 6))
+
+
+def depthwise(w, x):
+    return jax.lax.conv_general_dilated(x, w, (1, 1), "SAME", feature_group_count=48)
+
+
+def tile(pack, device=None):
+    ideal = {"dac": xbar.DAC(bits=None), "adc": xbar.ADC(bits=8)}
+    return xbar.Tile(device=device or devices.ideal(), rows=64, cols=64, pack_groups=pack, **ideal)
+
+
+def test_packed_groups_take_fewer_tiles_and_give_the_same():
+    """64 rows hold seven groups of 9: seven tiles instead of 48."""
+    chips = {p: xbar.analog(depthwise, tile(p)).program(KERNEL, IMAGE, key=jax.random.key(2)) for p in (True, False)}
+    assert {p: chip.layers.tiles for p, chip in chips.items()} == {True: 7, False: 48}
+    assert "7 a tile" in str(chips[True].layers) and "a tile" not in str(chips[False].layers)
+    exact = xbar.Tile(device=devices.ideal(), rows=64, cols=64, dac=xbar.DAC(None), adc=xbar.ADC(None))
+    y = xbar.analog(depthwise, exact)(KERNEL, IMAGE, key=jax.random.key(2))
+    np.testing.assert_allclose(y, depthwise(KERNEL, IMAGE), atol=1e-5)
+
+
+def test_only_outputs_in_use_are_converted():
+    usage = {}
+    for pack in (True, False):
+        chip = xbar.analog(depthwise, tile(pack)).program(KERNEL, IMAGE, key=jax.random.key(2))
+        usage[pack] = float(
+            chip.watch((IMAGE,), watch=lambda i, tile, array, s: jnp.asarray(float(s.outputs)), merge=jnp.add)[1][0]
+        )
+    assert usage[True] == usage[False] == 48 * 2 * 36
+
+
+def test_what_crosses_in_a_packed_tile_adds_its_errors():
+    """The cells where rows of one group cross columns of another hold 0, badly: they make a packed output noisier."""
+    pcm = devices.pcm_joshi2020()
+    plain = depthwise(KERNEL, IMAGE)
+    error = {p: jnp.std(xbar.analog(depthwise, tile(p, pcm))(KERNEL, IMAGE, key=jax.random.key(3)) - plain) for p in (True, False)}
+    assert float(error[True]) > 1.2 * float(error[False])
+
+
+@pytest.mark.parametrize("sizes", [(1, 37, 13, 16, 8), (5, 3, 2, 8, 8), (7, 4, 4, 8, 8), (3, 20, 9, 8, 4)])
+def test_values_of_cells_go_to_the_tiles_and_back(sizes):
+    part = Partition.of(*sizes, True)
+    groups, k, n = sizes[:3]
+    values = jnp.arange(2.0 * groups * k * n).reshape(2, groups, k, n) + 1
+    cells = to_cells(values, part, extra_cols=1)
+    assert float(cells.sum()) == float(values.sum())
+    np.testing.assert_array_equal(from_cells(cells, part), values)

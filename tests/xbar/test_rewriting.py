@@ -1,0 +1,127 @@
+"""Cells that are written again: pulses, re-programming and waiting, on a chip of several layers."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import devices
+import xbar
+from devices.drift import PowerLawDrift
+from devices.steps import ConstantStep
+from devices.updates import PulseUpdate
+
+STEP = 1e-6  # S a pulse
+DRIFTING = devices.Device(
+    1e-6, 1e-4, drift=PowerLawDrift(0.05, 0.0, 1e-4, 1.0), update=PulseUpdate(ConstantStep(STEP, STEP, 1e-6, 1e-4))
+)
+TILE = xbar.Tile(device=DRIFTING, rows=8, cols=4, dac=xbar.DAC(None), adc=xbar.ADC(None))
+P = {"a": jax.random.normal(jax.random.key(0), (13, 6)), "b": jax.random.normal(jax.random.key(1), (6, 3))}
+X = jax.random.normal(jax.random.key(2), (4, 13))
+
+
+def f(p, x):
+    return x @ p["a"] @ p["b"]
+
+
+def chip(params=P, tile=TILE):
+    return xbar.analog(f, tile).program(params, X, key=jax.random.key(3))
+
+
+def g(chip, i, t):
+    """Conductances of a layer's cells at t, where they hold weights."""
+    from xbar.macro.layout import from_cells
+
+    tile = chip.tiles[i]
+    return from_cells(
+        tile.device.conductance(chip.arrays[i].cells, t), tile.partition(*chip.plan_layers[i].product.sizes)
+    )[:, 0]
+
+
+def test_a_pulse_moves_its_cells_and_lets_all_others_age():
+    """Ten days after programming one weight's positive cell gets three pulses; a second later it has drifted for a second,
+    all others for ten days and a second."""
+    day, before = 86_400.0, chip()
+    n = jnp.zeros((2, 13, 6), int).at[0, 5, 2].set(3)
+    after = before.pulse("a", n, t=10 * day)
+    start, now = g(before, 0, 0.0), g(after, 0, 1.0)
+    for i in (0, 1):
+        law = lambda g, t: g * (1 + t) ** -0.05  # noqa: E731
+        aged = law(g(before, i, 0.0), 10 * day + 1)
+        mask = jnp.ones_like(aged, bool).at[0, 5, 2].set(i == 1)
+        np.testing.assert_allclose(g(after, i, 1.0)[mask], aged[mask], rtol=1e-5)
+    expected = (start[0, 5, 2] * (1 + 10 * day) ** -0.05 + 3 * STEP) * 2**-0.05
+    assert float(now[0, 5, 2]) == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_waiting_twice_is_waiting_once():
+    before = chip()
+    np.testing.assert_allclose(
+        before.wait(3600.0).wait(400.0)(X, t=60.0), before(X, t=4060.0), rtol=1e-4, atol=1e-4
+    )
+
+
+def test_pulses_for_each_weight_go_to_all_its_cells_and_numbers_to_all_weights():
+    before = chip()
+    for n in (2, jnp.full((6, 3), 2)):
+        moved = g(before.pulse("b", n), 1, 0.0) - g(before, 1, 0.0)
+        room = jnp.minimum(2 * STEP, 1e-4 - g(before, 1, 0.0))
+        np.testing.assert_allclose(moved, room, atol=1e-9)
+
+
+def test_a_layer_is_programmed_anew():
+    """Its old weights are gone, the other layer has aged."""
+    before, new = chip(), jax.random.normal(jax.random.key(9), (6, 3))
+    after = before.reprogram("b", new, t=1e6, key=jax.random.key(4))
+    fresh = chip({"a": P["a"], "b": new})
+    np.testing.assert_allclose(g(after, 1, 0.0), g(fresh, 1, 0.0), rtol=1e-5)
+    np.testing.assert_allclose(g(after, 0, 0.0), g(before, 0, 1e6), rtol=1e-5)
+
+
+def test_some_rows_are_programmed_anew():
+    before = chip()
+    after = before.reprogram("a", P["a"], rows=[0, 4, 12], t=1e6, key=jax.random.key(4))
+    rows = jnp.zeros(13, bool).at[jnp.array([0, 4, 12])].set(True)
+    np.testing.assert_allclose(g(after, 0, 0.0)[:, rows], g(before, 0, 0.0)[:, rows], rtol=1e-5)
+    np.testing.assert_allclose(g(after, 0, 0.0)[:, ~rows], g(before, 0, 1e6)[:, ~rows], rtol=1e-5)
+    with pytest.raises(Exception, match="scale of a column changes"):
+        jax.block_until_ready(before.reprogram("a", 3 * P["a"], rows=[0], key=jax.random.key(4)).arrays)
+
+
+def test_one_block_of_many_is_pulsed():
+    params = [jax.random.normal(jax.random.key(i), (5, 5)) for i in range(4)]
+
+    def deep(p, x):
+        for w in p:
+            x = jnp.tanh(x @ w)
+        return x
+
+    x = jnp.ones((2, 5))
+    before = xbar.analog(deep, TILE).program(params, x, key=jax.random.key(0))
+    after = before.pulse("2", 1, t=100.0)
+    moved = after.arrays[0].cells.g - before.arrays[0].cells.g
+    assert [bool((m > 0).any()) for m in moved] == [False, False, True, False]
+    age = np.asarray(after.arrays[0].cells.age)
+    assert (age[[0, 1, 3]] == 100).all() and (age[2] == 0).any()
+    again = after.reprogram("1", params[1], t=50.0, key=jax.random.key(1))
+    age = np.asarray(again.arrays[0].cells.age)
+    assert (age[1] == 0).all() and (age[[0, 3]] == 150).all()
+
+
+def test_wafers_are_rewritten_chip_by_chip():
+    network = xbar.analog(f, TILE)
+    wafer = jax.vmap(lambda k: network.program(P, X, key=k))(jax.random.split(jax.random.key(0), 3))
+    after = wafer.pulse("b", 1, t=5.0, key=jax.random.key(1))
+    assert after.wafer == (3,) and after.wait(10.0)(X).shape == (3, 4, 3)
+
+
+def test_what_cannot_be_rewritten_says_so():
+    with pytest.raises(ValueError, match="there are 'a', 'b'"):
+        chip().pulse("c", 1)
+    with pytest.raises(ValueError, match="13 inputs and 6 outputs"):
+        chip().pulse("a", jnp.ones((6, 13)))
+    with pytest.raises(ValueError, match="taken at a time"):
+        chip().at(10.0).pulse("a", 1)
+    with pytest.raises(ValueError, match="no pulse law"):
+        ideal = xbar.Tile(device=devices.ideal(), rows=8, cols=4, dac=xbar.DAC(None), adc=xbar.ADC(None))
+        chip(tile=ideal).pulse("a", 1)

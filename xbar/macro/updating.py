@@ -1,0 +1,91 @@
+"""Cells that are written again: pulses, re-programming, waiting."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Num, PRNGKeyArray
+
+from devices import Cells
+from xbar.macro.layout import beside_rows, to_cells
+from xbar.macro.partition import Partition
+from xbar.macro.programming import line_keys
+from xbar.macro.state import ProgrammedArray
+from xbar.macro.tile import Tile
+
+
+def wait(tile: Tile, array: ProgrammedArray, t: Float[Array, ""]) -> ProgrammedArray:
+    """The array `t` [s] later."""
+    return dataclasses.replace(array, cells=tile.device.wait(array.cells, t))
+
+
+def pulse(
+    tile: Tile,
+    array: ProgrammedArray,
+    part: Partition,
+    n: Num[Array, "cells groups k n"],
+    t: Float[Array, ""],
+    key: PRNGKeyArray,
+    *,
+    most: int,
+) -> ProgrammedArray:
+    """`n` pulses to each cell of each weight, `t` [s] after the cells were last returned; none to other cells."""
+    counts = to_cells(n, part, array.cells.g.shape[-1] - part.used_cols)
+    one = lambda cells, n, k: tile.device.pulse(cells, n, key=k, t=t, most=most)  # noqa: E731
+    return dataclasses.replace(array, cells=_by_line(one, array.cells, counts, part, key))
+
+
+def reprogram(
+    tile: Tile,
+    array: ProgrammedArray,
+    part: Partition,
+    w: Float[Array, "groups k n"],
+    rows: Bool[Array, " k"],
+    t: Float[Array, ""],
+    key: PRNGKeyArray,
+) -> ProgrammedArray:
+    """Writes the `rows` of matrices onto an array anew, `t` [s] after its cells were last returned.
+
+    Raises:
+        RuntimeError: if some rows, and not all, are written with weights for which the scale of a column would have to change.
+    """
+    targets, code = tile.mapping.encode(part.split(w), tile.device.g_min, tile.device.g_max)
+    code = jax.tree.map(lambda leaf: beside_rows(leaf) if leaf.ndim >= 5 else leaf, code)
+    whole, none = jnp.all(rows), ~jnp.any(rows)
+    same = [jnp.allclose(a, b, rtol=1e-5) for a, b in zip(*map(jax.tree.leaves, (code, array.code)), strict=True)]
+    targets = eqx.error_if(
+        targets,
+        ~(whole | none | jnp.all(jnp.stack(same))),
+        "reprogram: with these weights in some rows the scale of a column changes, which all rows share. Write the "
+        "whole layer, or weights that leave each column's largest magnitude as it is.",
+    )
+    code = jax.tree.map(lambda new, old: jnp.where(whole, new, old), code, array.code)
+    cells = array.cells
+    where = jnp.broadcast_to(rows[:, None], (len(cells.g), part.groups, part.k, part.n))
+    hit = to_cells(where, part, cells.g.shape[-1] - part.used_cols) | whole  # then cells beyond the matrix as well
+    one = lambda cells, x, k: tile.device.reprogram(cells, x[0], x[1], key=k, t=t)  # noqa: E731
+    cells = _by_line(one, cells, (beside_rows(targets), hit), part, key)
+    return dataclasses.replace(array, code=code, cells=cells)
+
+
+def _by_line(f: Callable, cells: Cells, values: Any, part: Partition, key: PRNGKeyArray) -> Cells:
+    """`f` of the cells and values of every word line, each with a key made from its place."""
+    shape = cells.g.shape
+    age = None if cells.age is None else jnp.broadcast_to(cells.age, shape)
+    cells = dataclasses.replace(cells, age=age)
+    tiled = jax.tree.map(_lines, cells), jax.tree.map(_lines, values)
+    found = jax.vmap(f)(*tiled, line_keys(key, part, shape[0]))
+    lead = (*shape[:3], shape[4], shape[3])
+    back = lambda leaf: jnp.swapaxes(leaf.reshape(*lead, *leaf.shape[1:]), 3, 4)  # noqa: E731
+    return jax.tree.map(back, found)
+
+
+def _lines(leaf: Array) -> Array:
+    """[cell, block, row tile, row, column tile, column, ...] -> [line, column, ...]."""
+    leaf = jnp.swapaxes(leaf, 3, 4)
+    return leaf.reshape(-1, *leaf.shape[5:])
