@@ -1,7 +1,7 @@
 """Equal blocks of a function, one after the other, as one loop: what is alike is traced, compiled and differentiated once.
 
-A network written as a Python loop over layers is a long list of equations. Where the same block of them stands several times in
-a row, each fed by the one before and with parameters of its own, the blocks become one `lax.scan` over stacked parameters.
+A network written as a Python loop over layers is a long list of equations. Where the same block of them stands several times
+in a row, each fed by the one before and with parameters of its own, the blocks become one `lax.scan` over stacked parameters.
 """
 
 from __future__ import annotations
@@ -194,9 +194,10 @@ def _derivative(eqn: JaxprEqn, seen: _Seen) -> Hashable:
             return evaluate(eqn, mixed)
 
         outs, back = jax.vjp(of, [values[i] for i in floating])
-        ones = lambda o: (
-            jnp.ones_like(o) if jnp.issubdtype(o.dtype, jnp.floating) else np.zeros(o.shape, jax.dtypes.float0)
-        )  # noqa: E731
+
+        def ones(o):
+            return jnp.ones_like(o) if jnp.issubdtype(o.dtype, jnp.floating) else np.zeros(o.shape, jax.dtypes.float0)
+
         return outs, back([ones(o) for o in outs])
 
     shapes = [jax.ShapeDtypeStruct(a.shape, a.dtype) for a in avals]
