@@ -20,8 +20,8 @@ from devices.device import most_pulses
 from xbar.energy import Ledger, Technology
 from xbar.energy.counting import Counter, ledger
 from xbar.execution import Watch, rewrite_layer, run_layers, settle_layers
-from xbar.graph.nodes import Layer, Plan, Traced
-from xbar.graph.tracing import Frame, is_array, trace
+from xbar.graph.nodes import Layer, Traced
+from xbar.graph.tracing import Frame, Function, Given, is_array, trace
 from xbar.macro.programming import stacked_keys
 from xbar.macro.reading import draws_at_read
 from xbar.macro.state import ProgrammedArray, Ranges
@@ -50,7 +50,7 @@ class Chip(eqx.Module):
     arrays: dict[int, ProgrammedArray]
     tiles: dict[int, Tile]
     leaves: tuple[Array | None, ...]
-    f: Callable[..., Any] = eqx.field(static=True)
+    f: Function
     frame: Frame = eqx.field(static=True)
     avals: tuple[jax.ShapeDtypeStruct, ...] = eqx.field(static=True)
     plan_layers: tuple[Layer, ...] = eqx.field(static=True)
@@ -104,12 +104,12 @@ class Chip(eqx.Module):
         """
         if self.wafer:
             return self.each_chip(lambda chip, k: chip.watch(inputs, t=t, key=k, watch=watch, merge=merge), key)
-        check_inputs(inputs)
-        traced, plan = self._traced(inputs)
-        streaming = [leaf for leaf in jax.tree.leaves(inputs) if is_array(leaf)]
+        traced, given = self._traced(inputs)
+        check_inputs(traced, inputs)
         typed = None if key is None else typed_key(key)
         cells = (self.arrays, self.tiles, self.times(t))
-        outs, seen = run_layers(plan, traced.layers, watch, merge, cells, [*self.leaves, *streaming], typed)
+        run = run_layers(traced, frozenset(self.arrays))
+        outs, seen = run(watch, merge, cells, [*self.leaves, *given.inputs], given.captured, typed)
         return jax.tree.unflatten(traced.out_tree, outs), seen
 
     def energy(
@@ -129,7 +129,7 @@ class Chip(eqx.Module):
                 that are no vectors, if the outputs have it too; the ledger's notes say so.
             technology: cost of converters and digital work; `xbar.energy.Technology()` if None.
         """
-        traced, plan = self._traced(inputs)
+        traced = self._traced(inputs)[0]
         if inferences is not None and (isinstance(inferences, bool) or int(inferences) != inferences or inferences < 1):
             raise ValueError(
                 f"inferences={inferences!r}: how many inferences the inputs hold, a whole number of at least 1."
@@ -139,7 +139,7 @@ class Chip(eqx.Module):
             return self.each_chip(each, key)
         outs, usages = self.watch(inputs, t=t, key=key, watch=Counter(traced.layers))
         count = _inferences(inputs, outs) if inferences is None else int(inferences)
-        found = ledger(traced, plan, self.tiles, usages, technology, count)
+        found = ledger(traced, traced.pruned(frozenset(self.arrays)), self.tiles, usages, technology, count)
         if inferences is None and count > 1:
             said = f"per inference: the leading axis of the inputs was taken for {count} inferences (inferences= says otherwise)"
             found = dataclasses.replace(found, notes=(said, *found.notes))
@@ -314,15 +314,15 @@ class Chip(eqx.Module):
         """The matrix products that stay digital for these inputs, each with the reason."""
         return self._traced(inputs)[0].digital
 
-    def _traced(self, inputs: Sequence[Any]) -> tuple[Traced, Plan]:
-        traced = trace(self.f, self.frame, self.avals, inputs, self.rolled)
+    def _traced(self, inputs: Sequence[Any]) -> tuple[Traced, Given]:
+        traced, given = trace(self.f, self.frame, self.avals, inputs, self.rolled)
         if tuple(x.signature for x in traced.layers) != tuple(x.signature for x in self.plan_layers):
             raise ValueError(
                 "These inputs need other arrays than the chip has: the function maps "
                 f"{[x.path for x in traced.layers]} for them, and the chip was programmed with "
                 f"{[x.path for x in self.plan_layers]}. Program a chip with inputs of this kind."
             )
-        return traced, traced.plan.pruned(frozenset(self.arrays))
+        return traced, given
 
     def times(self, t: Float[Array, ""] | float | None) -> dict[int, Array]:
         """Time since programming of each layer [s], checked; None is the earliest that its device has data for, or the time
@@ -359,10 +359,18 @@ def typed_key(key: PRNGKeyArray) -> PRNGKeyArray:
     return jax.random.wrap_key_data(key)
 
 
-def check_inputs(inputs: Sequence[Any]) -> None:
+def check_inputs(traced: Traced, inputs: Sequence[Any]) -> None:
+    """Raises where an empty input leaves an array without a vector to read."""
+    unread = [traced.layers[m.layer].path for m in traced.plan.multiplies() if m.empty]
+    if not unread:
+        return
     for i, leaf in enumerate(leaf for leaf in jax.tree.leaves(inputs) if is_array(leaf)):
         if 0 in leaf.shape:
-            raise ValueError(f"input {i} is empty: its shape is {tuple(leaf.shape)}. Give at least one sample.")
+            raise ValueError(
+                f"input {i} is empty: its shape is {tuple(leaf.shape)}, and {unread[0]} is read with nothing. "
+                "Give at least one sample."
+            )
+    raise ValueError(f"{unread[0]} is read with nothing: the function makes an empty operand of these inputs.")
 
 
 def _inferences(inputs: Sequence[Any], outs: Any) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 from jaxtyping import Array, PRNGKeyArray
 
-from xbar.graph.nodes import Context, Layer, Plan
+from xbar.graph.nodes import Context, Layer, Plan, Traced
 from xbar.macro.partition import Partition
 from xbar.macro.programming import stacked_keys
 from xbar.macro.reading import freeze, read, settle
@@ -20,9 +20,15 @@ from xbar.macro.tile import Tile
 Watch = Callable[[int, Tile, ProgrammedArray, Signals], Any]
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
-def run_layers(
-    plan: Plan, layers: tuple[Layer, ...], watch: Watch | None, merge: Callable, cells: tuple, inputs, key
+def run_layers(traced: Traced, mapped: frozenset[int]) -> Callable[..., tuple[list[Any], dict[int, Any]]]:
+    """The compiled call of a trace: `(watch, merge, cells, inputs, captured, key) -> outputs, what was seen`. It goes when
+    the trace goes."""
+    make = lambda: jax.jit(functools.partial(_run, traced.pruned(mapped), traced.layers), static_argnums=(0, 1))  # noqa: E731
+    return traced.kept(("run", mapped), make)
+
+
+def _run(
+    plan: Plan, layers: tuple[Layer, ...], watch: Watch | None, merge: Callable, cells: tuple, inputs, captured, key
 ) -> tuple[list[Any], dict[int, Any]]:
     arrays, tiles, times = cells
     if key is not None:
@@ -32,7 +38,8 @@ def run_layers(
         y, signals = read(tiles[i], array, vectors, n, t=times[i], key=noise)
         return y, None if watch is None else watch(i, tiles[i], array, signals)
 
-    return plan.run(inputs, key, Context(arrays, {i: x.scans for i, x in enumerate(layers)}, read_layer, merge))
+    scans = {i: x.scans for i, x in enumerate(layers)}
+    return plan.run(inputs, key, Context(arrays, scans, read_layer, merge, captured))
 
 
 def _frozen(

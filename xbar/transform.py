@@ -14,8 +14,9 @@ from jax.core import Tracer
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from xbar.chip import Chip, check_inputs, check_one_time, layer_times, typed_key
+from xbar.graph.digital import warn_of_digital
 from xbar.graph.nodes import Layer, Traced
-from xbar.graph.tracing import aval_of, flatten, trace
+from xbar.graph.tracing import Function, aval_of, flatten, trace
 from xbar.graph.weights import weights
 from xbar.macro.programming import Job, program_all, stacked_keys
 from xbar.macro.state import ProgrammedArray, Ranges
@@ -34,7 +35,9 @@ def analog(f: Callable[..., Any], tile: TileChoice, *, gradient: Gradient = "exa
 
     Args:
         f: any JAX function `f(params, *inputs)`. `params` is a pytree (an Equinox module, a Flax variable dict, ...). Leaves
-            that are not arrays, in `params` and `inputs` alike, are static.
+            that are not arrays, in `params` and `inputs` alike, are static; Python floats among the inputs are not, unless
+            `f` needs their value or scales a weight with them. `f` may be a module, a method of one or a partial application:
+            the arrays that it holds are constants, not parameters.
         tile: the crossbar macro; or a function `(path, shape) -> Tile | None` that chooses one for each layer from the
             path of its parameter (`"layers.0.weight"`) and its matrix shape (inputs, outputs), with None for a layer
             that stays digital.
@@ -57,13 +60,13 @@ def analog(f: Callable[..., Any], tile: TileChoice, *, gradient: Gradient = "exa
         )
     if gradient not in get_args(Gradient):
         raise ValueError(f"xbar.analog: gradient={gradient!r}; it is {' or '.join(map(repr, get_args(Gradient)))}.")
-    return Analog(f, tile, gradient == "straight_through")
+    return Analog(Function.of(f), tile, gradient == "straight_through")
 
 
 class Analog(eqx.Module):
     """A function whose stationary products run on crossbars; made by `xbar.analog`."""
 
-    f: Callable[..., Any] = eqx.field(static=True)
+    f: Function
     tile: TileChoice
     straight_through: bool = eqx.field(static=True, default=False)
 
@@ -97,7 +100,9 @@ class Analog(eqx.Module):
             key: decides every device of the chip; the same key gives the same chip, whatever the batch.
 
         Raises:
-            ValueError: if a weight is not finite or an input is empty.
+            ValueError: if a weight is not finite or an empty input leaves an array nothing to read.
+
+        Warns once of products that stay digital though one might expect them on arrays; `Chip.digital_products` lists all.
         """
         return self._program(params, inputs, typed_key(key))
 
@@ -106,17 +111,23 @@ class Analog(eqx.Module):
     ) -> Chip:
         """A chip; one that is `drawn` to be read once, at `t`, keeps nothing of its cells but what that takes."""
         leaves, frame = flatten(params)
-        check_inputs(inputs)
-        traced = trace(self.f, frame, leaves, inputs)
+        traced, given = trace(self.f, frame, leaves, inputs)
+        check_inputs(traced, inputs)
         tiles, alike = _assign(self.tile, traced.layers)
         if not alike:
-            traced = trace(self.f, frame, leaves, inputs, roll=False)
+            traced, given = trace(self.f, frame, leaves, inputs, roll=False)
             tiles, _ = _assign(self.tile, traced.layers)
         mapped = frozenset(tiles)
+        warn_of_digital(traced, mapped)
         times = layer_times(tiles, t) if drawn and _settles(tiles) else None
-        arrays, finite = _program_layers(traced, self.straight_through, _first_equal(tiles), leaves, tiles, key, times)
+        programming = lambda: jax.jit(  # noqa: E731
+            functools.partial(_program_layers, traced.plan_only(), self.straight_through), static_argnums=0
+        )
+        arrays, finite = traced.kept(("program", self.straight_through), programming)(
+            _first_equal(tiles), leaves, given.captured, tiles, key, times
+        )
         _check_weights(traced.layers, finite)
-        needed = traced.plan.pruned(mapped).inputs_used(mapped)[: len(leaves)]
+        needed = traced.pruned(mapped).inputs_used(mapped)[: len(leaves)]
         kept = tuple(leaf if used else None for leaf, used in zip(leaves, needed, strict=True))
         return Chip(
             arrays=arrays,
@@ -168,18 +179,18 @@ def _first_equal(tiles: dict[int, Tile]) -> tuple[tuple[int, int], ...]:
     return tuple(first.items())
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2))
 def _program_layers(
     traced: Traced,
     straight_through: bool,
     first: tuple[tuple[int, int], ...],
     leaves: Sequence[Array],
+    captured: Sequence[Any],
     tiles: dict[int, Tile],
     key: PRNGKeyArray,
     times: dict[int, Array] | None,
 ) -> tuple[dict[int, ProgrammedArray], dict[int, Array]]:
     """Programmed arrays, and whether each layer's weights are all finite; at `times`, if given, and at no other."""
-    matrices = weights(traced, leaves, frozenset(tiles))
+    matrices = weights(traced, leaves, captured, frozenset(tiles))
     tiles = {i: tiles[j] for i, j in first}
     jobs = []
     for i, w in matrices.items():

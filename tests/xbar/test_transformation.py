@@ -324,14 +324,16 @@ def test_weights_masked_by_a_constant_and_solved_for():
 
 def test_products_without_a_parameter_stay_digital():
     constant = normal(1, 6, 5)
-    chip = check(lambda p, x: x @ constant + p, normal(2, 5), normal(0, 4, 6), mapped=0, digital=1)
+    with pytest.warns(UserWarning, match="nothing of this function is on crossbars"):
+        chip = check(lambda p, x: x @ constant + p, normal(2, 5), normal(0, 4, 6), mapped=0, digital=1)
     assert "no parameter" in chip.digital_products(normal(0, 4, 6))[0].reason
 
 
 def test_weight_that_depends_on_an_input_stays_digital():
     """Drop-connect: the mask comes in with the inputs."""
     f = lambda w, x, key: x @ (w * jax.random.bernoulli(key, 0.5, w.shape))  # noqa: E731
-    check(f, normal(1, 6, 5), normal(0, 4, 6), jax.random.key(3), mapped=0, digital=1)
+    with pytest.warns(UserWarning, match="nothing of this function is on crossbars"):
+        check(f, normal(1, 6, 5), normal(0, 4, 6), jax.random.key(3), mapped=0, digital=1)
 
 
 def test_dropout_key_and_static_arguments():

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 
 from xbar.energy.gpu import GPU, Roofline, h100_sxm, ridge_batch, roofline
-from xbar.graph.tracing import flatten, trace
+from xbar.graph.tracing import Function, flatten, trace
 
 BYTES = {"int8": 1, "fp8": 1, "fp16": 2, "bf16": 2, "tf32": 4, "fp32": 4, "fp64": 8}
 
@@ -55,8 +55,8 @@ def gpu_baseline(
     """
     gpu = gpu or h100_sxm()
     leaves, frame = flatten(params)
-    traced = trace(f, frame, leaves, inputs)
-    plan = traced.plan.pruned(frozenset())
+    traced = trace(Function.of(f), frame, leaves, inputs)[0]
+    plan = traced.pruned(frozenset())
     size = _bytes(precision)
     weight_bytes, ops = _elements(leaves) * size, traced.digital_work(plan, frozenset()).total / inferences
     traffic = (_elements(flatten(inputs)[0]) + traced.n_out) * size / inferences

@@ -4,9 +4,10 @@ Every value gets a level: constant, stationary (depends on parameters only) or s
 product of a stationary with a streaming operand can sit on a crossbar; everything stationary before it (transposes,
 scaling, weight norm) happens once, when the crossbar is programmed.
 
-Calls (`jit`, `custom_jvp`, ...) that hold such a product are inlined, so that a custom derivative of theirs is replaced by
-the derivative of what they do; others are kept whole. A scan steps through stacked weights as through a stack of
-arrays, and reads one array again and again if the weight is the same in each step.
+Calls (`jit`, `custom_jvp`, `custom_vmap`, ...) that hold such a product are inlined, so that a custom derivative or batching
+rule of theirs is replaced by that of what they do; others are kept whole. A scan steps through stacked weights as through
+a stack of arrays, and reads one array again and again if the weight is the same in each step. Products inside any other
+equation are listed as digital, whatever it is.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from jax.core import Tracer
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
 
 from xbar.graph.control_flow import Branch, Remat, Scan, While, scan_counts
+from xbar.graph.digital import is_product, products_inside, shapes_of, why_digital
 from xbar.graph.nodes import (
     AbstractNode,
     Constant,
@@ -35,7 +37,8 @@ from xbar.graph.nodes import (
     Traced,
     Value,
 )
-from xbar.graph.products import Convolution, DotProduct, Product, convolution, dot_product
+from xbar.graph.products import Product, convolution, dot_product
+from xbar.graph.work import inner_jaxprs
 
 _CALLS = {
     "jit": "jaxpr",
@@ -46,6 +49,8 @@ _CALLS = {
     "custom_jvp_call": "call_jaxpr",
     "custom_vjp_call": "call_jaxpr",
     "custom_vjp_call_jaxpr": "fun_jaxpr",
+    "custom_vmap_call": "call",
+    "composite": "jaxpr",
 }
 
 
@@ -55,6 +60,7 @@ def analyse(
     paths: Sequence[str],
     out_tree: Any = None,
     stacks: Mapping[int, tuple[int, ...]] | None = None,
+    held: int = 0,
 ) -> Traced:
     """Marks the stationary products of a traced function.
 
@@ -62,31 +68,35 @@ def analyse(
         jaxpr: the function's jaxpr; its first `n_params` inputs are the parameter leaves.
         paths: a name for each parameter leaf.
         stacks: for each leaf that leads a stack of leaves, all of them in order.
+        held: how many of its last inputs are arrays that the function holds, constants like those that it closes over.
     """
-    return _Analysis(paths, [aval.size for aval in jaxpr.in_avals], stacks or {}).trace(jaxpr, n_params, out_tree)
+    return _Analysis(paths, jaxpr.in_avals, stacks or {}, held).trace(jaxpr, n_params, out_tree)
 
 
 class _Analysis:
     """The state of one analysis. Blocks that turn out to hold no product are taken back (`_mark`, `_rewind`)."""
 
-    def __init__(self, paths: Sequence[str], sizes: Sequence[int], stacks: Mapping[int, tuple[int, ...]]):
-        self.paths, self.sizes, self.stacks = paths, sizes, stacks
+    def __init__(self, paths: Sequence[str], avals: Sequence[Any], stacks: Mapping[int, tuple[int, ...]], held: int):
+        self.paths, self.avals, self.stacks, self.held = paths, avals, stacks, held
         self.values: list[Value] = []
         self.layers: list[Layer] = []
         self.index: dict[Hashable, int] = {}
         self.digital: list[Digital] = []
         self.lengths: dict[int, int] = {}
+        self.constants: dict[int, tuple[int, Any]] = {}
+        self.numbers: dict[Hashable, int] = {}
         self.uids = 0
 
     def trace(self, jaxpr: ClosedJaxpr, n_params: int, out_tree: Any) -> Traced:
-        inputs = [
-            Value(Level.STATIONARY, frozenset([i]), (), ("leaf", i)) if i < n_params else _streaming(("input", i))
-            for i in range(len(jaxpr.in_avals))
-        ]
-        plan = self.block(jaxpr, inputs)
+        n = len(jaxpr.in_avals) - self.held
+        ids = [self.new(self.leaf(i) if i < n_params else self.streaming()) for i in range(n)]
+        nodes: list[AbstractNode] = []
+        outputs = self.inline(jaxpr, [*ids, *(Constant(captured=i) for i in range(self.held))], nodes)
+        plan = Plan(tuple(ids), tuple(nodes), tuple(outputs))
         n_out = sum(getattr(aval, "size", 0) for aval in jaxpr.out_avals)
+        constants = tuple(_on_device(value) for _, value in self.constants.values())
         digital = tuple(dict.fromkeys(self.digital))
-        return Traced(plan, tuple(self.values), tuple(self.layers), digital, n_params, n_out, out_tree)
+        return Traced(plan, tuple(self.values), tuple(self.layers), digital, constants, n_params, n_out, out_tree)
 
     # -- values ---------------------------------------------------------------------------------------------------
 
@@ -98,12 +108,34 @@ class _Analysis:
         self.uids += 1
         return self.uids
 
-    def of(self, operand: Operand) -> Value:
-        if isinstance(operand, Constant):
-            return Value(Level.CONSTANT, frozenset(), (), _number_of_constant(operand.value))
-        return self.values[operand]
+    def number(self, key: Hashable) -> int:
+        """One number for equal keys; keys are made of numbers, so that they do not grow with what they stand for."""
+        return self.numbers.setdefault(key, len(self.numbers))
 
-    def merged(self, operands: Sequence[Operand], number: Hashable) -> Value:
+    def leaf(self, i: int) -> Value:
+        return Value(Level.STATIONARY, frozenset([i]), (), self.number(("leaf", i)))
+
+    def streaming(self) -> Value:
+        """A value that depends on the inputs, equal to no other."""
+        return Value(Level.STREAMING, frozenset(), (), self.number(object()))
+
+    def constant(self, value: Any) -> Constant:
+        """A scalar as it is, an array as its place among what the function captures."""
+        if not isinstance(value, Tracer | jax.Array) and np.ndim(value) == 0:
+            return Constant(value)
+        place = self.held + len(self.constants)
+        return Constant(captured=self.constants.setdefault(id(value), (place, value))[0])  # the jaxpr keeps ids valid
+
+    def of(self, operand: Operand) -> Value:
+        if not isinstance(operand, Constant):
+            return self.values[operand]
+        if operand.captured is not None:
+            key: Hashable = ("captured", operand.captured)
+        else:
+            key = ("scalar", str(jnp.result_type(operand.value)), str(operand.value))
+        return Value(Level.CONSTANT, frozenset(), (), self.number(key))
+
+    def merged(self, operands: Sequence[Operand], number: int) -> Value:
         """The value of something computed from all of `operands`."""
         known = [self.of(o) for o in operands]
         level = max((v.level for v in known), default=Level.CONSTANT)
@@ -123,29 +155,17 @@ class _Analysis:
     def inline(self, closed: ClosedJaxpr, ins: Sequence[Operand], nodes: list[AbstractNode]) -> list[Operand]:
         """Appends a jaxpr's equations to `nodes`; returns what its outputs are."""
         env: dict[Any, Operand] = dict(zip(closed.jaxpr.invars, ins, strict=True))
-        env.update(zip(closed.jaxpr.constvars, (Constant(c) for c in closed.consts), strict=True))
-        read = lambda atom: Constant(atom.val) if isinstance(atom, Literal) else env[atom]  # noqa: E731
+        env.update(zip(closed.jaxpr.constvars, map(self.constant, closed.consts), strict=True))
+        read = lambda atom: self.constant(atom.val) if isinstance(atom, Literal) else env[atom]  # noqa: E731
         for eqn in closed.jaxpr.eqns:
             outs = self.equation(eqn, tuple(read(a) for a in eqn.invars), nodes)
             env.update(zip(eqn.outvars, outs, strict=True))
         return [read(a) for a in closed.jaxpr.outvars]
 
     def equation(self, eqn: JaxprEqn, ins: tuple[Operand, ...], nodes: list[AbstractNode]) -> Sequence[Operand]:
-        name = eqn.primitive.name
         streaming = any(self.of(o).level is Level.STREAMING for o in ins)
-        handler: Callable | None = None
         if streaming:
-            handler = {
-                "dot_general": self.multiply,
-                "conv_general_dilated": self.multiply,
-                "scan": self.scan,
-                "while": self.loop,
-                "cond": self.branch,
-                "checkpoint": self.remat,
-                "remat": self.remat,
-                "remat2": self.remat,
-            }.get(name, self.call if name in _CALLS else None)
-        if handler is not None:
+            handler = self.handler(eqn)
             mark = self._mark(nodes)
             outs = handler(eqn, ins, nodes)
             if outs is not None:
@@ -153,13 +173,25 @@ class _Analysis:
             self._rewind(mark, nodes)
         return self.plain(eqn, ins, nodes)
 
+    def handler(self, eqn: JaxprEqn) -> Callable[..., Sequence[Operand] | None]:
+        """What maps the products of an equation; it gives None where there are none."""
+        name = eqn.primitive.name
+        if is_product(eqn):
+            return self.multiply
+        if name in _CALLS:
+            return self.call
+        loops = {"scan": self.scan, "while": self.loop, "cond": self.branch}
+        remats = dict.fromkeys(("checkpoint", "remat", "remat2"), self.remat)
+        return {**loops, **remats}.get(name, self.unknown)
+
     def plain(self, eqn: JaxprEqn, ins: tuple[Operand, ...], nodes: list[AbstractNode]) -> Sequence[int]:
         params = _hashable(eqn.params)
-        number = None if params is None else (eqn.primitive.name, params, tuple(self.of(o).number for o in ins))
+        key = object() if params is None else (eqn.primitive.name, params, tuple(self.of(o).number for o in ins))
+        number = self.number(key)
         outs = []
         for i in range(len(eqn.outvars)):
-            value = self.merged(ins, object() if number is None else (number, i))
-            outs.append(self.new(_streaming(value.number) if eqn.effects else value))
+            value = self.merged(ins, self.number(("out", number, i)))
+            outs.append(self.new(dataclasses.replace(self.streaming(), number=value.number) if eqn.effects else value))
         nodes.append(Equation(eqn, ins, tuple(outs)))
         return outs
 
@@ -173,29 +205,27 @@ class _Analysis:
         self.index = {key: i for key, i in self.index.items() if i < mark[1]}
 
     def streaming_outs(self, eqn: JaxprEqn) -> tuple[int, ...]:
-        return tuple(self.new(_streaming(object())) for _ in eqn.outvars)
+        return tuple(self.new(self.streaming()) for _ in eqn.outvars)
 
     # -- products -------------------------------------------------------------------------------------------------
 
     def multiply(self, eqn: JaxprEqn, ins: tuple[Operand, ...], nodes: list[AbstractNode]) -> Sequence[int] | None:
-        shapes = tuple(map(_shape, eqn.invars))
         levels = [self.of(o).level for o in ins]
         side = levels.index(Level.STATIONARY) if Level.STATIONARY in levels else None
-        product = None
-        if side is not None:
-            is_dot = eqn.primitive.name == "dot_general"
-            product = (
-                dot_product(eqn.params, side, shapes)
-                if is_dot
-                else convolution(eqn.params, shapes, _shape(eqn.outvars[0]))
-            )
-        reason = _why_digital(eqn, levels, side, product)
+        product = None if side is None else _product(eqn, side)
+        reason = why_digital(eqn, levels, side, product)
         if reason or product is None or side is None:
-            self.digital.append(Digital(eqn.primitive.name, shapes, reason or ""))
+            self.stays_digital(eqn, ins, *(reason or ("", True)))
             return None
-        out = self.new(_streaming(object()))
+        out = self.new(self.streaming())
         nodes.append(Multiply(self.uid(), self.layer(ins[side], product), product, eqn, ins[1 - side], ins[side], out))
         return (out,)
+
+    def stays_digital(self, eqn: JaxprEqn, ins: Sequence[Operand], reason: str, surprising: bool) -> None:
+        known = [self.of(o) for o in ins]
+        leaves = frozenset().union(*(v.leaves for v in known if v.level is Level.STATIONARY))
+        path = self.paths[self._largest(leaves)] if leaves else None
+        self.digital.append(Digital(eqn.primitive.name, shapes_of(eqn), reason, path, surprising))
 
     def layer(self, weight: Operand, product: Product) -> int:
         """The layer that holds this weight in this layout; a new one at its first use."""
@@ -213,8 +243,9 @@ class _Analysis:
         return self.index[key]
 
     def _largest(self, leaves: frozenset[int]) -> int:
-        """The largest parameter that a weight is made from."""
-        return max(sorted(leaves), key=lambda i: self.sizes[i])
+        """The largest parameter that a weight is made from; masks and indices give a name only to what has no other."""
+        real = lambda i: jnp.issubdtype(self.avals[i].dtype, jnp.inexact)  # noqa: E731
+        return max(sorted(leaves), key=lambda i: (real(i), self.avals[i].size))
 
     def _numbered(self, path: str) -> str:
         """A path, numbered if it was used in another way before."""
@@ -224,9 +255,11 @@ class _Analysis:
     # -- calls, loops, branches -----------------------------------------------------------------------------------
 
     def call(self, eqn: JaxprEqn, ins: tuple[Operand, ...], nodes: list[AbstractNode]) -> Sequence[Operand] | None:
-        start = len(nodes)
-        outs = self.inline(_closed(eqn.params[_CALLS[eqn.primitive.name]]), ins, nodes)
-        return outs if _holds_product(nodes[start:]) else None
+        start, name = len(nodes), eqn.primitive.name
+        closed = _closed(eqn.params.get(_CALLS[name]) or next(inner_jaxprs(eqn.params)))
+        outs = self.inline(closed, ins, nodes)
+        captures = name in ("jit", "pjit") and bool(closed.consts)  # inlined, they are passed and not compiled in
+        return outs if captures or _holds_product(nodes[start:]) else None
 
     def scan(self, eqn: JaxprEqn, ins: tuple[Operand, ...], nodes: list[AbstractNode]) -> Sequence[int] | None:
         body, uid = eqn.params["jaxpr"], self.uid()
@@ -235,16 +268,17 @@ class _Analysis:
         known = [self.of(o) for o in ins]
         invariant = _invariant(body.jaxpr, n_const, n_carry)
         inputs = [
-            v if i < n_const or (i < n_const + n_carry and invariant[i - n_const]) else _stepped(v, uid, i)
+            v if i < n_const or (i < n_const + n_carry and invariant[i - n_const]) else self.stepped(v, uid, i)
             for i, v in enumerate(known)
         ]
         while True:
-            mark = self._mark(nodes)
+            mark, seen = self._mark(nodes), len(self.digital)
             plan = self.block(body, inputs)
             settled = self._settle(inputs, plan, n_const, invariant)
             if settled == inputs:
                 break
             self._rewind(mark, nodes)
+            del self.digital[seen:]  # seen with levels that were too low
             inputs = settled
         if not _holds_product(plan.nodes):
             return None
@@ -270,7 +304,9 @@ class _Analysis:
         )
         known = [self.of(o) for o in ins[n_cond:]]
         invariant = _invariant(body.jaxpr, n_body, len(known) - n_body)
-        inputs = [v if i < n_body or invariant[i - n_body] else _streaming(object()) for i, v in enumerate(known)]
+        inputs = [v if i < n_body or invariant[i - n_body] else self.streaming() for i, v in enumerate(known)]
+        conditions = [*(self.of(o) for o in ins[:n_cond]), *inputs[n_body:]]
+        self.list_inside(eqn.params["cond_jaxpr"], conditions, "in the condition of a while loop")
         plan = self.block(body, inputs)
         if not _holds_product(plan.nodes):
             return None
@@ -295,14 +331,30 @@ class _Analysis:
         nodes.append(Remat(self.uid(), eqn, plan, ins, outs))
         return outs
 
+    def unknown(self, eqn: JaxprEqn, ins: tuple[Operand, ...], nodes: list[AbstractNode]) -> None:
+        """Lists what an equation holds that is evaluated as it stands."""
+        known = [self.of(o) for o in ins]
+        for closed in inner_jaxprs(eqn.params):
+            if len(closed.jaxpr.invars) == len(ins):
+                self.list_inside(closed, known, f"inside {eqn.primitive.name}")
+                continue
+            for product in products_inside(closed):  # whose operands are anybody's guess
+                fixed = any(v.level is Level.STATIONARY for v in known)
+                self.stays_digital(product, ins, f"inside {eqn.primitive.name}", surprising=fixed)
 
-def _streaming(number: Hashable) -> Value:
-    return Value(Level.STREAMING, frozenset(), (), number)
+    def list_inside(self, closed: ClosedJaxpr, inputs: Sequence[Value], where: str) -> None:
+        """Lists the products of a function that could be mapped elsewhere."""
+        mark = self._mark([])
+        plan = self.block(closed, inputs)
+        for m in plan.multiplies():
+            path = self.paths[self._largest(self.layers[m.layer].leaves)]
+            self.digital.append(Digital(m.eqn.primitive.name, shapes_of(m.eqn), where, path, surprising=True))
+        self._rewind(mark, [])
 
-
-def _stepped(value: Value, scan: int, position: int) -> Value:
-    """A value that a scan changes from step to step."""
-    return dataclasses.replace(value, scans=(*value.scans, scan), number=("step", scan, position))
+    def stepped(self, value: Value, scan: int, position: int) -> Value:
+        """A value that a scan changes from step to step."""
+        number = self.number(("step", scan, position))
+        return dataclasses.replace(value, scans=(*value.scans, scan), number=number)
 
 
 def _invariant(body: Jaxpr, n_const: int, n_carry: int) -> tuple[bool, ...]:
@@ -318,30 +370,13 @@ def _holds_product(nodes: Sequence[AbstractNode]) -> bool:
     return any(node.holds_product for node in nodes)
 
 
-def _aval(atom: Any) -> Any:
-    return atom.aval
-
-
-def _shape(atom: Any) -> tuple[int, ...]:
-    return tuple(_aval(atom).shape)
-
-
-def _why_digital(eqn: JaxprEqn, levels: list[Level], side: int | None, product: Product | None) -> str | None:
-    """Why a product cannot sit on a crossbar, or None if it can."""
-    if levels[0] is levels[1] is Level.STREAMING:
-        return "both operands depend on the inputs"
-    if side is None or product is None:
-        return "the fixed operand holds no parameter"
-    if not all(jnp.issubdtype(_aval(a).dtype, jnp.floating) for a in eqn.invars):
-        return "not real floating-point numbers"
-    if isinstance(product, DotProduct) and not product.w_contract:
-        return "an outer product: nothing is summed"
-    if isinstance(product, Convolution) and side == 0:
-        return "the image, not the kernel, is the parameter"
-    if isinstance(product, Convolution) and eqn.params["batch_group_count"] != 1:
-        return "batch groups are not mapped"
-    if 0 in product.sizes:
-        return "empty"
+def _product(eqn: JaxprEqn, side: int) -> Product | None:
+    """The layout of a product whose operand number `side` is the matrix; None for a kind that is not mapped."""
+    if eqn.primitive.name == "dot_general":
+        return dot_product(eqn.params, side, shapes_of(eqn))
+    if eqn.primitive.name == "conv_general_dilated":
+        result: Any = eqn.outvars[0].aval
+        return convolution(eqn.params, shapes_of(eqn), tuple(result.shape))
     return None
 
 
@@ -354,11 +389,9 @@ def _hashable(params: dict[str, Any]) -> Hashable | None:
     return key
 
 
-def _number_of_constant(value: Any) -> Hashable:
-    """Scalars are equal by value, everything else by identity (the jaxpr keeps it alive)."""
-    dtype = getattr(value, "dtype", np.dtype(type(value)) if isinstance(value, bool | int | float) else None)
-    if dtype is None or isinstance(value, Tracer) or np.ndim(value) > 0:
-        return ("object", id(value))
-    if jnp.issubdtype(dtype, jax.dtypes.extended):
-        return ("object", id(value))
-    return ("scalar", str(dtype), np.asarray(value).item())
+def _on_device(value: Any) -> Any:
+    """An array as JAX holds it: one of NumPy's would be copied at every call."""
+    if isinstance(value, Tracer | jax.Array):
+        return value
+    with jax.ensure_compile_time_eval():
+        return jnp.asarray(value)

@@ -10,9 +10,8 @@ from __future__ import annotations
 import abc
 import dataclasses
 import enum
-import functools
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -45,17 +44,27 @@ class Value:
     level: Level
     leaves: frozenset[int]
     scans: tuple[int, ...]
-    number: Hashable
+    number: int
 
 
 @dataclasses.dataclass(frozen=True)
 class Constant:
-    """An operand that is known when the function is traced."""
+    """An operand that depends on nothing that is passed in.
 
-    value: Any
+    Scalars are kept as they are. Arrays are captured: a plan knows only their place among all that the function captures,
+    so that what JAX keeps of a plan keeps no array alive, and no array is compiled into the code.
+    """
+
+    value: Any = None
+    captured: int | None = None
+
+    def among(self, captured: Sequence[Any]) -> Any:
+        """Its value, given all captured arrays."""
+        return self.value if self.captured is None else captured[self.captured]
 
 
 Operand = int | Constant
+Made = TypeVar("Made")
 Read = Callable[[Operand], Any]
 Watched = dict[int, Any]
 
@@ -97,11 +106,23 @@ class Layer:
 
 @dataclasses.dataclass(frozen=True)
 class Digital:
-    """A matrix product that stays digital, and why."""
+    """A matrix product that stays digital, and why.
+
+    Args:
+        what: the operation. shapes: of its operands.
+        path: the parameter that it holds; None if it holds none.
+        surprising: one might have expected it on an array.
+    """
 
     what: str
     shapes: tuple[tuple[int, ...], ...]
     reason: str
+    path: str | None = None
+    surprising: bool = False
+
+    def __str__(self) -> str:
+        shapes = " x ".join(str(list(shape)) for shape in self.shapes)
+        return f"{self.path + ', ' if self.path else ''}{self.what} {shapes}: {self.reason}"
 
 
 # Reads the array of one layer: (layer, array, vectors, number of outputs, key) -> outputs, and what a watcher saw or None.
@@ -116,12 +137,14 @@ class Context:
         arrays: the mapped layers' arrays, whatever `read` takes. scans: the scans that step through each layer's stack.
         read: reads an array with input vectors.
         merge: joins what was seen in two reads of one array, with 0 as its neutral element.
+        captured: the arrays that constants stand for.
     """
 
     arrays: Mapping[int, Any]
     scans: Mapping[int, tuple[int, ...]]
     read: ReadArray
     merge: Callable[[Array, Array], Array] = jnp.add
+    captured: Sequence[Any] = ()
 
 
 def merged(a: Watched, b: Watched, ctx: Context) -> Watched:
@@ -136,7 +159,7 @@ def evaluate(eqn: JaxprEqn, values: Sequence[Any]) -> Sequence[Any]:
     subfuns, params = bound if isinstance(bound, tuple) else ((), bound)  # jax < 0.9 gives a pair
     with eqn.ctx.manager:
         outs = eqn.primitive.bind(*subfuns, *values, **params)
-    return outs if eqn.primitive.multiple_results else [outs]
+    return list(outs) if eqn.primitive.multiple_results else [outs]
 
 
 class AbstractNode(abc.ABC):
@@ -216,7 +239,16 @@ class Multiply(AbstractNode):
     x: Operand
     w: Operand
     out: int
-    kernels = 1
+
+    @property
+    def kernels(self) -> int:
+        return 1
+
+    @property
+    def empty(self) -> bool:
+        """There is no vector to read the array with."""
+        aval: Any = self.eqn.outvars[0].aval
+        return 0 in aval.shape
 
     @property
     def outs(self) -> tuple[int, ...]:
@@ -261,7 +293,6 @@ class Plan:
         """The layers used here."""
         return frozenset(m.layer for m in self.multiplies())
 
-    @functools.lru_cache(maxsize=256)  # noqa: B019: as many plans as traces are kept
     def pruned(self, mapped: frozenset[int]) -> Plan:
         """The nodes that the outputs need when the layers in `mapped` sit on arrays (their weights are not computed)."""
         needed = {o for o in self.outputs if not isinstance(o, Constant)}
@@ -284,7 +315,7 @@ class Plan:
         """Evaluates a pruned plan: its outputs, and what was seen of each layer."""
         env = dict(zip(self.inputs, inputs, strict=True))
         watched: Watched = {}
-        read = lambda o: o.value if isinstance(o, Constant) else env.get(o)  # noqa: E731
+        read = lambda o: o.among(ctx.captured) if isinstance(o, Constant) else env.get(o)  # noqa: E731
         for node in self.nodes:
             outs, seen = node.run(read, key, ctx)
             env.update(zip(node.outs, outs, strict=True))
@@ -303,16 +334,41 @@ class Plan:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Traced:
-    """A traced function: its plan, what is known of each value, its layers, and the products that cannot be mapped."""
+    """A traced function.
+
+    Args:
+        values: what is known of each value of the plan. digital: the products that cannot be mapped.
+        constants: the arrays that the function closes over; they follow those that it holds itself (`tracing.Function`).
+        n_params: parameter leaves. n_out: elements of all outputs. out_tree: structure of the outputs.
+    """
 
     plan: Plan
     values: tuple[Value, ...]
     layers: tuple[Layer, ...]
     digital: tuple[Digital, ...]
+    constants: tuple[Any, ...]
     n_params: int
-    n_out: int  # elements of all outputs
+    n_out: int
     out_tree: Any
+    _kept: dict[Hashable, Any] = dataclasses.field(default_factory=dict, repr=False)
+
+    def kept(self, name: Hashable, make: Callable[[], Made]) -> Made:
+        """What `make` gives, made once and kept for as long as this trace is.
+
+        Functions are compiled for a trace in this way, so that code and plan go when it goes.
+        """
+        if name not in self._kept:
+            self._kept[name] = make()
+        return self._kept[name]
+
+    def plan_only(self) -> Traced:
+        """The same without what is kept and captured, for functions that are kept themselves."""
+        return dataclasses.replace(self, constants=(), _kept={})
+
+    def pruned(self, mapped: frozenset[int]) -> Plan:
+        """The plan of a call when the layers in `mapped` sit on arrays."""
+        return self.kept(("pruned", mapped), lambda: self.plan.pruned(mapped))
 
     def digital_work(self, plan: Plan, mapped: frozenset[int]) -> Work:
-        """The work of one call of a pruned plan that stays digital; what depends on parameters only was done at programming."""
+        """The work of one call of a pruned plan that stays digital; what parameters alone decide was done at programming."""
         return plan.work(mapped, lambda i: self.values[i].level is Level.STREAMING)

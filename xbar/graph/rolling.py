@@ -1,7 +1,7 @@
 """Equal blocks of a function, one after the other, as one loop: what is alike is traced, compiled and differentiated once.
 
-A network written as a Python loop over layers is a long list of equations. Where the same block of them stands several times in
-a row, each fed by the one before and with parameters of its own, the blocks become one `lax.scan` over stacked parameters.
+A network written as a Python loop over layers is a long list of equations. Where the same block of them stands several times
+in a row, each fed by the one before and with parameters of its own, the blocks become one `lax.scan` over stacked parameters.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.core import Tracer
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
 
 from xbar.graph.nodes import evaluate
@@ -45,7 +46,7 @@ def rolled(closed: ClosedJaxpr, n_params: int) -> Rolled:
     stacks = {s[0]: s for loop in loops for s in loop.stacked if all(i < n_params for i in s)}
 
     def f(*inputs):
-        env = dict(enumerate(inputs)) | {i: c for i, c in flat.constants.items()}
+        env = dict(enumerate(inputs)) | flat.constants
         starts = {loop.start: loop for loop in loops}
         i = 0
         while i < len(flat.steps):
@@ -94,8 +95,8 @@ class _Flat:
     def _inline(self, closed: ClosedJaxpr, ins: Sequence[int | Literal]) -> list[int | Literal]:
         env: dict[Any, int | Literal] = dict(zip(closed.jaxpr.invars, ins, strict=True))
         for var, value in zip(closed.jaxpr.constvars, closed.consts, strict=True):
-            env[var] = self._new()
-            self.constants[env[var]] = value
+            number = self._new()
+            env[var], self.constants[number] = number, value
         read = lambda atom: atom if isinstance(atom, Literal) else env[atom]  # noqa: E731
         for eqn in closed.jaxpr.eqns:
             operands = tuple(read(a) for a in eqn.invars)
@@ -127,7 +128,7 @@ def _identity(eqn: JaxprEqn, seen: _Seen, derivatives: bool = True) -> Hashable:
     avals = tuple((str(v.aval), repr(v.val) if isinstance(v, Literal) else None) for v in (*eqn.invars, *eqn.outvars))
     if eqn.effects:
         return object()
-    if eqn.primitive.name.startswith("custom_"):
+    if eqn.primitive.name.startswith(("custom_jvp", "custom_vjp")):
         inside = tuple(_of_jaxpr(jaxpr, seen, derivatives) for jaxpr in _inner(eqn))
         return eqn.primitive.name, avals, inside, _derivative(eqn, seen) if derivatives else None
     params = tuple((k, _of_param(v, seen, derivatives)) for k, v in sorted(eqn.params.items()))
@@ -176,13 +177,13 @@ def _of_jaxpr(jaxpr: Jaxpr, seen: _Seen, derivatives: bool) -> int:
 
 
 def _of_constant(value: Any) -> Hashable:
-    small = isinstance(value, np.ndarray | jax.Array) and value.size <= 64 and not isinstance(value, jax.core.Tracer)
+    small = isinstance(value, np.ndarray | jax.Array) and value.size <= 64 and not isinstance(value, Tracer)
     return (str(value.dtype), value.shape, np.asarray(value).tobytes()) if small else id(value)
 
 
 def _derivative(eqn: JaxprEqn, seen: _Seen) -> Hashable:
     """What a call with a derivative of its own does, and what its derivative is."""
-    avals = [v.aval for v in eqn.invars]
+    avals: list[Any] = [v.aval for v in eqn.invars]
     floating = [i for i, a in enumerate(avals) if jnp.issubdtype(a.dtype, jnp.floating)]
 
     def pulled(values):
@@ -193,13 +194,17 @@ def _derivative(eqn: JaxprEqn, seen: _Seen) -> Hashable:
             return evaluate(eqn, mixed)
 
         outs, back = jax.vjp(of, [values[i] for i in floating])
-        ones = lambda o: (
-            jnp.ones_like(o) if jnp.issubdtype(o.dtype, jnp.floating) else np.zeros(o.shape, jax.dtypes.float0)
-        )  # noqa: E731
+
+        def ones(o):
+            return jnp.ones_like(o) if jnp.issubdtype(o.dtype, jnp.floating) else np.zeros(o.shape, jax.dtypes.float0)
+
         return outs, back([ones(o) for o in outs])
 
     shapes = [jax.ShapeDtypeStruct(a.shape, a.dtype) for a in avals]
-    traced = jax.make_jaxpr(pulled)(shapes)
+    try:
+        traced = jax.make_jaxpr(pulled)(shapes)
+    except Exception:  # it has no derivative in reverse: nobody can say that it is like another
+        return object()
     return _of_jaxpr(traced.jaxpr, seen, False), tuple(_of_constant(c) for c in traced.consts)
 
 
@@ -321,7 +326,7 @@ def _loop(flat: _Flat, start: int, size: int, blocks: int) -> _Loop | None:
     stacked: dict[tuple[int, ...], int] = {}
     carried: dict[tuple[int, tuple[int, int]], int] = {}
 
-    def kind(own: list[int]) -> Any:
+    def kind(own: Sequence[Any]) -> Any:
         """What an operand of all blocks is."""
         where = [places.get(i) for i in own]
         if all(w is None for w in where):

@@ -92,7 +92,15 @@ def work_of(eqn: JaxprEqn) -> Work:
     if name in _FREE:
         return Work()
     if name == "dot_general":
-        return _product(eqn, _contracted(eqn))
+        return _product(eqn, _contracted(eqn.params["dimension_numbers"], eqn.invars[0]))
+    if name == "ragged_dot_general":  # each row meets one of the matrices
+        dims = eqn.params["ragged_dot_dimension_numbers"].dot_dimension_numbers
+        return _product(eqn, _contracted(dims, eqn.invars[0]))
+    if name == "bcoo_dot_general":  # each stored element meets the columns of the other operand
+        stored, dense = _size(eqn.invars[0]), _size(eqn.invars[2])
+        (_, dense_axes), (_, batch) = eqn.params["dimension_numbers"]
+        columns = dense // max(math.prod(_shape(eqn.invars[2])[a] for a in (*dense_axes, *batch)), 1)
+        return Work(mac_ops=2 * stored * columns, operands=stored + dense + _size(eqn.outvars[0]))
     if name == "conv_general_dilated":
         kernel = _shape(eqn.invars[1])
         return _product(eqn, math.prod(kernel) // max(kernel[eqn.params["dimension_numbers"].rhs_spec[0]], 1))
@@ -109,9 +117,9 @@ def _open(jaxpr: ClosedJaxpr | Jaxpr) -> Jaxpr:
     return jaxpr.jaxpr if isinstance(jaxpr, ClosedJaxpr) else jaxpr
 
 
-def _contracted(eqn: JaxprEqn) -> int:
-    (lhs_axes, _), _ = eqn.params["dimension_numbers"]
-    return math.prod(_shape(eqn.invars[0])[axis] for axis in lhs_axes)
+def _contracted(dimension_numbers: Any, lhs: Any) -> int:
+    (lhs_axes, _), _ = dimension_numbers
+    return math.prod(_shape(lhs)[axis] for axis in lhs_axes)
 
 
 def _product(eqn: JaxprEqn, depth: int) -> Work:
@@ -148,9 +156,9 @@ def _nested_work(eqn: JaxprEqn) -> Work:
         return dataclasses.replace(turn, unbounded=True)
     if name == "cond":
         return max((count(branch) for branch in params["branches"]), key=lambda work: work.total)
-    inner = next(_jaxprs(params), None)
+    inner = next(inner_jaxprs(params), None)
     if inner is not None:
-        return count(inner)
+        return params["mesh"].size * count(inner) if name == "shard_map" else count(inner)
     outputs = sum(map(_size, eqn.outvars))
     power = params["y"] if name == "integer_pow" else 2
     if name in _TRANSCENDENTAL or power < 0:
@@ -158,8 +166,13 @@ def _nested_work(eqn: JaxprEqn) -> Work:
     return Work(ops=outputs * max(power - 1, 0))
 
 
-def _jaxprs(params: dict[str, Any]) -> Iterator[ClosedJaxpr | Jaxpr]:
-    """The function that a calling primitive runs; derivative rules beside it are callables, not jaxprs."""
-    for key in ("jaxpr", "call_jaxpr", "fun_jaxpr"):
-        if isinstance(params.get(key), (ClosedJaxpr, Jaxpr)):
-            yield params[key]
+def inner_jaxprs(params: Any) -> Iterator[ClosedJaxpr]:
+    """The functions that an equation holds, wherever in its parameters; derivative rules are callables, not jaxprs."""
+    if isinstance(params, ClosedJaxpr):
+        yield params
+    elif isinstance(params, Jaxpr):
+        yield ClosedJaxpr(params, [None] * len(params.constvars))
+    elif isinstance(params, dict):
+        yield from (j for value in params.values() for j in inner_jaxprs(value))
+    elif isinstance(params, list | tuple):
+        yield from (j for value in params for j in inner_jaxprs(value))
