@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from xbar.chip import Chip
-from xbar.graph.tracing import trace
+from xbar.graph.tracing import Function, trace
 from xbar.storage.errors import ChipFileError
 from xbar.storage.hdf5 import ChipFile, write
 from xbar.storage.parameters import decoded, encoded
@@ -79,7 +79,7 @@ def load(path: str | os.PathLike[str], f: Callable[..., Any], *inputs: Any, para
         with ChipFile(path) as file:
             document = json.loads(file.text(), parse_constant=_refuse_constant)
             decoder = Decoder(file.array)
-            chip = _built(document, decoder, f, params)
+            chip = _built(document, decoder, Function.of(f), params)
         check(chip)
     except ChipFileError as error:
         raise error if str(error).startswith(str(path)) else ChipFileError(f"{path}: {error}") from error
@@ -124,7 +124,7 @@ def _labels(paths: Sequence[str]) -> list[str]:
     return labels
 
 
-def _built(document: Any, decoder: Decoder, f: Callable[..., Any], template: Any, known: tuple | None = None) -> Chip:
+def _built(document: Any, decoder: Decoder, f: Function, template: Any, known: tuple | None = None) -> Chip:
     """The chip of a description.
 
     Args:
@@ -143,7 +143,7 @@ def _built(document: Any, decoder: Decoder, f: Callable[..., Any], template: Any
 def _check_function(path: str | os.PathLike[str], chip: Chip, inputs: Sequence[Any]) -> None:
     """Raises unless the function has the chip's products with these inputs, and needs no parameter that the chip lacks."""
     try:
-        traced = trace(chip.f, chip.frame, chip.avals, inputs, chip.rolled)
+        traced, _ = trace(chip.f, chip.frame, chip.avals, inputs, chip.rolled)
     except Exception as error:
         error.add_note(f"xbar: f may be another function than the one of the chip in {path}.")
         raise
@@ -155,7 +155,7 @@ def _check_function(path: str | os.PathLike[str], chip: Chip, inputs: Sequence[A
             f"{say(chip.plan_layers)}. Give the function that it was programmed with, or program f anew."
         )
     mapped = frozenset(chip.arrays)
-    used = traced.plan.pruned(mapped).inputs_used(mapped)[: len(chip.leaves)]
+    used = traced.pruned(mapped).inputs_used(mapped)[: len(chip.leaves)]
     lost = [p for p, u, leaf in zip(chip.frame.paths, used, chip.leaves, strict=True) if u and leaf is None]
     if lost:
         raise ChipFileError(

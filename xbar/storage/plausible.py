@@ -97,19 +97,19 @@ def _check_array(array: Any, layer: Layer, tile: Tile, wafer: tuple[int, ...]) -
         _check_conductances(array.cells.g, path)
     elif array.settled is None:
         raise ChipFileError(f"{path}: the array has neither cells nor what reads at one time meet of them.")
-    per_read = (*stack, mapping.reads, part.blocks, part.row_tiles, part.col_tiles)
+    per_tile = (*stack, part.blocks, part.row_tiles, part.col_tiles)
     if array.ranges is not None:
         _is(array.ranges, Ranges, f"{path}: ranges")
         _spread(array.ranges.dac, (*stack, part.blocks, part.row_tiles), f"{path}: ranges.dac")
-        _spread(array.ranges.adc, per_read, f"{path}: ranges.adc")
+        _spread(array.ranges.adc, per_tile, f"{path}: ranges.adc")
     if array.reference is not None:
-        _shaped(array.reference, per_read, f"{path}: reference")
+        _shaped(array.reference, per_tile, f"{path}: reference")
     if array.settled is not None:
         _is(array.settled, Settled, f"{path}: settled")
         _shaped(array.settled.conductance, (*places, lines), f"{path}: settled.conductance")
         net = (*stack, mapping.reads, *places[len(stack) + 1 :], part.used_cols)
         _shaped(array.settled.net, net, f"{path}: settled.net")
-        _shaped(array.settled.readout, per_read, f"{path}: settled.readout")
+        _shaped(array.settled.readout, per_tile, f"{path}: settled.readout")
         _check_conductances(array.settled.conductance, path, least=-np.inf)  # a solution of wires may round below 0
 
 

@@ -66,12 +66,12 @@ def export_targets(
         )
     planned = network.program(params, *inputs, key=jax.random.key(0)) if chip is None else chip
     leaves, frame = flatten(params)
-    traced = trace(network.f, frame, [aval_of(leaf) for leaf in leaves], inputs, planned.rolled)
+    traced, given = trace(network.f, frame, [aval_of(leaf) for leaf in leaves], inputs, planned.rolled)
     if [x.signature for x in traced.layers] != [x.signature for x in planned.plan_layers]:
         raise ChipFileError(
             "export_targets: the chip has other layers than the network with these inputs. Give its network."
         )
-    matrices = weights(traced, leaves, frozenset(planned.arrays))
+    matrices = weights(traced, leaves, given.captured, frozenset(planned.arrays))
     found = []
     for i, tile in sorted(planned.tiles.items()):
         target = encoded(tile, traced.layers[i], matrices[i])
