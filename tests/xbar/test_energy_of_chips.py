@@ -116,10 +116,11 @@ def test_counts_through_loops_and_convolutions():
 def test_digital_rest_is_counted():
     """relu of 32 x 10 values stays digital; nothing that depends on weights only does."""
     chip = program(xbar.Tile(device=devices.ideal(), rows=8, cols=4))
-    traced, plan = chip._traced((X,))
-    work = traced.digital_work(plan, frozenset(chip.tiles))
+    traced, _ = chip._traced((X,))
+    mapped = frozenset(chip.tiles)
+    work = traced.digital_work(traced.pruned(mapped), mapped)
     assert work.ops == 320 and work.mac_ops == 0
-    assert traced.digital_work(traced.plan.pruned(frozenset()), frozenset()).mac_ops == 2 * 32 * 13 * 10
+    assert traced.digital_work(traced.pruned(frozenset()), frozenset()).mac_ops == 2 * 32 * 13 * 10
 
 
 def test_unquantised_converters_have_no_energy():

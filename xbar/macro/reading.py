@@ -46,8 +46,7 @@ def settled(
             modes = None if noise.modes is None else jnp.swapaxes(noise.modes, 3, 4)
             error = None if error is None else jnp.max(error)
         if residual is not None:
-            felt = jnp.mean(_each_tile(tile.wires.sensitivity)(lax.stop_gradient(by_tile)), 0)
-            residual = residual * jnp.swapaxes(felt, 2, 3)[..., : part.used_cols]
+            residual = residual * _felt(tile, by_tile)[..., : part.used_cols]
         by_tile, admittance = _each_tile(tile.wires.terminals)(by_tile)
         g, admittance = jnp.swapaxes(by_tile, 3, 4), jnp.sum(admittance, (0, 3))
     if not mapping.shared_lines and not tile.needs_cells:
@@ -57,6 +56,11 @@ def settled(
     mask = jnp.swapaxes(part.mask(), 1, 2).astype(g.dtype)
     readout = jnp.sum(jnp.abs(net) * mask, axis=(0, 3, 5))
     return Settled(g, net if residual is None else net + residual, variance, modes, error, readout, admittance)
+
+
+def _felt(tile: Tile, g: Float[Array, "cells blocks row_tiles col_tiles rows lines"]) -> Array:
+    """What of a change of a weight's conductance reaches its output through the wires, on average over its cells."""
+    return jnp.swapaxes(jnp.mean(_each_tile(tile.wires.sensitivity)(lax.stop_gradient(g)), 0), 2, 3)
 
 
 def _each_tile(f: Callable) -> Callable:
@@ -212,13 +216,17 @@ def currents(
     if linear and not (few and array.settled is None and array.reference is None):
         net = settled.net if array.frozen is None else settled.net + array.frozen
         return contract(volts, net), _watts(settled, volts)
+    residual = array.residual
     if linear:
-        current, watts = _through_wires(tile, array, tile.device.conductance(array.cells, t), volts)
+        g = tile.device.conductance(array.cells, t)
+        current, watts = _through_wires(tile, array, g, volts)
+        if residual is not None:
+            residual = residual * _felt(tile, jnp.swapaxes(g, 3, 4))[..., : residual.shape[-1]]
     elif tile.wired:
         current, watts = _through_wires(tile, array, settled.conductance, volts)
     else:
         current, watts = _row_by_row(tile, array, settled.conductance, volts), None
-    for perturbation in (array.residual, array.frozen):
+    for perturbation in (residual, array.frozen):
         current = current if perturbation is None else current + contract(volts, perturbation)
     return current, watts
 

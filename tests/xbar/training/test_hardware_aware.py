@@ -10,6 +10,7 @@ import pytest
 
 import devices
 import xbar
+from xbar.macro.layout import from_cells
 
 K, N, BATCH, CHIPS = 40, 6, 5, 1000
 
@@ -88,7 +89,7 @@ def test_frozen_noise_is_one_draw_for_all_inputs():
 )
 def test_straight_through(conduction, wires, batch):
     """Outputs are those of the exact gradient's; the gradient by the weights is that of the plain product, though cells are
-    coarse and wires take their share; that by the inputs is the exact one."""
+    coarse, less what the wires take of each cell where they are a map of ohmic cells; that by the inputs is the exact one."""
     w, x = jax.random.normal(jax.random.key(0), (K, N)), jax.random.normal(jax.random.key(1), (batch, K))
     device = devices.Device(
         1e-6, 25e-6, programming=devices.programming.SpreadProgramming(2e-6, 25e-6), conduction=conduction
@@ -100,7 +101,16 @@ def test_straight_through(conduction, wires, batch):
     loss = lambda f: lambda w, x: jnp.sum(towards * f(w, x, key=key))  # noqa: E731
     np.testing.assert_allclose(straight(w, x, key=key), exact(w, x, key=key), rtol=1e-5, atol=1e-5)
     by_w, by_x = jax.jit(jax.grad(loss(straight), (0, 1)))(w, x)
-    np.testing.assert_allclose(by_w, x.T @ towards, rtol=1e-4, atol=1e-4)
+    expected = x.T @ towards
+    if conduction.linear and isinstance(wires, xbar.ResistiveWires):
+        cells = exact.program(w, x, key=jax.random.split(key)[0]).arrays[0].cells
+        felt = jnp.vectorize(wires.sensitivity, signature="(r,c)->(r,c)")(
+            jnp.swapaxes(device.conductance(cells, 0.0), 3, 4)
+        )
+        felt = from_cells(jnp.swapaxes(felt, 3, 4).mean(0, keepdims=True), tile.partition(1, K, N))[0, 0]
+        assert 0.9 < float(felt.min()) < float(felt.max()) < 1
+        expected = expected * felt
+    np.testing.assert_allclose(by_w, expected, rtol=1e-4, atol=1e-4)
     exact_w, exact_x = jax.jit(jax.grad(loss(exact), (0, 1)))(w, x)
     np.testing.assert_allclose(by_x, exact_x, rtol=1e-4, atol=1e-4)
     assert float(jnp.abs(exact_w - by_w).max()) > 1e-2
