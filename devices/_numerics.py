@@ -17,6 +17,11 @@ def optional_array(value: Any) -> Array | None:
     return None if value is None else jnp.asarray(value)
 
 
+def at_least_float32(dtype: Any) -> Any:
+    """The floating-point type to work in: that of the data, or float32 where theirs is narrower or not floating point."""
+    return jnp.float64 if dtype == jnp.float64 else jnp.float32
+
+
 def safe_sqrt(x: Float[Array, "*any"]) -> Float[Array, "*any"]:
     """`sqrt(max(x, 0))` whose derivative is 0, not infinite, where `x <= 0`."""
     positive = x > 0

@@ -16,6 +16,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Float, Num, PRNGKeyArray
 
 from devices import Device
+from devices._numerics import at_least_float32
 from devices.device import most_pulses
 from xbar.energy import Ledger, Technology
 from xbar.energy.counting import Counter, ledger
@@ -268,7 +269,7 @@ class Chip(eqx.Module):
                 else jax.vmap(lambda k, n=length: stacked_keys(k, n))(keys)
             )
         check_one_time(t)
-        when = jnp.broadcast_to(jnp.asarray(t, jnp.promote_types(jnp.float32, jnp.result_type(float))), lengths)
+        when = jnp.broadcast_to(jnp.asarray(t, at_least_float32(jnp.result_type(float))), lengths)
         array = rewrite_layer(self.plan_layers[i], rewrite, self.tiles[i], self.arrays[i], *values, when, keys)
         others = {j: wait(self.tiles[j], a, jnp.asarray(t)) for j, a in self.arrays.items() if j != i}
         return self.with_arrays({j: others.get(j, array) for j in self.arrays})
@@ -343,7 +344,7 @@ def layer_times(tiles: dict[int, Tile], t: Float[Array, ""] | float | None) -> d
     for i, tile in tiles.items():
         own = tile.device.first_time if t is None else t
         tile.device.check_time(own)
-        own = jnp.asarray(own, jnp.promote_types(jnp.float32, jnp.result_type(float)))
+        own = jnp.asarray(own, at_least_float32(jnp.result_type(float)))
         if isinstance(own, Tracer):
             name = tile.device.provenance.name
             own = eqx.error_if(

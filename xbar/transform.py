@@ -13,6 +13,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from devices._numerics import at_least_float32
 from xbar.chip import Chip, check_inputs, check_one_time, layer_times, typed_key
 from xbar.graph.digital import warn_of_digital
 from xbar.graph.nodes import Layer, Traced
@@ -197,7 +198,7 @@ def _program_layers(
         own = jax.random.fold_in(key, i)
         for length in traced.layers[i].lengths:  # a stack gets devices of its own at every step
             own = jax.vmap(lambda k, n=length: stacked_keys(k, n))(own.reshape(-1)).reshape(*own.shape, length)
-        jobs.append(Job(tiles[i], w.astype(jnp.promote_types(w.dtype, jnp.float32)), own))
+        jobs.append(Job(tiles[i], w.astype(at_least_float32(w.dtype)), own))
     at = None if times is None else [times[i] for i in matrices]
     arrays = program_all(jobs, straight_through=straight_through, times=at)
     finite = {i: jnp.all(jnp.isfinite(w)) for i, w in matrices.items()}

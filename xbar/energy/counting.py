@@ -44,7 +44,7 @@ def array_joules(tile: Tile, signals: Signals, mask: Float[Array, "row_tiles col
         return signals.watts * tile.read_time
     lines = signals.conductance.shape[-1] - mask.shape[-1]  # those besides the lines of weights are in use, too
     mask = jnp.pad(mask, ((0, 0), (0, 0), (0, 0), (0, lines)), mode="edge")
-    held = jnp.swapaxes(mask, 1, 2).astype(signals.conductance.dtype)
+    held = jnp.swapaxes(mask, 1, 2).astype(signals.conductance.dtype)[None, None]
     if tile.device.conduction.linear:
         per_row = jnp.sum(signals.conductance * held, axis=(0, 4, 5))  # [group, row tile, row]
         watts = jnp.sum(signals.volts**2 * per_row[None, :, :, None, :])

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 from jax.extend.core import JaxprEqn
 from jaxtyping import Array, PRNGKeyArray
 
+from devices._numerics import at_least_float32
 from xbar.graph.products import Product
 from xbar.graph.work import Work, work_of
 
@@ -263,7 +264,7 @@ class Multiply(AbstractNode):
             pair = (x, read(self.w)) if self.product.stationary == 1 else (read(self.w), x)
             return evaluate(self.eqn, pair), {}
         aval: Any = self.eqn.outvars[0].aval
-        vectors = self.product.vectors(jnp.asarray(x, jnp.promote_types(aval.dtype, jnp.float32)))
+        vectors = self.product.vectors(jnp.asarray(x, at_least_float32(aval.dtype)))
         noise = None if key is None else jax.random.fold_in(key, self.uid)
         y, seen = ctx.read(self.layer, ctx.arrays[self.layer], vectors, self.product.sizes[2], noise)
         return [self.product.result(y).astype(aval.dtype)], {} if seen is None else {self.layer: seen}

@@ -7,6 +7,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from devices._numerics import at_least_float32
+
 
 def contract(
     v: Float[Array, "planes blocks row_tiles vectors rows"],
@@ -17,7 +19,7 @@ def contract(
     lines, *_, col_tiles, cols = g.shape
     flat_v = jnp.moveaxis(v, 0, 2).reshape(blocks * row_tiles, planes * vectors, rows)
     flat_g = jnp.moveaxis(g, 0, 3).reshape(blocks * row_tiles, rows, -1)
-    least = jnp.promote_types(v.dtype, jnp.float32)
+    least = at_least_float32(v.dtype)
     i = jnp.matmul(flat_v, flat_g, precision=lax.Precision.HIGHEST, preferred_element_type=least)
     i = i.reshape(blocks, row_tiles, planes, vectors, lines, col_tiles, cols)
     return jnp.moveaxis(i, (2, 4), (0, 1))

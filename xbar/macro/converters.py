@@ -109,8 +109,8 @@ class DAC(eqx.Module):
         offset = self.negative == "offset"
         codes = codes + top if offset else codes
         shifts = jnp.arange(self.bits if offset else self.bits - 1).reshape(-1, *(1,) * unit.ndim)
-        digits = (jnp.abs(codes) >> shifts & 1) * jnp.sign(codes)
-        slope = unit / 2 / sum(self.plane_weights()) if offset else unit  # each plane carries the whole slope
+        digits = (jnp.abs(codes)[None] >> shifts & 1) * jnp.sign(codes)[None]
+        slope = (unit / 2 / sum(self.plane_weights()) if offset else unit)[None]  # each plane carries the whole slope
         return slope + jax.lax.stop_gradient(digits.astype(unit.dtype) - slope)
 
     def plane_weights(self) -> tuple[float, ...]:

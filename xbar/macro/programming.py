@@ -159,7 +159,7 @@ def _write(tile: Tile, targets: Sequence[_Targets], times: Sequence[Array | None
         stop = start + math.prod(lead)
         mine = lambda leaf, a=start, b=stop, lead=lead, cols=cols: leaf[a:b, :cols].reshape(
             *lead, cols, *leaf.shape[2:]
-        )  # noqa: E731
+        )
         axis = len(lead) - 2
         found.append(jax.tree.map(lambda leaf, m=mine, axis=axis: jnp.swapaxes(m(leaf), axis, axis + 1), written))
         start = stop
@@ -171,7 +171,7 @@ def ideal_ones(
 ) -> Float[Array, "blocks row_tiles 1 col_tiles cols"]:
     """The product with 1 on every word line in use, if all cells were on target."""
     driven = part.rows_in_use().astype(targets.dtype)  # [block, row tile, 1, row]
-    current = jnp.sum(beside_rows(targets) * jnp.swapaxes(driven, -1, -2)[..., None], 3, keepdims=True)
+    current = jnp.sum(beside_rows(targets) * jnp.swapaxes(driven, -1, -2)[None, ..., None], 3, keepdims=True)
     total = jnp.sum(driven, -1)[..., None, None]
     return tile.mapping.decode(tile.mapping.combine(current, code), total, code)
 

@@ -53,7 +53,7 @@ def settled(
         variance = None if variance is None else mapping.combine_variance(variance, code)
         modes = None if modes is None else mapping.combine_variance(modes, code)
     net = mapping.combine(g, code)
-    mask = jnp.swapaxes(part.mask(), 1, 2).astype(g.dtype)
+    mask = jnp.swapaxes(part.mask(), 1, 2).astype(g.dtype)[None, None]
     readout = jnp.sum(jnp.abs(net) * mask, axis=(0, 3, 5))
     return Settled(g, net if residual is None else net + residual, variance, modes, error, readout, admittance)
 
@@ -109,10 +109,10 @@ def read(
     levels = tile.dac.drive(inputs, full_scale)
     in_use = part.rows_in_use().astype(x.dtype)  # rows beyond the matrix have no driver
     if tile.dac.negative == "offset":
-        levels = levels * in_use
+        levels = levels * in_use[None]
     volts = levels * tile.v_read.astype(x.dtype)
     if tile.dac.noise is not None and dac_key is not None:
-        volts = volts + tile.dac.noise * in_use * unit_normals(dac_key, volts)
+        volts = volts + tile.dac.noise * in_use[None] * unit_normals(dac_key, volts)
     now = array.settled or settle(tile, array, t, part)
     current, watts = currents(tile, array, now, volts, t)
     if tile.read_noise == "independent":
@@ -196,7 +196,7 @@ def input_scale(tile: Tile, array: ProgrammedArray, inputs: Float[Array, "blocks
 def output_scale(tile: Tile, array: ProgrammedArray, part: Partition, dtype) -> Array:
     """Full-scale current of the ADCs [A], broadcast against `Signals.current`."""
     if array.ranges is not None:
-        return array.ranges.adc[:, :, None, :, None].astype(dtype)
+        return array.ranges.adc[None, None, :, :, None, :, None].astype(dtype)
     if tile.adc.range is not None:
         return jnp.asarray(tile.adc.range, dtype)
     span = tile.mapping.full_scale(tile.device.g_min, tile.device.g_max) * tile.v_read
@@ -306,7 +306,7 @@ def _digital(
     value = planes(reported) / tile.v_read.astype(reported.dtype)
     if array.reference is not None:
         gain = jnp.where(now > 0, array.reference / jnp.where(now > 0, now, 1), 1)  # a tile of zeros has no gain
-        value = value * gain[:, :, None, :, None].astype(value.dtype)
+        value = value * gain[None, :, :, None, :, None].astype(value.dtype)
     total = planes(jnp.sum(levels, -1, keepdims=True))[..., None]
     value = tile.mapping.decode(value, total, array.code)
     if array.ones is not None:

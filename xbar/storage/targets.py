@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from devices._numerics import at_least_float32
 from xbar.chip import Chip
 from xbar.graph.nodes import Layer
 from xbar.graph.tracing import aval_of, flatten, trace
@@ -86,7 +87,7 @@ def encoded(
 ) -> Float[Array, "steps cells blocks row_tiles rows col_tiles lines"]:
     """The target conductances [S] of a layer's cells, in the layout of `ProgrammedArray`."""
     part, device = tile.partition(*layer.product.sizes), tile.device
-    stack = w.reshape(-1, *layer.product.sizes).astype(jnp.promote_types(w.dtype, jnp.float32))
+    stack = w.reshape(-1, *layer.product.sizes).astype(at_least_float32(w.dtype))
     encode = lambda m: beside_rows(tile.mapping.encode(part.split(m), device.g_min, device.g_max)[0])  # noqa: E731
     return jnp.stack([encode(m) for m in stack])
 

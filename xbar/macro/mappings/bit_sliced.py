@@ -133,9 +133,9 @@ class BitSliced(AbstractMapping):
     ) -> Float[Array, "..."]:
         decoded = jax.vmap(self.over.decode, (0, None, 0))(values[:, None], input_sum, code["over"])
         if self.encoding != "sign_magnitude":
-            decoded = (decoded + self.top * input_sum) / 2
+            decoded = (decoded + self.top * input_sum[None]) / 2
         if self.encoding == "flipped":
-            decoded = jnp.where(code["flipped"], self.top * input_sum - decoded, decoded)
+            decoded = jnp.where(code["flipped"], self.top * input_sum[None] - decoded, decoded)
         total = jnp.tensordot(jnp.asarray(self.significance, decoded.dtype), decoded, axes=1)
         if self.encoding == "flipped":
             total = total - 2 ** (self.weight_bits - 1) * input_sum

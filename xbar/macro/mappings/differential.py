@@ -15,7 +15,7 @@ from xbar.macro.mappings.base import AbstractMapping, column_scale, spread
 @jax.custom_jvp
 def _both_signs(x: Float[Array, "*any"]) -> Float[Array, "2 *any"]:
     """`x` and `-x`, as a product, which XLA fuses with what follows; with the derivative of a stack, which it need not sum."""
-    return jnp.array([1, -1], x.dtype).reshape(2, *(1,) * x.ndim) * x
+    return jnp.array([1, -1], x.dtype).reshape(2, *(1,) * x.ndim) * x[None]
 
 
 _both_signs.defjvp(lambda x, slope: (_both_signs(*x), jnp.stack([slope[0], -slope[0]])))

@@ -169,7 +169,7 @@ class ResistiveWires(AbstractWires):
 
         w, u, report = _for_each_input(one, v, g.size)
         u = _converged(u, report, tolerance, most) if throw else u
-        return self._solution_of(g * (w - u), v, w, u, report)
+        return self._solution_of(g[None] * (w - u), v, w, u, report)
 
     def _solve_cells(self, law, g, v, start, tolerance, most, throw) -> Solution:
         """Cells that are not ohmic, each input on its own."""
@@ -201,7 +201,7 @@ class ResistiveWires(AbstractWires):
         rows, cols = g.shape
         word = _line_resistances(cols, self.r_source, self.r_row, self.drive == "both", g.dtype)
         bit = _line_resistances(rows, self.r_sense, self.r_col, self.ground == "both", g.dtype)
-        return bit[:, None] + word
+        return bit[:, None] + word[None]
 
     def currents(
         self,
@@ -380,7 +380,7 @@ def _converged(x, report: Report, tolerance, most):
 
 def _line_resistances(n, end, segment, both, dtype):
     """Resistance [ohm] of a line without cells to its driven ends, from each of its `n` nodes."""
-    first = (end + segment * (jnp.arange(n) + 1)).astype(dtype)
+    first = (end + segment * jnp.arange(1.0, n + 1)).astype(dtype)
     if not both:
         return first
     total = first[0] + first[-1]
@@ -391,6 +391,6 @@ def _share_of_first_end(n, end, segment, both, dtype):
     """The share of each node's current that takes the first end of its line."""
     if not both:
         return jnp.ones(n, dtype)
-    second = (end + segment * (n - jnp.arange(n))).astype(dtype)
+    second = (end + segment * jnp.arange(float(n), 0.0, -1.0)).astype(dtype)
     total = end + end + segment * (n + 1)
     return jnp.where(total > 0, second / jnp.where(total > 0, total, 1), 0.5)
