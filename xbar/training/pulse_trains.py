@@ -45,16 +45,17 @@ class PulseTrains(eqx.Module):
     ) -> tuple[Float[Array, " rows"], Float[Array, " cols"], Float[Array, ""]]:
         """Probability of a pulse on each row and each column in a slot, and the number of slots in use."""
         x, d = jnp.abs(x), jnp.abs(d)
-        x_max, d_max = (jnp.maximum(jnp.max(v), jnp.finfo(v.dtype).tiny) for v in (x, d))
+        most = [jnp.max(v) for v in (x, d)]
+        x_max, d_max = (jnp.where(v > 0, v, 1) for v in most)  # nothing but zeros gets no pulse at any scale
         if self.manage_slots:
             # a hair less, so that a product that is a whole number of steps does not get one slot more by rounding
-            needed = jnp.ceil(rate * x_max * d_max / self.step * (1 - 1e-5))
+            needed = jnp.ceil(rate * most[0] * most[1] / self.step * (1 - 1e-5))
             used = jnp.clip(needed, 1, self.slots)
-            a = 1 / x_max
+            a, b = 1 / x_max, rate / (self.step * used) * x_max
         else:
             used = jnp.asarray(float(self.slots), x.dtype)
-            a = jnp.sqrt(rate / (self.step * used) * d_max / x_max)
-        b = rate / (self.step * used) / a
+            both = jnp.sqrt(rate / (self.step * used))
+            a, b = both * jnp.sqrt(d_max / x_max), both * jnp.sqrt(x_max / d_max)
         return jnp.minimum(a * x, 1), jnp.minimum(b * d, 1), used
 
     def __call__(
