@@ -33,7 +33,9 @@ def test_the_journey_uses_every_key_once(read_noise):
 
 
 def test_rewriting_uses_every_key_once():
-    chip = xbar.analog(f, xbar.Tile(device=devices.reram_wan2022(), rows=8, cols=4)).program(W, X, key=jax.random.key(0))
+    chip = xbar.analog(f, xbar.Tile(device=devices.reram_wan2022(), rows=8, cols=4)).program(
+        W, X, key=jax.random.key(0)
+    )
     with jax.debug_key_reuse(True):
         chip.reprogram(0, W, key=jax.random.key(1))
 

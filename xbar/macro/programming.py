@@ -124,10 +124,10 @@ def _alike(jobs: Sequence[Job], targets: Sequence[_Targets]) -> list[list[int]]:
             same = (
                 jobs[first].tile.device is jobs[i].tile.device and jobs[first].tile.read_time is jobs[i].tile.read_time
             )
-            if same and targets[first].conductance.dtype == targets[i].conductance.dtype:
-                if size * (wide - width) // width <= AT_ONCE:
-                    group.append(i)
-                    break
+            same = same and targets[first].conductance.dtype == targets[i].conductance.dtype
+            if same and size * (wide - width) // width <= AT_ONCE:
+                group.append(i)
+                break
         else:
             groups.append([i])
     return groups
@@ -157,9 +157,10 @@ def _write(tile: Tile, targets: Sequence[_Targets], times: Sequence[Array | None
     for target in targets:
         *lead, cols = target.conductance.shape
         stop = start + math.prod(lead)
-        mine = lambda leaf, a=start, b=stop, lead=lead, cols=cols: leaf[a:b, :cols].reshape(
-            *lead, cols, *leaf.shape[2:]
-        )  # noqa: E731
+
+        def mine(leaf, a=start, b=stop, lead=lead, cols=cols):
+            return leaf[a:b, :cols].reshape(*lead, cols, *leaf.shape[2:])
+
         axis = len(lead) - 2
         found.append(jax.tree.map(lambda leaf, m=mine, axis=axis: jnp.swapaxes(m(leaf), axis, axis + 1), written))
         start = stop

@@ -7,8 +7,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from devices._checks import Checked, Whole, positive
 
-class PulseTrains(eqx.Module):
+
+class PulseTrains(Checked):
     """Turns `-rate d x^T` into whole numbers of pulses at every crossing of an array.
 
     Rows carry pulses in `BL` slots, each with probability `p_x`, columns with `p_d`; a cell gets a pulse in every
@@ -31,14 +33,12 @@ class PulseTrains(eqx.Module):
     "deterministic implicit" trains, whose result depends on how pulses are ordered within a train, have no counterpart here.
     """
 
-    step: Float[Array, ""] = eqx.field(converter=jnp.asarray)
-    slots: int = eqx.field(static=True, default=31)
+    step: Float[Array, ""] = eqx.field(
+        converter=positive.but(advice="It is the change of a weight that one pulse makes.")
+    )
+    slots: int = eqx.field(static=True, converter=Whole(1, 1000, advice="A train has 31 slots as a rule."), default=31)
     manage_slots: bool = eqx.field(static=True, default=True)
     mean_count: bool = eqx.field(static=True, default=False)
-
-    def __check_init__(self):
-        if not 1 <= self.slots <= 1000:
-            raise ValueError(f"PulseTrains: slots={self.slots}; a train has 1 to 1000.")
 
     def probabilities(
         self, x: Float[Array, " rows"], d: Float[Array, " cols"], rate: Float[Array, ""] | float

@@ -94,7 +94,7 @@ def test_nothing_comes_of_zeros(manage, mean_count, size):
     trains = PulseTrains(1e-3, manage_slots=manage, mean_count=mean_count)
     x, d = (jnp.full(n, s) for n, s in zip((3, 2), size, strict=True))
     assert not np.any(trains(x, d, 0.01, key=jax.random.key(0)))
-    total = lambda x, d: sum(jnp.sum(p) for p in trains.probabilities(x, d, 0.01))
+    total = lambda x, d: sum(jnp.sum(p) for p in trains.probabilities(x, d, 0.01))  # noqa: E731
     for slope in jax.grad(total, (0, 1))(x, d):
         assert np.all(np.isfinite(slope))
 
