@@ -7,6 +7,7 @@ import functools
 import types
 import typing
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
@@ -28,8 +29,8 @@ class Number:
 
     Args:
         unit: of the values. low, high: what they can be; above: without `low` itself. infinite: whether infinity is allowed.
-        likely: the largest magnitude that is not warned about. optional: whether None is allowed. ascending: along the
-            last axis. advice: how to mend a wrong one.
+        likely: the largest magnitude that is not warned about; least: the smallest one, besides 0. optional: whether None is
+            allowed. ascending: along the last axis. advice: how to mend a wrong one.
     """
 
     unit: str = ""
@@ -38,6 +39,7 @@ class Number:
     above: bool = False
     infinite: bool = False
     likely: float = INF
+    least: float = 0.0
     optional: bool = False
     ascending: bool = False
     advice: str = ""
@@ -71,10 +73,11 @@ class Number:
             raise ValueError(f"{where} = {self._said(numbers[wrong][0])}; it takes {self._range()}{self._advice()}")
         if self.ascending and np.any(np.diff(np.asarray(value, float), axis=-1) <= 0):
             raise ValueError(f"{where} must ascend along its last axis. Sort it, with all that belongs to it.")
-        large = np.isfinite(numbers) & (np.abs(numbers) > self.likely)
-        if large.any():
+        size = np.abs(numbers)
+        odd = np.isfinite(numbers) & ((size > self.likely) | ((size < self.least) & (size > 0)))
+        if odd.any():
             warnings.warn(
-                f"{where} = {self._said(numbers[large][0])} is far outside any device{self._advice()}", stacklevel=4
+                f"{where} = {self._said(numbers[odd][0])} is far outside any device{self._advice()}", stacklevel=4
             )
 
     def _said(self, x: float) -> str:
@@ -90,7 +93,55 @@ class Number:
         return " ".join([kind, *ends, *([f"[{self.unit}]"] if self.unit else [])])
 
     def _advice(self) -> str:
-        return f". {self.advice}" if self.advice else "."
+        return _sentence(self.advice)
+
+
+def _sentence(advice: str) -> str:
+    return f". {advice}" if advice else "."
+
+
+@dataclasses.dataclass(frozen=True)
+class Whole:
+    """A converter of fields that hold a whole number: an `int`, of Python or NumPy.
+
+    What is none passes unchanged, for `Checked` to refuse it with the name of the field.
+
+    Args:
+        low, high: what it can be. likely: the largest that is not warned about. optional: whether None is allowed.
+        leaf: whether it is kept as a floating point array, so that it can be traced and mapped over. advice: how to mend one.
+    """
+
+    low: int = 1
+    high: int | float = INF
+    likely: int | float = INF
+    optional: bool = False
+    leaf: bool = False
+    advice: str = ""
+
+    def __call__(self, value: Any) -> Any:
+        if isinstance(value, (jax.Array, np.ndarray)) and self.leaf:
+            value = jnp.asarray(value)
+            return value.astype(jnp.result_type(float)) if jnp.issubdtype(value.dtype, jnp.integer) else value
+        if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
+            return value
+        return jnp.asarray(float(value)) if self.leaf and self.low <= value <= self.high else int(value)
+
+    def check(self, where: str, value: Any) -> None:
+        """Raises, or warns, with a sentence about a value that cannot, or will hardly, be meant."""
+        if isinstance(value, Tracer) or (value is None and self.optional):
+            return
+        numbers = np.zeros(0)
+        if self.leaf and isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jnp.floating):
+            numbers = np.asarray(value, float).ravel()
+        elif isinstance(value, int) and not isinstance(value, bool):
+            numbers = np.asarray([value], float)
+        wrong = ~((numbers >= self.low) & (numbers <= self.high) & (numbers == np.round(numbers)))
+        if wrong.any() or not numbers.size:
+            found = f"{numbers[wrong][0]:g}" if wrong.any() else _found(value)
+            ends = f"from {self.low} to {self.high:g}" if self.high < INF else f"of at least {self.low}"
+            raise ValueError(f"{where} is {found}; it takes a whole number {ends}{_sentence(self.advice)}")
+        if (numbers > self.likely).any():
+            warnings.warn(f"{where} = {numbers.max():g} is far beyond any device{_sentence(self.advice)}", stacklevel=4)
 
 
 real = Number()
@@ -112,8 +163,9 @@ hertz = Number("Hz", low=0.0, above=True)
 class Checked(eqx.Module):
     """A module whose constructor checks its fields, and that shows its numbers.
 
-    Numbers are checked by their converter, if that is a `Number` (or has a `check`, too), other fields by the classes that
-    they are annotated with. Values inside of JAX's transformations pass.
+    Numbers are checked by their converter, if that is a `Number` (or has a `check`, too), other fields by the classes, or the
+    words (`Literal`), that they are annotated with; `metadata={"mend": ...}` of a field says where to find such an object.
+    Values inside of JAX's transformations pass.
     """
 
     def __check_init__(self):
@@ -124,7 +176,9 @@ class Checked(eqx.Module):
             if converter is not None and hasattr(converter, "check"):
                 converter.check(where, value)
             elif f.name in kinds:
-                _check_kind(self, f.name, value, kinds)
+                _check_kind(self, f.name, value, kinds, f.metadata.get("mend"))
+            elif f.name in (words := _words(type(self))):
+                check_word(where, value, words[f.name])
 
     def __repr__(self) -> str:
         return _show.law(self)
@@ -132,6 +186,14 @@ class Checked(eqx.Module):
 
 class Law(Checked):
     """What a law of a cell is, of whatever kind."""
+
+
+def check_word(where: str, value: Any, words: Sequence[str]) -> None:
+    """Raises ValueError unless `value` is one of some words."""
+    if not isinstance(value, str) or value not in words:
+        said = repr(value) if isinstance(value, str) else _found(value)
+        first = ", ".join(map(repr, words[:-1]))
+        raise ValueError(f"{where}={said}; it is {first} or {words[-1]!r}.")
 
 
 def same_length(module: Any, *names: str) -> None:
@@ -156,13 +218,24 @@ def ordered(module: Any, low: str, high: str) -> None:
 
 
 @functools.cache
-def _kinds(cls: type) -> dict[str, tuple[tuple[type, ...], bool]]:
-    """The classes that each field takes, and whether in a tuple; fields of other kinds are left out."""
+def _hints(cls: type) -> dict[str, Any]:
     try:
-        hints = typing.get_type_hints(cls)
+        return typing.get_type_hints(cls)
     except Exception:
         return {}  # annotations that have no meaning outside of the function that made them
-    found = {}
+
+
+@functools.cache
+def _words(cls: type) -> dict[str, tuple[str, ...]]:
+    """The words that a field takes, of fields that take words only."""
+    literals = {n: typing.get_args(h) for n, h in _hints(cls).items() if typing.get_origin(h) is typing.Literal}
+    return {n: words for n, words in literals.items() if all(isinstance(w, str) for w in words)}
+
+
+@functools.cache
+def _kinds(cls: type) -> dict[str, tuple[tuple[type, ...], bool]]:
+    """The classes that each field takes, and whether in a tuple; fields of other kinds are left out."""
+    hints, found = _hints(cls), {}
     for f in dataclasses.fields(cls):  # pyright: ignore[reportArgumentType]
         hint = hints.get(f.name)
         many = typing.get_origin(hint) is tuple
@@ -180,7 +253,9 @@ def _is_kind(hint: Any) -> bool:
     return hint is bool or issubclass(hint, eqx.Module) or dataclasses.is_dataclass(hint)
 
 
-def _check_kind(module: Any, name: str, value: Any, kinds: dict[str, tuple[tuple[type, ...], bool]]) -> None:
+def _check_kind(
+    module: Any, name: str, value: Any, kinds: dict[str, tuple[tuple[type, ...], bool]], advice: str | None
+) -> None:
     classes, many = kinds[name]
     values = value if many and isinstance(value, (tuple, list)) else (value,)
     wrong = [v for v in values if not isinstance(v, (*classes, np.bool_) if bool in classes else classes)]
@@ -191,21 +266,28 @@ def _check_kind(module: Any, name: str, value: Any, kinds: dict[str, tuple[tuple
     if many:
         wanted = f"a tuple of {wanted}, as in {own}(({'NoDrift()' if 'Drift' in wanted else 'first'}, ...))"
     other = next((n for n, (k, m) in kinds.items() if n != name and not m and isinstance(value, k)), None)
-    if bool in classes:
-        mend = "Write True or False."
-    elif not any(issubclass(k, eqx.Module) for k in classes):
-        mend = f"Make one: {wanted}(...)."
-    elif isinstance(value, list):
-        mend = "Write it as a tuple."
-    elif isinstance(value, type):
-        mend = f"Make one: {value.__name__}(...)."
-    elif other is not None and isinstance(value, eqx.Module):
-        mend = f"Such a law is given as {own}({other}=...)."
-    elif isinstance(value, str):
-        mend = "Laws are objects, not names: devices.drift, devices.noise and the like have them."
-    else:
-        mend = "Laws are in devices.programming, drift, noise, conduction, faults, steps and updates; or write one."
+    mend = _mend(own, wanted, value, classes, other, advice)
     raise TypeError(f"{own}: {name} is {_found(wrong[0] if wrong else value)}; it takes {wanted}. {mend}")
+
+
+def _mend(own: str, wanted: str, value: Any, classes: tuple[type, ...], other: str | None, advice: str | None) -> str:
+    """How to mend an object of the wrong class."""
+    if bool in classes:
+        return "Write True or False."
+    if not any(issubclass(k, eqx.Module) for k in classes):
+        return f"Make one: {wanted}(...)."
+    if isinstance(value, list):
+        return "Write it as a tuple."
+    if isinstance(value, type):
+        return f"Make one: {value.__name__}(...)."
+    kind = "law" if advice is None else "part"
+    if other is not None and isinstance(value, eqx.Module):
+        return f"Such a {kind} is given as {own}({other}=...)."
+    if advice is not None:
+        return advice
+    if isinstance(value, str):
+        return "Laws are objects, not names: devices.drift, devices.noise and the like have them."
+    return "Laws are in devices.programming, drift, noise, conduction, faults, steps and updates; or write one."
 
 
 def _found(value: Any) -> str:

@@ -175,7 +175,7 @@ def training_step(network: str, batch: int, way: Literal["weights", "outputs", "
         y = jnp.arange(batch) % 10
         tile = xbar.Tile(devices.pcm_joshi2020(), 512, 512, read_noise="frozen" if way == "weights" else "independent")
         if way != "fresh":
-            tile = xbar.training.ensemble(tile, key=jax.random.key(seed))
+            tile = xbar.training.moment_matched(tile, key=jax.random.key(seed))
         analog = xbar.analog(forward, tile, gradient="straight_through" if way == "weights" else "exact")
         optimiser = optax.adam(1e-3)
         state = params, optimiser.init(params)

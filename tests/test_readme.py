@@ -3,6 +3,7 @@
 import pathlib
 import re
 
+import jax
 import pytest
 
 README = (pathlib.Path(__file__).parents[1] / "README.md").read_text()
@@ -17,7 +18,8 @@ def test_there_are_five_programs():
 def test_journey(program, capsys):
     """Each of the journeys runs without an error; the first prints a tile map and a ledger."""
     scope: dict = {}
-    exec(compile(program, "README.md", "exec"), scope)
+    with jax.debug_key_reuse(True):  # and use no key twice
+        exec(compile(program, "README.md", "exec"), scope)
     out = capsys.readouterr().out
     if "chip.layers" in program:
         assert "layers.0.weight" in out and "P10-P90" in out and "H100" in out

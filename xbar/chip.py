@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,23 +11,24 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 from jaxtyping import Array, Float, Num, PRNGKeyArray
 
-from devices import Device
 from devices._numerics import at_least_float32
 from devices.device import most_pulses
+from xbar.arguments import check_inputs, check_one_time, inferences_of, layer_times, needs_key, typed_key
 from xbar.energy import Ledger, Technology
 from xbar.energy.counting import Counter, ledger
 from xbar.execution import Watch, rewrite_layer, run_layers, settle_layers
 from xbar.graph.nodes import Layer, Traced
-from xbar.graph.tracing import Frame, Function, Given, is_array, trace
+from xbar.graph.tracing import Frame, Function, Given, trace
 from xbar.macro.programming import stacked_keys
 from xbar.macro.reading import draws_at_read
+from xbar.macro.show import preformatted
 from xbar.macro.state import ProgrammedArray, Ranges
 from xbar.macro.tile import Tile
 from xbar.macro.updating import pulse, reprogram, wait
 from xbar.macro.wires.noise import warn_of_error
+from xbar.show import chip_text
 from xbar.tile_map import TileMap
 
 
@@ -139,12 +139,20 @@ class Chip(eqx.Module):
             each = lambda chip, k: chip.energy(*inputs, t=t, key=k, technology=technology, inferences=inferences)  # noqa: E731
             return self.each_chip(each, key)
         outs, usages = self.watch(inputs, t=t, key=key, watch=Counter(traced.layers))
-        count = _inferences(inputs, outs) if inferences is None else int(inferences)
+        count = inferences_of(inputs, outs) if inferences is None else int(inferences)
         found = ledger(traced, traced.pruned(frozenset(self.arrays)), self.tiles, usages, technology, count)
         if inferences is None and count > 1:
-            said = f"per inference: the leading axis of the inputs was taken for {count} inferences (inferences= says otherwise)"
+            said = (
+                f"per inference: the inputs' leading axis was taken for {count} inferences (inferences= says otherwise)"
+            )
             found = dataclasses.replace(found, notes=(said, *found.notes))
         return found
+
+    def __repr__(self) -> str:
+        return chip_text(self)
+
+    def _repr_html_(self) -> str:
+        return preformatted(self)
 
     @property
     def wafer(self) -> tuple[int, ...]:
@@ -199,7 +207,7 @@ class Chip(eqx.Module):
             return self.each_chip(lambda chip, k: chip.pulse(layer, n, t=t, key=k, most=most), key)
         self._check_writable("pulse")
         i, chosen = self._find(layer)
-        if key is None and _needs_key(self.tiles[i].device):
+        if key is None and needs_key(self.tiles[i].device):
             raise ValueError("chip.pulse needs key=: pulses of this device are noisy. Pass key=jax.random.key(0).")
         most = most_pulses(n) if most is None else most
         counts = self._spread(i, chosen, jnp.asarray(n), self.tiles[i].mapping.cells)
@@ -336,78 +344,3 @@ class Chip(eqx.Module):
                 )
             return self.taken
         return layer_times(self.tiles, t)
-
-
-def layer_times(tiles: dict[int, Tile], t: Float[Array, ""] | float | None) -> dict[int, Array]:
-    """Time since programming of each layer [s], checked; None is the earliest that its device has data for."""
-    times = {}
-    for i, tile in tiles.items():
-        own = tile.device.first_time if t is None else t
-        tile.device.check_time(own)
-        own = jnp.asarray(own, at_least_float32(jnp.result_type(float)))
-        if isinstance(own, Tracer):
-            name = tile.device.provenance.name
-            own = eqx.error_if(
-                own, ~tile.device.time_is_valid(own), f"t: no data of {name} at this time since programming."
-            )
-        times[i] = own
-    return times
-
-
-def typed_key(key: PRNGKeyArray) -> PRNGKeyArray:
-    if jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
-        return key
-    return jax.random.wrap_key_data(key)
-
-
-def check_inputs(traced: Traced, inputs: Sequence[Any]) -> None:
-    """Raises where an empty input leaves an array without a vector to read."""
-    unread = [traced.layers[m.layer].path for m in traced.plan.multiplies() if m.empty]
-    if not unread:
-        return
-    for i, leaf in enumerate(leaf for leaf in jax.tree.leaves(inputs) if is_array(leaf)):
-        if 0 in leaf.shape:
-            raise ValueError(
-                f"input {i} is empty: its shape is {tuple(leaf.shape)}, and {unread[0]} is read with nothing. "
-                "Give at least one sample."
-            )
-    raise ValueError(f"{unread[0]} is read with nothing: the function makes an empty operand of these inputs.")
-
-
-def _inferences(inputs: Sequence[Any], outs: Any) -> int:
-    """The common leading axis of inputs and outputs; 1 where all inputs are vectors or scalars."""
-    lead = {np.shape(x)[0] for x in jax.tree.leaves(inputs) if is_array(x) and np.ndim(x) > 1}
-    ends = {np.shape(y)[:1] for y in jax.tree.leaves(outs)}
-    if not lead or lead == {1}:
-        return 1
-    if len(lead) == 1 and ends == {tuple(lead)}:
-        return lead.pop()
-    raise ValueError(
-        f"chip.energy: inputs with leading axes {sorted(lead)} give outputs of shapes "
-        f"{[np.shape(y) for y in jax.tree.leaves(outs)]}: which axis counts inferences is not clear. "
-        "Give inferences=, the number of inferences that the inputs hold."
-    )
-
-
-def check_one_time(t: Any) -> None:
-    if t is None or isinstance(t, int | float) or getattr(t, "ndim", None) == 0:
-        return
-    if isinstance(t, str):
-        raise TypeError(f"t={t!r}: give the time since programming in seconds, for example t=86_400.0 for a day.")
-    shape = np.shape(t)
-    raise ValueError(
-        f"t holds {math.prod(shape)} times (shape {shape}): a chip is read at one time. For several, call it for each: "
-        "[chip(x, t=t, key=key) for t in times], or jax.vmap(lambda t: chip(x, t=t, key=key))(times)."
-    )
-
-
-def _needs_key(device: Device) -> bool:
-    """Whether what a pulse does to a cell depends on a key."""
-    if device.update is None:
-        return False  # what is wrong then is for the device to say
-    cells = jax.eval_shape(lambda k: device.program(jnp.full(1, 0.0), key=k), jax.random.key(0))
-    try:
-        jax.eval_shape(lambda c: device.pulse(c, jnp.ones(1), most=1), cells)
-    except ValueError:
-        return True
-    return False

@@ -14,14 +14,17 @@ from jax.core import Tracer
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from devices._numerics import at_least_float32
-from xbar.chip import Chip, check_inputs, check_one_time, layer_times, typed_key
+from xbar.arguments import check_inputs, check_one_time, layer_times, typed_key
+from xbar.chip import Chip
 from xbar.graph.digital import warn_of_digital
 from xbar.graph.nodes import Layer, Traced
 from xbar.graph.tracing import Function, aval_of, flatten, trace
 from xbar.graph.weights import weights
 from xbar.macro.programming import Job, program_all, stacked_keys
+from xbar.macro.show import preformatted
 from xbar.macro.state import ProgrammedArray, Ranges
 from xbar.macro.tile import Tile
+from xbar.show import analog_text
 
 Gradient = Literal["exact", "straight_through"]
 TileChoice = Tile | Callable[[str, tuple[int, ...]], Tile | None]
@@ -70,6 +73,12 @@ class Analog(eqx.Module):
     f: Function
     tile: TileChoice
     straight_through: bool = eqx.field(static=True, default=False)
+
+    def __repr__(self) -> str:
+        return analog_text(self)
+
+    def _repr_html_(self) -> str:
+        return preformatted(self)
 
     def __call__(
         self,

@@ -1,11 +1,13 @@
 """What a user gets wrong, and the sentence that says how to mend it."""
 
 import pathlib
+import re
 import subprocess
 import sys
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 import devices
@@ -94,6 +96,39 @@ def test_impossible_voltage_or_time(wrong):
         xbar.Tile(device=devices.ideal(), **wrong)
 
 
+IMPOSSIBLE = {
+    "ADC: range = 0 A; it takes a finite number above 0": lambda: xbar.ADC(range=jnp.asarray(0.0)),
+    "ADC: range = inf A": lambda: xbar.ADC(range=float("inf")),
+    "DAC: range = -1": lambda: xbar.DAC(range=np.float32(-1)),
+    "ADC: bits is 1; it takes a whole number from 2 to 16": lambda: xbar.ADC(bits=jnp.asarray(1.0)),
+    "v_read = inf V": lambda: xbar.Tile(device=devices.ideal(), v_read=float("inf")),
+    "PulseTrains: step = -1": lambda: xbar.training.PulseTrains(-1.0),
+    "Technology: node = 22 m": lambda: xbar.energy.Technology(node=22.0),
+}
+
+
+@pytest.mark.parametrize("said", IMPOSSIBLE)
+def test_impossible_numbers_of_macros(said):
+    with pytest.raises(ValueError, match=re.escape(said)):
+        IMPOSSIBLE[said]()
+
+
+@pytest.mark.parametrize("odd", [dict(v_read=5.0), dict(read_time=2.0), dict(read_time=1e-15), dict(rows=9000)])
+def test_numbers_that_no_macro_has(odd):
+    with pytest.warns(UserWarning, match=f"Tile: {next(iter(odd))} = .* any device"):
+        xbar.Tile(device=devices.ideal(), **odd)
+
+
+def test_whole_numbers_are_fine_where_physics_is_meant():
+    """They become floats, which have a derivative; whole numbers of NumPy count lines and bits."""
+    dac = xbar.DAC(bits=np.int64(6), range=1, noise=1)
+    tile = xbar.Tile(device=devices.ideal(), rows=np.int64(8), dac=dac, adc=xbar.ADC(bits=np.int64(6)), v_read=1)
+    assert all(jnp.issubdtype(x.dtype, jnp.floating) for x in jax.tree.leaves(tile))
+    assert type(tile.rows) is int and type(tile.dac.bits) is int
+    bits = jax.vmap(lambda b: xbar.ADC(bits=b))(jnp.arange(3, 6)).bits
+    assert bits.dtype == jnp.float32
+
+
 def test_device_range():
     with pytest.raises(ValueError, match="0 <= g_min < g_max"):
         devices.ideal(g_min=5e-6, g_max=1e-6)
@@ -122,6 +157,14 @@ tile = xbar.Tile(device=devices.ideal())
 f, w, x = (lambda p, x: x @ p), jnp.ones((6, 5)), jnp.ones((4, 6))
 chip = xbar.analog(f, tile).program(w, x, key=jax.random.key(0))
 for name, call in {
+    "Tile: device is 'pcm' (str); it takes Device": lambda: xbar.Tile(device="pcm"),
+    "Tile: dac is 8 (int); it takes DAC. Write xbar.DAC(bits=8)": lambda: xbar.Tile(device=devices.ideal(), dac=8),
+    "wires is 2.0 (float); it takes AbstractWires": lambda: xbar.Tile(device=devices.ideal(), wires=2.0),
+    "Such a part is given as Tile(dac=...)": lambda: xbar.Tile(device=devices.ideal(), adc=xbar.DAC()),
+    "v_read is '0.2' (str); it takes a finite number above 0 [V]": lambda: xbar.Tile(device=devices.ideal(), v_read="0.2"),
+    "Periphery: adc is 8 (int)": lambda: xbar.Periphery(adc=8),
+    "slots is 2.5 (float); it takes a whole number from 1 to 1000": lambda: xbar.training.PulseTrains(1e-3, slots=2.5),
+    "it takes Coefficient. Write xbar.energy.Coefficient(": lambda: xbar.energy.Technology(dac=1e-12),
     "2 to 16 whole bits": lambda: xbar.DAC(bits=4.0),
     "2 to 16 whole bits ": lambda: xbar.ADC(bits="8"),
     "it is 'amplitude' or 'bit_serial'": lambda: xbar.DAC(encoding="unary"),

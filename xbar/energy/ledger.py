@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import html
 from collections.abc import Iterable, Sequence
 
 import equinox as eqx
@@ -14,7 +15,7 @@ from jaxtyping import Array, Float
 from scipy.special import ndtri
 
 from xbar.energy.adc import bound_notes
-from xbar.energy.table import ledger_table
+from xbar.energy.table import ledger_table, ledger_text
 from xbar.energy.technology import Coefficient, Technology
 from xbar.energy.units import as_float, concrete
 from xbar.energy.usage import LayerCosts, Usage
@@ -133,6 +134,12 @@ class Ledger(eqx.Module):
 
     def __str__(self) -> str:
         return self.table()
+
+    def __repr__(self) -> str:
+        return ledger_text(self)
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(self.table())}</pre>"
 
 
 def price(

@@ -21,7 +21,7 @@ _NAME, _CELL, _SPREAD = 14, 10, 15  # columns; "accumulate" takes one more
 
 def ledger_table(ledger: Ledger) -> str:
     """Joules by layer and component with P10-P90, then totals and notes; batched ledgers print their mean."""
-    if isinstance(ledger.terms, Tracer):
+    if not isinstance(ledger.terms, jax.Array) or isinstance(ledger.terms, Tracer):
         return f"Ledger of {len(ledger.layers)} layers, being traced"
     rule = "-" * WIDTH
     joules, spread = _mean(ledger.joules, 2), _spread(ledger, "layer", 1)
@@ -31,6 +31,21 @@ def ledger_table(ledger: Ledger) -> str:
     lines += [rule, _energies(ledger, "total", _mean(ledger.by_component, 1), _spread(ledger, "total", 0))]
     lines += [_line(ledger, name, map(_joules, q)) for name, q in (("P10", low), ("P90", high))]
     return "\n".join([*lines, *_footer(ledger)])
+
+
+def ledger_text(ledger: Ledger) -> str:
+    """A ledger in a few lines; `print` has the whole table."""
+    if not isinstance(ledger.terms, jax.Array) or isinstance(ledger.terms, Tracer):
+        return f"Ledger of {len(ledger.layers)} layers, being traced"
+    low, high = map(_joules, _spread(ledger, "total", 0))
+    shares = zip(ledger.components, _mean(ledger.by_component, 1), strict=True)
+    lines = [
+        f"Ledger of {len(ledger.layers)} layers" + (f", mean of {ledger.total.size}" if ledger.total.ndim else ""),
+        f"  per inference  {_joules(_mean(ledger.total, 0))} ({low} to {high}), {_joules(_mean(ledger.per_mac, 0))} per MAC",
+        f"  components     {', '.join(f'{name} {_joules(x)}' for name, x in shares)}",
+        f"  notes          {len(ledger.notes)}; print(ledger) has them, with all layers",
+    ]
+    return "\n".join(lines)
 
 
 def _line(ledger: Ledger, name: str, cells: Iterable[str], spread: str = "") -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import textwrap
 from typing import Any
 
@@ -11,6 +12,8 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from devices._checks import Checked, Number
+from devices._show import short
 from xbar.energy.adc import AbstractADCModel, Andrulis
 from xbar.energy.scaling import energy_scale, scaling_notes
 from xbar.energy.units import as_float, concrete, engineering
@@ -24,7 +27,22 @@ TAGS = {
 }
 
 
-class Coefficient(eqx.Module):
+@dataclasses.dataclass(frozen=True)
+class _Number(Number):
+    """A checked number of the model's own precision, whatever it is multiplied by."""
+
+    def __call__(self, value: Any) -> Any:
+        found = super().__call__(value)
+        return as_float(found) if isinstance(found, jax.Array) else found
+
+
+_POSITIVE = _Number(low=0.0, above=True)
+_AT_LEAST_0 = _Number(low=0.0)
+_VOLTS = _POSITIVE.but(unit="V", likely=100.0, optional=True, advice="Voltages are in volts: 800 mV is 0.8.")
+_METRES = _POSITIVE.but(unit="m", high=1e-3, advice="Lengths are in metres: 22 nm is 22e-9.")
+
+
+class Coefficient(Checked):
     """One energy of the model: a median, a log-normal spread and where it comes from.
 
     Args:
@@ -37,8 +55,8 @@ class Coefficient(eqx.Module):
         note: assumption to print wherever the coefficient is in play.
     """
 
-    value: Float[Array, "*_"] = eqx.field(converter=as_float)
-    sigma_ln: Float[Array, "*_"] = eqx.field(converter=as_float)
+    value: Float[Array, "*_"] = eqx.field(converter=_AT_LEAST_0)
+    sigma_ln: Float[Array, "*_"] = eqx.field(converter=_AT_LEAST_0)
     unit: str = eqx.field(static=True)
     node: int | float | None = eqx.field(static=True)
     tag: str = eqx.field(static=True)
@@ -51,14 +69,11 @@ class Coefficient(eqx.Module):
 
 
 def _coefficient(*args: Any, **kwargs: Any) -> Any:
-    return eqx.field(default_factory=lambda: Coefficient(*args, **kwargs))
+    make = "Write xbar.energy.Coefficient(value, sigma_ln, unit, node, tag, source)."
+    return eqx.field(default_factory=lambda: Coefficient(*args, **kwargs), metadata={"mend": make})
 
 
-def _number(default: float) -> Any:
-    return eqx.field(converter=as_float, default=default)
-
-
-class Technology(eqx.Module):
+class Technology(Checked):
     """Prices of events on one chip; every number is a leaf, so energy can be differentiated by any of them.
 
     Spreads are judgements: about half the log-ratio of published figures that disagree, at least 0.3.
@@ -76,13 +91,15 @@ class Technology(eqx.Module):
     Breaks when: the cells need voltages that the node's logic cannot give: level shifters are not priced.
     """
 
-    node: Float[Array, "*_"] = _number(22e-9)
-    supply: Float[Array, "*_"] | None = eqx.field(converter=lambda x: None if x is None else as_float(x), default=None)
-    columns_per_adc: Float[Array, "*_"] = _number(8.0)
-    activation_bits: Float[Array, "*_"] = _number(8.0)
-    buffer_bytes: Float[Array, "*_"] = _number(8 * 1024.0)
-    pitch_in_nodes: Float[Array, "*_"] = _number(12.0)
-    adc_model: AbstractADCModel = eqx.field(default_factory=Andrulis)
+    node: Float[Array, "*_"] = eqx.field(converter=_METRES, default=22e-9)
+    supply: Float[Array, "*_"] | None = eqx.field(converter=_VOLTS, default=None)
+    columns_per_adc: Float[Array, "*_"] = eqx.field(converter=_POSITIVE, default=8.0)
+    activation_bits: Float[Array, "*_"] = eqx.field(converter=_POSITIVE, default=8.0)
+    buffer_bytes: Float[Array, "*_"] = eqx.field(converter=_POSITIVE, default=8 * 1024.0)
+    pitch_in_nodes: Float[Array, "*_"] = eqx.field(converter=_POSITIVE, default=12.0)
+    adc_model: AbstractADCModel = eqx.field(
+        default_factory=Andrulis, metadata={"mend": "Write xbar.energy.Andrulis()."}
+    )
 
     array: Coefficient = _coefficient(
         1.0, 0.0, "x", None, "D", "V^2 G t summed over the cells, from the simulation itself"
@@ -159,6 +176,10 @@ class Technology(eqx.Module):
 
     def __str__(self) -> str:
         return self.table()
+
+    def __repr__(self) -> str:
+        law = type(self.adc_model).__name__
+        return f"Technology at {short(self.node, 'm')}, {law} ADC law; print(technology) has its coefficients"
 
 
 def coefficients(technology: Technology) -> dict[str, Coefficient]:

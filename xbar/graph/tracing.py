@@ -109,6 +109,14 @@ class Function(eqx.Module):
         """`f` taken apart."""
         return cls(*flatten(_opened(f)))
 
+    @property
+    def name(self) -> str:
+        """What the callable is called, for people."""
+        f: Any = self.frame.rebuild(self.arrays)
+        while isinstance(f, _Partial):
+            f = f.func
+        return getattr(f, "__name__", type(f).__name__)
+
 
 class _Partial(NamedTuple):
     """A partial application as a pytree; what is not taken apart is a leaf."""

@@ -7,6 +7,7 @@ round half to even and clip at full scale. In a gradient, rounding counts as the
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Literal
 
 import equinox as eqx
@@ -14,9 +15,30 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from devices._checks import Checked, Whole, positive
+from xbar.macro.show import converter_text, preformatted
+
 Encoding = Literal["amplitude", "bit_serial"]
 Negative = Literal["bipolar", "two_phase", "offset"]
 Bits = Float[Array, ""] | int
+_BITS = Whole(
+    2,
+    16,
+    optional=True,
+    advice="A signed converter has 2 to 16 whole bits (2 bits: -1, 0, +1). Use bits=None for an ideal converter that neither "
+    "rounds nor clips.",
+)
+_ACTIVATIONS = positive.but(
+    optional=True,
+    advice="It is the full scale in the units of the activations; None leaves it to each vector, or to xbar.calibrate.",
+)
+_AMPERES = positive.but(
+    unit="A",
+    likely=1.0,
+    optional=True,
+    advice="Currents are in ampere: 10 uA is 10e-6; None leaves it to xbar.calibrate.",
+)
+_NOISE = positive.but(optional=True, advice="Leave it out, or write None, for a converter without noise.")
 
 
 def top_code(bits: Bits) -> Bits:
@@ -46,7 +68,7 @@ def quantise(x: Float[Array, "*any"], full_scale: Float[Array, "*#any"], bits: B
     return full_scale * (unit + jax.lax.stop_gradient((codes / top_code(bits)).astype(unit.dtype) - unit))
 
 
-class DAC(eqx.Module):
+class DAC(Checked):
     """Input converter of one word line.
 
     Args:
@@ -61,25 +83,24 @@ class DAC(eqx.Module):
             `(x / F + 1) / 2` is applied, and the product with `1/2` is taken off digitally, as it is for cells on target.
 
     Raises:
-        ValueError: for a number of bits, an encoding, a range or a noise that cannot be.
+        ValueError, TypeError: for a number of bits, an encoding, a range or a noise that cannot be.
     """
 
-    bits: int | None = eqx.field(static=True, default=8)
+    bits: int | None = eqx.field(static=True, converter=_BITS, default=8)
     encoding: Encoding = eqx.field(static=True, default="amplitude")
-    range: Float[Array, ""] | float | None = None
-    noise: Float[Array, ""] | float | None = None
+    range: Float[Array, ""] | None = eqx.field(converter=_ACTIVATIONS, default=None)
+    noise: Float[Array, ""] | None = eqx.field(converter=_NOISE.but(unit="V", likely=10.0), default=None)
     negative: Negative = eqx.field(static=True, default="bipolar")
 
     def __check_init__(self):
-        check_bits("DAC", self.bits)
-        check_positive("DAC", "range", self.range)
-        check_positive("DAC", "noise", self.noise)
-        if self.encoding not in ("amplitude", "bit_serial"):
-            raise ValueError(f"DAC: encoding={self.encoding!r}; it is 'amplitude' or 'bit_serial'.")
-        if self.negative not in ("bipolar", "two_phase", "offset"):
-            raise ValueError(f"DAC: negative={self.negative!r}; it is 'bipolar', 'two_phase' or 'offset'.")
-        if self.encoding == "bit_serial" and self.bits is None:
+        if isinstance(self.encoding, str) and self.encoding == "bit_serial" and self.bits is None:
             raise ValueError("DAC: bit-serial encoding sends bits one by one, so it needs bits=, for example bits=8.")
+
+    def __repr__(self) -> str:
+        return converter_text(self)
+
+    def _repr_html_(self) -> str:
+        return preformatted(self)
 
     @property
     def planes(self) -> int:
@@ -124,7 +145,7 @@ class DAC(eqx.Module):
         return (*weights, *(-w for w in weights)) if self.negative == "two_phase" else weights
 
 
-class ADC(eqx.Module):
+class ADC(Checked):
     """Output converter of one column of weights, after its currents are combined.
 
     Args:
@@ -135,57 +156,34 @@ class ADC(eqx.Module):
         noise: rms noise of the current at the converter's input [A], or None.
 
     Raises:
-        ValueError: for a number of bits, a range or a noise that cannot be.
+        ValueError, TypeError: for a number of bits, a range or a noise that cannot be.
     """
 
-    bits: Bits | None = eqx.field(converter=lambda bits: as_bits("ADC", bits), default=8)
-    range: Float[Array, ""] | float | None = None
-    noise: Float[Array, ""] | float | None = None
+    bits: Bits | None = eqx.field(converter=dataclasses.replace(_BITS, leaf=True), default=8)
+    range: Float[Array, ""] | None = eqx.field(converter=_AMPERES, default=None)
+    noise: Float[Array, ""] | None = eqx.field(converter=_NOISE.but(unit="A", likely=1.0), default=None)
 
-    def __check_init__(self):
-        check_positive("ADC", "range", self.range)
-        check_positive("ADC", "noise", self.noise)
+    def __repr__(self) -> str:
+        return converter_text(self)
+
+    def _repr_html_(self) -> str:
+        return preformatted(self)
 
     def convert(self, current: Float[Array, "*rest"], full_scale: Float[Array, "*#rest"]) -> Float[Array, "*rest"]:
         """The reported current [A]."""
         return quantise(current, full_scale, self.bits)
 
 
-class Periphery(eqx.Module):
+class Periphery(Checked):
     """The converters of a backward read, which drives bit lines and senses word lines.
 
     Args:
         dac: of the bit lines. adc: of the word lines.
     """
 
-    dac: DAC = eqx.field(default_factory=DAC)
-    adc: ADC = eqx.field(default_factory=ADC)
+    dac: DAC = eqx.field(default_factory=DAC, metadata={"mend": "Write xbar.DAC(bits=8)."})
+    adc: ADC = eqx.field(default_factory=ADC, metadata={"mend": "Write xbar.ADC(bits=8)."})
 
     def __check_init__(self):
         if isinstance(self.dac, DAC) and self.dac.negative == "offset":
             raise ValueError("Periphery: a backward read applies inputs as 'bipolar' or in 'two_phase', not 'offset'.")
-
-
-def check_bits(what: str, bits: int | None) -> None:
-    """Raises ValueError unless `bits` is None or a whole number from 2 to 16."""
-    if bits is None:
-        return
-    if isinstance(bits, bool) or not isinstance(bits, int) or not 2 <= bits <= 16:
-        raise ValueError(
-            f"{what}: bits={bits!r}; a signed converter has 2 to 16 whole bits (2 bits: -1, 0, +1). "
-            "Use bits=None for an ideal converter that neither rounds nor clips."
-        )
-
-
-def as_bits(what: str, bits: Bits | None) -> Float[Array, ""] | None:
-    """A checked number of bits as a float leaf, so that tiles stay differentiable as a whole."""
-    if bits is None or isinstance(bits, jax.Array):
-        return bits
-    check_bits(what, bits)
-    return jnp.asarray(float(bits))
-
-
-def check_positive(what: str, name: str, value) -> None:
-    """Raises ValueError if `value` is a concrete number that is not above zero."""
-    if isinstance(value, (int, float)) and not value > 0:
-        raise ValueError(f"{what}: {name}={value!r} must be above 0, or None.")

@@ -124,10 +124,10 @@ def _alike(jobs: Sequence[Job], targets: Sequence[_Targets]) -> list[list[int]]:
             same = (
                 jobs[first].tile.device is jobs[i].tile.device and jobs[first].tile.read_time is jobs[i].tile.read_time
             )
-            if same and targets[first].conductance.dtype == targets[i].conductance.dtype:
-                if size * (wide - width) // width <= AT_ONCE:
-                    group.append(i)
-                    break
+            same = same and targets[first].conductance.dtype == targets[i].conductance.dtype
+            if same and size * (wide - width) // width <= AT_ONCE:
+                group.append(i)
+                break
         else:
             groups.append([i])
     return groups
@@ -157,9 +157,10 @@ def _write(tile: Tile, targets: Sequence[_Targets], times: Sequence[Array | None
     for target in targets:
         *lead, cols = target.conductance.shape
         stop = start + math.prod(lead)
-        mine = lambda leaf, a=start, b=stop, lead=lead, cols=cols: leaf[a:b, :cols].reshape(
-            *lead, cols, *leaf.shape[2:]
-        )
+
+        def mine(leaf, a=start, b=stop, lead=lead, cols=cols):
+            return leaf[a:b, :cols].reshape(*lead, cols, *leaf.shape[2:])
+
         axis = len(lead) - 2
         found.append(jax.tree.map(lambda leaf, m=mine, axis=axis: jnp.swapaxes(m(leaf), axis, axis + 1), written))
         start = stop
@@ -199,7 +200,7 @@ def _in_turns(f: Callable, xs: Any, cells: int, draws: bool) -> Any:
     turns = -(-count // together)
     together = -(-count // turns)
     whole = lambda x: jnp.concatenate([x, x[: turns * together - count]]) if turns * together > count else x  # noqa: E731
-    parts = jax.tree.map(lambda x: whole(x).reshape(turns, together, *x.shape[1:]), xs)
+    parts = jax.tree.map(lambda x: _rearranged(x, whole).reshape(turns, together, *x.shape[1:]), xs)
     # derivatives work the laws out again, from draws that are kept: all that lies between is ten times as much
     body = jax.checkpoint(lambda x: every(*x), policy=jax.checkpoint_policies.save_only_these_names(DRAW))
     done = lax.map(body, parts)
@@ -224,12 +225,19 @@ def line_keys(key: PRNGKeyArray, part: Partition, cells: int) -> Key[Array, " li
     tile = _fold_each(block, (row * 2**16 + col).ravel())
     cell, line = jnp.meshgrid(jnp.arange(cells), jnp.arange(part.used_rows), indexing="ij")
     keys = _fold_each(tile, (cells * line + cell).ravel()).reshape(-1, cells, part.used_rows)
-    return jnp.moveaxis(keys, 1, 0).reshape(-1)
+    return _rearranged(keys, lambda x: jnp.moveaxis(x, 1, 0)).reshape(-1)
 
 
 def stacked_keys(key: PRNGKeyArray, n: int) -> Key[Array, " n"]:
     """`n` keys; the first ones do not depend on `n`."""
     return jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(n))
+
+
+def _rearranged(x: Array, move: Callable[[Array], Array]) -> Array:
+    """`move(x)`; of keys by their words, for JAX's search for keys that are used twice takes moved ones for used ones."""
+    if not jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
+        return move(x)
+    return jax.random.wrap_key_data(move(jax.random.key_data(x)), impl=jax.random.key_impl(x))
 
 
 def _fold_each(keys: Key[Array, " keys"], places: Array) -> Key[Array, " more"]:

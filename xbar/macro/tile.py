@@ -11,13 +11,21 @@ from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from devices import Device
+from devices._checks import Checked, Whole, positive_seconds, volts
 from xbar.macro.converters import ADC, DAC, Periphery
 from xbar.macro.mappings import AbstractMapping, Differential
 from xbar.macro.partition import Partition
+from xbar.macro.show import preformatted, tile_text
 from xbar.macro.wires import AbstractWires, IdealWires
 
+_LINES = Whole(1, likely=8192, advice="Write rows=256, for example.")
 
-class Tile(eqx.Module):
+
+def _mend(sentence: str) -> dict[str, str]:
+    return {"mend": sentence}
+
+
+class Tile(Checked):
     """One crossbar macro: `rows` x `cols` weights with the converters around them.
 
     Args:
@@ -33,52 +41,49 @@ class Tile(eqx.Module):
             against a batch, such as 1/f and telegraph noise.
         read_time: time for which the voltages of one read are applied and the currents are integrated [s]; the noise
             bandwidth of a read is 1/(2 read_time).
-        pack_groups: whether several small matrices of one layer (groups of a convolution) share a tile, block-diagonally, where
-            rows and columns allow; False gives each a tile of its own.
+        pack_groups: whether several small matrices of one layer (groups of a convolution) share a tile, block-diagonally,
+            where rows and columns allow; False gives each a tile of its own.
         backward: converters of a read in the other direction; None: there is none.
 
     Raises:
-        ValueError: for sizes, a voltage, a time or a kind of noise that cannot be, or cells that are not ohmic and wires
-            that are defined for ohmic ones only.
+        ValueError, TypeError: for a part of the wrong class, for sizes, a voltage, a time or a kind of noise that cannot be,
+            or cells that are not ohmic and wires that are defined for ohmic ones only.
 
-    Warns, once a device, where `v_read` is above the voltages that the device's data reach.
+    Warns, once a device, where `v_read` is above the voltages that the device's data reach, and of sizes, voltages and times
+    that no macro has.
 
     Breaks when: `v_read` is high enough to disturb the cells; no read disturb is modelled.
     """
 
-    device: Device
-    rows: int = eqx.field(static=True, default=256)
-    cols: int = eqx.field(static=True, default=256)
-    dac: DAC = eqx.field(default_factory=DAC)
-    adc: ADC = eqx.field(default_factory=ADC)
-    wires: AbstractWires = eqx.field(default_factory=IdealWires)
-    mapping: AbstractMapping = eqx.field(default_factory=Differential)
-    v_read: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=0.2)
+    device: Device = eqx.field(
+        metadata=_mend("Devices are objects, as devices.pcm_joshi2020() gives one; or devices.Device(...).")
+    )
+    rows: int = eqx.field(static=True, converter=_LINES, default=256)
+    cols: int = eqx.field(static=True, converter=_LINES, default=256)
+    dac: DAC = eqx.field(default_factory=DAC, metadata=_mend("Write xbar.DAC(bits=8)."))
+    adc: ADC = eqx.field(default_factory=ADC, metadata=_mend("Write xbar.ADC(bits=8)."))
+    wires: AbstractWires = eqx.field(
+        default_factory=IdealWires,
+        metadata=_mend("Write xbar.ResistiveWires(r_row, r_col) in ohm a cell, or xbar.IdealWires()."),
+    )
+    mapping: AbstractMapping = eqx.field(
+        default_factory=Differential, metadata=_mend("Write xbar.Differential(), or another of xbar's mappings.")
+    )
+    v_read: Float[Array, ""] = eqx.field(converter=volts.but(likely=3.0), default=0.2)
     read_noise: Literal["independent", "frozen"] = eqx.field(static=True, default="independent")
-    read_time: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=100e-9)
+    read_time: Float[Array, ""] = eqx.field(converter=positive_seconds.but(likely=1.0, least=1e-12), default=100e-9)
     pack_groups: bool = eqx.field(static=True, default=True)
-    backward: Periphery | None = None
+    backward: Periphery | None = eqx.field(default=None, metadata=_mend("Write xbar.Periphery(dac=..., adc=...)."))
 
     def __check_init__(self):
-        for name in ("rows", "cols"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(f"Tile: {name}={value!r}; give a whole number of at least 1, for example 256.")
-        if self.read_noise not in ("independent", "frozen"):
-            raise ValueError(f"Tile: read_noise={self.read_noise!r}; it is 'independent' or 'frozen'.")
-        for name, unit in (("v_read", "V"), ("read_time", "s")):
-            value = getattr(self, name)
-            if isinstance(value, jax.Array) and not isinstance(value, Tracer) and not jnp.all(value > 0):
-                raise ValueError(f"Tile: {name}={value} {unit} must be above 0.")
+        if not isinstance(self.device, Device):
+            return  # the classes of fields are checked after this
+        v = self.v_read
+        if isinstance(v, jax.Array) and not isinstance(v, Tracer) and v.size and bool(jnp.all(jnp.isfinite(v))):
+            self.device.warn_beyond(v=float(jnp.max(v)))
         if (
-            isinstance(self.v_read, jax.Array)
-            and not isinstance(self.v_read, Tracer)
-            and isinstance(self.device, Device)
-        ):
-            self.device.warn_beyond(v=float(jnp.max(self.v_read)))
-        if (
-            isinstance(self.device, Device)
-            and not self.device.conduction.linear
+            not self.device.conduction.linear
+            and isinstance(self.wires, AbstractWires)
             and not isinstance(self.wires, IdealWires)
             and type(self.wires).currents is AbstractWires.currents
         ):
@@ -86,6 +91,12 @@ class Tile(eqx.Module):
                 f"Tile: {type(self.wires).__name__} is a linear map of conductances, and {self.device.provenance.name} "
                 f"conducts as {type(self.device.conduction).__name__}. Use ohmic cells, ResistiveWires or IdealWires."
             )
+
+    def __repr__(self) -> str:
+        return tile_text(self)
+
+    def _repr_html_(self) -> str:
+        return preformatted(self)
 
     @property
     def bandwidth(self) -> Float[Array, ""]:
@@ -104,7 +115,7 @@ class Tile(eqx.Module):
 
     @property
     def needs_cells(self) -> bool:
-        """Whether every read goes back to the cells themselves: their noise passes the wires input by input, or in one draw."""
+        """Whether every read goes back to the cells themselves: their noise passes the wires input by input, or at once."""
         noisy = self.wired and self.device.has_read_noise
         return noisy and (self.read_noise == "frozen" or self.wires.exact_noise or not self.device.conduction.linear)
 

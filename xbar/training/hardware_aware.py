@@ -11,10 +11,10 @@ import devices
 from xbar.macro.tile import Tile
 
 
-def ensemble(tile: Tile, times: Sequence[float] | float | None = None, *, key: PRNGKeyArray) -> Tile:
+def moment_matched(tile: Tile, times: Sequence[float] | float | None = None, *, key: PRNGKeyArray) -> Tile:
     """This tile with `devices.moment_matched` of its cells, at the noise bandwidth of its reads.
 
-    `xbar.analog(f, ensemble(tile, key=key))` is what to train: every input vector meets cells of its own with the mean,
+    `xbar.analog(f, moment_matched(tile, key=key))` is what to train: every input vector meets cells of its own with the mean,
     the write error, the drift, the faults and the read noise of the device, and no cell is drawn. What was trained is then
     programmed with the tile itself.
 

@@ -7,8 +7,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from devices._checks import Checked, Whole, positive
 
-class PulseTrains(eqx.Module):
+
+class PulseTrains(Checked):
     """Turns `-rate d x^T` into whole numbers of pulses at every crossing of an array.
 
     Rows carry pulses in `BL` slots, each with probability `p_x`, columns with `p_d`; a cell gets a pulse in every
@@ -31,30 +33,29 @@ class PulseTrains(eqx.Module):
     "deterministic implicit" trains, whose result depends on how pulses are ordered within a train, have no counterpart here.
     """
 
-    step: Float[Array, ""] = eqx.field(converter=jnp.asarray)
-    slots: int = eqx.field(static=True, default=31)
+    step: Float[Array, ""] = eqx.field(
+        converter=positive.but(advice="It is the change of a weight that one pulse makes.")
+    )
+    slots: int = eqx.field(static=True, converter=Whole(1, 1000, advice="A train has 31 slots as a rule."), default=31)
     manage_slots: bool = eqx.field(static=True, default=True)
     mean_count: bool = eqx.field(static=True, default=False)
-
-    def __check_init__(self):
-        if not 1 <= self.slots <= 1000:
-            raise ValueError(f"PulseTrains: slots={self.slots}; a train has 1 to 1000.")
 
     def probabilities(
         self, x: Float[Array, " rows"], d: Float[Array, " cols"], rate: Float[Array, ""] | float
     ) -> tuple[Float[Array, " rows"], Float[Array, " cols"], Float[Array, ""]]:
         """Probability of a pulse on each row and each column in a slot, and the number of slots in use."""
         x, d = jnp.abs(x), jnp.abs(d)
-        x_max, d_max = (jnp.maximum(jnp.max(v), jnp.finfo(v.dtype).tiny) for v in (x, d))
+        most = [jnp.max(v) for v in (x, d)]
+        x_max, d_max = (jnp.where(v > 0, v, 1) for v in most)  # nothing but zeros gets no pulse at any scale
         if self.manage_slots:
             # a hair less, so that a product that is a whole number of steps does not get one slot more by rounding
-            needed = jnp.ceil(rate * x_max * d_max / self.step * (1 - 1e-5))
+            needed = jnp.ceil(rate * most[0] * most[1] / self.step * (1 - 1e-5))
             used = jnp.clip(needed, 1, self.slots)
-            a = 1 / x_max
+            a, b = 1 / x_max, rate / (self.step * used) * x_max
         else:
             used = jnp.asarray(float(self.slots), x.dtype)
-            a = jnp.sqrt(rate / (self.step * used) * d_max / x_max)
-        b = rate / (self.step * used) / a
+            both = jnp.sqrt(rate / (self.step * used))
+            a, b = both * jnp.sqrt(d_max / x_max), both * jnp.sqrt(x_max / d_max)
         return jnp.minimum(a * x, 1), jnp.minimum(b * d, 1), used
 
     def __call__(

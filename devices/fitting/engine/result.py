@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import html
 from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
 
+from devices._show import quantity
+
 PROFILED = "interval by profile"
+_SHOWN = 12  # numbers that a printed fit names
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +75,7 @@ class Panel:
     y_scale: Literal["linear", "log", "symlog"] = "linear"
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Fit:
     """One model fitted to one measurement.
 
@@ -142,3 +146,19 @@ class Fit:
     def rejected(self) -> bool:
         """Whether a test says that the model is wrong."""
         return any(c.rejected for c in self.checks)
+
+    def __repr__(self) -> str:
+        shown = [
+            f"  {n.name:<16}{quantity(n.value, n.unit)} ± {n.stderr:.2g}" + (f" ({n.note})" if n.note else "")
+            for n in self.numbers[:_SHOWN]
+        ]
+        if len(self.numbers) > _SHOWN:
+            shown.append(f"  and {len(self.numbers) - _SHOWN} more numbers")
+        bad = ", ".join(c.name for c in self.checks if c.rejected)
+        state = "converged" if self.converged else f"not converged: {self.code}"
+        verdict = f"rejected by {bad}" if bad else "not rejected"
+        head = f"Fit of {self.model} to {self.kind}: {self.rows} readings, AIC {self.aic:.6g}, {state}, {verdict}"
+        return "\n".join([head, *shown])
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(repr(self))}</pre>"

@@ -41,7 +41,7 @@ def test_outputs_have_the_mean_and_spread_of_chips(make, t):
     the curves may be off by; spreads to 12 % (a standard error is 3 %)."""
     tile = tile_of(make())
     chips = outputs(tile, t)
-    drawn = outputs(xbar.training.ensemble(tile, t, key=jax.random.key(3)), t)
+    drawn = outputs(xbar.training.moment_matched(tile, t, key=jax.random.key(3)), t)
     spread = chips.std(0)
     assert np.all(np.abs(drawn.mean(0) - chips.mean(0)) < (4.5 * (2 / CHIPS) ** 0.5 + 0.15) * spread)
     np.testing.assert_allclose(drawn.std(0), spread, rtol=0.12)
@@ -58,7 +58,7 @@ def test_each_input_meets_cells_of_its_own():
         y = np.asarray(call(jax.random.split(jax.random.key(2), CHIPS)))
         return (y[:, 0] - y[:, 1]).var(0) / (2 * y[:, 0].var(0))
 
-    own = apart(xbar.training.ensemble(tile, key=jax.random.key(3)))
+    own = apart(xbar.training.moment_matched(tile, key=jax.random.key(3)))
     np.testing.assert_allclose(own, 1, atol=0.15)
     assert np.all(apart(tile) == 0)
 
@@ -127,7 +127,7 @@ def test_gradients_are_those_of_chips_on_average():
         found = jax.jit(jax.vmap(jax.grad(loss), (None, 0)))(w, jax.random.split(jax.random.key(2), CHIPS))
         return np.asarray(found.mean(0), float), np.asarray(found.std(0), float) / CHIPS**0.5
 
-    (chips, a), (drawn, b) = gradients(tile), gradients(xbar.training.ensemble(tile, key=jax.random.key(3)))
+    (chips, a), (drawn, b) = gradients(tile), gradients(xbar.training.moment_matched(tile, key=jax.random.key(3)))
     size = np.sqrt(np.mean(chips**2))
     assert np.all(np.abs(drawn - chips) < 5 * np.hypot(a, b) + 0.15 * size)
     assert np.corrcoef(drawn.ravel(), chips.ravel())[0, 1] > 0.99
@@ -171,7 +171,7 @@ def test_a_network_trained_with_it_is_better_on_chips():
         call = jax.jit(jax.vmap(lambda key: jnp.mean(jnp.argmax(network(params, x, key=key), -1) != y)))
         return float(call(jax.random.split(keys[5], 32)).mean())
 
-    population = xbar.training.ensemble(tile, key=jax.random.key(3))
+    population = xbar.training.moment_matched(tile, key=jax.random.key(3))
     frozen = dataclasses.replace(population, read_noise="frozen")
     exact = {
         "chips": xbar.analog(apply, tile),

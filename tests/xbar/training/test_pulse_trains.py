@@ -84,3 +84,22 @@ def test_what_cannot_be():
     with pytest.raises(ValueError, match="need key"):
         PulseTrains(1e-3)(jnp.ones(2), jnp.ones(2), 0.1)
     assert not np.any(PulseTrains(1e-3, mean_count=True)(jnp.zeros(2), jnp.ones(2), 0.1))
+
+
+@pytest.mark.parametrize("manage", [True, False])
+@pytest.mark.parametrize("mean_count", [True, False])
+@pytest.mark.parametrize("size", [(0.0, 1.0), (1.0, 0.0), (0.0, 0.0)])
+def test_nothing_comes_of_zeros(manage, mean_count, size):
+    """No pulses, and finite derivatives: ReLU gives rows of zeros."""
+    trains = PulseTrains(1e-3, manage_slots=manage, mean_count=mean_count)
+    x, d = (jnp.full(n, s) for n, s in zip((3, 2), size, strict=True))
+    assert not np.any(trains(x, d, 0.01, key=jax.random.key(0)))
+    total = lambda x, d: sum(jnp.sum(p) for p in trains.probabilities(x, d, 0.01))  # noqa: E731
+    for slope in jax.grad(total, (0, 1))(x, d):
+        assert np.all(np.isfinite(slope))
+
+
+def test_a_rate_of_zero_gives_no_pulses():
+    for manage in (True, False):
+        n = PulseTrains(1e-3, manage_slots=manage)(jnp.ones(3), jnp.ones(2), 0.0, key=jax.random.key(0))
+        assert not np.any(n)

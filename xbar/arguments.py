@@ -1,0 +1,95 @@
+"""What calls of a chip are given: times, keys and inputs, checked and brought into one form."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from devices import Device
+from devices._numerics import at_least_float32
+from xbar.graph.nodes import Traced
+from xbar.graph.tracing import is_array
+from xbar.macro.tile import Tile
+
+
+def layer_times(tiles: dict[int, Tile], t: Float[Array, ""] | float | None) -> dict[int, Array]:
+    """Time since programming of each layer [s], checked; None is the earliest that its device has data for."""
+    times = {}
+    for i, tile in tiles.items():
+        own = tile.device.first_time if t is None else t
+        tile.device.check_time(own)
+        own = jnp.asarray(own, at_least_float32(jnp.result_type(float)))
+        if isinstance(own, Tracer):
+            name = tile.device.provenance.name
+            own = eqx.error_if(
+                own, ~tile.device.time_is_valid(own), f"t: no data of {name} at this time since programming."
+            )
+        times[i] = own
+    return times
+
+
+def typed_key(key: PRNGKeyArray) -> PRNGKeyArray:
+    if jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+        return key
+    return jax.random.wrap_key_data(key)
+
+
+def check_inputs(traced: Traced, inputs: Sequence[Any]) -> None:
+    """Raises where an empty input leaves an array without a vector to read."""
+    unread = [traced.layers[m.layer].path for m in traced.plan.multiplies() if m.empty]
+    if not unread:
+        return
+    for i, leaf in enumerate(leaf for leaf in jax.tree.leaves(inputs) if is_array(leaf)):
+        if 0 in leaf.shape:
+            raise ValueError(
+                f"input {i} is empty: its shape is {tuple(leaf.shape)}, and {unread[0]} is read with nothing. "
+                "Give at least one sample."
+            )
+    raise ValueError(f"{unread[0]} is read with nothing: the function makes an empty operand of these inputs.")
+
+
+def inferences_of(inputs: Sequence[Any], outs: Any) -> int:
+    """The common leading axis of inputs and outputs; 1 where all inputs are vectors or scalars."""
+    lead = {np.shape(x)[0] for x in jax.tree.leaves(inputs) if is_array(x) and np.ndim(x) > 1}
+    ends = {np.shape(y)[:1] for y in jax.tree.leaves(outs)}
+    if not lead or lead == {1}:
+        return 1
+    if len(lead) == 1 and ends == {tuple(lead)}:
+        return lead.pop()
+    raise ValueError(
+        f"chip.energy: inputs with leading axes {sorted(lead)} give outputs of shapes "
+        f"{[np.shape(y) for y in jax.tree.leaves(outs)]}: which axis counts inferences is not clear. "
+        "Give inferences=, the number of inferences that the inputs hold."
+    )
+
+
+def check_one_time(t: Any) -> None:
+    if t is None or isinstance(t, int | float) or getattr(t, "ndim", None) == 0:
+        return
+    if isinstance(t, str):
+        raise TypeError(f"t={t!r}: give the time since programming in seconds, for example t=86_400.0 for a day.")
+    shape = np.shape(t)
+    raise ValueError(
+        f"t holds {math.prod(shape)} times (shape {shape}): a chip is read at one time. For several, call it for each: "
+        "[chip(x, t=t, key=key) for t in times], or jax.vmap(lambda t: chip(x, t=t, key=key))(times)."
+    )
+
+
+def needs_key(device: Device) -> bool:
+    """Whether what a pulse does to a cell depends on a key."""
+    if device.update is None:
+        return False  # what is wrong then is for the device to say
+    cells = jax.eval_shape(lambda k: device.program(jnp.full(1, 0.0), key=k), jax.random.key(0))
+    try:
+        jax.eval_shape(lambda c: device.pulse(c, jnp.ones(1), most=1), cells)
+    except ValueError:
+        return True
+    return False
