@@ -95,7 +95,7 @@ def noise_of_tile(
     across = solve(jnp.asarray(basis.T, var.dtype))
     pairs = jnp.asarray(basis[:, one] * basis[:, two], var.dtype)
     twice = jnp.asarray(np.where(one == two, 1, 2), var.dtype)[:, None]
-    whole = jnp.sum(per_volt * across[one] * across[two], 1)
+    whole = jnp.sum(per_volt[None] * across[one] * across[two], 1)
     found = NoiseMap(squares, twice * (whole - _product(pairs.T, squares)))
     return NoiseMap(found.squares, found.modes, _error(lax.stop_gradient((found, var)), solve, solve_adjoint))
 
