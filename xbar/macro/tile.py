@@ -14,6 +14,7 @@ from devices import Device
 from xbar.macro.converters import ADC, DAC, Periphery
 from xbar.macro.mappings import AbstractMapping, Differential
 from xbar.macro.partition import Partition
+from xbar.macro.sharding import Sharding
 from xbar.macro.wires import AbstractWires, IdealWires
 
 
@@ -36,6 +37,7 @@ class Tile(eqx.Module):
         pack_groups: whether several small matrices of one layer (groups of a convolution) share a tile, block-diagonally, where
             rows and columns allow; False gives each a tile of its own.
         backward: converters of a read in the other direction; None: there is none.
+        sharding: devices of a mesh over which the tiles of each matrix are spread, if any. It changes no chip.
 
     Raises:
         ValueError: for sizes, a voltage, a time or a kind of noise that cannot be, or cells that are not ohmic and wires
@@ -58,6 +60,7 @@ class Tile(eqx.Module):
     read_time: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=100e-9)
     pack_groups: bool = eqx.field(static=True, default=True)
     backward: Periphery | None = None
+    sharding: Sharding | None = eqx.field(static=True, default=None)
 
     def __check_init__(self):
         for name in ("rows", "cols"):
@@ -96,6 +99,11 @@ class Tile(eqx.Module):
     def wired(self) -> bool:
         """Whether wires have a resistance."""
         return not isinstance(self.wires, IdealWires)
+
+    @property
+    def spread(self) -> bool:
+        """Whether tiles are spread over devices of a mesh."""
+        return self.sharding is not None
 
     @property
     def coupled(self) -> bool:
