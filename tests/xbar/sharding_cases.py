@@ -58,7 +58,7 @@ def collectives(f, *args):
 
 
 def spec(x):
-    return [axis for axis in (*x.sharding.spec, *[None] * (x.ndim - len(x.sharding.spec)))]
+    return [*x.sharding.spec, *[None] * (x.ndim - len(x.sharding.spec))]
 
 
 def same(a, b):
