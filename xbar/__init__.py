@@ -19,6 +19,7 @@ from xbar.energy.baselines import GPUBaseline, gpu_baseline
 from xbar.macro import wires
 from xbar.macro.converters import ADC, DAC, Periphery
 from xbar.macro.mappings import AbstractMapping, BitSliced, Differential, Offset, Redundant
+from xbar.macro.sharding import Sharding
 from xbar.macro.tile import Tile
 from xbar.macro.wires import AbstractWires, IdealWires, ResistiveWires, ohm_per_cell
 from xbar.storage import ChipFileError, export_targets, load, save
@@ -40,6 +41,7 @@ __all__ = [
     "Periphery",
     "Redundant",
     "ResistiveWires",
+    "Sharding",
     "Tile",
     "analog",
     "calibrate",

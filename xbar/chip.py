@@ -23,6 +23,7 @@ from xbar.graph.nodes import Layer, Traced
 from xbar.graph.tracing import Frame, Function, Given, trace
 from xbar.macro.programming import stacked_keys
 from xbar.macro.reading import draws_at_read
+from xbar.macro.sharding import check_automatic
 from xbar.macro.show import preformatted
 from xbar.macro.state import ProgrammedArray, Ranges
 from xbar.macro.tile import Tile
@@ -105,6 +106,7 @@ class Chip(eqx.Module):
         """
         if self.wafer:
             return self.each_chip(lambda chip, k: chip.watch(inputs, t=t, key=k, watch=watch, merge=merge), key)
+        check_automatic("chip", inputs)
         traced, given = self._traced(inputs)
         check_inputs(traced, inputs)
         typed = None if key is None else typed_key(key)

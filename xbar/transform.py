@@ -21,6 +21,7 @@ from xbar.graph.nodes import Layer, Traced
 from xbar.graph.tracing import Function, aval_of, flatten, trace
 from xbar.graph.weights import weights
 from xbar.macro.programming import Job, program_all, stacked_keys
+from xbar.macro.sharding import check_automatic
 from xbar.macro.show import preformatted
 from xbar.macro.state import ProgrammedArray, Ranges
 from xbar.macro.tile import Tile
@@ -120,6 +121,7 @@ class Analog(eqx.Module):
         self, params: Any, inputs: Sequence[Any], key: PRNGKeyArray, t: Any = None, drawn: bool = False
     ) -> Chip:
         """A chip; one that is `drawn` to be read once, at `t`, keeps nothing of its cells but what that takes."""
+        check_automatic("program", params, inputs, key)
         leaves, frame = flatten(params)
         traced, given = trace(self.f, frame, leaves, inputs)
         check_inputs(traced, inputs)
@@ -130,6 +132,9 @@ class Analog(eqx.Module):
         mapped = frozenset(tiles)
         warn_of_digital(traced, mapped)
         times = layer_times(tiles, t) if drawn and _settles(tiles) else None
+        for i, own in tiles.items():
+            if own.sharding is not None:
+                own.sharding.check(own.partition(*traced.layers[i].product.sizes), traced.layers[i].path)
         programming = lambda: jax.jit(  # noqa: E731
             functools.partial(_program_layers, traced.plan_only(), self.straight_through), static_argnums=0
         )

@@ -18,6 +18,7 @@ from devices.random import DRAW
 from xbar.macro.layout import beside_rows
 from xbar.macro.partition import Partition
 from xbar.macro.reading import settled
+from xbar.macro.sharding import BY_TILE, CELLS
 from xbar.macro.state import ProgrammedArray
 from xbar.macro.tile import Tile
 
@@ -73,7 +74,7 @@ def program_all(
     for members in _alike(jobs, targets):
         tile = jobs[members[0]].tile
         own = [None if times is None else times[i] for i in members]
-        written = _write(tile, [targets[i] for i in members], own)
+        written = _write_everywhere(tile, [targets[i] for i in members], own)
         found.update(zip(members, written, strict=True))
     arrays = []
     for i, (job, part, target) in enumerate(zip(jobs, parts, targets, strict=True)):
@@ -100,15 +101,27 @@ def _targets(tile: Tile, w: Float[Array, "groups k n"], key: PRNGKeyArray, strai
     weights = part.split(w)
     fixed = lax.stop_gradient(weights) if straight_through else weights
     device, mapping = tile.device, tile.mapping
-    targets, by_tile = mapping.encode(fixed, device.g_min, device.g_max)
+    targets, by_tile = _encode(tile, fixed)
     code = jax.tree.map(lambda leaf: beside_rows(leaf) if leaf.ndim >= 5 else leaf, by_tile)
     residual = ones = None
     if straight_through:
         net = mapping.net(weights, device.g_min, device.g_max, by_tile)
         residual = _zeros_like_with_slope(beside_rows(net))
+        if tile.sharding is not None:
+            residual = tile.sharding.keep(residual, CELLS)
     if tile.dac.negative == "offset":
         ones = ideal_ones(tile, part, targets, code)
     return _Targets(targets, line_keys(key, part, targets.shape[0]), code, residual, ones)
+
+
+def _encode(tile: Tile, weights: Float[Array, "blocks row_tiles col_tiles rows cols"]) -> tuple[Array, Any]:
+    """Targets of the cells, and what the mapping needs to read them; by each device for its own tiles."""
+    encode = lambda tile, w: tile.mapping.encode(w, tile.device.g_min, tile.device.g_max)  # noqa: E731
+    if tile.sharding is None:
+        return encode(tile, weights)
+    of_tile = lambda leaf: "." * (leaf.ndim - 5) + "bij" if leaf.shape[-5:-2] == weights.shape[:3] else ""  # noqa: E731
+    out = jax.tree.map(of_tile, jax.eval_shape(encode, tile, weights))
+    return tile.sharding.each_device(encode, ("", "bij"), out)(tile, weights)
 
 
 def _alike(jobs: Sequence[Job], targets: Sequence[_Targets]) -> list[list[int]]:
@@ -121,9 +134,8 @@ def _alike(jobs: Sequence[Job], targets: Sequence[_Targets]) -> list[list[int]]:
         for group in groups:
             first = group[0]
             wide = targets[first].conductance.shape[-1]
-            same = (
-                jobs[first].tile.device is jobs[i].tile.device and jobs[first].tile.read_time is jobs[i].tile.read_time
-            )
+            one, other = jobs[first].tile, jobs[i].tile
+            same = one.device is other.device and one.read_time is other.read_time and one.sharding == other.sharding
             same = same and targets[first].conductance.dtype == targets[i].conductance.dtype
             if same and size * (wide - width) // width <= AT_ONCE:
                 group.append(i)
@@ -131,6 +143,24 @@ def _alike(jobs: Sequence[Job], targets: Sequence[_Targets]) -> list[list[int]]:
         else:
             groups.append([i])
     return groups
+
+
+def _write_everywhere(tile: Tile, targets: Sequence[_Targets], times: Sequence[Array | None]) -> list[Any]:
+    """`_write`; by each device on its own tiles, where they are spread over several.
+
+    One loop over the lines of all devices would gather them on each.
+    """
+    sharding = tile.sharding
+    if sharding is None:
+        return _write(tile, targets, times)
+    stacks = ["." * (t.conductance.ndim - 6) for t in targets]
+    values = [(t.conductance, t.keys.reshape(t.conductance.shape[:-1])) for t in targets]
+
+    def own(tile, times, *values):
+        return _write(tile, [_Targets(g, k, None, None, None) for g, k in values], times)
+
+    layouts = ("", "", *[stack + BY_TILE for stack in stacks])
+    return sharding.each_device(own, layouts, [stack + CELLS for stack in stacks])(tile, list(times), *values)
 
 
 def _write(tile: Tile, targets: Sequence[_Targets], times: Sequence[Array | None]) -> list[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable
 
@@ -14,6 +15,7 @@ from devices._numerics import safe_sqrt
 from devices.random import unit_normals
 from xbar.macro.contraction import contract, contract_positive
 from xbar.macro.partition import Partition
+from xbar.macro.sharding import CELLS, Sharding
 from xbar.macro.state import ProgrammedArray, Settled, Signals
 from xbar.macro.tile import Tile
 from xbar.macro.wires.noise import features, total
@@ -41,13 +43,13 @@ def settled(
     if tile.coupled:
         by_tile = jnp.swapaxes(g, 3, 4)  # [cell, block, row tile, column tile, row, line]
         if variance is not None and not tile.needs_cells:
-            noise = _each_tile(tile.wires.noise_map)(by_tile, jnp.swapaxes(variance, 3, 4))
+            noise = _each_tile(tile, tile.wires.noise_map)(by_tile, jnp.swapaxes(variance, 3, 4))
             variance, error = jnp.swapaxes(noise.squares, 3, 4), noise.error
             modes = None if noise.modes is None else jnp.swapaxes(noise.modes, 3, 4)
             error = None if error is None else jnp.max(error)
         if residual is not None:
             residual = residual * _felt(tile, by_tile)[..., : part.used_cols]
-        by_tile, admittance = _each_tile(tile.wires.terminals)(by_tile)
+        by_tile, admittance = _each_tile(tile, tile.wires.terminals)(by_tile)
         g, admittance = jnp.swapaxes(by_tile, 3, 4), jnp.sum(admittance, (0, 3))
     if not mapping.shared_lines and not tile.needs_cells:
         variance = None if variance is None else mapping.combine_variance(variance, code)
@@ -55,17 +57,36 @@ def settled(
     net = mapping.combine(g, code)
     mask = jnp.swapaxes(part.mask(), 1, 2).astype(g.dtype)[None, None]
     readout = jnp.sum(jnp.abs(net) * mask, axis=(0, 3, 5))
-    return Settled(g, net if residual is None else net + residual, variance, modes, error, readout, admittance)
+    found = Settled(g, net if residual is None else net + residual, variance, modes, error, readout, admittance)
+    return found if tile.sharding is None else _kept(tile.sharding, found)
 
 
 def _felt(tile: Tile, g: Float[Array, "cells blocks row_tiles col_tiles rows lines"]) -> Array:
     """What of a change of a weight's conductance reaches its output through the wires, on average over its cells."""
-    return jnp.swapaxes(jnp.mean(_each_tile(tile.wires.sensitivity)(lax.stop_gradient(g)), 0), 2, 3)
+    return jnp.swapaxes(jnp.mean(_each_tile(tile, tile.wires.sensitivity)(lax.stop_gradient(g)), 0), 2, 3)
 
 
-def _each_tile(f: Callable) -> Callable:
+def _kept(sharding: Sharding, x: Settled) -> Settled:
+    """Every value on the devices that have its tile."""
+    layouts = {
+        "conductance": CELLS,
+        "net": CELLS,
+        "variance": CELLS,
+        "modes": CELLS,
+        "readout": "bij",
+        "admittance": "bi",
+    }
+    values = {name: getattr(x, name) for name in layouts}
+    kept = {name: None if v is None else sharding.keep(v, layouts[name]) for name, v in values.items()}
+    return dataclasses.replace(x, **kept)
+
+
+def _each_tile(tile: Tile, f: Callable) -> Callable:
     """`f` of one array of cells, over cells, blocks, row tiles and column tiles."""
-    return jax.vmap(jax.vmap(jax.vmap(jax.vmap(f))))
+    over_tiles = jax.vmap(jax.vmap(jax.vmap(jax.vmap(f))))
+    if tile.sharding is None:
+        return over_tiles
+    return lambda *x: tile.sharding.each_device(over_tiles, ("cbij",) * len(x), "cbij")(*x)
 
 
 def freeze(tile: Tile, array: ProgrammedArray, t: Float[Array, ""], part: Partition, key: PRNGKeyArray) -> Array | None:
@@ -76,7 +97,7 @@ def freeze(tile: Tile, array: ProgrammedArray, t: Float[Array, ""], part: Partit
         g = tile.device.conductance(array.cells, t)
         variance = tile.device.read_variance(array.cells, t, tile.bandwidth)
         moved = jnp.swapaxes(safe_sqrt(variance) * unit_normals(key, variance), 3, 4)
-        moved = jnp.swapaxes(_each_tile(tile.wires.perturbed)(jnp.swapaxes(g, 3, 4), moved), 3, 4)
+        moved = jnp.swapaxes(_each_tile(tile, tile.wires.perturbed)(jnp.swapaxes(g, 3, 4), moved), 3, 4)
         return tile.mapping.combine(moved, array.code)
     variance = (array.settled or settle(tile, array, t, part)).variance
     combined = not (tile.mapping.shared_lines or tile.needs_cells)
@@ -215,7 +236,7 @@ def currents(
     few = tile.coupled and tile.wires.prefers_direct_solve(volts.shape[0] * volts.shape[3])
     if linear and not (few and array.settled is None and array.reference is None):
         net = settled.net if array.frozen is None else settled.net + array.frozen
-        return contract(volts, net), _watts(settled, volts)
+        return contract(volts, net, tile.spread), _watts(settled, volts)
     residual = array.residual
     if linear:
         g = tile.device.conductance(array.cells, t)
@@ -227,7 +248,7 @@ def currents(
     else:
         current, watts = _row_by_row(tile, array, settled.conductance, volts), None
     for perturbation in (residual, array.frozen):
-        current = current if perturbation is None else current + contract(volts, perturbation)
+        current = current if perturbation is None else current + contract(volts, perturbation, tile.spread)
     return current, watts
 
 
@@ -276,9 +297,9 @@ def _read_noise(
         if combined:
             variance = jnp.moveaxis(mapping.combine_variance(jnp.moveaxis(variance, 1, 0), array.code), 0, 1)
     else:
-        variance = contract_positive(volts**2, settled.variance)
+        variance = contract_positive(volts**2, settled.variance, tile.spread)
         if settled.modes is not None:
-            variance = total(variance, contract(features(volts), settled.modes))
+            variance = total(variance, contract(features(volts), settled.modes, tile.spread))
     noise = safe_sqrt(variance) * unit_normals(key, variance)
     return noise if combined else jnp.moveaxis(mapping.combine(jnp.moveaxis(noise, 1, 0), array.code), 0, 1)
 
@@ -312,6 +333,8 @@ def _digital(
     if array.ones is not None:
         value = 2 * value - array.ones.astype(value.dtype)
     value = value * full_scale[..., None]
+    if tile.spread:  # every device its own row tiles, and then one sum over devices
+        return jnp.sum(value, 1).reshape(value.shape[0], value.shape[2], -1)
     value = functools.reduce(jnp.add, [value[:, i] for i in range(value.shape[1])])  # XLA's sum over few is slow
     return value.reshape(*value.shape[:2], -1)
 

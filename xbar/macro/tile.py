@@ -15,6 +15,7 @@ from devices._checks import Checked, Whole, positive_seconds, volts
 from xbar.macro.converters import ADC, DAC, Periphery
 from xbar.macro.mappings import AbstractMapping, Differential
 from xbar.macro.partition import Partition
+from xbar.macro.sharding import Sharding
 from xbar.macro.show import preformatted, tile_text
 from xbar.macro.wires import AbstractWires, IdealWires
 
@@ -44,6 +45,7 @@ class Tile(Checked):
         pack_groups: whether several small matrices of one layer (groups of a convolution) share a tile, block-diagonally,
             where rows and columns allow; False gives each a tile of its own.
         backward: converters of a read in the other direction; None: there is none.
+        sharding: devices of a mesh over which the tiles of each matrix are spread, if any. It changes no chip.
 
     Raises:
         ValueError, TypeError: for a part of the wrong class, for sizes, a voltage, a time or a kind of noise that cannot be,
@@ -74,6 +76,7 @@ class Tile(Checked):
     read_time: Float[Array, ""] = eqx.field(converter=positive_seconds.but(likely=1.0, least=1e-12), default=100e-9)
     pack_groups: bool = eqx.field(static=True, default=True)
     backward: Periphery | None = eqx.field(default=None, metadata=_mend("Write xbar.Periphery(dac=..., adc=...)."))
+    sharding: Sharding | None = eqx.field(static=True, default=None)
 
     def __check_init__(self):
         if not isinstance(self.device, Device):
@@ -107,6 +110,11 @@ class Tile(Checked):
     def wired(self) -> bool:
         """Whether wires have a resistance."""
         return not isinstance(self.wires, IdealWires)
+
+    @property
+    def spread(self) -> bool:
+        """Whether tiles are spread over devices of a mesh."""
+        return self.sharding is not None
 
     @property
     def coupled(self) -> bool:

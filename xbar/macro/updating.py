@@ -12,9 +12,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Num, PRNGKeyArray
 
 from devices import Cells
+from devices.device import not_above
 from xbar.macro.layout import beside_rows, to_cells
 from xbar.macro.partition import Partition
 from xbar.macro.programming import line_keys
+from xbar.macro.sharding import BY_TILE, CELLS
 from xbar.macro.state import ProgrammedArray
 from xbar.macro.tile import Tile
 
@@ -36,8 +38,11 @@ def pulse(
 ) -> ProgrammedArray:
     """`n` pulses to each cell of each weight, `t` [s] after the cells were last returned; none to other cells."""
     counts = to_cells(n, part, array.cells.g.shape[-1] - part.used_cols)
-    one = lambda cells, n, k: tile.device.pulse(cells, n, key=k, t=t, most=most)  # noqa: E731
-    return dataclasses.replace(array, cells=_by_line(one, array.cells, counts, part, key))
+    how: dict[str, Any] = dict(t=t, most=most)
+    if tile.spread:  # devices check nothing on their own: what is wrong with one is wrong with all
+        how = dict(t=not_above(t, counts, most), most=most, trusted=True)
+    one = lambda cells, n, k: tile.device.pulse(cells, n, key=k, **how)  # noqa: E731
+    return dataclasses.replace(array, cells=_by_line(tile, one, array.cells, counts, part, key))
 
 
 def reprogram(
@@ -58,8 +63,8 @@ def reprogram(
     code = jax.tree.map(lambda leaf: beside_rows(leaf) if leaf.ndim >= 5 else leaf, code)
     whole, none = jnp.all(rows), ~jnp.any(rows)
     same = [jnp.allclose(a, b, rtol=1e-5) for a, b in zip(*map(jax.tree.leaves, (code, array.code)), strict=True)]
-    targets = eqx.error_if(
-        targets,
+    whole = eqx.error_if(  # of a scalar: what passes a check passes through one device
+        whole,
         ~(whole | none | jnp.all(jnp.stack(same))),
         "reprogram: with these weights in some rows the scale of a column changes, which all rows share. Write the "
         "whole layer, or weights that leave each column's largest magnitude as it is.",
@@ -69,20 +74,26 @@ def reprogram(
     where = jnp.broadcast_to(rows[:, None], (len(cells.g), part.groups, part.k, part.n))
     hit = to_cells(where, part, cells.g.shape[-1] - part.used_cols) | whole  # then cells beyond the matrix as well
     one = lambda cells, x, k: tile.device.reprogram(cells, x[0], x[1], key=k, t=t)  # noqa: E731
-    cells = _by_line(one, cells, (beside_rows(targets), hit), part, key)
+    cells = _by_line(tile, one, cells, (beside_rows(targets), hit), part, key)
     return dataclasses.replace(array, code=code, cells=cells)
 
 
-def _by_line(f: Callable, cells: Cells, values: Any, part: Partition, key: PRNGKeyArray) -> Cells:
+def _by_line(tile: Tile, f: Callable, cells: Cells, values: Any, part: Partition, key: PRNGKeyArray) -> Cells:
     """`f` of the cells and values of every word line, each with a key made from its place."""
     shape = cells.g.shape
     age = None if cells.age is None else jnp.broadcast_to(cells.age, shape)
     cells = dataclasses.replace(cells, age=age)
-    tiled = jax.tree.map(_lines, cells), jax.tree.map(_lines, values)
-    found = jax.vmap(f)(*tiled, line_keys(key, part, shape[0]))
-    lead = (*shape[:3], shape[4], shape[3])
-    back = lambda leaf: jnp.swapaxes(leaf.reshape(*lead, *leaf.shape[1:]), 3, 4)  # noqa: E731
-    return jax.tree.map(back, found)
+    keys = line_keys(key, part, shape[0]).reshape(*shape[:3], shape[4], shape[3])
+
+    def write(cells, values, keys):
+        tiled = jax.tree.map(_lines, cells), jax.tree.map(_lines, values)
+        found = jax.vmap(f)(*tiled, keys.reshape(-1))
+        back = lambda leaf: jnp.swapaxes(leaf.reshape(*keys.shape, *leaf.shape[1:]), 3, 4)  # noqa: E731
+        return jax.tree.map(back, found)
+
+    if tile.sharding is not None:
+        write = tile.sharding.each_device(write, (CELLS, CELLS, BY_TILE), CELLS)
+    return write(cells, values, keys)
 
 
 def _lines(leaf: Array) -> Array:

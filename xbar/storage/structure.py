@@ -19,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
+from xbar.macro.sharding import Sharding
 from xbar.storage.arrays import dtype_of
 from xbar.storage.errors import ChipFileError
 from xbar.storage.names import PLAIN, Classes, default_of, function, function_name, name_of
@@ -48,6 +49,8 @@ class Encoder:
         """
         if x is None or type(x) in (bool, int, str):
             return x
+        if isinstance(x, Sharding):
+            return None  # devices are those of this process
         if type(x) is float:
             return x if math.isfinite(x) else {"float": repr(x)}
         if isinstance(x, jax.Array | np.ndarray | np.generic):

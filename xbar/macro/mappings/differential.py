@@ -49,7 +49,10 @@ class Differential(AbstractMapping):
     ) -> tuple[Float[Array, "2 *tiles rows cols"], Any]:
         s = column_scale(w, self.per) if scale is None else jnp.asarray(scale, w.dtype)
         x = w / spread(s, w.shape)
-        return g_min + jnp.maximum(_both_signs(x), 0) * (g_max - g_min), s / (g_max - g_min)
+        code = s * (
+            1 / (g_max - g_min)
+        )  # what XLA makes of a division, but not in small arrays: no chip depends on its size
+        return g_min + jnp.maximum(_both_signs(x), 0) * (g_max - g_min), code
 
     def combine(self, currents: Float[Array, "2 *any"], code: Any) -> Float[Array, "1 *any"]:
         positive, negative = jax.lax.split(currents, (1, 1), 0)  # a split, whose derivative is one concatenation

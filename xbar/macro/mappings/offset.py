@@ -48,7 +48,7 @@ class Offset(AbstractMapping):
         targets = zero + w / spread(s, w.shape) * half
         if self.reference == "column":
             targets = jnp.concatenate([targets, jnp.broadcast_to(zero, (*w.shape[:-1], 1)).astype(w.dtype)], -1)
-        return targets[None], {"weight": s / half, "zero": zero}
+        return targets[None], {"weight": s * (1 / half), "zero": zero}
 
     def combine(self, currents: Float[Array, "1 *any"], code: Any) -> Float[Array, "1 *any_less"]:
         return currents[..., :-1] - currents[..., -1:] if self.reference == "column" else currents
