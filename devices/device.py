@@ -168,11 +168,9 @@ class Device(Checked):
         _check_seconds(t)
         hit = n != 0
         most = most_pulses(n) if most is None else most
-        n = jnp.asarray(n)
-        if not trusted:
-            n = not_above(n, n, most)
+        counts = jnp.asarray(n) if trusted else not_above(jnp.asarray(n), jnp.asarray(n), most)
         g = self.drift(cells.g, cells.drift, self._age(cells, t))
-        g, z = self.update(g, cells.update, n, key=key, most=most)
+        g, z = self.update(g, cells.update, counts, key=key, most=most)
         fresh = Cells(
             g=g,
             drift=self.drift.rewritten(cells.drift, g),
@@ -180,7 +178,7 @@ class Device(Checked):
             faults=cells.faults,
             update=z,
         )
-        return self._written(cells, fresh, hit, jnp.abs(n), t)
+        return self._written(cells, fresh, hit, jnp.abs(counts), t)
 
     def wait(self, cells: Cells, t: Float[Array, ""] | float) -> Cells:
         """The same cells `t` [s] later, none of them written: reads count their time from then on.

@@ -23,8 +23,8 @@ def contract(
     """
     least = at_least_float32(v.dtype)
     if spread:
-        how = dict(precision=lax.Precision.HIGHEST, preferred_element_type=least)
-        i = lax.dot_general(v, g, (((4,), (3,)), ((1, 2), (1, 2))), **how)
+        dims = (((4,), (3,)), ((1, 2), (1, 2)))
+        i = lax.dot_general(v, g, dims, precision=lax.Precision.HIGHEST, preferred_element_type=least)
         return jnp.moveaxis(i, (2, 4), (0, 1))
     planes, blocks, row_tiles, vectors, rows = v.shape
     lines, *_, col_tiles, cols = g.shape

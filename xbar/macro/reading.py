@@ -84,9 +84,10 @@ def _kept(sharding: Sharding, x: Settled) -> Settled:
 def _each_tile(tile: Tile, f: Callable) -> Callable:
     """`f` of one array of cells, over cells, blocks, row tiles and column tiles."""
     over_tiles = jax.vmap(jax.vmap(jax.vmap(jax.vmap(f))))
-    if tile.sharding is None:
+    sharding = tile.sharding
+    if sharding is None:
         return over_tiles
-    return lambda *x: tile.sharding.each_device(over_tiles, ("cbij",) * len(x), "cbij")(*x)
+    return lambda *x: sharding.each_device(over_tiles, ("cbij",) * len(x), "cbij")(*x)
 
 
 def freeze(tile: Tile, array: ProgrammedArray, t: Float[Array, ""], part: Partition, key: PRNGKeyArray) -> Array | None:
