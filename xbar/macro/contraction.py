@@ -9,6 +9,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from devices._numerics import at_least_float32
+
 
 def contract(
     v: Float[Array, "planes blocks row_tiles vectors rows"],

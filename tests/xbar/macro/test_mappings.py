@@ -131,7 +131,9 @@ def test_mappings_under_vmap_scan_and_convolution(name):
 def test_copies_of_a_cell_average_its_errors():
     """Write errors of 3 % of the range; sixteen copies leave a quarter of the error of one. 147 weights x 64 chips: 0.7 %
     standard error of each rms; tolerance 5 %."""
-    noisy = devices.Device(2e-5, 1.2e-4, programming=devices.programming.SpreadProgramming(3e-6, 1.2e-4))  # none near 0 S
+    noisy = devices.Device(
+        2e-5, 1.2e-4, programming=devices.programming.SpreadProgramming(3e-6, 1.2e-4)
+    )  # none near 0 S
     keys = jax.random.split(jax.random.key(0), 64)
 
     def error(mapping):
