@@ -21,7 +21,7 @@ FILES_OF_LABS = {
 }  # formats of files, known to the rooms below alone
 ROOMS_OF_FILES = (("devices", "instruments"), ("xbar", "storage"))
 CIRCLES_TO_MEND: tuple[str, ...] = ()  # packages that still have circles of imports
-NAMES_TO_MEND = ("xbar",)  # packages with modules that still share their name with something they define
+NAMES_TO_MEND: tuple[str, ...] = ()  # packages with modules that still share their name with something they define
 FILES = sorted(p for room in ROOMS for p in (ROOT / room).rglob("*.py"))
 
 

@@ -122,10 +122,11 @@ class _Magnitude:
         axes = (2, 3) if self.signal == "inputs" else (0, 1, 4, 6)
         if self.percentile == 100:
             return jnp.max(x, axis=axes)
-        if self.signal == "inputs":
-            used = part.rows_in_use()  # [block, row tile, 1, row]
-        else:
-            used = part.columns_in_use()  # [block, 1, 1, column tile, column]
+        rows, columns = (
+            part.rows_in_use(),
+            part.columns_in_use()[None, None],
+        )  # as the axes of inputs and of currents are
+        used = rows if self.signal == "inputs" else columns
         return jnp.nanpercentile(jnp.where(used > 0, x, jnp.nan), self.percentile, axis=axes)
 
 
@@ -143,8 +144,8 @@ def _share(method: str | None, percentile: float | None) -> float:
 
 
 def _check_seen(chip: Chip, what: str, seen: dict[int, tuple[Array, Array]]) -> dict[int, Array]:
-    """The magnitudes; raises if a layer saw a value that is not finite, warns if one saw nothing but zeros. Traced values pass,
-    and so do branches that were not taken."""
+    """The magnitudes; raises if a layer saw a value that is not finite, warns if one saw nothing but zeros. Traced values
+    pass, and so do branches that were not taken."""
     for i, (largest, read) in seen.items():
         if isinstance(largest, Tracer) or not bool(jnp.all(read > 0)):
             continue
@@ -172,7 +173,7 @@ def _physical(chip: Chip, i: int) -> Array:
     return tile.mapping.full_scale(tile.device.g_min, tile.device.g_max) * tile.v_read * part.used_rows**0.5
 
 
-def _positive(x: Array, otherwise: Array | float) -> Array:
+def _positive(x: Array, otherwise: Any) -> Array:
     """A range that a converter can have: what was seen, and where nothing was seen, another."""
     return jnp.where(x > 0, x, jnp.asarray(otherwise, x.dtype))
 

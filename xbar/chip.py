@@ -24,12 +24,12 @@ from xbar.graph.tracing import Frame, Function, Given, trace
 from xbar.macro.programming import stacked_keys
 from xbar.macro.reading import draws_at_read
 from xbar.macro.sharding import check_automatic
-from xbar.macro.show import preformatted
 from xbar.macro.state import ProgrammedArray, Ranges
 from xbar.macro.tile import Tile
+from xbar.macro.tile_summary import preformatted
 from xbar.macro.updating import pulse, reprogram, wait
-from xbar.macro.wires.noise import warn_of_error
-from xbar.show import chip_text
+from xbar.macro.wires.noise_map import warn_of_error
+from xbar.summaries import chip_text
 from xbar.tile_map import TileMap
 
 
@@ -160,7 +160,9 @@ class Chip(eqx.Module):
     def wafer(self) -> tuple[int, ...]:
         """How many chips this is, axis by axis; empty for a single one."""
         for i, array in self.arrays.items():
-            g = array.settled.net if array.cells is None else array.cells.g
+            g: Array = jax.tree.leaves(array.settled if array.cells is None else array.cells)[
+                0
+            ]  # conductances come first
             return g.shape[: max(g.ndim - 6 - len(self.plan_layers[i].lengths), 0)]
         return ()
 
@@ -237,7 +239,7 @@ class Chip(eqx.Module):
             RuntimeError: if some rows are written with weights for which the scale of a column would have to change.
         """
         if self.wafer:
-            return self.each_chip(lambda chip, k: chip.reprogram(layer, w, rows=rows, t=t, key=k), key)
+            return self.each_chip(lambda chip, k: chip.reprogram(layer, w, rows=rows, t=t, key=k), key)  # pyright: ignore[reportArgumentType]
         self._check_writable("reprogram")
         i, chosen = self._find(layer)
         product = self.plan_layers[i].product
@@ -248,8 +250,8 @@ class Chip(eqx.Module):
             for _ in range(stack):
                 as_matrix = jax.vmap(as_matrix)
             w = as_matrix(w)
-        rows = slice(None) if rows is None else rows if isinstance(rows, slice) else np.asarray(rows)
-        hit = jnp.zeros(product.sizes[1], bool).at[rows].set(True)
+        places: Any = slice(None) if rows is None else rows if isinstance(rows, slice) else np.asarray(rows)
+        hit = jnp.zeros(product.sizes[1], bool).at[places].set(True)
         return self._rewritten(i, reprogram, (self._spread(i, chosen, w), hit & chosen[..., None]), t, key)
 
     def _spread(self, i: int, chosen: Array, values: Array, cells: int = 0) -> Array:
@@ -281,8 +283,8 @@ class Chip(eqx.Module):
         check_one_time(t)
         when = jnp.broadcast_to(jnp.asarray(t, at_least_float32(jnp.result_type(float))), lengths)
         array = rewrite_layer(self.plan_layers[i], rewrite, self.tiles[i], self.arrays[i], *values, when, keys)
-        others = {j: wait(self.tiles[j], a, jnp.asarray(t)) for j, a in self.arrays.items() if j != i}
-        return self.with_arrays({j: others.get(j, array) for j in self.arrays})
+        others = {j: array if j == i else wait(self.tiles[j], a, jnp.asarray(t)) for j, a in self.arrays.items()}
+        return self.with_arrays(others)
 
     def _find(self, layer: str | int) -> tuple[int, Array]:
         """The number of a layer, and which of its steps are meant where equal blocks share a stack."""

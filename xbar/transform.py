@@ -18,14 +18,14 @@ from xbar.arguments import check_inputs, check_one_time, layer_times, typed_key
 from xbar.chip import Chip
 from xbar.graph.digital import warn_of_digital
 from xbar.graph.nodes import Layer, Traced
+from xbar.graph.stationary_weights import weights
 from xbar.graph.tracing import Function, aval_of, flatten, trace
-from xbar.graph.weights import weights
 from xbar.macro.programming import Job, program_all, stacked_keys
 from xbar.macro.sharding import check_automatic
-from xbar.macro.show import preformatted
 from xbar.macro.state import ProgrammedArray, Ranges
 from xbar.macro.tile import Tile
-from xbar.show import analog_text
+from xbar.macro.tile_summary import preformatted
+from xbar.summaries import analog_text
 
 Gradient = Literal["exact", "straight_through"]
 TileChoice = Tile | Callable[[str, tuple[int, ...]], Tile | None]

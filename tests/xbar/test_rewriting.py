@@ -120,6 +120,6 @@ def test_what_cannot_be_rewritten_says_so():
         chip().pulse("a", jnp.ones((6, 13)))
     with pytest.raises(ValueError, match="taken at a time"):
         chip().at(10.0).pulse("a", 1)
+    ideal = chip(tile=xbar.Tile(device=devices.ideal(), rows=8, cols=4, dac=xbar.DAC(None), adc=xbar.ADC(None)))
     with pytest.raises(ValueError, match="no pulse law"):
-        ideal = xbar.Tile(device=devices.ideal(), rows=8, cols=4, dac=xbar.DAC(None), adc=xbar.ADC(None))
-        chip(tile=ideal).pulse("a", 1)
+        ideal.pulse("a", 1)

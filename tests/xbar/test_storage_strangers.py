@@ -238,7 +238,7 @@ def test_a_chip_that_was_taken_at_a_time(chip, tmp_path):
 
 
 def test_the_limit_of_size(good, monkeypatch):
-    monkeypatch.setattr("xbar.storage.hdf5.MOST", 1000)
+    monkeypatch.setattr("xbar.storage.chip_hdf5.MOST", 1000)
     refused(good, "chips of more than 1000 are not read")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, SupportsFloat
+from typing import Any, Protocol, SupportsFloat, runtime_checkable
 
 import jax
 import numpy as np
@@ -12,8 +12,26 @@ from jax.core import Tracer
 
 from xbar.energy.units import engineering
 
-if TYPE_CHECKING:
-    from xbar.energy.ledger import Ledger
+
+@runtime_checkable
+class Ledger(Protocol):
+    """What a table needs of a ledger (`xbar.energy.Ledger`)."""
+
+    terms: Any
+    layers: tuple[str, ...]
+    notes: tuple[str, ...]
+    components: tuple[str, ...]
+
+    @property
+    def joules(self) -> Any: ...
+    @property
+    def by_component(self) -> Any: ...
+    @property
+    def total(self) -> Any: ...
+    @property
+    def per_mac(self) -> Any: ...
+    def quantiles(self, probabilities: Any = ..., by: str = ...) -> Any: ...
+
 
 WIDTH = 100
 _NAME, _CELL, _SPREAD = 14, 10, 15  # columns; "accumulate" takes one more

@@ -2,7 +2,7 @@
 
 A `Plan` is a flat list of nodes on numbered values: calls are inlined, loops and branches hold plans of their own
 (`xbar.graph.control_flow`). Every node answers for itself: what it reads, how it runs, what digital work it is.
-`xbar.graph.analysis` builds plans; `xbar.graph.weights` finds the matrices that are programmed.
+`xbar.graph.analysis` builds plans; `xbar.graph.stationary_weights` finds the matrices that are programmed.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from devices._checks import Checked, Whole, positive
-from xbar.macro.show import converter_text, preformatted
+from xbar.macro.tile_summary import converter_text, preformatted
 
 Encoding = Literal["amplitude", "bit_serial"]
 Negative = Literal["bipolar", "two_phase", "offset"]
@@ -125,6 +125,7 @@ class DAC(Checked):
 
     def _bit_planes(self, unit: Float[Array, "*rest"]) -> Float[Array, "planes *rest"]:
         """Ternary planes of the sign-magnitude code, or binary ones of the offset code; the sum's slope is that of `unit`."""
+        assert self.bits is not None  # as constructed
         top = top_code(self.bits)
         codes = jnp.round(jax.lax.stop_gradient(unit) * top).astype(jnp.int32)
         offset = self.negative == "offset"

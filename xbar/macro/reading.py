@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +19,7 @@ from xbar.macro.partition import Partition
 from xbar.macro.sharding import CELLS, Sharding
 from xbar.macro.state import ProgrammedArray, Settled, Signals
 from xbar.macro.tile import Tile
-from xbar.macro.wires.noise import features, total
+from xbar.macro.wires.noise_map import features, total
 
 
 def settle(tile: Tile, array: ProgrammedArray, t: Float[Array, ""], part: Partition) -> Settled:
@@ -100,7 +101,7 @@ def freeze(tile: Tile, array: ProgrammedArray, t: Float[Array, ""], part: Partit
         moved = jnp.swapaxes(safe_sqrt(variance) * unit_normals(key, variance), 3, 4)
         moved = jnp.swapaxes(_each_tile(tile, tile.wires.perturbed)(jnp.swapaxes(g, 3, 4), moved), 3, 4)
         return tile.mapping.combine(moved, array.code)
-    variance = (array.settled or settle(tile, array, t, part)).variance
+    variance: Any = (array.settled or settle(tile, array, t, part)).variance
     combined = not (tile.mapping.shared_lines or tile.needs_cells)
     noise = safe_sqrt(variance) * unit_normals(key, variance)
     return noise if combined else tile.mapping.combine(noise, array.code)
@@ -117,8 +118,8 @@ def read(
 ) -> tuple[Float[Array, "groups vectors n"], Signals]:
     """The analog product of input vectors with a programmed array.
 
-    Digital input -> DAC -> word lines -> cells at time `t` -> combined bit-line currents + noise -> ADC -> digital scale, drift
-    compensation and sum over row tiles and bit planes.
+    Digital input -> DAC -> word lines -> cells at time `t` -> combined bit-line currents + noise -> ADC -> digital scale,
+    drift compensation and sum over row tiles and bit planes.
 
     Args:
         x: input vectors. n: number of outputs. t: time since programming [s]. key: for the noise of this read; None
@@ -201,7 +202,8 @@ def read_transposed(
     weights = jnp.asarray(dac.plane_weights(), reported.dtype)
     values = jnp.tensordot(weights, reported, axes=1) / tile.v_read.astype(reported.dtype)
     sums = jnp.tensordot(weights, jnp.sum(levels, -1, keepdims=True), axes=1)
-    x = jnp.sum(tile.mapping.decode(values, sums, array.code, transpose=True) * full_scale, 1)
+    products = tile.mapping.decode(values, sums, array.code, transpose=True)  # pyright: ignore[reportCallIssue]
+    x = jnp.sum(products * full_scale, 1)
     return back.join(jnp.moveaxis(x, 1, 2).reshape(part.blocks, -1, part.row_tiles * part.used_rows))
 
 

@@ -13,8 +13,6 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from devices import Cells
-
 
 class Ranges(eqx.Module):
     """Calibrated full scales of a layer's converters.
@@ -34,9 +32,10 @@ class Settled(eqx.Module):
     Args:
         conductance: as the drivers and sense nodes see it [S], wires included where the cells are ohmic.
         net: what the mapping combines them to before the converter [S].
-        variance: of the read noise [S^2], by squares of voltages: of each read's net conductance, or of all cells where lines are
-            shared; or None.
-        modes: of the read noise [S^2], by products of modes of the input (`xbar.macro.wires.noise`), where wires couple rows.
+        variance: of the read noise [S^2], by squares of voltages: of each read's net conductance, or of all cells where
+            lines are shared; or None.
+        modes: of the read noise [S^2], by products of modes of the input (`xbar.macro.wires.noise_map`), where wires couple
+            rows.
         noise_error: estimated relative error of that variance, the largest of all tiles; or None where it is exact.
         readout: sum over each tile of the magnitude of every net conductance [S]: what reading unit vectors one by one gives.
         admittance: currents of all drivers per volt of each, over all columns [S], where wires couple them; or None.
@@ -65,7 +64,7 @@ class ProgrammedArray(eqx.Module):
         frozen: deviation of the net conductance [S] that all reads of a call share, or None.
     """
 
-    cells: Cells | None
+    cells: Any  # Cells | None
     code: Any
     ranges: Ranges | None = None
     reference: Float[Array, "*stack blocks row_tiles col_tiles"] | None = None

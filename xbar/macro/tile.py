@@ -16,7 +16,7 @@ from xbar.macro.converters import ADC, DAC, Periphery
 from xbar.macro.mappings import AbstractMapping, Differential
 from xbar.macro.partition import Partition
 from xbar.macro.sharding import Sharding
-from xbar.macro.show import preformatted, tile_text
+from xbar.macro.tile_summary import preformatted, tile_text
 from xbar.macro.wires import AbstractWires, IdealWires
 
 _LINES = Whole(1, likely=8192, advice="Write rows=256, for example.")

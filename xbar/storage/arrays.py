@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from xbar.storage.errors import ChipFileError
+from xbar.storage.chip_file_error import ChipFileError
 
 _PLAIN = {f"{kind}{bits}" for kind in ("int", "uint", "float") for bits in (8, 16, 32, 64)} - {"float8"}
 _EIGHT = {

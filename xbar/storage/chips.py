@@ -10,9 +10,9 @@ from typing import Any
 
 from xbar.chip import Chip
 from xbar.graph.tracing import Function, trace
-from xbar.storage.errors import ChipFileError
-from xbar.storage.hdf5 import ChipFile, write
-from xbar.storage.parameters import decoded, encoded
+from xbar.storage.chip_file_error import ChipFileError
+from xbar.storage.chip_hdf5 import ChipFile, write
+from xbar.storage.parameter_tree import decoded, encoded
 from xbar.storage.plausible import check
 from xbar.storage.structure import Decoder, Encoder, plain
 from xbar.storage.whole_files import replacing

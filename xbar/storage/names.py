@@ -12,7 +12,7 @@ import equinox as eqx
 from devices.catalogue import Provenance
 from xbar.graph.nodes import Layer
 from xbar.graph.products import Convolution, DotProduct
-from xbar.storage.errors import ChipFileError
+from xbar.storage.chip_file_error import ChipFileError
 
 PLAIN = (Provenance, Layer, DotProduct, Convolution)  # dataclasses of ours that are no modules
 OURS = ("devices", "xbar")  # may move between their files from one version to the next

@@ -19,7 +19,7 @@ from xbar.macro.mappings import AbstractMapping
 from xbar.macro.state import ProgrammedArray, Ranges, Settled
 from xbar.macro.tile import Tile
 from xbar.macro.wires import AbstractWires
-from xbar.storage.errors import ChipFileError
+from xbar.storage.chip_file_error import ChipFileError
 
 
 def check(chip: Chip) -> None:

@@ -21,9 +21,9 @@ from jax.core import Tracer
 
 from xbar.macro.sharding import Sharding
 from xbar.storage.arrays import dtype_of
-from xbar.storage.errors import ChipFileError
+from xbar.storage.chip_file_error import ChipFileError
+from xbar.storage.dataset_units import unit_of
 from xbar.storage.names import PLAIN, Classes, default_of, function, function_name, name_of
-from xbar.storage.units import unit_of
 
 Place = tuple[str, ...]
 

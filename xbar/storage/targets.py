@@ -18,11 +18,11 @@ from jaxtyping import Array, Float
 from devices._numerics import at_least_float32
 from xbar.chip import Chip
 from xbar.graph.nodes import Layer
+from xbar.graph.stationary_weights import weights
 from xbar.graph.tracing import aval_of, flatten, trace
-from xbar.graph.weights import weights
 from xbar.macro.layout import beside_rows
 from xbar.macro.tile import Tile
-from xbar.storage.errors import ChipFileError
+from xbar.storage.chip_file_error import ChipFileError
 from xbar.storage.structure import plain
 from xbar.storage.whole_files import replacing
 from xbar.transform import Analog

@@ -8,7 +8,7 @@ import pathlib
 import secrets
 from collections.abc import Iterator
 
-from xbar.storage.errors import ChipFileError
+from xbar.storage.chip_file_error import ChipFileError
 
 
 @contextlib.contextmanager

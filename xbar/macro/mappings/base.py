@@ -125,8 +125,8 @@ def _shapes_of(treedef: Any, leaves: tuple) -> tuple[int, int, int]:
     targets, combined = jax.eval_shape(shapes, of((1, 1)), of(()), of(()), [jax.ShapeDtypeStruct(*x) for x in leaves])
     if targets.ndim != 3 or targets.shape[1] != 1:
         raise ValueError(
-            f"{treedef}: encode gave targets of shape {targets.shape} for weights of shape (1, 1); expected (cells, 1, columns): "
-            "the axis of cells comes first."
+            f"{treedef}: encode gave targets of shape {targets.shape} for weights of shape (1, 1); expected "
+            "(cells, 1, columns): the axis of cells comes first."
         )
     if combined.ndim != 3 or combined.shape[1:] != (1, 1):
         raise ValueError(

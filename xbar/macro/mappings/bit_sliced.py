@@ -25,9 +25,9 @@ class BitSliced(AbstractMapping):
     Args:
         weight_bits: B, sign included. cell_bits: b, bits of one digit. over: how a digit sits on its cells.
         encoding: `"sign_magnitude"`: digits carry the sign of the weight. `"twos_complement"`: digits of the lower B - 1 bits
-            are not negative, and the sign bit is a slice of its own that counts `-2^(B-1)`. `"flipped"`: digits of `q + 2^(B-1)`,
-            and where the digits of a column sum to more than half of what they could, the column stores `2^b - 1 - d`
-            (ISAAC), so that no current exceeds half of the largest possible one.
+            are not negative, and the sign bit is a slice of its own that counts `-2^(B-1)`. `"flipped"`: digits of
+            `q + 2^(B-1)`, and where the digits of a column sum to more than half of what they could, the column stores
+            `2^b - 1 - d` (ISAAC), so that no current exceeds half of the largest possible one.
         per: `"column"` or `"tile"`, what shares one scale `s`.
 
     Digits that are not negative use the whole range of `over`: `2 d - (2^b - 1)` from its lowest to its highest weight. The
@@ -98,7 +98,8 @@ class BitSliced(AbstractMapping):
             digits = jnp.where(flip, self.top - digits, digits)
         if self.encoding != "sign_magnitude":
             digits = 2 * digits - self.top
-        targets, code["over"] = jax.vmap(lambda d: self.over.encode(d, g_min, g_max, scale=float(self.top)))(digits)
+        digit = lambda d: self.over.encode(d, g_min, g_max, scale=float(self.top))  # noqa: E731  # pyright: ignore[reportCallIssue]
+        targets, code["over"] = jax.vmap(digit)(digits)
         return targets.reshape(-1, *targets.shape[2:]), code
 
     def _digits(self, q: Float[Array, "*any"]) -> Float[Array, "slices *any"]:

@@ -50,7 +50,7 @@ class Redundant(AbstractMapping):
         back = {"transpose": True} if transpose else {}
         return self.over.decode(values / self.n, input_sum, code, **back)
 
-    def transpose_gain(self, code: Any) -> Float[Array, "..."]:
+    def transpose_gain(self, code: Any) -> Float[Array, "..."] | float:
         return self.over.transpose_gain(code)
 
     def combine_variance(self, variance: Float[Array, "cells *any"], code: Any) -> Float[Array, "reads *any_less"]:

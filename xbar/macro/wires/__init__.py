@@ -2,7 +2,7 @@
 
 from xbar.macro.wires.base import AbstractWires, IdealWires
 from xbar.macro.wires.geometry import ohm_per_cell
-from xbar.macro.wires.noise import NoiseMap
+from xbar.macro.wires.noise_map import NoiseMap
 from xbar.macro.wires.resistive import ResistiveWires
 
 __all__ = ["AbstractWires", "IdealWires", "NoiseMap", "ResistiveWires", "ohm_per_cell"]

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from xbar.macro.wires.noise import NoiseMap
+from xbar.macro.wires.noise_map import NoiseMap
 
 
 class AbstractWires(eqx.Module):

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from xbar.macro.wires.checks import real_number
+from xbar.macro.wires.wire_checks import real_number
 
 # NeuroSim's table of wires (DNN_NeuroSim V1.4, Param.cpp): half pitch [nm], effective resistivity [nohm m], height over width
 _WIRES = np.array(

@@ -14,13 +14,13 @@ from jaxtyping import Array, Float
 
 from xbar.macro.wires.base import AbstractWires
 from xbar.macro.wires.blocks import closed, joined, part
-from xbar.macro.wires.checks import check_resistances, checked_cells, ohms
 from xbar.macro.wires.conjugate import Lines, Report, bit_voltages
 from xbar.macro.wires.ladder import SHORT
 from xbar.macro.wires.network import Network, kirchhoff_checked
-from xbar.macro.wires.noise import NoiseMap, exact_variance, noise_of_tile, warn_of_error
+from xbar.macro.wires.noise_map import NoiseMap, exact_variance, noise_of_tile, warn_of_error
 from xbar.macro.wires.nonlinear import Circuit, cell_currents, initial_currents
 from xbar.macro.wires.sensitivity import Family, Sensitivities
+from xbar.macro.wires.wire_checks import check_resistances, checked_cells, ohms
 
 FEW = 16  # inputs: more cost as much as the map, for tiles of 32 to 1024 lines on two cores
 MISFIT, MISFIT_SINGLE = 1e-9, 5e-5  # of currents, in float64 and float32, besides ten times the tolerance
@@ -56,8 +56,8 @@ class ResistiveWires(AbstractWires):
     first cell; "both" adds the same source at the right end. Bit line j is at ground at its bottom end through
     `r_sense + r_col`; "both" adds the same at the top, and the two currents are summed.
 
-    The map of all inputs at once (`effective`) comes from joining blocks of cells two by two, see `xbar.macro.wires.blocks`: no
-    iteration, and no division by a resistance: 0 ohm and 0 S are allowed. It costs `O(rows cols (rows + cols))`, as much
+    The map of all inputs at once (`effective`) comes from joining blocks of cells two by two, see `xbar.macro.wires.blocks`:
+    no iteration, and no division by a resistance: 0 ohm and 0 S are allowed. It costs `O(rows cols (rows + cols))`, as much
     as some 20 inputs that are solved one by one (`solve`).
 
     Args:
@@ -228,8 +228,8 @@ class ResistiveWires(AbstractWires):
         return (cells.drive * cells.sense)[::-1]
 
     def noise_map(self, g: Float[Array, "rows cols"], var: Float[Array, "rows cols"]) -> NoiseMap:
-        """See `xbar.macro.wires.noise`: at the cost of some ten inputs that are solved, to 3 % of the variance summed over columns
-        (tiles of 32 to 256 lines, up to 20 uS and 20 ohm a segment, inputs from 0 to 1 V and from -1 to 1 V).
+        """See `xbar.macro.wires.noise_map`: at the cost of some ten inputs that are solved, to 3 % of the variance summed over
+        columns (tiles of 32 to 256 lines, up to 20 uS and 20 ohm a segment, inputs from 0 to 1 V and from -1 to 1 V).
 
         Warns where the estimated error of concrete cells is above 5 %. Of traced ones it is in `NoiseMap.error`.
         """

@@ -6,8 +6,8 @@ import math
 from typing import TYPE_CHECKING
 
 from devices._show import short
-from xbar.macro.show import lines
 from xbar.macro.tile import Tile
+from xbar.macro.tile_summary import lines
 
 if TYPE_CHECKING:
     from xbar.chip import Chip

@@ -19,7 +19,7 @@ import jax
 import numpy as np
 
 from xbar.storage.arrays import digest, from_kept, kept_as, to_kept
-from xbar.storage.errors import ChipFileError
+from xbar.storage.chip_file_error import ChipFileError
 from xbar.storage.structure import shape_of
 
 FORMAT = "xbar chip"

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 
 from xbar.graph.tracing import Frame, aval_of, flatten
-from xbar.storage.errors import ChipFileError
+from xbar.storage.chip_file_error import ChipFileError
 from xbar.storage.structure import Decoder, Encoder
 
 Avals = tuple[jax.ShapeDtypeStruct, ...]
