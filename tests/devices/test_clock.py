@@ -271,7 +271,7 @@ def test_every_preset_has_cells_of_any_age(name):
 
 
 def test_an_ensemble_of_several_times():
-    device = devices.ensemble(devices.pcm_joshi2020(), (0.0, 1000.0), key=jax.random.key(0), cells=64)
+    device = devices.moment_matched(devices.pcm_joshi2020(), (0.0, 1000.0), key=jax.random.key(0), cells=64)
     cells = device.program(jnp.full(2, 10 * US), key=jax.random.key(1))
     cells = device.reprogram(cells, 10 * US, jnp.asarray([True, False]), key=jax.random.key(1), t=1000.0)
     g = device.conductance(cells, 0.0)

@@ -89,8 +89,8 @@ for said, call in {
         lambda: Device(0, 1e-4, provenance="mine"),
     "nu_mean is 'small'; it takes a number or a curve": lambda: drift.PowerLawDrift("small", 0, 1e-4, 1),
     "nu_std is NoReadNoise(); it takes a number or a curve": lambda: drift.PowerLawDrift(0, noise.NoReadNoise(), 1e-4, 1),
-    "parts is a TelegraphNoise; it takes a tuple of AbstractDrift": lambda: drift.Successive((telegraph,)),
-    "Write it as a tuple": lambda: drift.Successive([drift.NoDrift()]),
+    "parts is a TelegraphNoise; it takes a tuple of AbstractDrift": lambda: drift.Sequential((telegraph,)),
+    "Write it as a tuple": lambda: drift.Sequential([drift.NoDrift()]),
     "soft is 'yes' (str); it takes bool. Write True or False": lambda: drift.LogTimeRelaxation(0, 0, 1e-4, 1, soft="yes"),
     "law is 'soft' (str); it takes AbstractStep": lambda: updates.PulseUpdate("soft"),
     "cells is 0.3 (float); it takes CellSpread or None":
