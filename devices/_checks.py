@@ -71,7 +71,7 @@ class Number:
         wrong |= (numbers <= self.low if self.above else numbers < self.low) | (numbers > self.high)
         if wrong.any():
             raise ValueError(f"{where} = {self._said(numbers[wrong][0])}; it takes {self._range()}{self._advice()}")
-        if self.ascending and np.any(np.diff(np.asarray(value, float), axis=-1) <= 0):
+        if self.ascending and np.any(np.diff(np.asarray(value, float), axis=-1) < 0):
             raise ValueError(f"{where} must ascend along its last axis. Sort it, with all that belongs to it.")
         size = np.abs(numbers)
         odd = np.isfinite(numbers) & ((size > self.likely) | ((size < self.least) & (size > 0)))

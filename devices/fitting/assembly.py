@@ -92,7 +92,15 @@ def _ordered(fits: Sequence[Fit]) -> list[Fit]:
 
 def _laws(fit: Fit, theta: Any, sigma: Any) -> dict[str, Any]:
     values = Space(fit.candidate.parameters()).frame().values(theta)
-    return fit.candidate.laws({**values, "sigma": sigma} if np.isfinite(fit.sigma) else values, fit.data)
+    try:
+        return fit.candidate.laws({**values, "sigma": sigma} if np.isfinite(fit.sigma) else values, fit.data)
+    except ValueError as error:  # a constructor met what is not a number
+        if np.all(np.isfinite(fit.theta)):
+            raise
+        raise FileError(
+            f"{fit.kind} of the device is not a number: the fit leaves open what it is made of ({error}). Look at the page of "
+            "the fit, leave out what is no reading of the device, or choose a simpler model."
+        ) from error
 
 
 def _merged(parts: Sequence[dict[str, Any]], fits: Sequence[Fit], about: Provenance) -> dict[str, Any]:

@@ -125,7 +125,7 @@ def test_on_crossbars_every_block_keeps_its_name_and_its_devices():
     assert names == [f"blocks.{i}.{w}" for w in ("up", "down") for i in range(5)] + ["head"]
     np.testing.assert_allclose(chip(X), network(p, X), rtol=1e-4, atol=1e-5)
     ledger = chip.energy(X, inferences=3)
-    assert ledger.layers[:10] == tuple(names[:10]) and bool((ledger.by_layer[:10] > 0).all())
+    assert ledger.layers[:10] == tuple(names[:10]) and bool((ledger.joules[:10, 0] > 0).all())
     noisy = xbar.Tile(device=devices.pcm_joshi2020(), rows=16, cols=16)
     g = xbar.analog(network, noisy).program(p, X, key=jax.random.key(0)).arrays[0].cells.g
     assert g.shape[0] == 5 and float(jnp.abs(g[0] - g[1]).max()) > 1e-7

@@ -79,7 +79,7 @@ def test_an_array_learns_from_them():
 
 
 def test_what_cannot_be():
-    with pytest.raises(ValueError, match="slots=0"):
+    with pytest.raises(ValueError, match="slots is 0"):
         PulseTrains(1e-3, slots=0)
     with pytest.raises(ValueError, match="need key"):
         PulseTrains(1e-3)(jnp.ones(2), jnp.ones(2), 0.1)
