@@ -30,7 +30,7 @@ class Number:
     Args:
         unit: of the values. low, high: what they can be; above: without `low` itself. infinite: whether infinity is allowed.
         likely: the largest magnitude that is not warned about; least: the smallest one, besides 0. optional: whether None is
-            allowed. ascending: along the last axis. advice: how to mend a wrong one.
+            allowed. ascending: along the last axis. ties: neighbours may be equal. advice: how to mend a wrong one.
     """
 
     unit: str = ""
@@ -42,6 +42,7 @@ class Number:
     least: float = 0.0
     optional: bool = False
     ascending: bool = False
+    ties: bool = False
     advice: str = ""
 
     def __call__(self, value: Any) -> Any:
@@ -71,7 +72,8 @@ class Number:
         wrong |= (numbers <= self.low if self.above else numbers < self.low) | (numbers > self.high)
         if wrong.any():
             raise ValueError(f"{where} = {self._said(numbers[wrong][0])}; it takes {self._range()}{self._advice()}")
-        if self.ascending and np.any(np.diff(np.asarray(value, float), axis=-1) < 0):
+        steps = np.diff(np.asarray(value, float), axis=-1) if self.ascending else np.ones(0)
+        if np.any(steps < 0) or (np.any(steps == 0) and not self.ties):
             raise ValueError(f"{where} must ascend along its last axis. Sort it, with all that belongs to it.")
         size = np.abs(numbers)
         odd = np.isfinite(numbers) & ((size > self.likely) | ((size < self.least) & (size > 0)))

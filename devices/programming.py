@@ -148,7 +148,7 @@ class QuantileProgramming(AbstractProgramming):
     """
 
     targets: Float[Array, " targets"] = eqx.field(converter=siemens.but(ascending=True))
-    probabilities: Float[Array, " probabilities"] = eqx.field(converter=chance.but(ascending=True))
+    probabilities: Float[Array, " probabilities"] = eqx.field(converter=chance.but(ascending=True, ties=True))
     errors: Float[Array, "targets probabilities"] = eqx.field(converter=signed_siemens)
 
     def __check_init__(self):

@@ -57,5 +57,5 @@ def test_the_prior_adds_to_the_precision():
 def test_a_device_with_something_that_is_no_number_is_refused():
     found = fit(one_state(g_min=1 * US, g_max=50 * US), "power law")
     lost = dataclasses.replace(found, theta=np.full_like(found.theta, np.nan))
-    with pytest.raises(FileError, match=r"of the device is not a number: the fit leaves open"):
+    with pytest.raises(FileError, match=r"of the device is not a number: the fit leaves open .*slope = nan"):
         assemble([lost])
