@@ -128,15 +128,23 @@ class Ledger(eqx.Module):
         quantiles = jnp.quantile(samples, jnp.asarray(probabilities), axis=-2)
         return quantiles[..., 0] if by == "total" else quantiles
 
+    @property
+    def _has_values(self) -> bool:
+        return isinstance(self.terms, jax.Array) and not isinstance(self.terms, jax.core.Tracer)
+
+    @property
+    def _without_values(self) -> str:
+        return f"Ledger of {len(self.layers)} layers, being traced"
+
     def table(self) -> str:
         """A terminal table, at most 100 columns: joules by layer and component, P10-P90, and the notes."""
-        return ledger_table(self)
+        return ledger_table(self) if self._has_values else self._without_values
 
     def __str__(self) -> str:
         return self.table()
 
     def __repr__(self) -> str:
-        return ledger_text(self)
+        return ledger_text(self) if self._has_values else self._without_values
 
     def _repr_html_(self) -> str:
         return f"<pre>{html.escape(self.table())}</pre>"

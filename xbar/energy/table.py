@@ -8,7 +8,6 @@ from typing import Any, Protocol, SupportsFloat, runtime_checkable
 
 import jax
 import numpy as np
-from jax.core import Tracer
 
 from xbar.energy.units import engineering
 
@@ -39,8 +38,6 @@ _NAME, _CELL, _SPREAD = 14, 10, 15  # columns; "accumulate" takes one more
 
 def ledger_table(ledger: Ledger) -> str:
     """Joules by layer and component with P10-P90, then totals and notes; batched ledgers print their mean."""
-    if not isinstance(ledger.terms, jax.Array) or isinstance(ledger.terms, Tracer):
-        return f"Ledger of {len(ledger.layers)} layers, being traced"
     rule = "-" * WIDTH
     joules, spread = _mean(ledger.joules, 2), _spread(ledger, "layer", 1)
     low, high = _spread(ledger, "component", 1)
@@ -53,8 +50,6 @@ def ledger_table(ledger: Ledger) -> str:
 
 def ledger_text(ledger: Ledger) -> str:
     """A ledger in a few lines; `print` has the whole table."""
-    if not isinstance(ledger.terms, jax.Array) or isinstance(ledger.terms, Tracer):
-        return f"Ledger of {len(ledger.layers)} layers, being traced"
     low, high = map(_joules, _spread(ledger, "total", 0))
     shares = zip(ledger.components, _mean(ledger.by_component, 1), strict=True)
     lines = [
