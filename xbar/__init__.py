@@ -4,6 +4,8 @@
 memristor crossbars; the same call gives its energy. Devices come from the package `devices` beside this one.
 """
 
+import sys as _sys
+
 import devices as _devices
 
 if not getattr(_devices, "IS_XBAR_DEVICES", False):
@@ -24,6 +26,8 @@ from xbar.macro.tile import Tile
 from xbar.macro.wires import AbstractWires, IdealWires, ResistiveWires, ohm_per_cell
 from xbar.storage import ChipFileError, export_targets, load, save
 from xbar.transform import Analog, analog
+
+_sys.modules[f"{__name__}.wires"] = wires  # so that `from xbar.wires import ResistiveWires` works as `xbar.wires` does
 
 __all__ = [
     "ADC",
