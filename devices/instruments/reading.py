@@ -65,7 +65,7 @@ def read(
         found += parts
     parts = merge.mark_duplicates(found)
     traces = merge.merged(parts)
-    kept = [periods.numbered(trace) for trace in traces if kind in (None, trace.kind)]
+    kept = [periods.timed(periods.numbered(trace)) for trace in traces if kind in (None, trace.kind)]
     if not kept:
         _nothing(asked, traces, skipped, kind)
     if skipped:
