@@ -123,4 +123,14 @@ def dimension(column: str) -> str:
 
 def si(column: str) -> Unit:
     """The unit in which a column is measured."""
-    return Unit("V" if column in ("v_shunt", "v_drive") else dimension(column))
+    return Unit("V" if column in ("v_shunt", "v_drive") else dimension(column) if column != "-" else "1")
+
+
+def unit_name(unit: Unit) -> str:
+    """A text that `unit` reads as a unit."""
+    for symbol in ("V", "A", "S", "ohm", "s", "K", "Hz"):
+        factors = {factor: prefix for prefix, factor in PREFIX.items() if prefix.isascii() and prefix != "K"}
+        if unit.dimension == symbol and unit.factor in factors and unit.offset == 0:
+            return factors[unit.factor] + symbol
+    fixed = {(dimension, factor): name for name, (dimension, factor) in FIXED.items() if name}
+    return "C" if unit.offset else fixed.get((unit.dimension, unit.factor), "1")

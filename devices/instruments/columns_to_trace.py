@@ -180,7 +180,7 @@ def kind_of(
     text = (
         f"{file.path} has columns {', '.join(sorted(columns)) or '(none known)'}, which "
         f"{'no kind of measurement has' if not fits else 'are of several kinds: ' + ', '.join(fits)}. Needed are, by kind: "
-        f"{wanted}. Name the columns, and if need be `kind` and `pattern = {{ up = 50, down = 50 }}`, in {file.name}.toml."
+        f"{wanted}. Name the columns, and if need be `kind` and `pattern = {{ up = 50, down = 50 }}`, in its sidecar."
     )
     if set(columns) <= {"t", "temperature", "device", "cycle"}:
         raise NotAMeasurement(text, "no column of a device's readings")

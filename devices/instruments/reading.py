@@ -7,9 +7,10 @@ import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from devices.instruments import merge, periods
+from devices.instruments import excerpt, merge, periods, templates
 from devices.instruments import sidecar as sidecars
-from devices.instruments.formats import FORMATS, NAMED_BY_SIDECAR, Format, table_with_headers
+from devices.instruments.column_guesses import Table
+from devices.instruments.formats import FORMATS, NAMED_BY_SIDECAR, Format, table_with_headers, table_without_headers
 from devices.instruments.quality import inspection
 from devices.instruments.source import LIMIT_MB, File, NotAMeasurement
 from devices.instruments.trace import KINDS, FileError, Flag, Trace
@@ -70,7 +71,7 @@ def read(
         _nothing(asked, traces, skipped, kind)
     if skipped:
         kept[0] = kept[0].flagged(Flag("skipped files", f"Left out of the folder: {'; '.join(skipped)}."))
-    return tuple(inspection.inspect(trace) for trace in kept)
+    return tuple(_inspected(trace, kind, sidecar, places) for trace in kept)
 
 
 def _nothing(asked: list[pathlib.Path], traces: list[Trace], skipped: list[str], kind: str | None) -> None:
@@ -93,12 +94,56 @@ def _walk(path: pathlib.Path) -> Iterable[_Place]:
 
 
 def _read_one(place: _Place, kind: str | None, given: Any) -> list[merge.Part]:
-    """Traces of one file with its sidecar applied."""
+    """Traces of one file with its sidecar applied; a refusal shows a sidecar with which the file is read, where there is one."""
     side = sidecars.find(place.path, place.root, given)
     file = File(place.path, side.get("max_megabytes", LIMIT_MB))
+    try:
+        return _parts(file, side, kind)
+    except FileError as error:
+        if place.root is None or not isinstance(error, NotAMeasurement):
+            _show_template(error, file, side, kind)
+        raise
+
+
+def _parts(file: File, side: Mapping[str, Any], kind: str | None) -> list[merge.Part]:
     form = _format(file, side)
     traces = [sidecars.apply(trace, side) for trace in form.read(file, {**side, "wanted": kind} if kind else side)]
     return [merge.Part(trace, form, side.get("each_file")) for trace in traces]
+
+
+def _show_template(error: FileError, file: File, side: Mapping[str, Any], kind: str | None) -> None:
+    """Adds to a refusal a sidecar with which the file is read, if there is one."""
+
+    def attempt(other: Mapping[str, Any]) -> list[Trace]:
+        return [inspection.inspect(periods.timed(part.trace)) for part in _parts(file, sidecars.checked(other), kind)]
+
+    text = templates.proposal(file, _table(file, side), side, error, attempt, kind)
+    if text:
+        error.args = (f"{error} {text}",)
+
+
+def _table(file: File, side: Mapping[str, Any]) -> Table | None:
+    """Columns of a file, as its format or its text shows them."""
+    try:
+        own = getattr(_format(file, side), "table", None)
+        return own(file) if own else excerpt.table(file)
+    except FileError:
+        try:
+            return excerpt.table(file)
+        except FileError:
+            return None
+
+
+def _inspected(trace: Trace, kind: str | None, given: Any, places: list[_Place]) -> Trace:
+    """The trace with flags of quality; a refusal of one file's data shows a template, too."""
+    try:
+        return inspection.inspect(trace)
+    except FileError as error:
+        place = next((p for p in places if trace.source == (str(p.path),)), None)
+        if place is not None:
+            side = sidecars.find(place.path, place.root, given)
+            _show_template(error, File(place.path, side.get("max_megabytes", LIMIT_MB)), side, kind)
+        raise
 
 
 def _format(file: File, side: Mapping[str, Any]) -> Format:
@@ -118,6 +163,8 @@ def _format(file: File, side: Mapping[str, Any]) -> Format:
     if "columns" in side and not (file.is_workbook or file.is_hdf5):
         candidates = NAMED_BY_SIDECAR
     form = next((form for form in candidates if form.recognises(file)), None)
+    if form is None and table_without_headers.holds(file, len(side.get("columns", ()))):
+        form = table_without_headers
     if form is None:
         what = (
             "a workbook that Clarius did not write"

@@ -29,9 +29,9 @@ PROTOCOL = {
     "width_up": "s", "width_down": "s", "amplitude_up": "V", "amplitude_down": "V", "temperature": "K", "area": "m2",
     "g_min": "S", "g_max": "S", "current_offset": "A",
     "bandwidth": "Hz", "attempt_time": "s", "ratio_limit": "1", "loss_limit": "1", "relative_weight": "1",
-    "periodic": "0 or 1",
+    "periodic": "0 or 1", "bake_time": "s",
 }  # fmt: skip
-EXTRA = ("r", "r0", "r_on", "r_off", "r_before", "r_after", "g_up", "g_down", "r_up", "r_down", "v_shunt", "-")
+EXTRA = ("polarity", "place", "r_target", "r", "r0", "r_on", "r_off", "r_before", "r_after", "g_up", "g_down", "r_up", "r_down", "v_shunt", "-")
 
 
 def find(path: pathlib.Path, root: pathlib.Path | None, given: Any) -> dict[str, Any]:
@@ -74,6 +74,15 @@ def _parts(where: str, layer: dict[str, Any], path: pathlib.Path):
     for pattern, table in layer.get("files", {}).items():
         if fnmatch.fnmatch(path.name, pattern) or fnmatch.fnmatch(path.as_posix(), pattern):
             yield _checked(f'{where}, [files."{pattern}"]', table)
+
+
+def checked(side: Mapping[str, Any]) -> dict[str, Any]:
+    """What a sidecar says, if it may say it.
+
+    Raises:
+        FileError: if it holds something that it must not.
+    """
+    return _checked("sidecar", dict(side))
 
 
 def _checked(where: str, table: dict[str, Any]) -> dict[str, Any]:

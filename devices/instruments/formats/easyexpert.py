@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from devices.instruments import column_headers, columns_to_trace, text_table
+from devices.instruments.column_guesses import Table
 from devices.instruments.source import File
 from devices.instruments.trace import FileError, Flag, Trace
 
@@ -94,6 +95,12 @@ def read(file: File, side: Mapping[str, Any]) -> list[Trace]:
     if all(t is not None for t in times):
         columns["t"] = np.concatenate(times)
     return [Trace("loop", columns, (str(file.path),), NAME, (file.path.stem,), protocol, tuple(_once(flags)))]
+
+
+def table(file: File) -> Table | None:
+    """Vectors of the first result."""
+    record = next(_records(file), None)
+    return record and Table(tuple(record.names), record.values, ", ".join(f"{x:g}" for x in record.values[0]))
 
 
 def _records(file: File) -> Iterator[_Record]:

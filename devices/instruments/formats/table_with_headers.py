@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from devices.instruments import column_headers, columns_to_trace, sidecar, table_words, text_table
+from devices.instruments import column_headers, columns_to_trace, table_words, text_table
 from devices.instruments.source import File
 from devices.instruments.trace import FileError, Flag, Trace
 
@@ -106,7 +106,7 @@ def read(file: File, side: Mapping[str, Any]) -> list[Trace]:
         headers[k] = dataclasses.replace(headers[k], unit=column_headers.Unit("s"))
         values[:, k] = text_table.since_first(values[:, k])
     headers = columns_to_trace.most_certain(headers)
-    named = [(h.column or "-", values[:, k], _unit(file, h, k, side, headers, lines[0])) for k, h in enumerate(headers)]
+    named = [(h.column or "-", values[:, k], _unit(file, h, k, side)) for k, h in enumerate(headers)]
     notes = [*columns_to_trace.about_headers(headers, asked="columns" in side), *words]
     if clocks:
         reason = (
@@ -119,9 +119,7 @@ def read(file: File, side: Mapping[str, Any]) -> list[Trace]:
     return [result]
 
 
-def _unit(
-    file: File, header: column_headers.Header, k: int, side: Mapping[str, Any], headers: list, first: str
-) -> column_headers.Unit:
+def _unit(file: File, header: column_headers.Header, k: int, side: Mapping[str, Any]) -> column_headers.Unit:
     """Unit of the header, else of the sidecar; asked for if neither says it."""
     given = side.get("units", [])
     if k < len(given):
@@ -130,15 +128,9 @@ def _unit(
         return column_headers.Unit("")
     if header.unit is not None:
         return header.unit
-    guess = [UNIT_EXAMPLES.get(column_headers.dimension(h.column), "1") if h.column else "1" for h in headers]
-    body = f"units = {guess}  # of {', '.join(h.text for h in headers)}"
-    if any(h.column is None for h in headers):
-        body = f"columns = {[h.column or '-' for h in headers]}  # name those that count\n{body}"
-    body = body.replace("'", '"')
     raise FileError(
         f"{file.path}: the header {header.text!r} has no unit, and units are not guessed. Write it into the header "
-        f"({header.text} ({UNIT_EXAMPLES.get(column_headers.dimension(header.column), 'V')})), or: "
-        + sidecar.example(file.path, first, len(headers), body)
+        f"({header.text} ({UNIT_EXAMPLES.get(column_headers.dimension(header.column), 'V')})), or into a sidecar."
     )
 
 
