@@ -28,10 +28,11 @@ SHAPES: tuple[tuple[str, tuple[str, ...]], ...] = (  # kinds, and columns that s
     ("noise", ("g",)),
 )
 NAMED = {"retention": "g0", "programming": "target", "pulse-map": "width"}  # kinds shown only by the header of this column
-SWEEP = 50.0  # V: sweeps of devices reach no further
+LEAST, SWEEP = 0.01, 50.0  # V: sweeps of devices reach further than the one and no further than the other
 CURRENT, CONDUCTANCE = 0.02, 0.02  # A, S: larger ones are rather a matter of a prefix
 ANOTHER = {"g": ("r", "i"), "g0": ("r0",), "g_on": ("r_on",), "g_off": ("r_off",), "g_before": ("r_before",),
            "g_after": ("r_after",), "target": ("r_target",), "g_up": ("r_up",), "g_down": ("r_down",)}  # fmt: skip
+MANY = 40  # columns, among which those of a kind are not looked for
 OHMS = 50.0  # above which all numbers of a column are rather ohms than siemens
 
 
@@ -63,7 +64,7 @@ def guesses(table: Table) -> Iterator[dict[str, Any]]:
         if {"v", "i"} <= set(known):
             swap = {known["v"]: "i", known["i"]: "v"}
             yield _side(table, headers, {**{k: str(c) for c, k in known.items()}, **swap}, trust=False)
-    for kind, shape in SHAPES:
+    for kind, shape in SHAPES if len(table.names) <= MANY else SHAPES[-1:]:
         if kind in NAMED and NAMED[kind] not in known and ANOTHER.get(NAMED[kind], ("",))[0] not in known:
             continue
         for chosen in _filled(table, shape, known):
@@ -115,15 +116,20 @@ def _could_be(table: Table, k: int, wanted: str, chosen: dict[int, str]) -> bool
     if wanted in ("g_up", "g_down"):
         return not _clock(x) and bool(np.ptp(x) > 0) and all(_alike(x, table.finite(at)) for at in chosen)
     if wanted == "g" and not chosen:
-        return not _clock(x) and not _swept(x) and not bool((x == np.round(x)).all())
+        return not _clock(x) and not _smooth(x) and not bool((x == np.round(x)).all())
     return bool((x > 0).all()) and not _clock(x)
 
 
 def _swept(x: np.ndarray) -> bool:
-    """Whether numbers go up or down for long, within what voltages reach."""
+    """Whether numbers go up or down for long, as far as voltages reach."""
+    return bool(LEAST <= np.abs(x).max() <= SWEEP) and _smooth(x)
+
+
+def _smooth(x: np.ndarray) -> bool:
+    """Whether numbers go up or down for long."""
     steps = np.sign(np.diff(x))
     steps = steps[steps != 0]
-    return len(steps) > 1 and bool(np.abs(x).max() <= SWEEP) and bool((np.diff(steps) != 0).sum() <= 0.2 * len(steps))
+    return len(steps) > 1 and bool((np.diff(steps) != 0).sum() <= 0.2 * len(steps))
 
 
 def _follows(table: Table, v: int, i: int) -> bool:
@@ -170,7 +176,7 @@ def _unit(table: Table, k: int, column: str, header: Header | None) -> str:
     wanted = column_headers.si(column).dimension
     if wanted == "":
         return "1"
-    if header and header.unit and header.unit.dimension in (wanted, "1"):
+    if header and header.unit and header.unit.dimension in (wanted, "1" if wanted == "S" else wanted):
         return column_headers.unit_name(header.unit)
     x, most = table.finite(k), table.reach(k)
     if wanted == "V":

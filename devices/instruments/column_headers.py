@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 
 from devices.instruments.column_words import NAMES, UNIT_NAMES, WORDS, narrow, plain, words
@@ -72,6 +73,7 @@ def unit(text: str) -> Unit | None:
     return None
 
 
+@functools.lru_cache(4096)
 def header(text: str) -> Header:
     """Column and unit of a header such as `Voltage (V)`, `I [uA]`, `time_s`, `R/kohm`, `Strom in mA`, `电压（V）` or `Cycle`."""
     text = narrow(text).strip().strip('"').strip()
@@ -132,5 +134,5 @@ def unit_name(unit: Unit) -> str:
         factors = {factor: prefix for prefix, factor in PREFIX.items() if prefix.isascii() and prefix != "K"}
         if unit.dimension == symbol and unit.factor in factors and unit.offset == 0:
             return factors[unit.factor] + symbol
-    fixed = {(dimension, factor): name for name, (dimension, factor) in FIXED.items() if name}
+    fixed = {(dimension, factor): name for name, (dimension, factor) in FIXED.items() if name not in ("", "a.u.")}
     return "C" if unit.offset else fixed.get((unit.dimension, unit.factor), "1")

@@ -114,11 +114,14 @@ def _parts(file: File, side: Mapping[str, Any], kind: str | None) -> list[merge.
 def _show_template(error: FileError, file: File, side: Mapping[str, Any], kind: str | None) -> None:
     """Adds to a refusal a sidecar with which the file is read, if there is one."""
 
-    def attempt(other: Mapping[str, Any]) -> list[Trace]:
-        return [inspection.inspect(periods.timed(part.trace)) for part in _parts(file, sidecars.checked(other), kind)]
+    def attempt(other: Mapping[str, Any], some: File) -> list[Trace]:
+        return [inspection.inspect(periods.timed(part.trace)) for part in _parts(some, sidecars.checked(other), kind)]
 
-    text = templates.proposal(file, _table(file, side), side, error, attempt, kind)
-    if text:
+    try:
+        _ = file.data
+    except FileError:
+        return  # too large, or damaged
+    if text := templates.proposal(file, _table(file, side), side, error, attempt, kind):
         error.args = (f"{error} {text}",)
 
 
@@ -160,7 +163,7 @@ def _format(file: File, side: Mapping[str, Any]) -> Format:
             )
         return named[0]
     candidates = FORMATS
-    if "columns" in side and not (file.is_workbook or file.is_hdf5):
+    if "columns" in side and not (file.is_workbook or file.is_hdf5 or file.is_matlab):
         candidates = NAMED_BY_SIDECAR
     form = next((form for form in candidates if form.recognises(file)), None)
     if form is None and table_without_headers.holds(file, len(side.get("columns", ()))):

@@ -21,7 +21,8 @@ from devices.instruments.trace import KINDS, UNITS, FileError, Flag, Trace
 FOLDER = "xbar-data.toml"
 KEYS = {
     "kind": str, "format": str, "columns": list, "units": list, "sign": Mapping, "pattern": Mapping, "normalised": list,
-    "each_file": str, "channel": str, "positive": str, "skip_rows": int, "max_megabytes": (int, float),
+    "each_file": str, "channel": str, "positive": str, "skip_rows": int, "max_megabytes": (int, float), "arrays": list,
+    "start": str,
     "protocol": Mapping, "files": Mapping,
 }  # fmt: skip
 PROTOCOL = {
@@ -110,6 +111,9 @@ def _checked(where: str, table: dict[str, Any]) -> dict[str, Any]:
     for column in (*table.get("columns", ()), *table.get("sign", {})):
         if column not in allowed:
             raise FileError(f"{where}: there is no column {column!r}; there are {', '.join(allowed)}.")
+    for name in table.get("arrays", ()):
+        if not isinstance(name, str):
+            raise FileError(f'{where}: arrays = {table["arrays"]!r} must be names of arrays, such as ["Vd", "Id"].')
     for text in table.get("units", ()):
         if not isinstance(text, str) or column_headers.unit(text) is None:
             raise FileError(f'{where}: {text!r} is no unit; write "V", "uA", "ms", "kohm", "uS", "C", or "1" for none.')

@@ -16,6 +16,7 @@ HEAD = 1 << 16
 LIMIT_MB = 1024.0
 GZIP, HDF5 = b"\x1f\x8b", b"\x89HDF\r\n\x1a\n"
 ZIP, OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # what .xlsx and .xls are packed in
+MATLAB = (b"MATLAB 5.0 MAT-file", b"MATLAB 7.3 MAT-file")
 TEXT_CONTROLS = set(b"\t\n\r\f")
 
 
@@ -34,7 +35,7 @@ class File:
         path: where it is. limit_mb: largest size, packed or unpacked, that is read at all [MB].
 
     Raises:
-        FileError: if it is missing, a folder, forbidden, empty, too large, a broken gzip, or neither text nor HDF5 nor Excel.
+        FileError: if it is missing, a folder, forbidden, empty, too large, a broken gzip, or neither text nor HDF5, MATLAB or Excel.
     """
 
     def __init__(self, path: str | pathlib.Path, limit_mb: float = LIMIT_MB):
@@ -73,14 +74,14 @@ class File:
             raise FileError(f"{self.path} cannot be read: {error.strerror or error}.") from None
 
     def _check_content(self) -> None:
-        if self.is_hdf5 or self.is_workbook or self.head[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        if self.is_hdf5 or self.is_workbook or self.is_matlab or self.head[:2] in (b"\xff\xfe", b"\xfe\xff"):
             return
         controls = sum(byte < 32 and byte not in TEXT_CONTROLS for byte in self.head[:4096])
         if controls:
             nul = self.head[:4096].count(0)
             raise NotAMeasurement(
                 f"{self.path} is no text: {controls} control bytes ({nul} of them zero) in its first {len(self.head[:4096])}. "
-                "Readable are text (CSV, TSV, also .gz), Excel workbooks of Clarius, and HDF5; export it as text.",
+                "Readable are text (CSV, TSV, also .gz), Excel workbooks of Clarius, MATLAB and HDF5; export it as text.",
                 "no text",
             )
 
@@ -98,6 +99,11 @@ class File:
     def is_workbook(self) -> bool:
         """Whether the content is packed as Excel workbooks are, new (.xlsx) or old (.xls)."""
         return self.head.startswith((ZIP, OLE))
+
+    @property
+    def is_matlab(self) -> bool:
+        """Whether the content begins as MATLAB files do, of version 5 to 7.3."""
+        return self.head.startswith(MATLAB)
 
     @property
     def digest(self) -> str:
@@ -125,7 +131,7 @@ class File:
     @functools.cached_property
     def start(self) -> list[str]:
         """The whole lines within the first 64 kB; the first line even if it is longer (cut short)."""
-        if self.is_hdf5 or self.is_workbook:
+        if self.is_hdf5 or self.is_workbook or self.is_matlab:
             return []
         lines = decoded(self.head).split("\n")
         return lines if len(self.head) < HEAD or len(lines) == 1 else lines[:-1]

@@ -6,7 +6,9 @@ is a proposal and a question, never an answer.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+import itertools
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -18,18 +20,20 @@ from devices.instruments.column_guesses import Table
 from devices.instruments.source import File
 from devices.instruments.trace import FileError, Trace
 
-Attempt = Callable[[Mapping[str, Any]], list[Trace]]
+Attempt = Callable[[Mapping[str, Any], File], list[Trace]]
 CHASES = 6  # things that a file may be asked for, one after the other
+MOST = 12  # proposals that are tried
 OTHERS = 2  # kinds shown beside the first
 _CORRECT = "put in yours"
 
 
 @dataclasses.dataclass(frozen=True)
 class _Works:
-    """A sidecar with which a file is read, and the kind of measurement that it is then."""
+    """A sidecar with which a file is read, the kind of measurement that it is then, and how often it was asked for more."""
 
     side: Mapping[str, Any]
     kind: str
+    asked: int
 
 
 def proposal(
@@ -42,26 +46,47 @@ def proposal(
             file was refused. attempt: reads the file with a sidecar. wanted: the kind of measurement that is asked for.
     """
     found: list[_Works] = []
-    for candidate in _candidates(table, side, error):
-        works = _tried(candidate, attempt)
-        if works and wanted in (None, works.kind) and works.kind not in [other.kind for other in found]:
-            found.append(works)
+    seen: list[Mapping[str, Any]] = []
+    start = _start(file)
+    for candidate in itertools.islice(_candidates(table, side, error), MOST):
+        if candidate in seen:
+            continue
+        seen.append(candidate)
+        works = _tried(candidate, start, attempt)
+        if works is None or wanted not in (None, works.kind) or works.kind in [other.kind for other in found]:
+            continue
+        if start is not file and not found and _tried(works.side, file, attempt) is None:
+            break  # something is wrong further down
+        found.append(works)
         if len(found) > OTHERS:
             break
     if not found:
         return ""
+    found.sort(key=lambda works: works.asked)
     body = _rendered(found[0], side, table, found[1:])
     count, first = (len(table.names), table.first) if table else (0, "")
     return sidecar.example(file.path, first, count, body)
 
 
+def _start(file: File) -> File:
+    """The first lines of a long text, with which proposals are tried; the file itself, if it is short or no text."""
+    if not file.start or len(file.data) <= len(file.head):
+        return file
+    start = copy.copy(file)
+    start.__dict__["text"] = "\n".join(file.start) + "\n"
+    return start
+
+
 def _candidates(table: Table | None, side: Mapping[str, Any], error: FileError) -> Iterator[Mapping[str, Any]]:
     """What was asked for alone; then columns, units and a kind by the table's headers and numbers."""
-    if error.needs:
+    last = "v_read" in error.needs.get("protocol", {})  # columns of another kind may do without
+    if error.needs and not last:
         yield _merged(side, error.needs)
     for guess in column_guesses.guesses(table) if table else ():
         rest = {key: value for key, value in side.items() if key not in ("columns", "units", "kind", "pattern", "skip_rows")}
         yield _merged(rest, guess)
+    if last:
+        yield _merged(side, error.needs)
 
 
 def _merged(side: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
@@ -70,13 +95,13 @@ def _merged(side: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
     return {**merged, "protocol": protocol} if protocol else merged
 
 
-def _tried(side: Mapping[str, Any], attempt: Attempt) -> _Works | None:
+def _tried(side: Mapping[str, Any], file: File, attempt: Attempt) -> _Works | None:
     """The sidecar, with what the file asks for beyond it, if the file is read with that."""
-    for _ in range(CHASES):
+    for asked in range(CHASES):
         try:
             with warnings.catch_warnings(), np.errstate(all="ignore"):
                 warnings.simplefilter("ignore")
-                traces = attempt(side)
+                traces = attempt(side, file)
         except FileError as error:
             merged = _merged(side, error.needs)
             if not error.needs or merged == side:
@@ -85,7 +110,7 @@ def _tried(side: Mapping[str, Any], attempt: Attempt) -> _Works | None:
             continue
         except Exception:  # a proposal that does not work, however it fails, is none
             return None
-        return _Works(side, traces[0].kind) if traces else None
+        return _Works(side, traces[0].kind, asked) if traces else None
     return None
 
 
