@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 
-from devices.instruments.trace import Flag, Trace
+from devices.instruments.trace import FileError, Flag, Trace
 
 WAVERING = 0.1  # share of the range about its middle within which a voltage may waver and has not crossed it
 
@@ -63,8 +63,11 @@ def timed(trace: Trace) -> Trace:
     or all of them. Rows are taken for evenly spaced.
     """
     rate, frequency = (trace.protocol.get(name) for name in ("rate", "frequency"))
-    if trace.kind != "loop" or "t" in trace or not (rate or frequency):
+    if trace.kind != "loop" or not (rate or frequency) or ("t" in trace and _runs(trace["t"])):
         return trace
+    for name, value in (("rate", rate), ("frequency", frequency)):
+        if value is not None and not float(value) > 0:
+            raise FileError(f"{trace.name}: protocol.{name} = {value:g} must be above 0 Hz.")
     t, rows_of_period, open_ends = np.zeros(len(trace)), [], 0
     for device in np.unique(trace["device"]):
         rows, passed = np.flatnonzero(trace["device"] == device), 0.0
@@ -87,6 +90,12 @@ def timed(trace: Trace) -> Trace:
             reason += f" In {open_ends} of {len(rows_of_period)} the voltage does not come back to where it began."
     columns = {**trace.columns, "t": t}
     return dataclasses.replace(trace, columns=columns).flagged(Flag("times from the frequency", reason))
+
+
+def _runs(t: np.ndarray) -> bool:
+    """Whether a clock advances: one that stands still is none."""
+    steps = np.diff(t[np.isfinite(t)])
+    return bool(len(steps) and (steps > 0).mean() > 0.5)
 
 
 def _period(v: np.ndarray) -> tuple[float, bool]:

@@ -7,7 +7,7 @@ import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from devices.instruments import excerpt, merge, periods, templates
+from devices.instruments import before_after, excerpt, merge, periods, templates
 from devices.instruments import sidecar as sidecars
 from devices.instruments.column_guesses import Table
 from devices.instruments.formats import FORMATS, NAMED_BY_SIDECAR, Format, table_with_headers, table_without_headers
@@ -64,7 +64,7 @@ def read(
             continue
         done |= {pathlib.Path(source) for part in parts for source in part.trace.source} | {place.path}
         found += parts
-    parts = merge.mark_duplicates(found)
+    parts = merge.mark_duplicates(_with_starts(found, places, kind, sidecar))
     traces = merge.merged(parts)
     kept = [periods.timed(periods.numbered(trace)) for trace in traces if kind in (None, trace.kind)]
     if not kept:
@@ -93,9 +93,9 @@ def _walk(path: pathlib.Path) -> Iterable[_Place]:
     return [_Place(p, path) for p in files if p.suffix != ".toml" and p.name not in COMPANIONS]
 
 
-def _read_one(place: _Place, kind: str | None, given: Any) -> list[merge.Part]:
+def _read_one(place: _Place, kind: str | None, given: Any, start: str | None = None) -> list[merge.Part]:
     """Traces of one file with its sidecar applied; a refusal shows a sidecar with which the file is read, where there is one."""
-    side = sidecars.find(place.path, place.root, given)
+    side = sidecars.find(place.path, place.root, given) | ({"start": start} if start else {})
     file = File(place.path, side.get("max_megabytes", LIMIT_MB))
     try:
         return _parts(file, side, kind)
@@ -107,8 +107,39 @@ def _read_one(place: _Place, kind: str | None, given: Any) -> list[merge.Part]:
 
 def _parts(file: File, side: Mapping[str, Any], kind: str | None) -> list[merge.Part]:
     form = _format(file, side)
-    traces = [sidecars.apply(trace, side) for trace in form.read(file, {**side, "wanted": kind} if kind else side)]
+    more: dict[str, Any] = {"wanted": kind} if kind else {}
+    if "start" in side and (path := file.path.parent / side["start"]).resolve() != file.path.resolve():
+        more |= {"starts": (path.name, before_after.starts(_start(path), path))}
+    traces = [sidecars.apply(trace, side) for trace in form.read(file, {**side, **more})]
     return [merge.Part(trace, form, side.get("each_file")) for trace in traces]
+
+
+def _start(path: pathlib.Path) -> list[Trace]:
+    """Traces of a file of starts, by its own sidecar."""
+    side = {key: value for key, value in sidecars.find(path, None, None).items() if key != "start"}
+    file = File(path, side.get("max_megabytes", LIMIT_MB))
+    try:
+        return [part.trace for part in _parts(file, side, None)]
+    except FileError as error:
+        _show_template(error, file, side, None)
+        raise
+
+
+def _with_starts(found: list[merge.Part], places: list[_Place], kind: str | None, given: Any) -> list[merge.Part]:
+    """The parts without files that only hold the starts of others; two files of the same cells are before and after."""
+    sides = {place.path: sidecars.find(place.path, place.root, given) for place in places}
+    starts = {(path.parent / side["start"]).resolve() for path, side in sides.items() if "start" in side}
+    if starts:
+        return [part for part in found if pathlib.Path(part.trace.source[0]).resolve() not in starts]
+    if len(found) != 2 or kind not in (None, "retention"):
+        return found
+    pair = before_after.pair([part.trace for part in found], any(place.root for place in places))
+    if pair is None:
+        return found
+    start = pair.before.name if pair.before.parent == pair.after.parent else str(pair.before.resolve())
+    root = next(place.root for place in places if place.path == pair.after)
+    joined = _read_one(_Place(pair.after, root), kind, given, start)
+    return [dataclasses.replace(part, trace=part.trace.flagged(pair.flag)) for part in joined]
 
 
 def _show_template(error: FileError, file: File, side: Mapping[str, Any], kind: str | None) -> None:
