@@ -42,12 +42,13 @@ def pair(traces: Sequence[Trace], by_name_only: bool) -> Pair | None:
         order.sort(key=lambda trace: _way(trace))
     elif by_name_only:
         return None
-    first, second = order
+    first = order[0]
     if len(np.unique(first["device"])) != len(first):
         return None
     before, after = (pathlib.Path(trace.source[0]) for trace in order)
     reason = (
-        f"{before.name} holds one read of each cell, {after.name} reads of the same cells: taken for before and after, as {why}; "
+        f"{before.name} holds one read of each cell, {after.name} reads of the same cells: taken for before and after, as "
+        f"{why}; "
         f'`start = "{before.name}"` in {after.name}.toml says it for good.'
     )
     return Pair(before, after, Flag("assumed start", reason))
@@ -72,11 +73,11 @@ def starts(traces: Sequence[Trace], path: pathlib.Path) -> Mapping[str, float]:
     """
     trace = traces[0]
     if len(traces) != 1 or "g" not in trace:
-        raise FileError(f"{path} is to hold the starts of cells, but it is a {trace.kind}: it needs a read of each cell.")
+        raise FileError(f"{path} is to hold the starts of cells, but is a {trace.kind}: it needs a read of each cell.")
     device = trace["device"].astype(int)
     if len(np.unique(device)) != len(device):
         raise FileError(
-            f"{path} is to hold the starts of cells, but {len(device) - len(np.unique(device))} of its {len(device)} reads are "
-            "further reads of the same cells; keep one of each."
+            f"{path} is to hold the starts of cells, but {len(device) - len(np.unique(device))} of its {len(device)} "
+            "reads are further reads of the same cells; keep one of each."
         )
     return {trace.labels[d]: float(g) for d, g in zip(device, trace["g"], strict=True)}

@@ -15,7 +15,7 @@ from devices.instruments import column_headers
 from devices.instruments.column_headers import Header
 from devices.instruments.trace import KINDS
 
-SHAPES: tuple[tuple[str, tuple[str, ...]], ...] = (  # kinds, and columns that show them, in the order of trying
+SHAPES: tuple[tuple[str, tuple[str, ...]], ...] = (  # kinds, and columns that show them, in their order
     ("loop", ("v", "i")),
     ("retention", ("t", "g", "g0")),
     ("programming", ("target", "g")),
@@ -27,8 +27,12 @@ SHAPES: tuple[tuple[str, tuple[str, ...]], ...] = (  # kinds, and columns that s
     ("pulses", ("g_up", "g_down")),
     ("noise", ("g",)),
 )
-NAMED = {"retention": "g0", "programming": "target", "pulse-map": "width"}  # kinds shown only by the header of this column
-LEAST, SWEEP = 0.01, 50.0  # V: sweeps of devices reach further than the one and no further than the other
+NAMED = {
+    "retention": "g0",
+    "programming": "target",
+    "pulse-map": "width",
+}  # kinds shown only by the header of this column
+LEAST, SWEEP = 0.01, 50.0  # V: sweeps of devices reach further than the one and no further than the other, or are in mV
 CURRENT, CONDUCTANCE = 0.02, 0.02  # A, S: larger ones are rather a matter of a prefix
 ANOTHER = {"g": ("r", "i"), "g0": ("r0",), "g_on": ("r_on",), "g_off": ("r_off",), "g_before": ("r_before",),
            "g_after": ("r_after",), "target": ("r_target",), "g_up": ("r_up",), "g_down": ("r_down",)}  # fmt: skip
@@ -38,7 +42,7 @@ OHMS = 50.0  # above which all numbers of a column are rather ohms than siemens
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Table:
-    """Columns of a file: their names (empty where there are none), the first rows of their numbers, and the first row's text."""
+    """Columns of a file: their names (empty where there are none), their first rows, and the text of the first."""
 
     names: tuple[str, ...]
     values: np.ndarray
@@ -61,15 +65,18 @@ def guesses(table: Table) -> Iterator[dict[str, Any]]:
     known = {h.column: k for k, h in reversed([*enumerate(headers)]) if h.column}
     if known:
         yield _side(table, headers, {k: str(column) for column, k in known.items()})
-        if {"v", "i"} <= set(known):
+        if {"v", "i"} <= set(known) and table.reach(known["v"]) < LEAST <= table.reach(known["i"]):
             swap = {known["v"]: "i", known["i"]: "v"}
             yield _side(table, headers, {**{k: str(c) for c, k in known.items()}, **swap}, trust=False)
+        yield _side(table, headers, {k: str(column) for column, k in known.items()}, trust=False)
     for kind, shape in SHAPES if len(table.names) <= MANY else SHAPES[-1:]:
         if kind in NAMED and NAMED[kind] not in known and ANOTHER.get(NAMED[kind], ("",))[0] not in known:
             continue
         for chosen in _filled(table, shape, known):
             must, may = KINDS[kind]
-            extra = {k: c for c, k in known.items() if c in (*must, *may) and k not in chosen and c not in chosen.values()}
+            extra = {
+                k: c for c, k in known.items() if c in (*must, *may) and k not in chosen and c not in chosen.values()
+            }
             pattern = _pattern(table, chosen) if shape == ("g", "pulse") else None
             for more in (extra, {}) if extra else ({},):
                 found = _side(table, headers, {**chosen, **more})
@@ -86,7 +93,10 @@ def _filled(table: Table, shape: tuple[str, ...], known: dict[str, int]) -> Iter
             chosen[place] = next(name for name in names if known.get(name) == place)
             continue
         taken = {*chosen, *known.values()}
-        place = next((k for k in range(len(table.names)) if k not in taken and _could_be(table, k, wanted, chosen)), None)
+        could = [k for k in range(len(table.names)) if k not in taken and _could_be(table, k, wanted, chosen)]
+        place = max(
+            could, key=lambda k: _even(table.finite(k)) if wanted == "v" else 0, default=None
+        )  # the first of equals
         if place is None:
             return
         large = np.abs(table.finite(place)).min(initial=np.inf) > OHMS and (table.finite(place) > 0).all()
@@ -116,13 +126,13 @@ def _could_be(table: Table, k: int, wanted: str, chosen: dict[int, str]) -> bool
     if wanted in ("g_up", "g_down"):
         return not _clock(x) and bool(np.ptp(x) > 0) and all(_alike(x, table.finite(at)) for at in chosen)
     if wanted == "g" and not chosen:
-        return not _clock(x) and not _smooth(x) and not bool((x == np.round(x)).all())
+        return not _clock(x) and not _smooth(x) and not bool((x == np.round(x)).all() and x.max() < OHMS)
     return bool((x > 0).all()) and not _clock(x)
 
 
 def _swept(x: np.ndarray) -> bool:
     """Whether numbers go up or down for long, as far as voltages reach."""
-    return bool(LEAST <= np.abs(x).max() <= SWEEP) and _smooth(x)
+    return bool(LEAST <= np.abs(x).max() <= 1e3 * SWEEP) and _smooth(x)
 
 
 def _smooth(x: np.ndarray) -> bool:
@@ -141,6 +151,13 @@ def _follows(table: Table, v: int, i: int) -> bool:
     near = x <= x.min() + 0.1 * np.ptp(x)
     small = bool(np.median(y[near]) <= 0.3 * y.max()) and bool(x.min() < 0.3 * x.max())
     return small and not _clock(table.values[rows, i])
+
+
+def _even(x: np.ndarray) -> tuple[bool, float]:
+    """Whether numbers turn, and which share of their steps, in tenths, is of one size: those of a source are."""
+    steps = np.abs(np.diff(x))
+    turns = len(np.unique(np.sign(np.diff(x))[steps > 0])) > 1
+    return turns, round(float(np.mean(np.abs(steps - np.median(steps)) <= 0.1 * np.median(steps))), 1)
 
 
 def _clock(x: np.ndarray) -> bool:

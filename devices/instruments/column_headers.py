@@ -75,7 +75,7 @@ def unit(text: str) -> Unit | None:
 
 @functools.lru_cache(4096)
 def header(text: str) -> Header:
-    """Column and unit of a header such as `Voltage (V)`, `I [uA]`, `time_s`, `R/kohm`, `Strom in mA`, `电压（V）` or `Cycle`."""
+    """Column and unit of a header such as `Voltage (V)`, `time_s`, `R/kohm`, `Strom in mA`, `电压（V）` or `Cycle`."""
     text = narrow(text).strip().strip('"').strip()
     if magnitude(text):
         return dataclasses.replace(

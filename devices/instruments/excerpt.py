@@ -15,7 +15,7 @@ ROWS = 2000  # of an excerpt
 
 
 def begin(file: File) -> int | None:
-    """The line with which rows of numbers start: at once (comments do not count), or at least three rows of as many numbers."""
+    """The line with which rows of numbers start: at once (comments do not count), or three rows of as many numbers."""
     lines, words = file.start[:LINES], False
     for k, line in enumerate(lines):
         if not line.strip() or text_table.comment(line):
@@ -31,18 +31,20 @@ def begin(file: File) -> int | None:
 
 
 def begin_with_words(file: File) -> int | None:
-    """The line with which rows start that hold numbers beside words: three rows of as many fields, half of them numbers."""
+    """The line with which rows start that hold numbers beside words: three rows of as many fields, half of them numbers; or
+    fewer, at the end of the file, below a line of as many names."""
     lines = file.start[:LINES]
     for k, line in enumerate(lines):
         rows = [after for after in lines[k : k + 12] if _tells(after)][:3]
         counts = {len(text_table.fields(row)) for row in rows}
-        if _tells(line) and len(rows) == 3 and len(counts) == 1 and all(_half_numbers(row) for row in rows):
+        enough = len(rows) == 3 or any(_names(file, k, len(text_table.fields(line))))
+        if _tells(line) and enough and len(counts) == 1 and all(_half_numbers(row) for row in rows):
             return k
     return None
 
 
 def _numbers(file: File, line: str) -> bool:
-    return text_table.numeric(line) or text_table.has_decimal_comma(file, [line]) and _half_numbers(line, 1.0)
+    return text_table.numeric(line) or (text_table.has_decimal_comma(file, [line]) and _half_numbers(line, 1.0))
 
 
 def _tells(line: str) -> bool:
@@ -57,7 +59,7 @@ def _half_numbers(line: str, share: float = 0.5) -> bool:
 
 
 def table(file: File) -> Table | None:
-    """The first rows of a text as a table, with the line above them as names where it has as many fields; None without numbers.
+    """The first rows of a text as a table, with the line above them as names where it has as many fields, or None.
 
     Words among the numbers, and missing ones, are NaN.
     """

@@ -49,8 +49,8 @@ def trace(file: File, arrays: Arrays, side: Mapping[str, Any], form: str) -> Tra
     names = list(columns)
     if "columns" in side and len(side["columns"]) != len(names):
         raise FileError(
-            f"{file.path} has the arrays {', '.join(names)}, but its sidecar names {len(side['columns'])} columns; name one for "
-            "each, or choose by `arrays = [...]`."
+            f"{file.path} has the arrays {', '.join(names)}, but its sidecar names {len(side['columns'])} columns; name one "
+            "for each, or choose by `arrays = [...]`."
         )
     headers = [column_headers.header(name) for name in names]
     if "columns" in side:
@@ -58,13 +58,18 @@ def trace(file: File, arrays: Arrays, side: Mapping[str, Any], form: str) -> Tra
             Header(h.text, None if c == "-" else c, h.unit) for h, c in zip(headers, side["columns"], strict=True)
         ]
     headers = columns_to_trace.most_certain(headers)
-    named = [(h.column or "-", columns[n], _unit(file, h, k, side)) for k, (n, h) in enumerate(zip(names, headers, strict=True))]  # fmt: skip
+    named = [
+        (h.column or "-", columns[name], _unit(file, h, k, side))
+        for k, (name, h) in enumerate(zip(names, headers, strict=True))
+    ]
     if device is not None and all(h.column != "device" for h in headers):
         named.append(("device", device, Unit("")))
     flags = columns_to_trace.about_headers(headers, asked="columns" in side)
     left = [name for name in arrays if name not in columns and not any(n.startswith(f"{name}(") for n in names)]
     if left and asked is None:
-        flags.append(Flag("arrays left out", f"Of another length: {', '.join(left[:8])}; `arrays = [...]` can name them."))
+        flags.append(
+            Flag("arrays left out", f"Of another length: {', '.join(left[:8])}; `arrays = [...]` can name them.")
+        )
     unsure = {h.column for h in headers if h.column and not h.sure}
     return columns_to_trace.trace(file, named, side, form, flags=flags, unsure=unsure)
 
@@ -98,7 +103,11 @@ def _columns(arrays: Arrays) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
             columns |= {n: x.ravel() for n, x in matched.items() if x.shape[0] == many}
             columns |= {n: np.repeat(x, length) for n, x in vectors.items() if len(x) == many != length}
             return {n: columns[n] for n in arrays if n in columns}, np.repeat(np.arange(many, dtype=float), length)
-    if not vectors and len({x.shape for x in matrices.values()}) == 1 and min(next(iter(matrices.values())).shape) > WIDE:
+    if (
+        not vectors
+        and len({x.shape for x in matrices.values()}) == 1
+        and min(next(iter(matrices.values())).shape) > WIDE
+    ):
         many, length = next(iter(matrices.values())).shape
         return {n: x.ravel() for n, x in matrices.items()}, np.repeat(np.arange(many, dtype=float), length)
     for name, x in matrices.items():

@@ -1,4 +1,4 @@
-"""Periods of a voltage: each is a cycle, where the file does not number them; and a clock, where only their frequency is known."""
+"""Periods of a voltage: cycles, where the file does not number them; a clock, where only their frequency is known."""
 
 from __future__ import annotations
 
@@ -57,10 +57,10 @@ def _upward(x: np.ndarray) -> np.ndarray:
 
 
 def timed(trace: Trace) -> Trace:
-    """The trace with times [s], if it is a loop without a clock and its protocol says a rate of reads [Hz] or a frequency [Hz].
+    """The trace with times [s], if it is a loop without a clock whose protocol says a rate of reads or a frequency [Hz].
 
-    $$ t = n / (N f) $$ for row n of a device; N are the rows of a period: of its cycles, of the periods that its voltage makes,
-    or all of them. Rows are taken for evenly spaced.
+    $$ t = n / (N f) $$ for row n of a device; N are the rows of a period: of its cycles, of the periods of its
+    voltage, or all of them. Rows are taken for evenly spaced.
     """
     rate, frequency = (trace.protocol.get(name) for name in ("rate", "frequency"))
     if trace.kind != "loop" or not (rate or frequency) or ("t" in trace and _runs(trace["t"])):
@@ -85,7 +85,8 @@ def timed(trace: Trace) -> Trace:
     if rate:
         reason = f"No clock: rows are {1 / float(rate):.4g} s apart, by the rate of {float(rate):g} Hz of the sidecar."
     else:
-        reason = f"No clock: {low:g}{'' if low == high else f' to {high:g}'} rows, evenly spaced, are a period of {frequency:g} Hz."
+        rows = f"{low:g}" if low == high else f"{low:g} to {high:g}"
+        reason = f"No clock: {rows} rows, evenly spaced, are a period of {frequency:g} Hz."
         if open_ends:
             reason += f" In {open_ends} of {len(rows_of_period)} the voltage does not come back to where it began."
     columns = {**trace.columns, "t": t}

@@ -94,8 +94,10 @@ def _walk(path: pathlib.Path) -> Iterable[_Place]:
 
 
 def _read_one(place: _Place, kind: str | None, given: Any, start: str | None = None) -> list[merge.Part]:
-    """Traces of one file with its sidecar applied; a refusal shows a sidecar with which the file is read, where there is one."""
-    side = sidecars.find(place.path, place.root, given) | ({"start": start} if start else {})
+    """Traces of one file with its sidecar applied; a refusal shows a sidecar with which it is read, if there is one."""
+    side = sidecars.find(place.path, place.root, given)
+    if start:
+        side["start"] = start
     file = File(place.path, side.get("max_megabytes", LIMIT_MB))
     try:
         return _parts(file, side, kind)

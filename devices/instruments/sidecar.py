@@ -32,7 +32,23 @@ PROTOCOL = {
     "bandwidth": "Hz", "attempt_time": "s", "ratio_limit": "1", "loss_limit": "1", "relative_weight": "1",
     "periodic": "0 or 1", "bake_time": "s",
 }  # fmt: skip
-EXTRA = ("polarity", "place", "r_target", "r", "r0", "r_on", "r_off", "r_before", "r_after", "g_up", "g_down", "r_up", "r_down", "v_shunt", "-")
+EXTRA = (
+    "polarity",
+    "place",
+    "r_target",
+    "r",
+    "r0",
+    "r_on",
+    "r_off",
+    "r_before",
+    "r_after",
+    "g_up",
+    "g_down",
+    "r_up",
+    "r_down",
+    "v_shunt",
+    "-",
+)
 
 
 def find(path: pathlib.Path, root: pathlib.Path | None, given: Any) -> dict[str, Any]:

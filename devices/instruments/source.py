@@ -10,6 +10,7 @@ import pathlib
 import zlib
 from collections.abc import Iterator
 
+from devices.instruments.column_words import EASTERN
 from devices.instruments.trace import FileError
 
 HEAD = 1 << 16
@@ -35,7 +36,7 @@ class File:
         path: where it is. limit_mb: largest size, packed or unpacked, that is read at all [MB].
 
     Raises:
-        FileError: if it is missing, a folder, forbidden, empty, too large, a broken gzip, or neither text nor HDF5, MATLAB or Excel.
+        FileError: if it is missing, a folder, forbidden, empty, too large, a broken gzip, or of no kind that is read.
     """
 
     def __init__(self, path: str | pathlib.Path, limit_mb: float = LIMIT_MB):
@@ -141,8 +142,17 @@ class File:
         return iter(io.StringIO(self.text))
 
 
+def _of_old_code(data: bytes) -> str:
+    for code in ("cp932", "gb18030", "big5"):
+        text = data.decode(code, errors="ignore")
+        if any(word in text[:HEAD] for word in EASTERN):
+            return text
+    return data.decode("latin-1")
+
+
 def decoded(data: bytes) -> str:
-    """Text of bytes: UTF-8 or UTF-16 with or without mark, else Latin-1 (in which old instruments write `µ`)."""
+    """Text of bytes: UTF-8 or UTF-16 with or without mark, else what Chinese or Japanese programs write if a word of a column
+    stands in it, else Latin-1 (in which old instruments write `µ`)."""
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         text = data.decode("utf-16", errors="ignore")
     else:
@@ -150,5 +160,5 @@ def decoded(data: bytes) -> str:
             text = data.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             cut = error.start >= len(data) - 3  # a character cut in two at the end of the head
-            text = data.decode("utf-8-sig", errors="ignore") if cut else data.decode("latin-1")
+            text = data.decode("utf-8-sig", errors="ignore") if cut else _of_old_code(data)
     return text.replace("\r\n", "\n").replace("\r", "\n")

@@ -83,7 +83,9 @@ def _candidates(table: Table | None, side: Mapping[str, Any], error: FileError) 
     if error.needs and not last:
         yield _merged(side, error.needs)
     for guess in column_guesses.guesses(table) if table else ():
-        rest = {key: value for key, value in side.items() if key not in ("columns", "units", "kind", "pattern", "skip_rows")}
+        rest = {
+            key: value for key, value in side.items() if key not in ("columns", "units", "kind", "pattern", "skip_rows")
+        }
         yield _merged(rest, guess)
     if last:
         yield _merged(side, error.needs)

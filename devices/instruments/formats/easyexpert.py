@@ -40,7 +40,7 @@ class _Record:
     @property
     def filled(self) -> list[str]:
         """Vectors that are not empty."""
-        return [name for name, some in zip(self.names, np.isfinite(self.values).any(0), strict=True) if some]
+        return [name for k, name in enumerate(self.names) if np.isfinite(self.values[:, k]).any()]
 
     def __getitem__(self, name: str) -> np.ndarray:
         return self.values[:, self.names.index(name)]
@@ -186,7 +186,9 @@ def _stepped(record: _Record) -> list[Flag]:
     if there:
         steps = [record[there[0]][number == k][0] for k in range(len(sizes))]
         what += " through " + ", ".join(f"{v:g}" for v in steps[:8]) + (", ..." if len(steps) > 8 else "") + " V"
-    flags.append(Flag("gate voltage left out", f"{what}: each of {len(sizes)} sweeps is a cycle, its voltage left out."))
+    flags.append(
+        Flag("gate voltage left out", f"{what}: each of {len(sizes)} sweeps is a cycle, its voltage left out.")
+    )
     if len(np.unique(sizes)) > 1:
         reason = f"Sweeps have {sizes.min()} to {sizes.max()} rows: the measurement was stopped, or the file cut off."
         flags.append(Flag("sweeps of unequal length", reason))
@@ -242,7 +244,9 @@ def _needs(record: _Record, v: str, i: str) -> dict[str, list[str]]:
 def _others(record: _Record, v: str, i: str) -> list[Flag]:
     """Currents that were measured beside that of the swept channel, and are far larger."""
     peak = np.nanmax(np.abs(record[i]))
-    large = {name: np.nanmax(np.abs(record[name])) for name in record.filled if name.upper().startswith("I") and name != i}
+    large = {
+        name: np.nanmax(np.abs(record[name])) for name in record.filled if name.upper().startswith("I") and name != i
+    }
     large = {name: x for name, x in large.items() if x > LARGER * peak}
     if not large:
         return []

@@ -66,7 +66,9 @@ def _arrays(file: File) -> dict[str, np.ndarray]:
 
     def visit(path: str, item: Any) -> None:
         if hasattr(item, "shape") and item.dtype.names and len(item.shape) == 1:
-            found.update({f"{path}/{f}": np.asarray(item[f], float) for f in item.dtype.names if item.dtype[f].kind in "fiu"})
+            found.update(
+                {f"{path}/{f}": np.asarray(item[f], float) for f in item.dtype.names if item.dtype[f].kind in "fiu"}
+            )
         elif hasattr(item, "shape") and len(item.shape) in (1, 2) and item.dtype.kind in "fiu":
             found[path] = np.asarray(item, float)
 

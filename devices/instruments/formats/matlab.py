@@ -65,8 +65,8 @@ def _of_version_5(file: File) -> dict[str, np.ndarray]:
 def _check_size(file: File, numbers: int) -> None:
     if 8 * numbers > file.limit_mb * 1e6:
         raise FileError(
-            f"{file.path} unpacks to {8 * numbers / 1e6:.0f} MB, more than the {file.limit_mb:g} MB that are read at once; write "
-            f"`max_megabytes = ...` into its sidecar {file.path.name}.toml."
+            f"{file.path} unpacks to {8 * numbers / 1e6:.0f} MB, more than the {file.limit_mb:g} MB that are read at once; "
+            f"write `max_megabytes = ...` into its sidecar {file.path.name}.toml."
         )
 
 

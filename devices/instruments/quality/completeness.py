@@ -49,7 +49,9 @@ def _at_times(t: np.ndarray, whose: np.ndarray, there: np.ndarray, nominal, what
     short = np.flatnonzero(count < total)
     if len(short) == 0 or np.median(count) < 0.2 * total:
         return []
-    shown = ", ".join(f"{count[k]} at {names[k]:.3g} s" for k in short[:SHOWN]) + (", ..." if len(short) > SHOWN else "")
+    shown = ", ".join(f"{count[k]} at {names[k]:.3g} s" for k in short[:SHOWN]) + (
+        ", ..." if len(short) > SHOWN else ""
+    )
     return [f"Of {total} {what}{place} not all were read at every time: {shown} ({len(short)} of {len(names)} times)"]
 
 
@@ -60,7 +62,7 @@ def _times(t: np.ndarray, whose: np.ndarray, nominal) -> tuple[np.ndarray | None
         names = np.sort(np.asarray(nominal, float))
         nearest = np.abs(np.log(np.maximum(t, 1e-12))[:, None] - np.log(np.maximum(names, 1e-12))).argmin(1)
         return nearest, names
-    if len(known) <= FEW:
+    if len(known) <= FEW and len(t) >= 0.3 * len(known) * len(np.unique(whose)):
         return np.searchsorted(known, np.where(np.isfinite(t), t, known[0])), known
     positive = known[known > 0]
     begins = np.flatnonzero(np.diff(np.log10(positive), prepend=-np.inf) > APART)
@@ -74,7 +76,7 @@ def _times(t: np.ndarray, whose: np.ndarray, nominal) -> tuple[np.ndarray | None
 
 def _counts(whose: np.ndarray, all_of_them: np.ndarray) -> list[Flag]:
     """Cells with fewer reads than most."""
-    cells, place = np.unique(all_of_them, return_inverse=True)
+    cells = np.unique(all_of_them)
     count = np.bincount(np.searchsorted(cells, whose), minlength=len(cells))
     usual = int(np.median(count))
     short = int((count < usual).sum())
