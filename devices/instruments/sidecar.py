@@ -3,7 +3,7 @@
 It is `<file>.toml` next to a file, or `xbar-data.toml` in its folder (or a folder above, up to the one that was asked for),
 with tables `[files."*reset*"]` for some of the files; what is written closest to the file wins.
 
-`columns` and `units` name the columns in their order (`"-"` leaves one out), `arrays` those of a MATLAB or HDF5 file that are meant.
+`columns` and `units` name the columns in their order (`"-"` leaves one out), `arrays` those of a MATLAB or HDF5 file.
 `start = "before.csv"` takes the start g0 of each cell from another file; `protocol.bake_time` [s] says how much later it was
 read. `protocol.frequency` [Hz] (of the sweep) or `rate` [Hz] (of reads) makes the clock of a loop that has none.
 """

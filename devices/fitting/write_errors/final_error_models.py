@@ -48,7 +48,9 @@ class FinalErrors(AbstractCandidate):
         rows = np.isfinite(trace["target"]) & np.isfinite(trace["g"])
         target, g = trace["target"][rows], trace["g"][rows]
         if len(g) < FEWEST or not np.ptp(g - target) > 0:
-            raise FileError(f"{trace.name}: {len(g)} writes with a target; errors of writing need {FEWEST} or more that differ.")
+            raise FileError(
+                f"{trace.name}: {len(g)} writes with a target; errors of writing need {FEWEST} or more that differ."
+            )
         return cls(np.unique(target), np.asarray(np.std(g - target))), {"target": target, "g": g}
 
     def parameters(self) -> tuple[Parameter, ...]:
@@ -88,7 +90,9 @@ class FinalErrors(AbstractCandidate):
 
     def measures(self, values: Mapping[str, float], data: Data) -> dict[str, float]:
         error = data["g"] - data["target"]
-        found = {f"sd of g - target at {t:.3g} S [S]": float(np.std(error[data["target"] == t])) for t in self.targets[:12]}
+        found = {
+            f"sd of g - target at {t:.3g} S [S]": float(np.std(error[data["target"] == t])) for t in self.targets[:12]
+        }
         return {"sd of g - target [S]": float(np.std(error)), **found}
 
     def notes(self, data: Data) -> tuple[str, ...]:

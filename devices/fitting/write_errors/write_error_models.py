@@ -59,7 +59,9 @@ class WriteErrors(LogTime):
     @classmethod
     def of(cls, trace: Trace):
         if "t" not in trace:
-            raise FileError(f"{trace.name}: reads have no times since their write; relaxation needs column t in seconds.")
+            raise FileError(
+                f"{trace.name}: reads have no times since their write; relaxation needs column t in seconds."
+            )
         known = trace["g0"] if "g0" in trace else np.full(len(trace), np.nan)
         write = _writes(trace)
         if not np.isfinite(known).all():

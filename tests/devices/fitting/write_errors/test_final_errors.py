@@ -13,7 +13,7 @@ TARGETS = np.array([1e-5, 2e-5, 4e-5, 8e-5])
 
 
 def table(bias=4e-7, floor=5e-7, relative=0.03, writes=150, tail=None):
-    """Writes to four targets; 600 of them know each parameter to about 5 %, so a miss by 4 errors comes once in 10,000 times."""
+    """Writes to four targets; a miss by 4 errors comes once in 10,000 times."""
     rng = np.random.default_rng(3)
     target = np.repeat(TARGETS, writes)
     z = rng.standard_normal(target.size) if tail is None else rng.standard_t(tail, target.size)
@@ -30,7 +30,9 @@ def test_parameters_come_back_and_make_a_device():
     assert isinstance(device.programming, QuantileProgramming)
     cells = device.program(jnp.full(20_000, 4e-5), key=jax.random.key(0))
     expected = np.sqrt(found.estimate["sd_floor"] ** 2 + (found.estimate["sd_relative"] * 4e-5) ** 2)
-    assert abs(np.std(np.asarray(cells.g)) / expected - 1) < 0.03  # 0.5 % by 20,000 draws, 1 % by the tails that are cut
+    assert (
+        abs(np.std(np.asarray(cells.g)) / expected - 1) < 0.03
+    )  # 0.5 % by 20,000 draws, 1 % by the tails that are cut
 
 
 def test_heavy_tails_are_rejected():
