@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from devices.fitting.engine.result import Panel, Series
-from devices.fitting.reads.read_iv_models import OhmicRead
+from devices.fitting.reads.read_iv_base import OhmicRead
 
 
 def read_iv_panels(candidate: OhmicRead, values: Mapping[str, float], data: Any) -> tuple[Panel, ...]:
