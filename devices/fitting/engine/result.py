@@ -12,6 +12,8 @@ import numpy as np
 from devices._show import quantity
 
 PROFILED = "interval by profile"
+UNDETERMINED = "not determined by these data"
+AT_BOUND = "at its"  # upper or lower bound
 _SHOWN = 12  # numbers that a printed fit names
 
 
@@ -35,6 +37,13 @@ class Number:
     def profiled(self) -> bool:
         """Whether the interval is one of the profile likelihood, which is not parabolic there."""
         return PROFILED in self.note
+
+    @property
+    def error(self) -> str:
+        """The standard error as people read it; "at bound" or "unknown" where the likelihood is no parabola that has one."""
+        if UNDETERMINED in self.note:
+            return "unknown"
+        return "at bound" if AT_BOUND in self.note else f"{self.stderr:.2g}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,7 +158,8 @@ class Fit:
 
     def __repr__(self) -> str:
         shown = [
-            f"  {n.name:<16}{quantity(n.value, n.unit)} ± {n.stderr:.2g}" + (f" ({n.note})" if n.note else "")
+            f"  {n.name:<16}{quantity(n.value, n.unit)}{'' if n.error[0].isalpha() else f' ± {n.error}'}"
+            + (f" ({n.note})" if n.note else "")
             for n in self.numbers[:_SHOWN]
         ]
         if len(self.numbers) > _SHOWN:

@@ -63,6 +63,7 @@ class OhmicRead(AbstractCandidate):
     kind: ClassVar[str] = "read-iv"
     name: ClassVar[str] = "ohmic"
     law: ClassVar[str] = "i = g v + offset"
+    nuisances: ClassVar[tuple[str, ...]] = ("s", "nu", "relative")
     graded: bool = eqx.field(static=True, default=False)  # whether noise grows with the current
 
     @classmethod
@@ -144,7 +145,9 @@ class OhmicRead(AbstractCandidate):
         spread = (nu + m) / 2 * jnp.log1p(squares / scale) + determinant / 2 - jnp.log(seen)
         wider = 0.0
         if self.graded:
-            wider = jnp.sum(jnp.where(data["used"] > 0, jnp.log(jnp.maximum(self.weight(values, data), 1e-300)), 0.0), 1)
+            wider = jnp.sum(
+                jnp.where(data["used"] > 0, jnp.log(jnp.maximum(self.weight(values, data), 1e-300)), 0.0), 1
+            )
         return gammas + m / 2 * jnp.log(jnp.pi * scale) + spread - wider / 2
 
     def simulate(self, values: Mapping[str, Any], data: Any, *, key: PRNGKeyArray) -> Any:
@@ -196,7 +199,11 @@ class OhmicRead(AbstractCandidate):
 
     def notes(self, data: Any) -> tuple[str, ...]:
         least = np.min(np.abs(np.where(data["used"] > 0, data["v"], np.inf)), 1)
-        where = "at 0 V" if np.all(least < 1e-6) else f"at the smallest voltage ({np.max(least):.3g} V), as 0 V was not read"
+        where = (
+            "at 0 V"
+            if np.all(least < 1e-6)
+            else f"at the smallest voltage ({np.max(least):.3g} V), as 0 V was not read"
+        )
         found = [
             f"each cell's offset is held within the current measured {where} and its noise: "
             f"{np.min(data['most']):.2g} to {np.max(data['most']):.2g} A."

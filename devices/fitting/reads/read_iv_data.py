@@ -14,7 +14,9 @@ from devices.instruments.trace import FileError, Trace
 FEWEST = 5  # voltages of a cell
 CELLS = 4  # of them
 SURE = 4.0  # standard deviations of noise by which an offset may differ from the current at 0 V
-GROWN = 3.0  # noise of the largest third of currents over that of the smallest, from which it is taken to grow with them
+GROWN = (
+    3.0  # noise of the largest third of currents over that of the smallest, from which it is taken to grow with them
+)
 _THIRD = np.sqrt(20.0)  # standard deviation of a third difference of unit noise
 _MEDIAN = 0.6745  # of the magnitude of a unit normal
 

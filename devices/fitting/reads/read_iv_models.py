@@ -17,6 +17,7 @@ from devices.fitting.reads.moving_voltage_models import MovingPooleFrenkelRead, 
 from devices.fitting.reads.read_iv_base import OhmicRead
 from devices.fitting.reads.read_iv_data import linear, own_shape
 
+
 class CubicRead(OhmicRead):
     """`OhmicRead` with `f = v + curvature v^3`, as `Cubic`."""
 
