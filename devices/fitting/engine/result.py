@@ -157,11 +157,7 @@ class Fit:
         return any(c.rejected for c in self.checks)
 
     def __repr__(self) -> str:
-        shown = [
-            f"  {n.name:<16}{quantity(n.value, n.unit)}{'' if n.error[0].isalpha() else f' ± {n.error}'}"
-            + (f" ({n.note})" if n.note else "")
-            for n in self.numbers[:_SHOWN]
-        ]
+        shown = [f"  {n.name:<16}{_shown(n)}" for n in self.numbers[:_SHOWN]]
         if len(self.numbers) > _SHOWN:
             shown.append(f"  and {len(self.numbers) - _SHOWN} more numbers")
         bad = ", ".join(c.name for c in self.checks if c.rejected)
@@ -172,3 +168,9 @@ class Fit:
 
     def _repr_html_(self) -> str:
         return f"<pre>{html.escape(repr(self))}</pre>"
+
+
+def _shown(n: Number) -> str:
+    """A number with its error, where it has one, and its note."""
+    error = f" ± {n.error}" if n.error[0] in "0123456789" else ""
+    return f"{quantity(n.value, n.unit)}{error}" + (f" ({n.note})" if n.note else "")

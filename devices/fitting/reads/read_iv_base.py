@@ -41,9 +41,9 @@ class OhmicRead(AbstractCandidate):
     $$ i_{ck} = g_c\\,f(v_{ck}; \\theta) + o_c + \\sigma_c \\sqrt{1 + (\\rho |i_{ck}| / s)^2}\\,\\varepsilon_{ck},
        \\quad f(v) \\to v \\text{ for small } v, \\quad 1/\\sigma_c^2 \\sim \\Gamma(\\nu/2,\\; 2/(\\nu s^2)) $$
 
-    `g_c`, `o_c` (flat, but no larger than the current at 0 V and its noise) and `sigma_c` are integrated out in closed form, so that two thousand of them cost no degrees
-    of freedom twice (restricted likelihood); with R_c the sum of squares that least squares leaves, X_c the columns
-    (f, 1) and m_c = n_c - 2,
+    `g_c`, `o_c` (flat, but no larger than the current at 0 V and its noise) and `sigma_c` are integrated out in closed form,
+    so that two thousand of them cost no degrees of freedom twice (restricted likelihood); with R_c the weighted sum of
+    squares that least squares leaves, X_c the columns (f, 1) and m_c = n_c - 2,
 
     $$ -\\ln L_c = -\\ln\\frac{\\Gamma((\\nu + m_c)/2)}{\\Gamma(\\nu/2)} + \\frac{m_c}{2} \\ln(\\pi\\nu s^2)
        + \\frac{\\nu + m_c}{2} \\ln\\Bigl(1 + \\frac{R_c}{\\nu s^2}\\Bigr) + \\frac12 \\ln|X_c^T X_c| $$
