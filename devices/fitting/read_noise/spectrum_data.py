@@ -96,14 +96,17 @@ def spectra(trace: Trace) -> dict[str, Any]:
     x = relative(g)
     reads = len(x)
     taper = windows.tukey(reads, TAPER)
-    power = np.abs(np.fft.rfft(x * taper[:, None], axis=0)) ** 2 * (2 / (rate * np.sum(taper**2)))
+    periodogram = lambda x: np.abs(np.fft.rfft(x * taper[:, None], axis=0)) ** 2 * (2 / (rate * np.sum(taper**2)))  # noqa: E731
+    power = periodogram(x)
     data = protocol(reads, rate, x.shape[1])
     bins = np.repeat(np.arange(len(data["f"])), data["count"].astype(int))
     masked, found = lines.find(power, rate, reads)
+    x = lines.without(x, rate, found)
+    left = periodogram(x)[2 : 2 + len(bins)]
     power, masked = power[2 : 2 + len(bins)], masked[2 : 2 + len(bins)]
     data["count"] = np.bincount(bins, ~masked, len(data["f"])).astype(float)
     for cell in range(x.shape[1]):
-        total = np.bincount(bins, power[:, cell] * ~masked, len(data["f"]))
+        total = np.bincount(bins, left[:, cell] * ~masked, len(data["f"]))
         data["power"][:, cell] = np.where(data["count"] > 0, total / np.maximum(data["count"], 1), 1 / rate)
     # lines are taken as explained: their ordinates count as the density at its best
     data["masked"] = np.sum(np.log(np.maximum(power[masked], 1e-300) * rate / 2) + 1, 0)
