@@ -25,7 +25,8 @@ from devices.constants import BOLTZMANN_EV
 class Equations:
     """A model as expressions: parameters, definitions in order, current, rate of the state, and its ends.
 
-    Everything is an expression of Verilog-A, which SPICE understands as well, in the parameters, the voltage `v` across the model, the state `x` and
+    Everything is an expression of Verilog-A, which SPICE understands as well, in the parameters, the voltage `v` across the
+    model, the state `x` and
     earlier definitions. `inner`: resistance [ohm] of a resistor inside the model; the current is one of the voltage
     `u` behind it.
     """

@@ -77,6 +77,7 @@ class AbstractLoop(AbstractResiduals):
     """
 
     kind: ClassVar[str] = "loop"
+    nuisances: ClassVar[tuple[str, ...]] = ("offset", "r_s", "x")  # x0, x0_1, ...
     keeps_excluded: ClassVar[bool] = True  # the state evolves in rows that do not count, too
     periodic: bool = eqx.field(static=True)
     loops: int = eqx.field(static=True)
