@@ -41,6 +41,8 @@ class File:
         self.path, self.limit_mb = pathlib.Path(path), limit_mb
         if self.path.is_dir():
             raise FileError(f"{self.path} is a folder, not a file; read() walks folders, a reader takes one file.")
+        if self.path.exists() and not self.path.is_file():
+            raise FileError(f"{self.path} is no regular file; save what comes out of it, and give that file.")
         self.head = self._read(HEAD)
         if not self.head:
             raise NotAMeasurement(
