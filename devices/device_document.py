@@ -120,7 +120,8 @@ def check_fields(kind: type, values: Mapping[str, Any], where: str) -> None:
 
 def bools(kind: type) -> frozenset[str]:
     """Fields of a class that are arrays of true and false."""
-    return frozenset(n for n, hint in _hints(kind).items() if getattr(hint, "dtypes", None) == ["bool"])
+    kinds = {n: getattr(hint, "dtypes", None) for n, hint in _hints(kind).items()}
+    return frozenset(n for n, of in kinds.items() if isinstance(of, (list, tuple)) and {*of} <= {"bool", "bool_"})
 
 
 def _of_arrays(hint: Any) -> bool:

@@ -29,7 +29,9 @@ def read(file: File, side: Mapping[str, Any]) -> list[Trace]:
     with hdf5_file.opened(file) as h5:
         groups, left = _groups(file, h5), hdf5_file.links(h5)
     notes = [Flag("links left out", f"Links are not followed: {'; '.join(left[:5])}.")] if left else []
-    traces = [_trace(file, where, columns, side).flagged(*notes) for where, columns in groups.items() if _known(columns)]
+    traces = [
+        _trace(file, where, columns, side).flagged(*notes) for where, columns in groups.items() if _known(columns)
+    ]
     if not traces:
         names = ", ".join(name for group in groups.values() for name in group) or "none"
         links = f" (and links, which are not followed: {'; '.join(left[:5])})" if left else ""
