@@ -1,14 +1,10 @@
-"""The TOML behind a device file: bounded before it is parsed, of plain values, each of the type that it must have."""
+"""What stands in a device file: tables where there must be tables, and values of the types that laws are annotated with."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
 import math
-import os
-import pathlib
-import re
-import tomllib
 import types
 import typing
 from collections.abc import Mapping
@@ -17,69 +13,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import AbstractArray
 
-MOST_BYTES = 2**26
-MOST = 3.4e38
-MOST_PARTS, MOST_DEEP = 32, 16  # parts of a dotted key; tables and lists in each other
-_KEY = r"""(?:(?<![\w-])[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+"""
-_TOO_LONG = re.compile(rf"(?:{_KEY}\.[ \t]*+){{{MOST_PARTS},}}")
+from devices.plain_toml import shown
 
 
 class DeviceFileError(ValueError):
     """A device file that cannot be read: what is wrong with it, and how to mend it."""
-
-
-def parsed(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """What a TOML file says, of plain values only: no dates, no NaN, no whole numbers beyond 64 bits.
-
-    Raises:
-        DeviceFileError: if it cannot be read or is no TOML, or holds anything else.
-    """
-    try:
-        with pathlib.Path(path).open("rb") as file:
-            raw = file.read(MOST_BYTES + 1)
-    except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
-        raise DeviceFileError(f"{path}: {getattr(error, 'strerror', None) or error}.") from error
-    if len(raw) > MOST_BYTES:
-        raise DeviceFileError(f"{path} has more than {MOST_BYTES} bytes, which no device needs. Give a device file.")
-    try:
-        text = raw.decode("utf-8")
-        if _TOO_LONG.search(text):
-            raise DeviceFileError(f"{path} has a key of more than {MOST_PARTS} parts (a.b.c ...), which no device has.")
-        document = tomllib.loads(text)
-    except DeviceFileError:
-        raise
-    except RecursionError:
-        raise DeviceFileError(f"{path} has lists or tables within each other more than {MOST_DEEP} deep.") from None
-    except ValueError as error:
-        raise DeviceFileError(f"{path} is not a TOML file: {error}.") from error
-    _check_plain(path, document, "")
-    return document
-
-
-def _check_plain(path: Any, value: Any, where: str, deep: int = 0) -> None:
-    said = f"{path}: {where or 'the file'}"
-    if deep > MOST_DEEP:
-        raise DeviceFileError(f"{path}: {where[:60]} ... has lists or tables more than {MOST_DEEP} deep.")
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            _check_plain(path, inner, f"{where}.{key}".lstrip("."), deep + 1)
-    elif isinstance(value, list):
-        if all(type(v) is float and (abs(v) < MOST or math.isinf(v)) for v in value):
-            return  # long lists of numbers, at once
-        for k, inner in enumerate(value):
-            _check_plain(path, inner, f"{where}[{k}]", deep + 1)
-    elif isinstance(value, float):
-        if math.isnan(value):
-            raise DeviceFileError(f"{said} is not a number.")
-        if MOST <= abs(value) < math.inf:
-            raise DeviceFileError(f"{said} = {value:g} is beyond {MOST:g}, the largest number of float32.")
-    elif isinstance(value, int):
-        if not -(2**63) <= value < 2**63:
-            raise DeviceFileError(f"{said} is a whole number beyond 64 bits; write a number such as 1e-6.")
-    elif not isinstance(value, str):
-        raise DeviceFileError(
-            f"{said} = {value} is a {type(value).__name__}; it takes numbers, words, lists and tables."
-        )
 
 
 def table(document: dict[str, Any], name: str, where: str = "") -> dict[str, Any]:
@@ -94,12 +32,6 @@ def table(document: dict[str, Any], name: str, where: str = "") -> dict[str, Any
             f"{where}{name} = {shown(found)} is no table; write [{where}{name}] and its keys below it."
         )
     return found
-
-
-def shown(value: Any) -> str:
-    """A value as a message shows it, cut short."""
-    said = repr(value)
-    return said if len(said) < 60 else said[:57] + "..."
 
 
 def check_fields(kind: type, values: Mapping[str, Any], where: str) -> None:

@@ -20,7 +20,8 @@ from jax.tree_util import GetAttrKey
 
 from devices.catalogue import Provenance
 from devices.device import Device
-from devices.device_document import DeviceFileError, bools, check_fields, parsed, shown, table
+from devices.device_document import DeviceFileError, bools, check_fields, table
+from devices.plain_toml import PlainTomlError, parsed, shown
 
 FORMAT = 1
 _LAW_MODULES = ("programming", "drift", "noise", "conduction", "faults", "steps", "updates", "curves", "write_verify")
@@ -178,7 +179,10 @@ def _name_of(path: Any) -> str:
 
 
 def _document(path: str | os.PathLike[str]) -> dict[str, Any]:
-    document = parsed(path)
+    try:
+        document = parsed(path)
+    except PlainTomlError as error:
+        raise DeviceFileError(str(error)) from None
     kind = document.get("format")
     if isinstance(kind, bool) or kind != FORMAT or "device" not in document:
         raise DeviceFileError(

@@ -82,8 +82,8 @@ def test_each_wrong_value_is_refused_with_its_key(text, said, tmp_path):
 
 VALUES = [
     0, 1, -1, 3, 2**40, 10**400, 0.0, 1e-6, -1e-6, 1e300, 1e-300, float("inf"), float("-inf"), float("nan"), True, False, "",
-    "x",    "drift.NoDrift", "curves.Constant", "os.system", [], [1.0], [1.0, 2.0], [2.0, 1.0], [[1.0, 2.0], [3.0]], [[]], ["x"], [{}],
-    {}, {"type": "drift.NoDrift"}, {"type": "curves.Constant", "value": 1e-6}, {"type": 3}, {"a": {"b": [1]}},
+    "x", "drift.NoDrift", "curves.Constant", "os.system", [], [1.0], [1.0, 2.0], [2.0, 1.0], [[1.0, 2.0], [3.0]], [[]], ["x"],
+    [{}], {}, {"type": "drift.NoDrift"}, {"type": "curves.Constant", "value": 1e-6}, {"type": 3}, {"a": {"b": [1]}},
     datetime.date(2020, 1, 1), datetime.time(1, 2), datetime.datetime(2020, 1, 1), [datetime.date(2020, 1, 1)],
 ]  # fmt: skip
 PIECES = [

@@ -184,7 +184,7 @@ def test_wrong_sidecars(tmp_path, side, match):
 def test_sidecar_that_is_no_toml(tmp_path):
     path = write(tmp_path, "a.csv", SWEEP)
     write(tmp_path, "a.csv.toml", "columns = [v, i]")
-    with pytest.raises(FileError, match="is not valid TOML"):
+    with pytest.raises(FileError, match="is not a TOML file"):
         read(path)
     with pytest.raises(FileError, match="no sidecar"):
         read(write(tmp_path, "b.csv", SWEEP), sidecar=tmp_path / "none.toml")
