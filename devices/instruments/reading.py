@@ -7,6 +7,8 @@ import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from devices.instruments import merge, periods
 from devices.instruments import sidecar as sidecars
 from devices.instruments.formats import FORMATS, NAMED_BY_SIDECAR, Format, table_with_headers
@@ -93,12 +95,13 @@ def _walk(path: pathlib.Path) -> Iterable[_Place]:
 
 
 def _read_one(place: _Place, kind: str | None, given: Any) -> list[merge.Part]:
-    """Traces of one file with its sidecar applied."""
+    """Traces of one file with its sidecar applied. Numbers that overflow on the way are missing ones, as `measured` says."""
     side = sidecars.find(place.path, place.root, given)
     file = File(place.path, side.get("max_megabytes", LIMIT_MB))
-    form = _format(file, side)
-    traces = [sidecars.apply(trace, side) for trace in form.read(file, {**side, "wanted": kind} if kind else side)]
-    return [merge.Part(trace, form, side.get("each_file")) for trace in traces]
+    with np.errstate(all="ignore"):
+        form = _format(file, side)
+        traces = [sidecars.apply(trace, side) for trace in form.read(file, {**side, "wanted": kind} if kind else side)]
+    return [merge.Part(inspection.measured(trace), form, side.get("each_file")) for trace in traces]
 
 
 def _format(file: File, side: Mapping[str, Any]) -> Format:
@@ -112,6 +115,11 @@ def _format(file: File, side: Mapping[str, Any]) -> Format:
         if not named:
             raise FileError(
                 f"{file.path}: there is no format {side['format']!r}; there are {', '.join(form.NAME for form in FORMATS)}."
+            )
+        if named[0] not in NAMED_BY_SIDECAR[1:] and not named[0].recognises(file):
+            raise FileError(
+                f"{file.path}: its sidecar says format = {side['format']!r}, but it is not of that layout; take that out, and "
+                "name the columns."
             )
         return named[0]
     candidates = FORMATS

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from devices.instruments.trace import FileError
 
 HEAD = 1 << 16
+PART = 1 << 24  # bytes that are read, or unpacked, at once
 LIMIT_MB = 1024.0
 GZIP, HDF5 = b"\x1f\x8b", b"\x89HDF\r\n\x1a\n"
 ZIP, OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # what .xlsx and .xls are packed in
@@ -61,10 +62,14 @@ class File:
             packed = file.read(2) == GZIP
         return gzip.open(self.path, "rb") if packed else self.path.open("rb")
 
-    def _read(self, most: int) -> bytes:
+    def _read(self, most: float) -> bytes:
+        parts, left = [], most
         try:
             with self._open() as file:
-                return file.read(most)
+                while left > 0 and (part := file.read(int(min(left, PART)))):
+                    parts.append(part)
+                    left -= len(part)
+            return b"".join(parts)
         except FileNotFoundError:
             raise FileError(f"there is no file {self.path}; check the spelling and the folder.") from None
         except PermissionError:
@@ -110,7 +115,7 @@ class File:
     @functools.cached_property
     def data(self) -> bytes:
         """All bytes, unpacked."""
-        most = int(self.limit_mb * 1e6)
+        most = self.limit_mb * 1e6
         data = self._read(most + 1)
         if len(data) > most:
             raise FileError(

@@ -43,6 +43,11 @@ def read(file: File, side: Mapping[str, Any]) -> list[Trace]:
     """
     paths = [file.path.with_name(name) for name in PAIR]
     device, drive = (text_table.numbers(File(path)) for path in paths)
+    if device.shape != drive.shape or device.shape[1] != 2:
+        raise FileError(
+            f"{file.path.parent}: {PAIR[0]} and {PAIR[1]} have {device.shape} and {drive.shape} rows and columns; these two "
+            "files do not belong together."
+        )
     v, v_drive, i = device[:, 0], drive[:, 0], device[:, 1] * 1e-6
     large = np.abs(i) > 0.01 * np.nanmax(np.abs(i))
     resistances = (v_drive - v)[large] / i[large]
