@@ -97,7 +97,7 @@ def _walk(path: pathlib.Path) -> Iterable[_Place]:
 def _read_one(place: _Place, kind: str | None, given: Any) -> list[merge.Part]:
     """Traces of one file with its sidecar applied. Numbers that overflow on the way are missing ones, as `measured` says."""
     side = sidecars.find(place.path, place.root, given)
-    file = File(place.path, side.get("max_megabytes", LIMIT_MB))
+    file = File(place.path, float(side.get("max_megabytes", LIMIT_MB)))
     with np.errstate(all="ignore"):
         form = _format(file, side)
         traces = [sidecars.apply(trace, side) for trace in form.read(file, {**side, "wanted": kind} if kind else side)]

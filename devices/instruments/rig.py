@@ -47,7 +47,9 @@ def cells(file: File, address: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]
     """
     if not np.isfinite(address).all():
         row = 1 + int(np.argmin(np.isfinite(address)))
-        raise FileError(f"{file.path}: row {row} of numbers has no address of a cell; every row must say whose it is.")
+        raise FileError(
+            f"{file.path}: the column of devices has empty cells (row {row}); every row must say whose it is."
+        )
     unique, index = np.unique(address, return_inverse=True)
     return index.astype(float), tuple(f"{a:g}" if a != round(a) else str(int(a)) for a in unique)
 

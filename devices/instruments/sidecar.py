@@ -117,9 +117,9 @@ def _check_protocol(where: str, protocol: Mapping[str, Any]) -> None:
             raise FileError(f"{where}: protocol.{key} = {shown(value)} must be a number in {PROTOCOL[key]}.")
         if (value < 0 and key in ("series_resistance", "g_min")) or (value <= 0 and key in ABOVE_0):
             raise FileError(f"{where}: protocol.{key} = {value:g} {PROTOCOL[key]} must be above 0, or be left out.")
-    ends = [protocol.get(key) for key in ("g_min", "g_max")]
-    if None not in ends and not ends[0] < ends[1]:
-        raise FileError(f"{where}: protocol.g_min = {ends[0]:g} S must be below protocol.g_max = {ends[1]:g} S.")
+    low, high = protocol.get("g_min", 0), protocol.get("g_max", np.inf)
+    if not low < high:
+        raise FileError(f"{where}: protocol.g_min = {low:g} S must be below protocol.g_max = {high:g} S.")
 
 
 def _is_number(value: Any) -> bool:

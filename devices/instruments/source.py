@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gzip
 import hashlib
@@ -57,12 +58,16 @@ class File:
                 f"write `max_megabytes = {size / 1e6:.0f}` into its sidecar {self.path.name}.toml."
             )
 
-    def _open(self) -> io.BufferedIOBase:
+    @contextlib.contextmanager
+    def _open(self) -> Iterator[io.BufferedIOBase]:
+        """The content, unpacked."""
         with self.path.open("rb") as file:
             packed = file.read(2) == GZIP
-        return gzip.open(self.path, "rb") if packed else self.path.open("rb")
+            file.seek(0)
+            with gzip.GzipFile(fileobj=file) if packed else contextlib.nullcontext(file) as content:
+                yield content  # type: ignore[misc]
 
-    def _read(self, most: float) -> bytes:
+    def _read(self, most: int | float) -> bytes:
         parts, left = [], most
         try:
             with self._open() as file:
@@ -115,6 +120,8 @@ class File:
     @functools.cached_property
     def data(self) -> bytes:
         """All bytes, unpacked."""
+        if len(self.head) < HEAD:
+            return self.head
         most = self.limit_mb * 1e6
         data = self._read(most + 1)
         if len(data) > most:

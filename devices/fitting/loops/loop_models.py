@@ -259,7 +259,7 @@ class Gap(AbstractLoop):
         top = max(float(s.v_set), float(s.v_reset))
         high = float(s.g_high) * top
         power = high * top
-        gamma = float(np.clip(5 / top, 0.5, 500)), float(np.clip(60 / top, 1, 1e3))
+        gamma = min(max(5 / top, 0.5), 500.0), min(max(60 / top, 1.0), 1e3)
         return (
             Parameter("i_0", "A", 1e-3 * high, 1e5 * high, (high, 30 * high), log=True),
             Parameter("g_0", "m", 0.03e-9, 3e-9, (0.1e-9, 0.6e-9), log=True),

@@ -220,7 +220,8 @@ def _factors(side: str, law, step, train, data, ageing: bool) -> tuple[dict[str,
     """How much trains differ in their steps, how that changes with the cycles, and what steps start from, relative to
     `law`."""
     trains = np.unique(train)
-    ratio = np.array([step[train == k].sum() / law[train == k].sum() for k in trains])
+    sums = np.array([[x[train == k].sum() for x in (step, law)] for k in trains])
+    ratio = np.divide(*sums.T, out=np.ones(len(sums)), where=sums[:, 1] != 0)
     ratio = np.log(np.clip(ratio, 0.05, 20.0))
     found = {f"spread_{side}": float(np.clip(np.std(ratio), 0.01, 1.0))}
     if ageing:

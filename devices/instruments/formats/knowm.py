@@ -49,8 +49,10 @@ def read(file: File, side: Mapping[str, Any]) -> list[Trace]:
             "files do not belong together."
         )
     v, v_drive, i = device[:, 0], drive[:, 0], device[:, 1] * 1e-6
+    if not np.any(i[np.isfinite(i)]):
+        raise FileError(f"{file.path} has no current other than 0 in its second column [uA].")
     large = np.abs(i) > 0.01 * np.nanmax(np.abs(i))
-    resistances = (v_drive - v)[large] / i[large]
+    resistances = (v_drive - v)[large] / i[large] if large.any() else np.array([np.nan])
     resistance = float(np.median(resistances))
     spread = float(np.ptp(resistances)) / abs(resistance)
     if not spread < 0.01 or not 1 <= resistance <= 1e8:

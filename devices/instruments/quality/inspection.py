@@ -37,7 +37,7 @@ def measured(trace: Trace) -> Trace:
 
 def _tidy(values: np.ndarray, unit: str) -> np.ndarray:
     values = np.where(np.isinf(values), np.nan, values)
-    return np.where(np.abs(values) < 1 / OVERFLOW, 0.0, values) if unit in ("V", "A", "s", "K") else values
+    return np.where(np.abs(values) < 1 / OVERFLOW, 0.0, values) if unit != "S" else values
 
 
 def missing(trace: Trace) -> list[Flag]:

@@ -1,19 +1,18 @@
 """Files of every format, and what happens to them: changed bytes, numbers, lines, sidecars and kinds."""
 
+import pathlib
 import random
 import re
+import sys
+import tempfile
+import traceback
 import warnings
-
-import h5py
-import numpy as np
-import openpyxl
-import xlwt
 
 from devices.fitting.engine.parameters import Space
 from devices.fitting.kinds import candidates
 from devices.instruments import KINDS, FileError, read
 from devices.instruments.formats import FORMATS
-from devices.instruments.sidecar import EXTRA, PROTOCOL
+from devices.instruments.sidecar import EXTRA, KEYS, PROTOCOL
 from devices.instruments.trace import UNITS
 
 _SWEEP = [0.2 * k for k in (*range(6), *range(4, -6, -1), *range(-4, 1))]
@@ -26,9 +25,11 @@ TEXTS = {
     "headed retention": "cell,time (s),G (uS),G0 (uS),temperature (C)\n"
     + "".join(f"{c},{10**k},{5 - 0.1 * k + c},{5 + c},{25 + 60 * (c > 2)}\n" for c in range(5) for k in range(4)),
     "headed programming": "target (uS);time (s);G (uS);G0 (uS);device\n"
-    + "".join(f"{20 * (c % 3 + 1)};{t};{20 * (c % 3 + 1) + 0.3 * c};{20 * (c % 3 + 1)};{c}\n" for c in range(9) for t in (1, 9)),
-    "headed endurance": "cycle\tRon (kohm)\tRoff (kohm)\n" + "".join(f"{k}\t{10 + 0.1 * k}\t{200 - k}\n" for k in range(1, 25)),
-    "headed cycles": "Cycle,Vset (V),Vreset (V)\n" + "".join(f"{k},{1 + 0.01 * (k * 7 % 5)},{-1 - 0.01 * (k * 5 % 7)}\n" for k in range(30)),
+    + "".join(f"{20 + c % 2};{t};{20 + c % 2 + 0.3 * c};{20 + c % 2};{c}\n" for c in range(6) for t in (1, 9)),
+    "headed endurance": "cycle\tRon (kohm)\tRoff (kohm)\n"
+    + "".join(f"{k}\t{10 + 0.1 * k}\t{200 - k}\n" for k in range(1, 25)),
+    "headed cycles": "Cycle,Vset (V),Vreset (V)\n"
+    + "".join(f"{k},{1 + 0.01 * (k * 7 % 5)},{-1 - 0.01 * (k * 5 % 7)}\n" for k in range(30)),
     "headed noise": "time (s),G (uS)\n" + "".join(f"{k / 10},{5 + 0.1 * (k * 7 % 11)}\n" for k in range(64)),
     "headed clock": "Time,Voltage (V),Current (A),Remark\n"
     + "".join(f"2026-03-01 12:00:{k:02d},{v:.1f},{i:.3e},ok\n" for k, (v, i) in enumerate(_LOOP)),
@@ -56,7 +57,8 @@ TEXTS = {
     "cycles": "".join(f"{c}\t" + "\t".join(f"{1e5 + k}\t5e3" for k in range(21)) + "\n" for c in (1, 2)),
     "read-iv": "".join(f"{c}\t{c * v / 1e4}\t{v}\n" for c in (1, 2) for v in (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)),
     "bake": "".join(f"{c}\t{t}\t1e5\t1e-5\t{T}\n" for t in (0, 9) for T in (100, 200) for c in (1, 2)),
-    "relaxation": "".join(f"{c}\t{t}\t{1e5 + 1e3 * t}\t{1 / (1e5 + 1e3 * t)}\t1e-5\t3\t{t}\n" for c in (1, 2, 3) for t in (0, 1, 10, 100)),
+    "relaxation": "".join(f"{c}\t{t}\t{1e5 + 1e3 * t}\t{1 / (1e5 + 1e3 * t)}\t1e-5\t3\t{t}\n"
+                          for c in (1, 2, 3) for t in (0, 1, 10, 100)),
     "bursts": "# pulse_v,pulse_width,num_applied,meas_v,i_0,i_1\n"
     + "".join(f"1,1e-6,1,0.1,{k}e-7,{k}e-7\n" for k in range(1, 12)),
     "over time": "# resistance (ohms),time (s),res min,res_max\n" + "".join(f"{1 + k}e8,{30 * k},1,2\n" for k in range(8)),
@@ -72,20 +74,20 @@ SIDES = {  # what makes a trace of a format that asks for it
     "noise": {"protocol": {"rate": 5.0}},
 }
 VALUES = [
-    "x", "", "up", "K", "cycle", 0, 1, -1, -5, 3, 0.5, -1.0, 1e-320, 1e300, 1e-29, 1e29, float("inf"), float("nan"), True, [], {},
-    ["v", "i"], ["v", "x"], ["V", "uA"], [1.0, 0.0], [0, 1], [None], {"i": -1}, {"i": "x"}, {"g": 0}, {"up": 2, "down": 1},
-    {"up": -1}, {"up": "x"}, {"v_read": 0.1}, {"rate": -1.0}, {"*": {"kind": "loop"}}, {"*": 3},
+    "x", "", "up", "K", "cycle", 0, 1, -1, -5, 3, 0.5, -1.0, 1e-320, 1e300, 1e-29, 1e29, float("inf"), float("nan"), True, [],
+    {}, ["v", "i"], ["v", "x"], ["V", "uA"], [1.0, 0.0], [0, 1], [None], {"i": -1}, {"i": "x"}, {"g": 0},
+    {"up": 2, "down": 1}, {"up": -1}, {"up": "x"}, {"v_read": 0.1}, {"rate": -1.0}, {"*": {"kind": "loop"}}, {"*": 3},
 ]  # fmt: skip
 NUMBERS = ["0", "1", "-1", "2", "nan", "1e300", "-1e300", "1e-320", "1e38", "9.9e37", "1e-29", "1e29", "1e16", "1e-17"]
-SIGNS = ["nan", "#REF", "inf", "-inf", "", "x", "-", "0", "-0.0", "1", "-1", "1e300", "-1e300", "1e-320", "9.9e37", "1e999", "1e16",
-         "9" * 300, "0x1", "1_0", "٣", "1e-17", "1e17", "0,5", "12:00:05", '"', "#"]  # fmt: skip
+SIGNS = ["nan", "#REF", "inf", "-inf", "", "x", "-", "0", "-0.0", "1", "-1", "1e300", "-1e300", "1e-320", "9.9e37", "1e999",
+         "1e16", "9" * 300, "0x1", "1_0", "٣", "1e-17", "1e17", "0,5", "12:00:05", '"', "#"]  # fmt: skip
 PIECES = [b",", b"\t", b"\n", b"nan", b"#REF", b"-", b"e", b'"', b"0", b";", b"inf", b"\xb5", b"1e999", b"\n\n", b"\x00", b" ",
           b"\r", b"\xff\xfe", b"\xe2\x84"]  # fmt: skip
 NUMBER = re.compile(rb"[-+]?\d[\d.]*(?:e[-+]?\d+)?")
 
 
 def changed(data, rng):
-    """The bytes with a few changes: bytes put in or taken out, numbers replaced, lines repeated, shuffled or left out, a cut."""
+    """The bytes with a few changes: bytes put in or taken out, numbers replaced, lines repeated, shuffled or left out."""
     for _ in range(rng.choice([1, 1, 1, 2, 4])):
         place, what = rng.randrange(len(data) + 1), rng.random()
         lines = data.split(b"\n")
@@ -120,8 +122,7 @@ def side_for(name, rng):
     """A sidecar: none, the one that the format asks for, or with some of its keys changed to anything."""
     side = dict(SIDES.get(name, {}))
     for _ in range(rng.choice([0, 0, 0, 0, 1, 2])):
-        key = rng.choice(["kind", "format", "columns", "units", "sign", "pattern", "normalised", "each_file", "channel", "positive",
-                          "skip_rows", "max_megabytes", "protocol", "files"])  # fmt: skip
+        key = rng.choice(list(KEYS))
         what = rng.random()
         if key == "kind" and what < 0.8:
             side[key] = rng.choice(list(KINDS))
@@ -139,10 +140,10 @@ def side_for(name, rng):
     return side or None
 
 
-def outcome(path, rng, side, guess=False):
+def outcome(path, rng, side):
     """What comes of reading a file and of putting its data together for every model: a sentence, or None where it was read.
 
-    Warnings are errors. guess: whether models make their first guesses as well, which compiles for some.
+    Warnings are errors.
     """
     kind = rng.choice([None] * 3 * len(KINDS) + [*KINDS])
     with warnings.catch_warnings():
@@ -152,20 +153,18 @@ def outcome(path, rng, side, guess=False):
         except FileError as error:
             return str(error)
         for trace in traces:
-            _assemble(trace, guess)
+            _assemble(trace)
     return None
 
 
-def _assemble(trace, guess):
+def _assemble(trace):
     usable = trace.where(trace.good)
     for model in candidates(trace.kind).values() if len(usable) else ():
         try:
             candidate, data = model.of(trace if model.keeps_excluded else usable)
-            space = Space(candidate.parameters())
-            if guess:
-                space.starts(candidate.guesses(data), 2, 0)
-        except FileError as error:
-            assert str(error)
+            assert data is not None and Space(candidate.parameters())
+        except FileError:
+            continue
 
 
 def _behind_resistor(line):
@@ -186,3 +185,39 @@ def write(folder, name, data):
         (folder / "Resistor+Memristor.csv").write_bytes(b"\n".join(map(_behind_resistor, data.split(b"\n"))))
     path.write_bytes(data)
     return path
+
+
+def damage(name, folder, seed, count):
+    """Reads `count` changed files of a format, and returns how many were read, and a line for every fault."""
+    rng, read_all, faults = random.Random(f"{name} {seed}"), 0, []
+    for _ in range(count):
+        data, side = changed(TEXTS[name].encode(), rng), side_for(name, rng)
+        path = write(folder, name, data)
+        try:
+            said = outcome(path, rng, side)
+        except Exception as error:
+            place = [frame for frame in traceback.extract_tb(error.__traceback__) if "devices" in frame.filename][-1]
+            faults.append(
+                f"{name}: {type(error).__name__} {error} at {place.filename}:{place.lineno}, {side}, {data[:2000]!r}"
+            )
+            continue
+        read_all += said is None
+        if said is not None and not (str(folder) in said or said.startswith(("sidecar=", "there is no kind"))):
+            faults.append(f"{name}: the message does not name the file: {said}")
+    return read_all, faults
+
+
+def main(share, seed, *names):
+    """Damages every text, or those named, `share` times for each format; texts of one format share them."""
+    twins = [name for name in TEXTS if name.startswith("headed") or name in ("locale", "devices")]
+    with tempfile.TemporaryDirectory() as folder:
+        for name in names or TEXTS:
+            count = -(-int(share) // (len(twins) // 3)) if name in twins else int(share)
+            read_all, faults = damage(name, pathlib.Path(folder), seed, count)
+            print(*dict.fromkeys(faults), sep="\n", end="\n" if faults else "")
+            if not read_all:
+                print(f"{name}: none of {count} was read")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
