@@ -241,7 +241,9 @@ def _plain(value: Any) -> Any:
         }
     if isinstance(value, eqx.Module):
         return {"type": _name(type(value)), **_fields(value)}
-    if isinstance(value, (bool, int, str)):
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()  # a file's name may be no UTF-8
+    if isinstance(value, (bool, int)):
         return value
     if isinstance(value, (float, np.ndarray, np.generic, jax.Array)):
         return _numbers(np.asarray(value))

@@ -45,10 +45,11 @@ def read(
     Raises:
         FileError: if a file is missing, damaged, of no known layout, or needs a sidecar; the message says how to mend it.
     """
-    if kind is not None and kind not in KINDS:
-        raise FileError(f"there is no kind {kind!r} of measurement; there are {', '.join(KINDS)}.")
     one = isinstance(path_or_paths, (str, pathlib.Path))
     asked = [pathlib.Path(p) for p in ([path_or_paths] if one else path_or_paths)]  # type: ignore[list-item]
+    if kind is not None and kind not in KINDS:
+        names = ", ".join(map(str, asked))
+        raise FileError(f"{names}: there is no kind {kind!r} of measurement; there are {', '.join(KINDS)}.")
     places = [place for path in asked for place in _walk(path)]
     found: list[merge.Part] = []
     skipped: list[str] = []

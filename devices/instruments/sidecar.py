@@ -52,7 +52,9 @@ def find(path: pathlib.Path, root: pathlib.Path | None, given: Any) -> dict[str,
     layers = [(str(place), _load(place)) for place in places if place.is_file()]
     if given is not None:
         layers.append(
-            ("sidecar=", dict(given)) if isinstance(given, Mapping) else (str(given), _load(pathlib.Path(given)))
+            (f"{path}, sidecar=", dict(given))
+            if isinstance(given, Mapping)
+            else (str(given), _load(pathlib.Path(given)))
         )
     merged: dict[str, Any] = {}
     for where, layer in layers:
@@ -136,10 +138,12 @@ def _check_columns(where: str, table: Mapping[str, Any]) -> None:
     for column, sign in table.get("sign", {}).items():
         if isinstance(sign, bool) or sign not in (1, -1):
             raise FileError(f"{where}: sign.{column} = {shown(sign)} must be 1 or -1.")
-    for text in table.get("units", ()):
+    names = dict(enumerate(table.get("columns", ())))
+    for k, text in enumerate(table.get("units", ())):
         if not isinstance(text, str) or column_headers.unit(text) is None:
             raise FileError(
-                f'{where}: {shown(text)} is no unit; write "V", "uA", "ms", "kohm", "uS", "C", or "1" for none.'
+                f'{where}: {shown(text)} of column {k + 1} ({names.get(k, "not named")}) is no unit; write "V", "uA", "ms", '
+                '"kohm", "uS", "C", or "1" for none.'
             )
     ends = table.get("normalised", [0, 1])
     if not all(map(_is_number, ends)) or len(ends) != 2 or not ends[0] < ends[1]:

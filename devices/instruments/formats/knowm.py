@@ -54,7 +54,7 @@ def read(file: File, side: Mapping[str, Any]) -> list[Trace]:
     large = np.abs(i) > 0.01 * np.nanmax(np.abs(i))
     resistances = (v_drive - v)[large] / i[large] if large.any() else np.array([np.nan])
     resistance = float(np.median(resistances))
-    spread = float(np.ptp(resistances)) / abs(resistance)
+    spread = float(np.ptp(resistances)) / abs(resistance) if resistance else np.inf
     if not spread < 0.01 or not 1 <= resistance <= 1e8:
         raise FileError(
             f"{file.path.parent}: (V_drive - V) / I is {resistance:.3g} ohm +- {100 * spread:.2g} %, not one resistance; "
@@ -79,6 +79,8 @@ def read(file: File, side: Mapping[str, Any]) -> list[Trace]:
 
 def _frequency(folder: pathlib.Path, v_drive: np.ndarray, side: Mapping[str, Any]) -> tuple[float | None, Flag]:
     """Frequency [Hz] of sidecar or folder name, if the rows are exactly one period of a sine."""
+    if len(v_drive) < 4 or not np.isfinite(v_drive).all() or not np.ptp(v_drive) > 0:
+        return None, Flag("no time", "The drive has too few rows or missing ones, so rows have no time.")
     spectrum = np.abs(np.fft.rfft(v_drive - v_drive.mean()))
     share = spectrum[1] / np.sqrt((spectrum[1:] ** 2).sum())
     found = re.search(r"(\d*\.?\d+)\s*(k?)Hz", folder.name)
