@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import ClassVar
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from devices._checks import Number, kelvin, positive, real, volts
+from devices._checks import Number, kelvin, positive, positive_siemens, real, volts
 from devices._numerics import safe_sqrt, solve_increasing
 from devices.base import AbstractConduction
 from devices.constants import BOLTZMANN_EV
@@ -115,6 +116,33 @@ class StateDependent(AbstractConduction):
         state = jnp.log10(jnp.maximum(g, 1e-12))
         series = lambda c: sum(c[k] * state**k for k in range(c.shape[0]))  # noqa: E731
         return g * v + series(self.quadratic) * v**2 + series(self.cubic) * v**3
+
+
+class MovingVoltage(AbstractConduction):
+    """Any conduction law whose voltages move with the conductance, from one value in poor conductors to another in good ones.
+
+    $$ i = r(g)\\,i_{law}\\bigl(g, v / r(g)\\bigr), \\qquad \\ln r(g) = \\frac{\\ln r}{1 + (g_s/g)^p} $$
+
+    Emission over barriers where a filament has a gap, nearly Ohm's law where it has none: with `PooleFrenkel(v0)` inside the
+    law is one of `v0` far below `g_s` and of `r v0` far above it. The conductance at small voltage stays `g`.
+
+    Args:
+        law: conduction of poor conductors. ratio: r, of its voltages in good conductors to those. g_step: `g_s`, in the middle
+            of the step of ln v0 [S]. sharpness: p; the step takes about `4/p` e-folds of conductance.
+
+    Breaks when: cells of one conductance conduct in different ways.
+    """
+
+    linear: ClassVar[bool] = False
+    law: AbstractConduction
+    ratio: Float[Array, ""] = eqx.field(converter=positive)
+    g_step: Float[Array, ""] = eqx.field(converter=positive_siemens)
+    sharpness: Float[Array, ""] = eqx.field(converter=positive)
+
+    def __call__(self, g: Float[Array, "*#cells"], v: Float[Array, "*#cells"]) -> Float[Array, "*cells"]:
+        folds = jnp.log(jnp.maximum(g, 1e-30) / self.g_step)
+        ratio = self.ratio ** jax.nn.sigmoid(self.sharpness * folds)
+        return ratio * self.law(g, v / ratio)
 
 
 class TitaniumOxide(AbstractConduction):

@@ -11,7 +11,7 @@ import numpy as np
 from experiments.framework import plots, report
 
 if TYPE_CHECKING:
-    from devices.fitting import Fit, Panel
+    from devices.fitting import Check, Fit, Panel
 
 SHOWN = 20  # fits that are told in full; the rest in one line each
 
@@ -38,10 +38,14 @@ def _fit_text(fit: Fit) -> str:
     lines += numbers_table(fit)
     if np.isfinite(fit.sigma):
         lines.append(f"  residuals: standard deviation {fit.sigma:.4g}")
-    lines += [f"  test: {c.sentence}; p = {c.p:.2g}{' REJECTED' if c.rejected else ''}" for c in fit.checks]
+    lines += [f"  test: {_verdict(c)}{' REJECTED' if c.rejected else ''}" for c in fit.checks]
     lines += [f"  note: {f}" for f in fit.flags]
     lines += [f"  next: {a}" for a in fit.advice]
     return "\n".join(lines)
+
+
+def _verdict(check: Check) -> str:
+    return check.sentence if np.isnan(check.p) else f"{check.sentence}; p = {check.p:.2g}"
 
 
 def models_table(fit: Fit) -> list[str]:
@@ -69,9 +73,7 @@ def numbers_table(fit: Fit) -> list[str]:
     lines = [f"  {'':<{wide}}{'estimate':>12}{'error':>11}{'90 % interval':>26}  unit"]
     for n in fit.numbers:
         interval = f"{n.low:.4g} .. {n.high:.4g}"
-        lines.append(
-            f"  {n.name:<{wide}}{n.value:>12.5g}{n.stderr:>11.2g}{interval:>26}  {n.unit:<6} {n.note}".rstrip()
-        )
+        lines.append(f"  {n.name:<{wide}}{n.value:>12.5g}{n.error:>11}{interval:>26}  {n.unit:<6} {n.note}".rstrip())
     return lines
 
 
@@ -107,7 +109,7 @@ def _section(fit: Fit) -> str:
         parts.append(report.image(f"{fit.model} on {fit.trace.title}", figure(fit.panels[k : k + 2])))
     parts += [block(models_table(fit)), block(numbers_table(fit))]
     if fit.checks:
-        parts.append("<h3>Tests</h3>" + listed([f"{c.sentence}; p = {c.p:.2g}" for c in fit.checks]))
+        parts.append("<h3>Tests</h3>" + listed([_verdict(c) for c in fit.checks]))
     if fit.flags:
         parts.append("<h3>Flags</h3>" + listed(fit.flags))
     if fit.advice:

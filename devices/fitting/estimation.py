@@ -23,6 +23,8 @@ from devices.fitting.report.figures import panels
 from devices.instruments.trace import FileError, Trace
 
 STARTS = 24
+NOTABLE = 0.05  # log likelihood a reading by which a rival's error on blocks left out is better
+WILD = 1.0  # and by which blocks left out may be foretold worse than those fitted
 RESTARTS = 2  # times that a search is taken up from where a profile found a better likelihood
 
 
@@ -65,8 +67,35 @@ def fit(
     if not fits:
         raise FileError(f"{trace.name}: " + "; ".join(refusals))
     fits.sort(key=lambda f: f.bic if np.isfinite(f.bic) else np.inf)
-    best = dataclasses.replace(fits[0], flags=(*fits[0].flags, *refusals))
+    best = dataclasses.replace(fits[0], flags=(*fits[0].flags, *foretelling(fits), *refusals))
     return dataclasses.replace(best, others=tuple(fits[1:])) if others else best
+
+
+def foretelling(ranked: Sequence[Fit]) -> tuple[str, ...]:
+    """A sentence where the best by BIC foretells blocks left out worse than a rival, or far worse than what it was fitted to.
+
+    Args:
+        ranked: fits of one trace, the best by BIC first.
+    """
+    best, (unseen, error) = ranked[0], ranked[0].held_out
+    rivals = [f for f in ranked[1:] if np.isfinite(f.held_out[0])]
+    if np.isnan(unseen) and not rivals:
+        return ()
+    shown = f"{best.model} is the best by BIC, but its error on blocks left out"
+    if rivals:
+        other = min(rivals, key=lambda f: f.held_out[0])
+        least, its = other.held_out
+        if not unseen - least < max(2 * its, NOTABLE):
+            return (
+                f"{shown}, {unseen:.3g} ± {error:.2g}, is worse than that of {other.model}, {least:.3g} ± {its:.2g}.",
+            )
+    seen = best.nll / best.rows
+    if not unseen - seen < WILD:
+        wild = (
+            f"{unseen:.3g} ± {error:.2g}, is far above that of the fit, {seen:.3g}: a few blocks decide its parameters."
+        )
+        return (f"{shown}, {wild}",)
+    return ()
 
 
 def _usable(trace: Trace) -> Trace:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
 import pathlib
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -18,6 +19,7 @@ from devices.instruments.source import File, decoded
 from devices.instruments.trace import FileError
 
 NUMBERS = "fiu"  # kinds of NumPy's dtypes
+MOST = 32  # dimensions that HDF5 has
 NUMBER = 8  # bytes of a number in memory
 
 
@@ -62,16 +64,21 @@ def links(h5: Any) -> list[str]:
     return found
 
 
-def fields(dataset: Any) -> dict[str, np.dtype]:
-    """The numbers that a one-dimensional data set has in each row, by name of the field (`""` without fields); none if it is
-    something else."""
+def fields(dataset: Any, most: int = 1) -> dict[str, np.dtype]:
+    """The numbers that a data set has in each row, by name of the field (`""` without fields); none if it is something else.
+
+    Args:
+        most: dimensions that it may have, if it has no fields.
+    """
     import h5py
 
-    if not isinstance(dataset, h5py.Dataset) or dataset.shape is None or len(dataset.shape) != 1:
+    if not isinstance(dataset, h5py.Dataset) or dataset.shape is None or not 1 <= len(dataset.shape) <= most:
         return {}
     try:
         dtype = dataset.dtype
     except TypeError:  # of a kind that NumPy has not
+        return {}
+    if dtype.names and len(dataset.shape) > 1:
         return {}
     parts = {name: dtype[name] for name in dtype.names} if dtype.names else {"": dtype}
     return {name: part for name, part in parts.items() if part.kind in NUMBERS and not part.shape}
@@ -83,7 +90,7 @@ def check_size(file: File, datasets: Iterable[Any]) -> None:
     Raises:
         FileError: in that case.
     """
-    size = sum(int(d.shape[0]) * max(NUMBER * len(fields(d)), d.dtype.itemsize) for d in datasets)
+    size = sum(math.prod(map(int, d.shape)) * max(NUMBER * len(fields(d, MOST)), d.dtype.itemsize) for d in datasets)
     if size > file.limit_mb * 1e6:
         raise FileError(
             f"{file.path}: its data sets unpack to {size / 1e6:.0f} MB, more than the {file.limit_mb:g} MB that are read at "
@@ -97,7 +104,7 @@ def columns(file: File, dataset: Any) -> dict[str, np.ndarray]:
     Raises:
         FileError: if it lies in other files, and these are not virtual sources within its folder.
     """
-    found = fields(dataset)
+    found = fields(dataset, MOST)
     if "" in found and dataset.is_virtual:
         return {"": _virtual(file, dataset)}
     _check_here(file, dataset)
@@ -133,8 +140,8 @@ def _virtual(file: File, dataset: Any) -> np.ndarray:
                 origin = h5
                 for name in part.dset_name.strip("/").split("/"):
                     origin = member(origin, name)
-                if set(fields(origin)) != {""}:
-                    raise FileError(f"{path} has no one-dimensional numbers {part.dset_name}")
+                if set(fields(origin, MOST)) != {""}:
+                    raise FileError(f"{path} has no numbers {part.dset_name}")
                 _check_here(file, origin)
                 whole = part.src_space.get_select_type() == h5py.h5s.SEL_ALL
                 origin.id.read(part.vspace, h5py.h5s.ALL if whole else part.src_space, values)

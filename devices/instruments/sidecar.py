@@ -2,6 +2,10 @@
 
 It is `<file>.toml` next to a file, or `xbar-data.toml` in its folder (or a folder above, up to the one that was asked for),
 with tables `[files."*reset*"]` for some of the files; what is written closest to the file wins.
+
+`columns` and `units` name the columns in their order (`"-"` leaves one out), `arrays` those of a MATLAB or HDF5 file.
+`start = "before.csv"` takes the start g0 of each cell from another file; `protocol.bake_time` [s] says how much later it was
+read. `protocol.frequency` [Hz] (of the sweep) or `rate` [Hz] (of reads) makes the clock of a loop that has none.
 """
 
 from __future__ import annotations
@@ -22,7 +26,8 @@ from devices.plain_toml import shown
 FOLDER = "xbar-data.toml"
 KEYS = {
     "kind": str, "format": str, "columns": list, "units": list, "sign": Mapping, "pattern": Mapping, "normalised": list,
-    "each_file": str, "channel": str, "positive": str, "skip_rows": int, "max_megabytes": (int, float),
+    "each_file": str, "channel": str, "positive": str, "skip_rows": int, "max_megabytes": (int, float), "arrays": list,
+    "start": str,
     "protocol": Mapping, "files": Mapping,
 }  # fmt: skip
 PROTOCOL = {
@@ -30,13 +35,29 @@ PROTOCOL = {
     "width_up": "s", "width_down": "s", "amplitude_up": "V", "amplitude_down": "V", "temperature": "K", "area": "m2",
     "g_min": "S", "g_max": "S", "current_offset": "A",
     "bandwidth": "Hz", "attempt_time": "s", "ratio_limit": "1", "loss_limit": "1", "relative_weight": "1",
-    "periodic": "0 or 1",
+    "periodic": "0 or 1", "bake_time": "s",
 }  # fmt: skip
 ABOVE_0 = {  # what has no meaning at 0 or below
     "shunt", "compliance", "frequency", "rate", "width_up", "width_down", "temperature", "area", "g_max", "bandwidth",
     "attempt_time", "ratio_limit", "loss_limit", "relative_weight",
 }  # fmt: skip
-EXTRA = ("r", "r0", "r_on", "r_off", "r_before", "r_after", "g_up", "g_down", "r_up", "r_down", "v_shunt", "-")
+EXTRA = (
+    "polarity",
+    "place",
+    "r_target",
+    "r",
+    "r0",
+    "r_on",
+    "r_off",
+    "r_before",
+    "r_after",
+    "g_up",
+    "g_down",
+    "r_up",
+    "r_down",
+    "v_shunt",
+    "-",
+)
 
 
 def find(path: pathlib.Path, root: pathlib.Path | None, given: Any) -> dict[str, Any]:
@@ -84,7 +105,16 @@ def _parts(where: str, layer: dict[str, Any], path: pathlib.Path):
             yield _checked(f'{where}, [files."{pattern}"]', table)
 
 
-def _checked(where: str, table: Mapping[str, Any]) -> Mapping[str, Any]:
+def checked(side: Mapping[str, Any]) -> dict[str, Any]:
+    """What a sidecar says, if it may say it.
+
+    Raises:
+        FileError: if it holds something that it must not.
+    """
+    return _checked("sidecar", dict(side))
+
+
+def _checked(where: str, table: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in table.items():
         if key not in KEYS:
             raise FileError(f"{where}: there is no key {shown(key)}; there are {', '.join(KEYS)}.")
@@ -104,7 +134,7 @@ def _checked(where: str, table: Mapping[str, Any]) -> Mapping[str, Any]:
         raise FileError(f"{where}: skip_rows = {table['skip_rows']} must be a number of lines, 0 or more.")
     if not 0 < table.get("max_megabytes", 1) < np.inf:
         raise FileError(f"{where}: max_megabytes = {table['max_megabytes']} must be a number above 0.")
-    return table
+    return dict(table)
 
 
 WORDS = {"each_file": ("device", "cycle"), "positive": ("up", "down")}
@@ -118,7 +148,7 @@ def _check_protocol(where: str, protocol: Mapping[str, Any]) -> None:
         if not _is_number(value):
             raise FileError(f"{where}: protocol.{key} = {shown(value)} must be a number in {PROTOCOL[key]}.")
         if (value < 0 and key in ("series_resistance", "g_min")) or (value <= 0 and key in ABOVE_0):
-            raise FileError(f"{where}: protocol.{key} = {value:g} {PROTOCOL[key]} must be above 0, or be left out.")
+            raise FileError(f"{where}: protocol.{key} = {value:g} must be above 0 {PROTOCOL[key]}, or be left out.")
     low, high = protocol.get("g_min", 0), protocol.get("g_max", np.inf)
     if not low < high:
         raise FileError(f"{where}: protocol.g_min = {low:g} S must be below protocol.g_max = {high:g} S.")
@@ -135,6 +165,11 @@ def _check_columns(where: str, table: Mapping[str, Any]) -> None:
     for column in (*table.get("columns", ()), *table.get("sign", {})):
         if column not in allowed:
             raise FileError(f"{where}: there is no column {shown(column)}; there are {', '.join(allowed)}.")
+    for name in table.get("arrays", ()):
+        if not isinstance(name, str):
+            raise FileError(
+                f'{where}: arrays = {shown(table["arrays"])} must be names of arrays, such as ["Vd", "Id"].'
+            )
     for column, sign in table.get("sign", {}).items():
         if isinstance(sign, bool) or sign not in (1, -1):
             raise FileError(f"{where}: sign.{column} = {shown(sign)} must be 1 or -1.")

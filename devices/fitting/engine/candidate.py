@@ -16,6 +16,7 @@ from devices.fitting.engine.result import Check
 from devices.instruments.trace import Trace
 
 Values = Mapping[str, Float[Array, ""]]
+CONTINUED = "continued"  # a proposal that goes on with the present measurement
 Data = Any  # a pytree of arrays whose shapes do not depend on the parameters
 
 
@@ -34,6 +35,9 @@ class AbstractCandidate(eqx.Module):
     law: ClassVar[str]  # the equation, in one line for people
     starts: ClassVar[int] = 24  # searches at most: fewer where a large likelihood has good guesses
     ranked: ClassVar[bool] = True  # False: of less than all readings, so that its BIC is no rival's; fitted where named
+    nuisances: ClassVar[
+        tuple[str, ...]
+    ] = ()  # parameters of the measurement, not of the device: no advice is about them
     keeps_excluded: ClassVar[bool] = False  # whether `of` wants rows that flags exclude, too, and masks them itself
 
     @classmethod
@@ -82,8 +86,10 @@ class AbstractCandidate(eqx.Module):
         """What was assumed about the data, in sentences for `Fit.flags`."""
         return ()
 
-    def experiments(self, data: Data) -> tuple[tuple[str, Data], ...]:
-        """Measurements that could be made next: a sentence, and its protocol as data (the readings in it are not used)."""
+    def experiments(self, data: Data) -> tuple[tuple[str, Data] | tuple[str, Data, str], ...]:
+        """Measurements that could be made next: a sentence, and its protocol as data (the readings in it are not used).
+        With `CONTINUED` as a third entry the protocol is the present one and more of it: the same cells read once more, or
+        a longer record."""
         return ()
 
     @abc.abstractmethod

@@ -7,6 +7,8 @@ from scipy import stats
 
 from devices.fitting.engine.result import Check
 
+TOO_GOOD = 1e-4  # probability of a chi-squared so small, below which it is none
+
 
 def uniform(probabilities: np.ndarray, what: str) -> Check:
     """Whether probability integral transforms are uniform, as those of a right distribution are (Kolmogorov-Smirnov).
@@ -45,7 +47,15 @@ def uncorrelated(residuals: np.ndarray, what: str, lags: int = 10) -> Check:
 
 
 def scatter(squares: float, freedom: float, what: str) -> Check:
-    """Whether a sum of squared standardised residuals is as large as its degrees of freedom say (chi-squared, upper tail)."""
+    """Whether a sum of squared standardised residuals is as large as its degrees of freedom say (chi-squared, upper tail).
+
+    Far smaller than that it is no sum of independent squares of the noise, and there is no verdict (p is NaN): what was
+    averaged shares readings, or more was fitted than counted.
+    """
+    if stats.chi2.cdf(squares, freedom) < TOO_GOOD:
+        small = f"the scatter of {what} is far below what independent noise would leave"
+        sentence = f"{small} (reduced chi-squared {squares / freedom:.2g}): no test of the model"
+        return Check("lack of fit", float(squares / freedom), float("nan"), sentence)
     p = float(stats.chi2.sf(squares, freedom))
     says = "exceeds" if p < 0.01 else "agrees with"
     return Check(

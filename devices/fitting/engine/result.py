@@ -12,6 +12,8 @@ import numpy as np
 from devices._show import quantity
 
 PROFILED = "interval by profile"
+UNDETERMINED = "not determined by these data"
+AT_BOUND = "at its"  # upper or lower bound
 _SHOWN = 12  # numbers that a printed fit names
 
 
@@ -35,6 +37,13 @@ class Number:
     def profiled(self) -> bool:
         """Whether the interval is one of the profile likelihood, which is not parabolic there."""
         return PROFILED in self.note
+
+    @property
+    def error(self) -> str:
+        """The standard error as people read it; "at bound" or "unknown" where the likelihood is no parabola that has one."""
+        if UNDETERMINED in self.note:
+            return "unknown"
+        return "at bound" if AT_BOUND in self.note else f"{self.stderr:.2g}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,10 +157,7 @@ class Fit:
         return any(c.rejected for c in self.checks)
 
     def __repr__(self) -> str:
-        shown = [
-            f"  {n.name:<16}{quantity(n.value, n.unit)} ± {n.stderr:.2g}" + (f" ({n.note})" if n.note else "")
-            for n in self.numbers[:_SHOWN]
-        ]
+        shown = [f"  {n.name:<16}{_shown(n)}" for n in self.numbers[:_SHOWN]]
         if len(self.numbers) > _SHOWN:
             shown.append(f"  and {len(self.numbers) - _SHOWN} more numbers")
         bad = ", ".join(c.name for c in self.checks if c.rejected)
@@ -162,3 +168,9 @@ class Fit:
 
     def _repr_html_(self) -> str:
         return f"<pre>{html.escape(repr(self))}</pre>"
+
+
+def _shown(n: Number) -> str:
+    """A number with its error, where it has one, and its note."""
+    error = f" ± {n.error}" if n.error[0] in "0123456789" else ""
+    return f"{quantity(n.value, n.unit)}{error}" + (f" ({n.note})" if n.note else "")

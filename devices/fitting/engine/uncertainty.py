@@ -9,7 +9,7 @@ from scipy import stats
 
 from devices.fitting.engine.optimum import RIDGE, Optimum, refit
 from devices.fitting.engine.parameters import Space
-from devices.fitting.engine.result import Number
+from devices.fitting.engine.result import AT_BOUND, UNDETERMINED, Number
 
 LEVEL = 0.90  # of every interval
 UNKNOWN = 10.0  # a coordinate with a larger standard error is one that the data do not determine
@@ -46,15 +46,18 @@ def quantile(space: Space, rows: int) -> float:
 
 def numbers(space: Space, best: Optimum, spread: np.ndarray, rows: int) -> tuple[Number, ...]:
     """Estimates with standard errors (delta method) and intervals (of the coordinate, so that they keep within bounds)."""
-    theta, half = np.asarray(best.theta), quantile(space, rows) * np.sqrt(np.diag(spread))
+    theta, laplace = np.asarray(best.theta), np.diag(covariance(best, robust=False))
+    # where the likelihood is flat, blocks agree that it is: their scatter says nothing of what is known
+    variance = np.where(laplace > UNKNOWN**2, np.maximum(laplace, np.diag(spread)), np.diag(spread))
+    half = quantile(space, rows) * np.sqrt(variance)
     three, slopes = space.values(np.stack([theta - half, theta, theta + half])), space.slopes(theta)
     found = []
     for k, p in enumerate(space.parameters):
         low, value, high = three[p.name]
-        error = abs(slopes[p.name]) * np.sqrt(spread[k, k])
-        note = "not determined by these data" if half[k] > UNKNOWN else ""
-        if p.bounded and not note and abs(theta[k]) > 6:
-            note = f"at its {'upper' if theta[k] > 0 else 'lower'} bound"
+        error = abs(slopes[p.name]) * np.sqrt(variance[k])
+        note = UNDETERMINED if half[k] > UNKNOWN else ""
+        if p.bounded and abs(theta[k]) > 6:
+            note = f"{AT_BOUND} {'upper' if theta[k] > 0 else 'lower'} bound"
         found.append(Number(p.name, p.unit, float(value), float(error), float(low), float(high), note))
     return tuple(found)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from scipy import signal
 from scipy.signal import windows
 
+from devices.fitting.read_noise import lines
 from devices.instruments.trace import FileError, Trace
 
 TAPER = 0.1  # share of the series under the cosine ends of the taper
@@ -80,6 +82,9 @@ def protocol(reads: int, rate: float, cells: int) -> dict[str, Any]:
         "rate": np.asarray(rate, float),
         "reads": np.asarray(reads, float),
         "g": np.ones(cells),
+        "masked": np.zeros(cells),
+        "lines": np.zeros((0, len(lines.Line._fields))),
+        "drift": np.zeros(cells),
         "welch_f": np.ones(24),
         "welch": np.zeros((24, cells)),
     }
@@ -91,21 +96,55 @@ def spectra(trace: Trace) -> dict[str, Any]:
     x = relative(g)
     reads = len(x)
     taper = windows.tukey(reads, TAPER)
-    power = np.abs(np.fft.rfft(x * taper[:, None], axis=0)) ** 2 * (2 / (rate * np.sum(taper**2)))
+    periodogram = lambda x: np.abs(np.fft.rfft(x * taper[:, None], axis=0)) ** 2 * (2 / (rate * np.sum(taper**2)))  # noqa: E731
+    power = periodogram(x)
     data = protocol(reads, rate, x.shape[1])
     bins = np.repeat(np.arange(len(data["f"])), data["count"].astype(int))
+    masked, found = lines.find(power, rate, reads)
+    x = lines.without(x, rate, found)
+    left = periodogram(x)[2 : 2 + len(bins)]
+    power, masked = power[2 : 2 + len(bins)], masked[2 : 2 + len(bins)]
+    data["count"] = np.bincount(bins, ~masked, len(data["f"])).astype(float)
     for cell in range(x.shape[1]):
-        total = np.bincount(bins, power[2 : 2 + len(bins), cell], len(data["f"]))
+        total = np.bincount(bins, left[:, cell] * ~masked, len(data["f"]))
         data["power"][:, cell] = np.where(data["count"] > 0, total / np.maximum(data["count"], 1), 1 / rate)
+    # lines are taken as explained: their ordinates count as the density at its best
+    data["masked"] = np.sum(np.log(np.maximum(power[masked], 1e-300) * rate / 2) + 1, 0)
+    data["lines"] = np.array(found, float).reshape(-1, len(lines.Line._fields))
+    data["drift"] = drift(g)
     data["g"] = g.mean(0)
-    data["welch_f"], data["welch"] = _welch(x, rate)
+    data["welch_f"], data["welch"] = _welch(x, rate, data["lines"][:, 0])
     return data
 
 
-def _welch(x: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray]:
-    """Welch's spectrum in 24 logarithmic bins from its second frequency to 0.475 of the rate; 0 where a bin is empty."""
+def drift(g: np.ndarray) -> np.ndarray:
+    """Change of each cell over the record, of its straight line in time, relative to the line's start."""
+    slope, middle = np.polyfit(np.arange(len(g)) / (len(g) - 1) - 0.5, g, 1)
+    return slope / (middle - slope / 2)
+
+
+def drift_error(density: Callable[[np.ndarray], np.ndarray], reads: int, rate: float) -> np.ndarray:
+    """Standard error of `drift` that noise of a density S/G^2 [1/Hz] makes.
+
+    $$ \\mathrm{var} = \\int S(f) |W(f)|^2 df $$
+
+    with W the transform of the weights of least squares; it falls off at low f, where S grows.
+    """
+    n = min(reads, 4096)  # the weights are smooth: fewer of them tell the same
+    at = np.arange(n) / (n - 1) - 0.5
+    step = rate * n / reads / (16 * n)
+    transfer = np.abs(np.fft.rfft(at / np.sum(at**2), 16 * n))[1:] ** 2
+    f = step * np.arange(1, len(transfer) + 1)
+    return np.sqrt(np.sum(density(f) * transfer[:, None], 0) * step)
+
+
+def _welch(x: np.ndarray, rate: float, without: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Welch's spectrum in 24 logarithmic bins from its second frequency to 0.475 of the rate, less the
+    neighbourhood of lines [Hz]; 0 where a bin is empty."""
     f, p = (s[2:] for s in signal.welch(x, rate, nperseg=min(SEGMENT, len(x) // 3), axis=0))
-    f, p = f[f <= 0.475 * rate], p[f <= 0.475 * rate]
+    near = np.abs(f[:, None] - without).min(1, initial=np.inf) < 4 * f[1] - 4 * f[0]
+    kept = (f <= 0.475 * rate) & ~near
+    f, p = f[kept], p[kept]
     place = np.clip(np.digitize(f, np.geomspace(f[0], f[-1], 25)) - 1, 0, 23)
     count = np.maximum(np.bincount(place, minlength=24), 1)
     sums = [np.bincount(place, column, 24) / count for column in (f, *p.T)]

@@ -14,11 +14,12 @@ from scipy import optimize, special, stats
 
 from devices.curves import Constant, Table
 from devices.fitting.engine import checks
-from devices.fitting.engine.candidate import AbstractCandidate
+from devices.fitting.engine.candidate import CONTINUED, AbstractCandidate
 from devices.fitting.engine.optimum import search_data
 from devices.fitting.engine.parameters import Parameter, Space
 from devices.fitting.engine.result import Check
-from devices.fitting.read_noise.spectrum_data import COMBS, SHARE, protocol, spectra
+from devices.fitting.read_noise import lines
+from devices.fitting.read_noise.spectrum_data import COMBS, SHARE, drift_error, protocol, spectra
 from devices.instruments.trace import FileError, Trace
 from devices.noise import OneOverFNoise, SumOfNoises, TelegraphNoise, WhiteReadNoise
 
@@ -141,7 +142,11 @@ class WhiteSpectrum(AbstractCandidate):
         ratio = data["power"] / model
         bins = m * (jnp.log(data["power"] * data["rate"] / 2) + 1) + SHARE * m * (ratio - 1 - jnp.log(ratio))
         blocks = jnp.sum(bins.reshape(-1, COMBS, self.cells), 0)
+        blocks = blocks + data["masked"] / COMBS
         return (blocks + data["reads"] / 2 * jnp.log(2 * jnp.pi) / COMBS).ravel()
+
+    def notes(self, data: Any) -> tuple[str, ...]:
+        return spectrum_notes(data)
 
     def simulate(self, values: Mapping[str, Any], data: Any, *, key: PRNGKeyArray) -> Any:
         shape = jnp.maximum(SHARE * data["count"][:, None], 1e-3)
@@ -169,7 +174,12 @@ class WhiteSpectrum(AbstractCandidate):
         error = np.sqrt(np.mean(np.log(data["welch"][seen] / model[seen]) ** 2, 0))
         least = [self._least(values, data, k) for k in range(self.cells)]
         tags = [""] if self.cells == 1 else [f" {k}" for k in range(self.cells)]
+        drift = np.asarray(data["drift"])
+        with jax.enable_x64(True):
+            density = lambda f: np.asarray(self.spectrum(values, f, data["rate"]))  # noqa: E731
+            noise = drift_error(density, int(data["reads"]), float(data["rate"]))
         both = [("RMS ln", error.tolist()), ("RMS ln, least squares", least)]
+        both += [("drift over the record", drift.tolist()), ("drift, standard error", noise.tolist())]
         return {name + tag: x for name, column in both for tag, x in zip(tags, column, strict=True)}
 
     def _least(self, values: Mapping[str, float], data: Any, cell: int) -> float:
@@ -190,8 +200,8 @@ class WhiteSpectrum(AbstractCandidate):
     def experiments(self, data: Any) -> tuple[tuple[str, Any], ...]:
         reads, rate = int(data["reads"]), float(data["rate"])
         return (
-            ("record four times as long at the same rate", protocol(4 * reads, rate, self.cells)),
-            ("read four times as fast for as long", protocol(4 * reads, 4 * rate, self.cells)),
+            ("record four times as long at the same rate", protocol(4 * reads, rate, self.cells), CONTINUED),
+            ("read four times as fast for as long", protocol(4 * reads, 4 * rate, self.cells), CONTINUED),
         )
 
     def laws(self, values: Mapping[str, Any], data: Any) -> dict[str, Any]:
@@ -259,7 +269,9 @@ def fit_each_cell(candidate: WhiteSpectrum, data: Any) -> dict[str, np.ndarray]:
     `_information`."""
     space = Space(candidate.parameters())
     cells = data["power"].shape[1]
-    alone = [{**data, **{k: data[k][..., [c]] for k in ("power", "g", "welch")}} for c in range(cells)]
+    alone = [
+        {**data, **{k: data[k][..., [c]] for k in ("power", "g", "welch", "masked", "drift")}} for c in range(cells)
+    ]
     starts = np.stack([space.starts(candidate.guesses(one), 24) for one in alone])
     many = jax.tree.map(lambda *leaves: np.stack(leaves), *alone)
     with jax.enable_x64(True):
@@ -270,6 +282,16 @@ def fit_each_cell(candidate: WhiteSpectrum, data: Any) -> dict[str, np.ndarray]:
         "_nll": np.asarray(ends.nll),
         "_information": np.asarray(ends.information),
     }
+
+
+def spectrum_notes(data: Any) -> tuple[str, ...]:
+    """Lines that were masked, and the drift that was taken out."""
+    drift = np.asarray(data["drift"])
+    seconds = float(data["reads"]) / float(data["rate"])
+    low, high = (f"{x:+.2g} %" for x in 100 * np.quantile(drift, [0.0, 1.0]))
+    size = low if len(drift) == 1 else f"{low} to {high}, by cell"
+    taken = f"a straight line in time was taken out: a drift of {size} over the {seconds:.3g} s of the record."
+    return (*(lines.sentence(lines.Line(*row)) for row in np.asarray(data["lines"])), taken)
 
 
 def normal_scores(ratio: np.ndarray, shape: np.ndarray) -> np.ndarray:

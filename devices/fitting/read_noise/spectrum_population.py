@@ -17,7 +17,7 @@ from devices.fitting.engine.candidate import AbstractCandidate
 from devices.fitting.engine.parameters import Parameter, Space
 from devices.fitting.engine.result import Check
 from devices.fitting.read_noise.spectrum_data import SHARE, spectra
-from devices.fitting.read_noise.spectrum_models import PowerSpectrum, fit_each_cell, normal_scores
+from devices.fitting.read_noise.spectrum_models import PowerSpectrum, fit_each_cell, normal_scores, spectrum_notes
 from devices.instruments.trace import FileError, Trace
 from devices.noise import OneOverFNoise, SumOfNoises, WhiteReadNoise
 
@@ -71,6 +71,8 @@ class PopulationSpectrum(AbstractCandidate):
             "score": normal_scores(data["power"][used] / model, SHARE * m),
             "reads": data["reads"],
             "rate": data["rate"],
+            "lines": data["lines"],
+            "drift": data["drift"],
         }
 
     def parameters(self) -> tuple[Parameter, ...]:
@@ -114,6 +116,9 @@ class PopulationSpectrum(AbstractCandidate):
         )
         restricted = jnp.linalg.slogdet(jnp.einsum("cip,cij,cjq->pq", rows, inverse, rows))[1]
         return data["nll"] + (cost + restricted / len(x)) / 2
+
+    def notes(self, data: Any) -> tuple[str, ...]:
+        return spectrum_notes(data)
 
     def simulate(self, values: Mapping[str, Any], data: Any, *, key: PRNGKeyArray) -> Any:
         off, spread = self._deviations(values, data)

@@ -15,7 +15,7 @@ from scipy import stats
 
 from devices.curves import Constant
 from devices.fitting.engine import checks
-from devices.fitting.engine.candidate import AbstractCandidate
+from devices.fitting.engine.candidate import CONTINUED, AbstractCandidate
 from devices.fitting.engine.parameters import Parameter
 from devices.fitting.engine.result import Check
 from devices.fitting.read_noise.spectrum_data import relative, series
@@ -53,6 +53,7 @@ class OneTrap(AbstractCandidate):
     law: ClassVar[str] = "two levels, exponential dwell times, white noise"
     starts: ClassVar[int] = 2
     traps: ClassVar[int] = 1
+    nuisances: ClassVar[tuple[str, ...]] = ("level", "slope")
 
     @classmethod
     def of(cls, trace: Trace) -> tuple[OneTrap, dict[str, Any]]:
@@ -193,7 +194,11 @@ class OneTrap(AbstractCandidate):
 
     def experiments(self, data: Any) -> tuple[tuple[str, Any], ...]:
         return (
-            ("record four times as long", {**data, **{k: np.tile(data[k], (4, 1)) for k in ("x", "used", "ramp")}}),
+            (
+                "record four times as long",
+                {**data, **{k: np.tile(data[k], (4, 1)) for k in ("x", "used", "ramp")}},
+                CONTINUED,
+            ),
         )
 
     def laws(self, values: Mapping[str, Any], data: Any) -> dict[str, Any]:

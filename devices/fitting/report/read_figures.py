@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from devices.fitting.engine.result import Panel, Series
-from devices.fitting.reads.read_iv_models import OhmicRead
+from devices.fitting.reads.read_iv_base import OhmicRead
 
 
 def read_iv_panels(candidate: OhmicRead, values: Mapping[str, float], data: Any) -> tuple[Panel, ...]:
     """Currents of eight cells, residuals, and offsets."""
-    g, offset, residual, _, f, _ = candidate.fitted_arrays(values, data)
+    g, offset, _, _, f, _ = candidate.fitted_arrays(values, data)
+    residual = data["i"] - g[:, None] * f - offset[:, None]
     shown = np.argsort(g)[np.linspace(0, len(g) - 1, min(len(g), 8)).astype(int)]
     curves = []
     for c in shown:

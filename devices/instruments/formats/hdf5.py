@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from devices.instruments import column_headers, columns_to_trace, hdf5_file
+from devices.instruments import column_headers, columns_to_trace, hdf5_file, named_arrays
+from devices.instruments.column_guesses import Table
 from devices.instruments.source import File
 from devices.instruments.trace import FileError, Flag, Trace
 
@@ -25,7 +26,11 @@ def read(file: File, side: Mapping[str, Any]) -> list[Trace]:
     Raises:
         FileError: if a unit is missing (attribute `units`, or in the name), lengths differ, no name is known, or numbers lie
             in other files.
+
+    With `columns` or `arrays` of the sidecar, one trace of the data sets of numbers that these name.
     """
+    if "columns" in side or "arrays" in side:
+        return [named_arrays.trace(file, _arrays(file), side, NAME)]
     with hdf5_file.opened(file) as h5:
         groups, left = _groups(file, h5), hdf5_file.links(h5)
     notes = [Flag("links left out", f"Links are not followed: {'; '.join(left[:5])}.")] if left else []
@@ -55,6 +60,24 @@ def _groups(file: File, h5: Any) -> dict[str, dict[str, tuple[np.ndarray, str | 
             where, column = (path, field) if field else (parent, name)
             groups.setdefault(where, {})[column] = values, None if field else unit
     return groups
+
+
+def table(file: File) -> Table | None:
+    """First rows of the data sets that belong together."""
+    return named_arrays.table(_arrays(file))
+
+
+def _arrays(file: File) -> dict[str, np.ndarray]:
+    """All data sets of one or two dimensions of numbers, and fields of tables, by their paths."""
+    found: dict[str, Any] = {}
+    with hdf5_file.opened(file) as h5:
+        h5.visititems(lambda path, item: found.update({path: item}) if hdf5_file.fields(item, most=2) else None)
+        hdf5_file.check_size(file, found.values())
+        return {
+            f"{path}/{field}".rstrip("/"): values
+            for path, dataset in found.items()
+            for field, values in hdf5_file.columns(file, dataset).items()
+        }
 
 
 def _known(columns: Mapping[str, Any]) -> bool:

@@ -42,7 +42,7 @@ def test_the_examples_themselves_are_read(tmp_path, name):
         ({"format": "Keithley 2600"}, "says format = 'Keithley 2600', but it is not of that layout"),
         ({"skip_rows": -5}, "skip_rows = -5 must be a number of lines"),
         ({"max_megabytes": float("nan")}, "max_megabytes = nan must be a number above 0"),
-        ({"protocol": {"frequency": -1.0}}, "protocol.frequency = -1 Hz must be above 0"),
+        ({"protocol": {"frequency": -1.0}}, "protocol.frequency = -1 must be above 0 Hz"),
         ({"protocol": {"shunt": 10**400}}, "protocol.shunt = 1000.* must be a number in ohm"),
         ({"protocol": {"g_min": 2e-6, "g_max": 1e-6}}, "g_min = 2e-06 S must be below"),
         ({"normalised": [1, 0]}, r"normalised = \[1, 0\] must be two numbers"),
