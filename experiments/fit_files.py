@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from experiments.framework.errors import UsageError
-from experiments.framework.files import write_text
+from experiments.framework.files import printable, write_text
+from experiments.framework.seeds import check_seed
 from experiments.framework.versions import current_versions
 
 if TYPE_CHECKING:
@@ -133,6 +134,7 @@ class _Draft:
 def _check(arguments: Arguments) -> None:
     if not arguments.files:
         raise UsageError("fit needs files: xbar fit MEASUREMENT.csv [...] --out my_device.toml")
+    check_seed(arguments.seed)
     for name in ("draws", "starts"):
         if getattr(arguments, name) < 1:
             raise UsageError(f"--{name} {getattr(arguments, name)}: give at least 1.")
@@ -269,11 +271,13 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
 
 
 def _finite(value: Any) -> Any:
-    """Without what JSON has no number for: null."""
+    """Without what JSON has no number for: null; and without bytes of file names that are no UTF-8."""
     if isinstance(value, dict):
         return {key: _finite(v) for key, v in value.items()}
     if isinstance(value, list | tuple):
         return [_finite(v) for v in value]
+    if isinstance(value, str):
+        return printable(value)
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

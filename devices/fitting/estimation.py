@@ -18,7 +18,7 @@ from devices.fitting.engine.optimum import GAIN, Optimum, search_data, search_on
 from devices.fitting.engine.parameters import Space
 from devices.fitting.engine.profiles import intervals
 from devices.fitting.engine.result import Fit
-from devices.fitting.kinds import candidates
+from devices.fitting.kinds import candidates, listed
 from devices.fitting.report import recommendations
 from devices.fitting.report.figures import panels
 from devices.instruments.trace import FileError, Trace
@@ -62,7 +62,7 @@ def fit(
     usable = _usable(trace)
     available = candidates(trace.kind)
     if model is not None and model not in available:
-        raise FileError(f"there is no model {model!r} for a {trace.kind}; there are {', '.join(available)}.")
+        raise FileError(f"{trace.name}: there is no model {model!r} for a {trace.kind}; there are:{listed(available)}")
     names = [name for name, one in available.items() if one.ranked] if model is None else [model]
     part = screening.part_of(usable, seed)
     fits: list[Fit] = []

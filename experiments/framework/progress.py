@@ -7,10 +7,12 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from experiments.framework.files import printable
+
 
 def say(message: str) -> None:
     """One line on standard error."""
-    print(message, file=sys.stderr, flush=True)
+    print(printable(message), file=sys.stderr, flush=True)
 
 
 def track(name: str, points: Iterable[Any]) -> Iterator[Any]:
@@ -31,7 +33,7 @@ def track(name: str, points: Iterable[Any]) -> Iterator[Any]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(name, total=len(points))
         for point in points:
-            progress.update(task, description=f"{name}: {', '.join(map(str, point.values()))}")
+            progress.update(task, description=printable(f"{name}: {', '.join(map(str, point.values()))}"))
             yield point
             progress.advance(task)
 

@@ -201,6 +201,36 @@ def test_json_has_null_for_what_is_no_number():
     assert found == {"held_out": [None, None], "fits": [{"aic": -1.5, "name": "a", "rejected": True, "bic": None}]}
 
 
+def test_a_name_that_is_no_utf8_does_not_cost_the_fit(tmp_path, monkeypatch, capsys):
+    """Page, JSON and device file are written, with the odd byte escaped."""
+    monkeypatch.chdir(tmp_path)
+    rows = [(c, 0.01 * k, 1e-5 * c * 0.01 * k * (1 + 1e-3 * (-1) ** k)) for c in range(1, 6) for k in range(1, 9)]
+    name = os.fsdecode(b"m\xff.csv")
+    pathlib.Path(name).write_text(
+        "Device,Voltage (V),Current (A)\n" + "".join(f"{c},{v:.2f},{i:.6e}\n" for c, v, i in rows)
+    )
+    settings = ["--kind", "read-iv", "--model", "ohmic", "--starts", "2", "--draws", "2", "--json", "--out", "my.toml"]
+    assert cli.command(["fit", name, *settings]) == 0
+    assert r"m\udcff.csv" in json.loads(capsys.readouterr().out)["fits"][0]["source"]
+    assert r"m\udcff.csv" in load("my.toml").provenance.measured
+    assert r"m\udcff.csv" in pathlib.Path("my.html").read_text(encoding="utf-8")
+
+
+def test_names_of_models_stand_one_a_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    good_table(tmp_path / "data.csv")
+    assert cli.command(["fit", "data.csv", "--kind", "read-iv", "--model", "x", "--out", "my.toml"]) == 2
+    said = capsys.readouterr().err
+    assert "data.csv: there is no model 'x'" in said and "\n  'sinh + series resistance'\n" in said
+
+
+@pytest.mark.parametrize("seed", ["1e23", "-1", str(2**32)])
+def test_seeds_are_refused_before_files_are_read(tmp_path, monkeypatch, capsys, seed):
+    monkeypatch.chdir(tmp_path)
+    assert cli.command(["fit", "nowhere.csv", "--seed", seed]) == 2
+    assert "nowhere.csv" not in capsys.readouterr().err
+
+
 def test_a_fitted_loop_goes_to_every_other_program(tmp_path, monkeypatch, capsys):
     """A loop of a filament behind 300 ohm, its current measured 20 nA too high, wired the wrong way round.
 
