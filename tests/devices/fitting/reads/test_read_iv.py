@@ -153,7 +153,9 @@ def test_a_resistance_that_outweighs_all_cells_is_not_likely():
     assert not np.any(np.array(wide) < best + 50)  # or not a number, which a search turns away from
 
 
-@pytest.mark.parametrize("candidate", CANDIDATES)
+@pytest.mark.parametrize(
+    "candidate", [c for c in CANDIDATES if not c.name.startswith("state-dependent ") or c is StateCubicRead]
+)
 def test_laws_give_the_currents_of_the_fit(candidate):
     """The device's current at the fitted conductances is the model's, without the offset."""
     trace = drawn(candidate, protocol(12))
