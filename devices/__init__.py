@@ -20,6 +20,7 @@ from devices import (
     updates,
     write_verify,
 )
+from devices.assumptions import assume, assume_spread, unmeasured
 from devices.base import (
     AbstractConduction,
     AbstractDrift,
@@ -49,6 +50,8 @@ __all__ = [
     "Device",
     "Provenance",
     "Reference",
+    "assume",
+    "assume_spread",
     "bibtex",
     "catalogue",
     "compact",
@@ -66,6 +69,7 @@ __all__ = [
     "programming",
     "published",
     "steps",
+    "unmeasured",
     "updates",
     "write_verify",
     *_presets,

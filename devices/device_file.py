@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 import tomli_w
 
+from devices.assumptions import unmeasured
 from devices.catalogue import Provenance
 from devices.device import Device
 
@@ -30,7 +31,7 @@ class DeviceFileError(ValueError):
 
 
 def save(device: Device, path: str | os.PathLike[str], draws: Device | None = None) -> None:
-    """Writes a device, complete or not at all.
+    """Writes a device, complete or not at all. `unmeasured` in the file lists the parts for which it has no law.
 
     Args:
         path: by custom `*.toml`. draws: devices drawn from the posterior of a fit: the same laws, every array with one
@@ -39,7 +40,8 @@ def save(device: Device, path: str | os.PathLike[str], draws: Device | None = No
     Raises:
         ValueError: if a law is not one of this package; such a device is Python code, and best kept as such.
     """
-    document: dict[str, Any] = {"format": FORMAT, "provenance": _plain(device.provenance)}
+    document: dict[str, Any] = {"format": FORMAT, "unmeasured": list(unmeasured(device))}
+    document["provenance"] = _plain(device.provenance)
     document["device"] = {k: v for k, v in _fields(device).items() if k != "provenance"}
     if draws is not None:
         named, varied = dict(_leaves(device)), dict(_leaves(draws))

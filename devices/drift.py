@@ -330,3 +330,30 @@ class Sequential(AbstractDrift):
         for part, own in zip(self.parts, z, strict=True):
             g = part(g, own, t)
         return g
+
+
+class ScaledDrift(AbstractDrift):
+    """The drift of a cell of another range, at the same share of it.
+
+    $$ g(t) = D(s\\,g, z, t) / s $$
+
+    Args:
+        drift: D, of the other cell. factor: s, the other cell's largest conductance over this one's.
+    """
+
+    drift: AbstractDrift
+    factor: Float[Array, ""] = eqx.field(converter=positive)
+
+    @property
+    def timeless(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.drift.timeless
+
+    def latents(self, target: Float[Array, "*cells"], *, key: PRNGKeyArray) -> Any:
+        return self.drift.latents(target * self.factor.astype(target.dtype), key=key)
+
+    def rewritten(self, z: Any, g: Float[Array, "*cells"]) -> Any:
+        return self.drift.rewritten(z, g * self.factor.astype(g.dtype))
+
+    def __call__(self, g: Float[Array, "*cells"], z: Any, t: Float[Array, "*#cells"]) -> Float[Array, "*cells"]:
+        factor = self.factor.astype(g.dtype)
+        return self.drift(g * factor, z, t) / factor

@@ -17,6 +17,7 @@ from devices._checks import (
     hertz,
     kelvin,
     ordered,
+    positive,
     positive_seconds,
     positive_siemens,
     seconds,
@@ -320,3 +321,50 @@ class SumOfNoises(AbstractReadNoise):
         keys = jax.random.split(key, len(self.parts))
         moved = [p.trace(g, own, t, rate, points=points, key=k) for p, own, k in zip(self.parts, z, keys, strict=True)]
         return sum(moved, jnp.zeros((points, *g.shape), g.dtype))
+
+
+class ScaledReadNoise(AbstractReadNoise):
+    """The read noise of a cell of another range, at the same share of it.
+
+    $$ \\sigma^2(g) = \\sigma_{other}^2(s\\,g) / s^2 $$
+
+    Args:
+        read_noise: of the other cell. factor: s, the other cell's largest conductance over this one's.
+    """
+
+    read_noise: AbstractReadNoise
+    factor: Float[Array, ""] = eqx.field(converter=positive)
+
+    @property
+    def silent(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.read_noise.silent
+
+    @property
+    def timeless(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.read_noise.timeless
+
+    def latents(self, programmed: Float[Array, "*cells"], *, key: PRNGKeyArray) -> Any:
+        return self.read_noise.latents(programmed * self.factor.astype(programmed.dtype), key=key)
+
+    def rewritten(self, z: Any, g: Float[Array, "*cells"]) -> Any:
+        return self.read_noise.rewritten(z, g * self.factor.astype(g.dtype))
+
+    def __call__(
+        self, g: Float[Array, "*cells"], z: Any, t: Float[Array, "*#cells"], bandwidth: Float[Array, ""]
+    ) -> Float[Array, "*cells"]:
+        factor = self.factor.astype(g.dtype)
+        return self.read_noise(g * factor, z, t, bandwidth) / factor**2
+
+    def trace(
+        self,
+        g: Float[Array, "*cells"],
+        z: Any,
+        t: Float[Array, "*#cells"],
+        rate: Float[Array, ""],
+        *,
+        points: int,
+        key: PRNGKeyArray,
+    ) -> Float[Array, "points *cells"]:
+        """Fluctuation [S] around `g`: that of the other cell, scaled."""
+        factor = self.factor.astype(g.dtype)
+        return self.read_noise.trace(g * factor, z, t, rate, points=points, key=key) / factor

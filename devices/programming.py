@@ -135,6 +135,23 @@ class QuantisedProgramming(AbstractProgramming):
         return self.programming(self.nearest(target), key=key)
 
 
+class ScaledProgramming(AbstractProgramming):
+    """The write error of a cell of another range, at the same share of it.
+
+    $$ g = P(s\\,g_T) / s $$
+
+    Args:
+        programming: P, of the other cell. factor: s, the other cell's largest conductance over this one's.
+    """
+
+    programming: AbstractProgramming
+    factor: Float[Array, ""] = eqx.field(converter=positive)
+
+    def __call__(self, target: Float[Array, "*cells"], *, key: PRNGKeyArray) -> Float[Array, "*cells"]:
+        factor = self.factor.astype(target.dtype)
+        return self.programming(target * factor, key=key) / factor
+
+
 class QuantileProgramming(AbstractProgramming):
     """A write error as it was measured: its quantiles at a few targets, linear between them.
 

@@ -41,6 +41,9 @@ class Config:
     devices: Annotated[tuple[str, ...], tyro.conf.arg(aliases=["--device"])] = ("ideal", "pcm", "reram")
     """Memory cells: ideal, pcm (Joshi 2020), reram (Wan 2022), any device that `xbar cite` lists, or a device file
     (*.toml)."""
+    assume: str | None = None
+    """What devices lack (write errors, drift, read noise): that of another device, such as pcm_joshi2020, scaled to their
+    range, or write errors of a share of the range, such as 0.03."""
     posterior: bool = False
     """Read every chip a second time with a device drawn from the posterior that a device file carries."""
     adc_bits: tuple[int, ...] = (4, 5, 6, 7, 8)
@@ -87,15 +90,24 @@ def check(config: Config) -> None:
         raise UsageError(f"--percentile {config.percentile}: give a number above 0 and at most 100.")
     if not config.clip > 0:
         raise UsageError(f"--clip {config.clip}: give a number above 0.")
+    if config.posterior and not any(device.endswith(".toml") for device in config.devices):
+        raise UsageError(
+            f"--posterior: none of {', '.join(config.devices)} is a device file, which alone carries a posterior. Give "
+            "--device FILE.toml, which `xbar fit` writes."
+        )
     for device in config.devices:
-        _known_device(device)
+        _device(config, device)
         if config.posterior:
-            _drawn_devices(device, config.chips)
+            _drawn_devices(config, device)
         if not _tools(config, device).known:
             raise UsageError(f"--times {' '.join(config.times)}: {device} has data at none of them; add 1s.")
+    if config.assume is not None and not any(_assumed(config, device) for device in config.devices):
+        raise UsageError(
+            f"--assume {config.assume}: {', '.join(config.devices)} lack nothing that it has. Leave it out."
+        )
 
 
-def _known_device(name: str) -> Any:
+def _known_device(name: str, option: str = "--devices") -> Any:
     """The cell that a setting names."""
     import devices
     from devices.device_file import DeviceFileError, load
@@ -104,28 +116,59 @@ def _known_device(name: str) -> Any:
         try:
             return load(name)
         except DeviceFileError as error:
-            raise UsageError(f"--devices {error}") from error
+            raise UsageError(f"{option} {error}") from error
     try:
         make = devices.find(SHORT.get(name, name))
     except ValueError as error:
-        raise UsageError(f"--devices {name}: {error}") from error
+        raise UsageError(f"{option} {name}: {error}") from error
     device = make() if devices.catalogue.makes_itself(make.__name__) else None
     if not isinstance(device, devices.Device):
         raise UsageError(
-            f"--devices {name}: a compact model of a single cell, not a device that can be programmed. Make one of it with "
+            f"{option} {name}: a compact model of a single cell, not a device that can be programmed. Make one of it with "
             "devices.compact.pulse_response."
         )
     return device
 
 
-def _drawn_devices(name: str, count: int) -> Any:
+def _device(config: Config, name: str) -> Any:
+    """The cell that a setting names, with what is assumed of it."""
+    return _completed(config, _known_device(name))
+
+
+def _completed(config: Config, device: Any) -> Any:
+    """The device, with --assume's laws where it lacks some; ideal cells stay ideal."""
+    import devices
+
+    if config.assume is None or device.provenance.numbers == "none" or not devices.unmeasured(device):
+        return device
+    try:
+        share = float(config.assume)
+    except ValueError:
+        source = _known_device(config.assume, "--assume")
+        lacks, has = set(devices.unmeasured(device)), set(devices.unmeasured(source))
+        return devices.assume(device, source) if lacks - has else device
+    try:
+        return devices.assume_spread(device, share) if "write errors" in devices.unmeasured(device) else device
+    except ValueError as error:
+        raise UsageError(f"--assume {config.assume}: {error}") from error
+
+
+def _assumed(config: Config, name: str) -> bool:
+    import devices
+
+    return devices.unmeasured(_device(config, name)) != devices.unmeasured(_known_device(name))
+
+
+def _drawn_devices(config: Config, name: str) -> Any:
     """Devices drawn from the posterior of a device file, along a leading axis; None for a device without one."""
+    import jax
+
     from devices.device_file import DeviceFileError, load_draws
 
     if not name.endswith(".toml"):
         return None
     try:
-        return load_draws(name, count)
+        return jax.vmap(lambda device: _completed(config, device))(load_draws(name, config.chips))
     except DeviceFileError as error:
         raise UsageError(f"--posterior: {error}") from error
 
@@ -230,7 +273,7 @@ class _Tools:
 
         self.config = config
         self.name = device
-        self.device = _known_device(device)
+        self.device = _device(config, device)
         self.forward = networks.forward
         self.times = [SECONDS[t] for t in config.times]
         self.known = [i for i, t in enumerate(self.times) if self._has_data(t)]
@@ -305,7 +348,7 @@ class _Tools:
         given = (model, ranges, bits, jnp.asarray(data.x_train[:256]), x, y, times, chips)
         found = {name: np.asarray(value) for name, value in self._read(*given, None).items()}
         found["accuracy_posterior"] = np.full(found["accuracy"].shape, np.nan)
-        if self.config.posterior and (drawn := _drawn_devices(self.name, len(chips))) is not None:
+        if self.config.posterior and (drawn := _drawn_devices(self.config, self.name)) is not None:
             found["accuracy_posterior"] = np.asarray(self._read(*given, drawn)["accuracy"])
         full = {}
         for name, value in found.items():
@@ -351,12 +394,15 @@ def _tools(config: Config, device: str) -> _Tools:
 
 
 def present(config: Config, results: Results) -> Any:
+    import devices
     from experiments import accuracy_energy_view as view
 
     latest = max(SECONDS[t] for t in config.times)
-    made = {name: _known_device(name) for name in config.devices}
+    made = {name: _device(config, name) for name in config.devices}
     beyond = tuple(said for device in made.values() if (said := device.extrapolates(latest, V_READ)))
     sources = tuple(
         f"{n}: {d.provenance.name}, {', '.join(d.provenance.dois) or 'no publication'}" for n, d in made.items()
     )
-    return view.present(config, results, sources, beyond)
+    lacks = {n: devices.unmeasured(d) for n, d in made.items() if d.provenance.numbers != "none"}
+    assumed = {n: tuple(x for x in d.provenance.notes if x.startswith("ASSUMED")) for n, d in made.items()}
+    return view.present(config, results, view.About(sources, beyond, lacks, assumed))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
+import textwrap
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -15,16 +18,44 @@ from xbar.energy import engineering
 _NAMES = {1.0: "1 s", 3600.0: "1 h", 86_400.0: "1 day", 2_592_000.0: "1 month", 31_536_000.0: "1 year"}
 
 
-def present(config: Any, results: Results, sources: tuple[str, ...], beyond: tuple[str, ...]) -> Presentation:
-    """Tables, figure and method of a finished run.
+@dataclasses.dataclass(frozen=True)
+class About:
+    """What must be said of the devices of a run.
 
     Args:
-        sources: a line for each device. beyond: a sentence for each device that is used beyond its data.
+        sources: a line for each. beyond: a sentence for each that is used beyond its data. lacks: parts without a law, of
+            each that is not ideal by intention. assumed: a sentence for each assumption about each.
     """
+
+    sources: tuple[str, ...]
+    beyond: tuple[str, ...]
+    lacks: Mapping[str, tuple[str, ...]]
+    assumed: Mapping[str, tuple[str, ...]]
+
+    def sentences(self) -> tuple[str, ...]:
+        """What of the devices is not measured, or assumed."""
+        found = [f"{_shown(name)}: {said}" for name, notes in self.assumed.items() for said in notes]
+        for name, parts in self.lacks.items():
+            if parts:
+                found.append(
+                    f"{_shown(name)} has no law of {', '.join(parts)}: its cells are ideal there because nothing "
+                    "was measured. --assume fills it in from another device."
+                )
+        return tuple(found)
+
+
+def present(config: Any, results: Results, about: About) -> Presentation:
+    """Tables, figure and method of a finished run."""
     posterior = (posterior_table(results),) if config.posterior else ()
-    text = "\n\n".join([accuracy_table(results), *posterior, energy_table(results), gain_sentence(results), *beyond])
-    described = (*method(config, results), *(f"Device {s}." for s in sources), *beyond)
-    return Presentation(text, {"accuracy-energy": figure(results)}, described, summary(results))
+    remarks = (*about.sentences(), *about.beyond)
+    text = "\n\n".join([accuracy_table(results), *posterior, energy_table(results), gain_sentence(results), *remarks])
+    described = (*method(config, results), *(f"Device {s}." for s in about.sources), *remarks)
+    numbers = {
+        **summary(results),
+        "unmeasured": {name: list(parts) for name, parts in about.lacks.items() if parts},
+        "assumed": {name: list(notes) for name, notes in about.assumed.items() if notes},
+    }
+    return Presentation(text, {"accuracy-energy": figure(results, about)}, described, numbers)
 
 
 def _known(results: Results, device: str) -> list[float]:
@@ -45,7 +76,10 @@ def _name_width(results: Results) -> int:
 
 
 def _percent(values: np.ndarray) -> str:
-    return f"{100 * values.mean():.1f} ± {100 * values.std(ddof=1) if values.size > 1 else 0:.1f}"
+    """Mean and standard deviation; what does not vary at all has none."""
+    if values.size < 2 or np.ptp(values) == 0:
+        return f"{100 * values.mean():.1f} ± none"
+    return f"{100 * values.mean():.1f} ± {100 * values.std(ddof=1):.1f}"
 
 
 def accuracy_table(results: Results) -> str:
@@ -133,7 +167,9 @@ def _gains(results: Results) -> list[tuple[float, str, float, int]]:
 
 def gain_sentence(results: Results) -> str:
     """Where hardware-aware training helps most, and on average over all noisy settings."""
-    noisy = [g for g in _gains(results) if g[1] != "ideal"] or _gains(results)
+    noisy = [g for g in _gains(results) if g[1] != "ideal"]
+    kind = "settings with real devices" if noisy else "settings, all with ideal devices,"
+    noisy = noisy or _gains(results)
     best, device, time, bits = max(noisy)
     pair = results.select("accuracy", device=device, time=time, adc_bits=bits)
     worse = sum(g[0] < 0 for g in noisy)
@@ -141,12 +177,12 @@ def gain_sentence(results: Results) -> str:
         f"Hardware-aware training gains most on {_shown(device)} after {_NAMES.get(time, f'{time:g} s')} with a "
         f"{bits}-bit ADC: "
         f"{_percent(pair[0])} becomes {_percent(pair[1])} %, {best:+.1f} points.\n"
-        f"Over the {len(noisy)} settings with real devices it gains {np.mean([g[0] for g in noisy]):+.1f} points on average, "
+        f"Over the {len(noisy)} {kind} it gains {np.mean([g[0] for g in noisy]):+.1f} points on average, "
         f"and loses in {worse}."
     )
 
 
-def figure(results: Results) -> Any:
+def figure(results: Results, about: About) -> Any:
     """Accuracy against energy (the arrays, then beside the GPU), and against time."""
     fig, (zoom, wide, aging) = plots.subplots(5.2, 3.0, 4.6, height=4.3)
     digital = 100 * results.select("digital_accuracy", training="naive").mean()
@@ -176,6 +212,8 @@ def figure(results: Results) -> Any:
         ylabel=f"accuracy [%], mean ± sd over {chips} chips",
     )
     aging.set_title(f"{max(bits)}-bit ADC, drift compensated", fontsize=9)
+    if remarks := about.sentences():
+        fig.supxlabel("\n".join(textwrap.fill(r, 200) for r in remarks), x=0.01, ha="left", fontsize=7)
     zoom.legend(fontsize=7, loc="lower right", frameon=False)
     wide.legend(fontsize=7, loc="lower right", frameon=False)
     return fig

@@ -8,6 +8,7 @@ import json
 import math
 import os
 import pathlib
+import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     from devices.fitting import Fit
     from devices.instruments import Trace
 
-Target = Literal["aihwkit", "neurosim", "verilog-a"]
+Target = Literal["aihwkit", "neurosim", "spice", "verilog-a"]
+SUFFIXES = {"spice": "cir", "verilog-a": "va"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,14 +163,15 @@ def _export(
     targets: Sequence[Target], device: Any, fits: Sequence[Fit], out: pathlib.Path, say: Callable
 ) -> list[pathlib.Path]:
     """Writes the device for other programs; what cannot be is said, and the rest is written."""
-    from devices.exchange import to_aihwkit, to_neurosim, to_verilog_a
+    from devices.exchange import to_aihwkit, to_neurosim, to_spice, to_verilog_a
 
+    compact = {"spice": to_spice, "verilog-a": to_verilog_a}
     written = []
     for target in dict.fromkeys(targets):
-        path = out.with_suffix(f".{target}.{'va' if target == 'verilog-a' else 'json'}")
+        path = out.with_suffix(f".{target}.{SUFFIXES.get(target, 'json')}")
         try:
-            if target == "verilog-a":
-                content = to_verilog_a(_compact(fits), out.stem.replace("-", "_"))
+            if target in compact:
+                content = compact[target](_two_terminals(fits), _identifier(out.stem), parallel=True)
             elif device is None:
                 raise ValueError("there is no device")
             else:
@@ -181,11 +184,19 @@ def _export(
     return written
 
 
-def _compact(fits: Sequence[Fit]) -> Any:
+def _two_terminals(fits: Sequence[Fit]) -> Any:
+    import jax
+
     for one in fits:
-        if hasattr(one.candidate, "model"):
-            return one.candidate.model(one.estimate)
+        if hasattr(one.candidate, "terminals"):
+            with jax.enable_x64(True):
+                return one.candidate.terminals(one.estimate, one.data)
     raise ValueError("none of the fitted models is a compact model; fit an I-V loop")
+
+
+def _identifier(name: str) -> str:
+    """A name that Verilog-A and SPICE take for a module."""
+    return re.sub(r"^(?=\d)", "_", re.sub(r"[^A-Za-z0-9_]", "_", name)) or "memristor"
 
 
 def as_json(outcome: Outcome) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What stands between the source and the cell: series resistance, current compliance."""
+"""What stands between the source and the cell: series resistance, current compliance, a cell the other way round."""
 
 from __future__ import annotations
 
@@ -22,11 +22,16 @@ class Circuit(AbstractMemristor):
     The current is never clipped afterwards: in compliance the memristor sees the voltage that drives the limit through it.
     Derivatives with respect to everything come from the implicit function theorem.
 
+    A cell the other way round sees `-v` and gives `-i`; `offset` is a current beside it in its own direction: leakage, or an
+    ammeter's zero.
+
     Args:
-        model: the memristor. resistance: R [ohm]. compliance: `i_max` [A]; None: no limit.
+        model: the memristor. resistance: R [ohm]. compliance: `i_max` [A]; None: no limit. offset: [A].
+        reversed: whether a negative voltage does what a positive one does to the model.
+        start: state before anything is applied, as a share of the model's range; None: the model's own.
 
     Raises:
-        ValueError: if a concrete resistance is negative or a concrete compliance not positive.
+        ValueError: if a concrete resistance is negative, a concrete compliance not positive, or a start outside 0 .. 1.
 
     Breaks when: the memristor's current falls with rising voltage at a fixed state (`v_m` is then not unique, and one
     of the solutions is returned); or the instrument limits more slowly than the cell switches (there is no overshoot here).
@@ -36,12 +41,17 @@ class Circuit(AbstractMemristor):
     model: AbstractMemristor
     resistance: Float[Array, "*cells"] = eqx.field(converter=jnp.asarray, default=0.0)
     compliance: Float[Array, "*cells"] | None = eqx.field(converter=optional_array, default=None)
+    offset: Float[Array, "*cells"] = eqx.field(converter=jnp.asarray, default=0.0)
+    reversed: bool = eqx.field(static=True, default=False)
+    start: Float[Array, "*cells"] | None = eqx.field(converter=optional_array, default=None)
 
     def __check_init__(self):
         if _breaks(self.resistance, lambda r: r >= 0):
             raise ValueError(f"Circuit needs a resistance [ohm] of 0 or more, got {self.resistance}.")
         if _breaks(self.compliance, lambda i: i > 0):
             raise ValueError(f"Circuit needs a compliance [A] above 0, or None for no limit, got {self.compliance}.")
+        if _breaks(self.start, lambda x: (x >= 0) & (x <= 1)):
+            raise ValueError(f"Circuit needs a start between 0 and 1, or None for the model's own, got {self.start}.")
 
     @property
     def stochastic(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -60,7 +70,8 @@ class Circuit(AbstractMemristor):
         return super().step(x, v, dt)
 
     def cell_voltage(self, x: Float[Array, "*#cells"], v: Float[Array, "*#cells"]) -> Float[Array, "*cells"]:
-        """Voltage [V] across the memristor when the source is set to `v` [V]."""
+        """Voltage [V] across the memristor, in its own direction, when the source is set to `v` [V]."""
+        v = -v if self.reversed else v
         limit = () if self.compliance is None else self.compliance.shape
         shape = jnp.broadcast_shapes(jax.eval_shape(self.model.current, x, v).shape, self.resistance.shape, limit)
         x, v = jnp.broadcast_to(x, shape), jnp.broadcast_to(v, shape)
@@ -76,7 +87,8 @@ class Circuit(AbstractMemristor):
         return solve_increasing(excess, jnp.minimum(v, 0), jnp.maximum(v, 0))
 
     def current(self, x: Float[Array, "*#cells"], v: Float[Array, "*#cells"]) -> Float[Array, "*cells"]:
-        return self.model.current(x, self.cell_voltage(x, v))
+        i = self.model.current(x, self.cell_voltage(x, v)) + self.offset
+        return -i if self.reversed else i
 
     def derivative(self, x: Float[Array, "*#cells"], v: Float[Array, "*#cells"]) -> Float[Array, "*cells"]:
         return self.model.derivative(x, self.cell_voltage(x, v))
@@ -87,7 +99,10 @@ class Circuit(AbstractMemristor):
 
     @property
     def initial(self) -> Float[Array, "*cells"]:
-        return self.model.initial
+        if self.start is None:
+            return self.model.initial
+        low, high = self.model.bounds
+        return low + (high - low) * self.start
 
 
 def _breaks(value, rule) -> bool:

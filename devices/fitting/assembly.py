@@ -134,4 +134,4 @@ def _single(device: Device) -> Device:
                 f"{where} of the device is not a number: the fit leaves open what it is made of. Look at the page of the fit, "
                 "leave out what is no reading of the device, or choose a simpler model."
             )
-    return jax.tree.map(lambda x: np.asarray(x, np.float32) if jnp.issubdtype(x.dtype, jnp.floating) else x, device)
+    return jax.tree.map(lambda x: jnp.asarray(x, jnp.float32) if jnp.issubdtype(x.dtype, jnp.floating) else x, device)

@@ -12,15 +12,17 @@ To add a format, write a module in `formats/` and put it into `FORMATS` in its `
     def recognises(file: File) -> bool:      # by content; `file.start` are the lines of the first 64 kB
         return bool(file.start) and file.start[0].startswith("MyTester v")
 
-    def read(file: File, side: Mapping[str, Any]) -> list[Trace]:
+    def read(file: File, side: Mapping[str, Any]) -> list[Trace]:  # columns the sidecar names, if the format has headers
         values = text_table.numbers(file, skip=2)  # missing numbers are NaN
         columns = {"v": values[:, 0], "i": values[:, 1] * 1e-6}
         return [Trace("loop", columns, (str(file.path),), NAME, (file.path.stem,), {"compliance": 1e-4})]
 
 `recognises` must be true for no other format's files. `read` gives SI units and says in a `Flag` what it took for granted;
 `side` is what the sidecar says (its protocol and signs are applied later, to all formats alike). With `SEVERAL_FILES = True`
-other files of the format are other devices or cycles of one trace; a function `combine(traces)` joins them in another way. Add
-a small made-up file to the tests: values in, values out.
+other files of the format are other devices or cycles of one trace; a function `combine(traces)` joins them in another way.
+What only the user knows is asked for by `FileError(message, needs)`: `needs` is what the sidecar must say, with values to
+be put right, and `read` shows it as a template that was tried. A function `table(file)` tells the columns where text alone does not.
+Add a small made-up file to the tests: values in, values out.
 """
 
 from devices.instruments.formats import FORMATS

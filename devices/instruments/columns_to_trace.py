@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from devices.instruments import column_headers, polarity, rig
+from devices.instruments import column_headers, more_columns, rig
 from devices.instruments.source import File, NotAMeasurement
 from devices.instruments.trace import KINDS, FileError, Flag, Trace
 
 RESISTANCES = {"r": "g", "r0": "g0", "r_on": "g_on", "r_off": "g_off", "r_before": "g_before", "r_after": "g_after",
-               "r_up": "g_up", "r_down": "g_down"}  # fmt: skip
+               "r_up": "g_up", "r_down": "g_down", "r_target": "target"}  # fmt: skip
 
 
 def most_certain(headers: Sequence[column_headers.Header]) -> list[column_headers.Header]:
@@ -76,11 +76,14 @@ def derive(file: File, columns: dict[str, np.ndarray], side: Mapping[str, Any]) 
             ohm = columns.pop(r)
             with np.errstate(divide="ignore"):  # an infinite resistance is none that was measured
                 columns[g] = np.where(np.isfinite(ohm), 1.0 / ohm, np.nan)
+    if "v_shunt" in columns and "g" in columns:
+        columns.pop("v_shunt")  # nothing needs it
     if "v_shunt" in columns:
         if protocol.get("shunt", 0) <= 0:
             raise FileError(
                 f"{file.path}: the current is a voltage over a shunt whose resistance no file says; write it [ohm] into "
-                f"{file.name}.toml:\n\n[protocol]\nshunt = 1000.0\n"
+                "its sidecar.",
+                {"protocol": {"shunt": 1000.0}},
             )
         shunt_voltage = columns.pop("v_shunt")
         columns["i"] = shunt_voltage / protocol["shunt"]
@@ -98,8 +101,8 @@ def derive(file: File, columns: dict[str, np.ndarray], side: Mapping[str, Any]) 
 def _read_voltage(file: File, protocol: Mapping[str, Any]) -> float:
     if protocol.get("v_read", 0) == 0:
         raise FileError(
-            f"{file.path} has currents, but at which voltage they were read [V] no column says; write it into "
-            f"{file.name}.toml:\n\n[protocol]\nv_read = 0.1\n"
+            f"{file.path} has currents, but at which voltage they were read [V] no column says; write it into its sidecar.",
+            {"protocol": {"v_read": 0.1}},
         )
     return protocol["v_read"]
 
@@ -146,7 +149,8 @@ def kind_of(
         FileError: if no kind has them.
     """
     columns, flags = _read_over_time(columns, side)
-    loose = [RESISTANCES.get(name, name) for name in ("temperature", "g", *sorted(unsure))]
+    beside = ("v", "i", "v_drive") if "g" in columns else ()
+    loose = [RESISTANCES.get(name, name) for name in ("v_gate", "temperature", "g", *beside, *sorted(unsure))]
     asked = side.get("kind", side.get("wanted"))
     fits, spare = _kinds(columns), ()
     if asked:
@@ -176,7 +180,7 @@ def kind_of(
     text = (
         f"{file.path} has columns {', '.join(sorted(columns)) or '(none known)'}, which "
         f"{'no kind of measurement has' if not fits else 'are of several kinds: ' + ', '.join(fits)}. Needed are, by kind: "
-        f"{wanted}. Name the columns, and if need be `kind` and `pattern = {{ up = 50, down = 50 }}`, in {file.name}.toml."
+        f"{wanted}. Name the columns, and if need be `kind` and `pattern = {{ up = 50, down = 50 }}`, in its sidecar."
     )
     if set(columns) <= {"t", "temperature", "device", "cycle"}:
         raise NotAMeasurement(text, "no column of a device's readings")
@@ -285,6 +289,8 @@ def trace(
         if not np.isfinite(columns["device"]).all():
             raise FileError(f"{file.path}: the column of devices has empty cells; every row must say whose it is.")
         columns["device"], labels = rig.cells(columns["device"])
+    columns, labels, more = more_columns.levels(columns, labels)
+    flags = [*flags, *more]
     if "cycle" in columns:
         columns["cycle"], more = _carried_on(file, columns["cycle"])
         flags = [*flags, *more]
@@ -292,10 +298,9 @@ def trace(
     if absolute and "v" in columns:
         columns["i"] = np.copysign(columns["i"], columns["v"])
         flags = [*flags, Flag("magnitudes", "The file has |I|; I was given the sign of V.")]
-    if {"g", "amplitude"} <= set(columns) and "direction" not in columns:
-        device = columns.get("device", np.zeros(len(columns["g"])))
-        columns["direction"], flag = polarity.directions(file, columns["amplitude"], columns["g"], device, side)
-        flags = [*flags, flag]
+    columns, more = more_columns.ways(file, columns, side)
+    columns, starts = more_columns.start(file, columns, labels, side)
+    flags = [*flags, *more, *starts]
     kind, columns, more = kind_of(file, columns, side, unsure)
     unit = "1" if any(normalised.values()) else "S"
     return Trace(

@@ -29,7 +29,8 @@ def directions(
     if score < 3:
         raise FileError(
             f"{file.path}: pulses do not show which sign raises the conductance ({along} of {len(changes)} changes go along "
-            f'with the sign). Write into {file.name}.toml:\n\npositive = "up"   # or "down": what positive pulses do to G\n'
+            'with the sign); write it into its sidecar: `positive` is "up" or "down", what positive pulses do to G.',
+            {"positive": "up"},
         )
     up = 1.0 if 2 * along > len(changes) else -1.0
     word = "raise" if up > 0 else "lower"

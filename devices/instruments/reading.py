@@ -7,9 +7,10 @@ import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from devices.instruments import merge, periods
+from devices.instruments import before_after, excerpt, merge, periods, templates
 from devices.instruments import sidecar as sidecars
-from devices.instruments.formats import FORMATS, NAMED_BY_SIDECAR, Format, table_with_headers
+from devices.instruments.column_guesses import Table
+from devices.instruments.formats import FORMATS, NAMED_BY_SIDECAR, Format, table_with_headers, table_without_headers
 from devices.instruments.quality import inspection
 from devices.instruments.source import LIMIT_MB, File, NotAMeasurement
 from devices.instruments.trace import KINDS, FileError, Flag, Trace
@@ -63,14 +64,14 @@ def read(
             continue
         done |= {pathlib.Path(source) for part in parts for source in part.trace.source} | {place.path}
         found += parts
-    parts = merge.mark_duplicates(found)
+    parts = merge.mark_duplicates(_with_starts(found, places, kind, sidecar))
     traces = merge.merged(parts)
-    kept = [periods.numbered(trace) for trace in traces if kind in (None, trace.kind)]
+    kept = [periods.timed(periods.numbered(trace)) for trace in traces if kind in (None, trace.kind)]
     if not kept:
         _nothing(asked, traces, skipped, kind)
     if skipped:
         kept[0] = kept[0].flagged(Flag("skipped files", f"Left out of the folder: {'; '.join(skipped)}."))
-    return tuple(inspection.inspect(trace) for trace in kept)
+    return tuple(_inspected(trace, kind, sidecar, places) for trace in kept)
 
 
 def _nothing(asked: list[pathlib.Path], traces: list[Trace], skipped: list[str], kind: str | None) -> None:
@@ -92,13 +93,93 @@ def _walk(path: pathlib.Path) -> Iterable[_Place]:
     return [_Place(p, path) for p in files if p.suffix != ".toml" and p.name not in COMPANIONS]
 
 
-def _read_one(place: _Place, kind: str | None, given: Any) -> list[merge.Part]:
-    """Traces of one file with its sidecar applied."""
+def _read_one(place: _Place, kind: str | None, given: Any, start: str | None = None) -> list[merge.Part]:
+    """Traces of one file with its sidecar applied; a refusal shows a sidecar with which it is read, if there is one."""
     side = sidecars.find(place.path, place.root, given)
+    if start:
+        side["start"] = start
     file = File(place.path, side.get("max_megabytes", LIMIT_MB))
+    try:
+        return _parts(file, side, kind)
+    except FileError as error:
+        if place.root is None or not isinstance(error, NotAMeasurement):
+            _show_template(error, file, side, kind)
+        raise
+
+
+def _parts(file: File, side: Mapping[str, Any], kind: str | None) -> list[merge.Part]:
     form = _format(file, side)
-    traces = [sidecars.apply(trace, side) for trace in form.read(file, {**side, "wanted": kind} if kind else side)]
+    more: dict[str, Any] = {"wanted": kind} if kind else {}
+    if "start" in side and (path := file.path.parent / side["start"]).resolve() != file.path.resolve():
+        more |= {"starts": (path.name, before_after.starts(_start(path), path))}
+    traces = [sidecars.apply(trace, side) for trace in form.read(file, {**side, **more})]
     return [merge.Part(trace, form, side.get("each_file")) for trace in traces]
+
+
+def _start(path: pathlib.Path) -> list[Trace]:
+    """Traces of a file of starts, by its own sidecar."""
+    side = {key: value for key, value in sidecars.find(path, None, None).items() if key != "start"}
+    file = File(path, side.get("max_megabytes", LIMIT_MB))
+    try:
+        return [part.trace for part in _parts(file, side, None)]
+    except FileError as error:
+        _show_template(error, file, side, None)
+        raise
+
+
+def _with_starts(found: list[merge.Part], places: list[_Place], kind: str | None, given: Any) -> list[merge.Part]:
+    """The parts without files that only hold the starts of others; two files of the same cells are before and after."""
+    sides = {place.path: sidecars.find(place.path, place.root, given) for place in places}
+    starts = {(path.parent / side["start"]).resolve() for path, side in sides.items() if "start" in side}
+    if starts:
+        return [part for part in found if pathlib.Path(part.trace.source[0]).resolve() not in starts]
+    if len(found) != 2 or kind not in (None, "retention"):
+        return found
+    pair = before_after.pair([part.trace for part in found], any(place.root for place in places))
+    if pair is None:
+        return found
+    start = pair.before.name if pair.before.parent == pair.after.parent else str(pair.before.resolve())
+    root = next(place.root for place in places if place.path == pair.after)
+    joined = _read_one(_Place(pair.after, root), kind, given, start)
+    return [dataclasses.replace(part, trace=part.trace.flagged(pair.flag)) for part in joined]
+
+
+def _show_template(error: FileError, file: File, side: Mapping[str, Any], kind: str | None) -> None:
+    """Adds to a refusal a sidecar with which the file is read, if there is one."""
+
+    def attempt(other: Mapping[str, Any], some: File) -> list[Trace]:
+        return [inspection.inspect(periods.timed(part.trace)) for part in _parts(some, sidecars.checked(other), kind)]
+
+    try:
+        _ = file.data
+    except FileError:
+        return  # too large, or damaged
+    if text := templates.proposal(file, _table(file, side), side, error, attempt, kind):
+        error.args = (f"{error} {text}",)
+
+
+def _table(file: File, side: Mapping[str, Any]) -> Table | None:
+    """Columns of a file, as its format or its text shows them."""
+    try:
+        own = getattr(_format(file, side), "table", None)
+        return own(file) if own else excerpt.table(file)
+    except FileError:
+        try:
+            return excerpt.table(file)
+        except FileError:
+            return None
+
+
+def _inspected(trace: Trace, kind: str | None, given: Any, places: list[_Place]) -> Trace:
+    """The trace with flags of quality; a refusal of one file's data shows a template, too."""
+    try:
+        return inspection.inspect(trace)
+    except FileError as error:
+        place = next((p for p in places if trace.source == (str(p.path),)), None)
+        if place is not None:
+            side = sidecars.find(place.path, place.root, given)
+            _show_template(error, File(place.path, side.get("max_megabytes", LIMIT_MB)), side, kind)
+        raise
 
 
 def _format(file: File, side: Mapping[str, Any]) -> Format:
@@ -115,9 +196,11 @@ def _format(file: File, side: Mapping[str, Any]) -> Format:
             )
         return named[0]
     candidates = FORMATS
-    if "columns" in side and not (file.is_workbook or file.is_hdf5):
+    if "columns" in side and not (file.is_workbook or file.is_hdf5 or file.is_matlab):
         candidates = NAMED_BY_SIDECAR
     form = next((form for form in candidates if form.recognises(file)), None)
+    if form is None and table_without_headers.holds(file, len(side.get("columns", ()))):
+        form = table_without_headers
     if form is None:
         what = (
             "a workbook that Clarius did not write"

@@ -2,6 +2,10 @@
 
 It is `<file>.toml` next to a file, or `xbar-data.toml` in its folder (or a folder above, up to the one that was asked for),
 with tables `[files."*reset*"]` for some of the files; what is written closest to the file wins.
+
+`columns` and `units` name the columns in their order (`"-"` leaves one out), `arrays` those of a MATLAB or HDF5 file.
+`start = "before.csv"` takes the start g0 of each cell from another file; `protocol.bake_time` [s] says how much later it was
+read. `protocol.frequency` [Hz] (of the sweep) or `rate` [Hz] (of reads) makes the clock of a loop that has none.
 """
 
 from __future__ import annotations
@@ -21,7 +25,8 @@ from devices.instruments.trace import KINDS, UNITS, FileError, Flag, Trace
 FOLDER = "xbar-data.toml"
 KEYS = {
     "kind": str, "format": str, "columns": list, "units": list, "sign": Mapping, "pattern": Mapping, "normalised": list,
-    "each_file": str, "channel": str, "positive": str, "skip_rows": int, "max_megabytes": (int, float),
+    "each_file": str, "channel": str, "positive": str, "skip_rows": int, "max_megabytes": (int, float), "arrays": list,
+    "start": str,
     "protocol": Mapping, "files": Mapping,
 }  # fmt: skip
 PROTOCOL = {
@@ -29,9 +34,25 @@ PROTOCOL = {
     "width_up": "s", "width_down": "s", "amplitude_up": "V", "amplitude_down": "V", "temperature": "K", "area": "m2",
     "g_min": "S", "g_max": "S", "current_offset": "A",
     "bandwidth": "Hz", "attempt_time": "s", "ratio_limit": "1", "loss_limit": "1", "relative_weight": "1",
-    "periodic": "0 or 1",
+    "periodic": "0 or 1", "bake_time": "s",
 }  # fmt: skip
-EXTRA = ("r", "r0", "r_on", "r_off", "r_before", "r_after", "g_up", "g_down", "r_up", "r_down", "v_shunt", "-")
+EXTRA = (
+    "polarity",
+    "place",
+    "r_target",
+    "r",
+    "r0",
+    "r_on",
+    "r_off",
+    "r_before",
+    "r_after",
+    "g_up",
+    "g_down",
+    "r_up",
+    "r_down",
+    "v_shunt",
+    "-",
+)
 
 
 def find(path: pathlib.Path, root: pathlib.Path | None, given: Any) -> dict[str, Any]:
@@ -76,6 +97,15 @@ def _parts(where: str, layer: dict[str, Any], path: pathlib.Path):
             yield _checked(f'{where}, [files."{pattern}"]', table)
 
 
+def checked(side: Mapping[str, Any]) -> dict[str, Any]:
+    """What a sidecar says, if it may say it.
+
+    Raises:
+        FileError: if it holds something that it must not.
+    """
+    return _checked("sidecar", dict(side))
+
+
 def _checked(where: str, table: dict[str, Any]) -> dict[str, Any]:
     for key, value in table.items():
         if key not in KEYS:
@@ -101,6 +131,9 @@ def _checked(where: str, table: dict[str, Any]) -> dict[str, Any]:
     for column in (*table.get("columns", ()), *table.get("sign", {})):
         if column not in allowed:
             raise FileError(f"{where}: there is no column {column!r}; there are {', '.join(allowed)}.")
+    for name in table.get("arrays", ()):
+        if not isinstance(name, str):
+            raise FileError(f'{where}: arrays = {table["arrays"]!r} must be names of arrays, such as ["Vd", "Id"].')
     for text in table.get("units", ()):
         if not isinstance(text, str) or column_headers.unit(text) is None:
             raise FileError(f'{where}: {text!r} is no unit; write "V", "uA", "ms", "kohm", "uS", "C", or "1" for none.')

@@ -10,12 +10,14 @@ import pathlib
 import zlib
 from collections.abc import Iterator
 
+from devices.instruments.column_words import EASTERN
 from devices.instruments.trace import FileError
 
 HEAD = 1 << 16
 LIMIT_MB = 1024.0
 GZIP, HDF5 = b"\x1f\x8b", b"\x89HDF\r\n\x1a\n"
 ZIP, OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # what .xlsx and .xls are packed in
+MATLAB = (b"MATLAB 5.0 MAT-file", b"MATLAB 7.3 MAT-file")
 TEXT_CONTROLS = set(b"\t\n\r\f")
 
 
@@ -34,7 +36,7 @@ class File:
         path: where it is. limit_mb: largest size, packed or unpacked, that is read at all [MB].
 
     Raises:
-        FileError: if it is missing, a folder, forbidden, empty, too large, a broken gzip, or neither text nor HDF5 nor Excel.
+        FileError: if it is missing, a folder, forbidden, empty, too large, a broken gzip, or of no kind that is read.
     """
 
     def __init__(self, path: str | pathlib.Path, limit_mb: float = LIMIT_MB):
@@ -73,14 +75,14 @@ class File:
             raise FileError(f"{self.path} cannot be read: {error.strerror or error}.") from None
 
     def _check_content(self) -> None:
-        if self.is_hdf5 or self.is_workbook or self.head[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        if self.is_hdf5 or self.is_workbook or self.is_matlab or self.head[:2] in (b"\xff\xfe", b"\xfe\xff"):
             return
         controls = sum(byte < 32 and byte not in TEXT_CONTROLS for byte in self.head[:4096])
         if controls:
             nul = self.head[:4096].count(0)
             raise NotAMeasurement(
                 f"{self.path} is no text: {controls} control bytes ({nul} of them zero) in its first {len(self.head[:4096])}. "
-                "Readable are text (CSV, TSV, also .gz), Excel workbooks of Clarius, and HDF5; export it as text.",
+                "Readable are text (CSV, TSV, also .gz), Excel workbooks of Clarius, MATLAB and HDF5; export it as text.",
                 "no text",
             )
 
@@ -98,6 +100,11 @@ class File:
     def is_workbook(self) -> bool:
         """Whether the content is packed as Excel workbooks are, new (.xlsx) or old (.xls)."""
         return self.head.startswith((ZIP, OLE))
+
+    @property
+    def is_matlab(self) -> bool:
+        """Whether the content begins as MATLAB files do, of version 5 to 7.3."""
+        return self.head.startswith(MATLAB)
 
     @property
     def digest(self) -> str:
@@ -125,7 +132,7 @@ class File:
     @functools.cached_property
     def start(self) -> list[str]:
         """The whole lines within the first 64 kB; the first line even if it is longer (cut short)."""
-        if self.is_hdf5 or self.is_workbook:
+        if self.is_hdf5 or self.is_workbook or self.is_matlab:
             return []
         lines = decoded(self.head).split("\n")
         return lines if len(self.head) < HEAD or len(lines) == 1 else lines[:-1]
@@ -135,8 +142,17 @@ class File:
         return iter(io.StringIO(self.text))
 
 
+def _of_old_code(data: bytes) -> str:
+    for code in ("cp932", "gb18030", "big5"):
+        text = data.decode(code, errors="ignore")
+        if any(word in text[:HEAD] for word in EASTERN):
+            return text
+    return data.decode("latin-1")
+
+
 def decoded(data: bytes) -> str:
-    """Text of bytes: UTF-8 or UTF-16 with or without mark, else Latin-1 (in which old instruments write `µ`)."""
+    """Text of bytes: UTF-8 or UTF-16 with or without mark, else what Chinese or Japanese programs write if a word of a column
+    stands in it, else Latin-1 (in which old instruments write `µ`)."""
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         text = data.decode("utf-16", errors="ignore")
     else:
@@ -144,5 +160,5 @@ def decoded(data: bytes) -> str:
             text = data.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             cut = error.start >= len(data) - 3  # a character cut in two at the end of the head
-            text = data.decode("utf-8-sig", errors="ignore") if cut else data.decode("latin-1")
+            text = data.decode("utf-8-sig", errors="ignore") if cut else _of_old_code(data)
     return text.replace("\r\n", "\n").replace("\r", "\n")

@@ -14,7 +14,7 @@ KINDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "loop": (("v", "i"), ("t", "v_drive", "cycle", "device")),
     "pulses": (("g", "direction"), ("pulse", "cycle", "device", "amplitude", "width")),
     "pulse-map": (("v", "width", "g_before", "g_after"), ("v_gate", "direction", "device")),
-    "programming": (("target", "t", "g"), ("g_low", "g_high", "g0", "level", "write", "device", "accepted")),
+    "programming": (("target", "g"), ("t", "g_low", "g_high", "g0", "level", "write", "device", "accepted")),
     "retention": (("t", "g", "g0"), ("temperature", "device")),
     "noise": (("g",), ("t", "device")),
     "read-iv": (("v", "i"), ("device",)),
@@ -34,7 +34,15 @@ OVERFLOW = 1e30  # a magnitude that no reading has, nor its inverse: instruments
 
 
 class FileError(ValueError):
-    """A file that cannot be used: what, which value, what is allowed, and how to mend it, in one message."""
+    """A file that cannot be used: what, which value, what is allowed, and how to mend it, in one message.
+
+    Args:
+        needs: what a sidecar must say beyond what it says, for the file to be read, with values to be put right.
+    """
+
+    def __init__(self, message: str, needs: Mapping[str, Any] | None = None):
+        super().__init__(message)
+        self.needs = dict(needs or {})
 
 
 @dataclasses.dataclass(frozen=True)

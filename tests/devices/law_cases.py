@@ -30,6 +30,7 @@ PROGRAMMING = {
     "quantile": programming.QuantileProgramming(
         [0.0, G_MAX], [0.1, 0.5, 0.9], [[-0.1 * US, 0.0, 0.2 * US], [-0.5 * US, 0.0, 0.4 * US]]
     ),
+    "scaled": programming.ScaledProgramming(spread(programming.StudentT(5.0)), 2.0),
     "write-verify": write_verify.WriteVerify(
         updates.PulseUpdate(steps.SoftBounds(1 * US, 1 * US, 12.5 * US, 0.0, G_MAX)), window=0.6 * US, most=40
     ),
@@ -38,6 +39,7 @@ DRIFT = {
     "none": drift.NoDrift(),
     "power": drift.PowerLawDrift(curves.ClippedLogarithm(-0.0155, 0.0244, 0.049, 0.1), 0.02, G_MAX, 20.0),
     "tabulated exponent": drift.PowerLawDrift(curves.Table([0.0, 1.0], [0.08, 0.02]), 0.01, G_MAX, 20.0),
+    "scaled": drift.ScaledDrift(drift.LogTimeRelaxation(-0.2 * US, 0.6 * US, 2 * G_MAX, 1e-2, offset=2.0), 2.0),
     "relaxation": drift.LogTimeRelaxation(-0.1 * US, 0.3 * US, G_MAX, 1e-2, offset=2.0),
     "soft relaxation": drift.LogTimeRelaxation(-0.1 * US, 0.3 * US, G_MAX, 1e-2, offset=0.5, soft=True),
     "heavy relaxation": drift.LogTimeRelaxation(
@@ -80,6 +82,7 @@ NOISE = {
     "1/f": noise.OneOverFNoise(curves.ClippedPower(0.0088, 0.65, 0.2), G_MAX, 20.0),
     "1/f^1.3": noise.OneOverFNoise(curves.LogarithmicOverState(0.01, 0.01), G_MAX, 20.0, exponent=1.3, present=True),
     "telegraph": noise.TelegraphNoise(0.05, G_MAX, spread=0.4, shortest=1e-7, longest=1e-3),
+    "scaled": noise.ScaledReadNoise(noise.OneOverFNoise(curves.ClippedPower(0.0088, 0.65, 0.2), 2 * G_MAX, 20.0), 2.0),
     "sum": noise.SumOfNoises((noise.ThermalNoise(0.2), noise.TelegraphNoise(0.05, G_MAX))),
 }
 CONDUCTION = {

@@ -10,6 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import devices
+import devices.device_file
 from experiments import accuracy_energy, datasets, networks, supervised
 from experiments.framework import cli
 
@@ -88,6 +90,9 @@ def test_files(run):
         (["--percentile", "0"], "at most 100"),
         (["--clip", "0"], "above 0"),
         (["--devices", "reram", "--times", "1y"], "reram has data at none"),
+        (["--devices", "pcm", "--posterior"], "none of pcm is a device file"),
+        (["--assume", "no-such-device"], "--assume no-such-device: there is no device"),
+        (["--devices", "pcm", "--assume", "0.03"], "pcm lack nothing that it has"),
     ],
 )
 def test_settings_that_cannot_be(flags, says, tmp_path, capsys):
@@ -114,3 +119,28 @@ def test_clipping_keeps_weights_within_their_sigmas():
 def test_layout_asks_devices_only_for_times_they_know():
     tools = accuracy_energy._tools(accuracy_energy.Config(), "reram")
     assert [tools.times[i] for i in tools.known] == [1.0, 86_400.0]
+
+
+def test_what_was_never_measured_is_said_wherever_its_accuracy_stands(tmp_path, monkeypatch):
+    """A device of a bare range has no spread over chips; with an assumption it has one, and the assumption is said."""
+    monkeypatch.chdir(tmp_path)
+    bare = devices.Device(1e-6, 1e-4, provenance=devices.Provenance("bare", numbers="fitted"))
+    devices.device_file.save(bare, "bare.toml")
+    small = ["--device", "bare.toml", "--chips", "2", "--adc-bits", "4", "--times", "1s", "--steps", "20"]
+    small += ["--hardware-steps", "3", "--test-images", "50", "--json"]
+    told = {}
+    for name, more in (("bare", []), ("assumed", ["--assume", "0.2"])):
+        stream = io.StringIO()
+        with contextlib.redirect_stdout(stream):
+            assert cli.command(["run", "accuracy-energy", *small, *more]) == 0
+        told[name] = json.loads(stream.getvalue())
+    assert told["bare"]["summary"]["unmeasured"] == {"bare.toml": ["write errors", "drift", "read noise"]}
+    assert told["assumed"]["summary"]["unmeasured"] == {"bare.toml": ["drift", "read noise"]}
+    assert "20.0% of the range" in told["assumed"]["summary"]["assumed"]["bare.toml"][0]
+    assert values(told["bare"], "accuracy").std(-1).max() == 0 < values(told["assumed"], "accuracy").std(-1).max()
+    page, figure = (
+        next(pathlib.Path(told["bare"]["folder"]).glob(ending)).read_text() for ending in ("report.html", "*.svg")
+    )
+    for text in (page, figure):
+        assert "bare has no law of write errors, drift, read noise" in text
+    assert "± none" in page and "± 0.0" not in page

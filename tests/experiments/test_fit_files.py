@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import devices
-from devices import fitting
+from devices import compact, fitting
 from devices.device_file import load, load_draws
 from experiments.fit_files import _finite
 from experiments.framework import cli
@@ -199,3 +199,28 @@ def test_json_has_null_for_what_is_no_number():
         {"held_out": (np.nan, np.inf), "fits": [{"aic": -1.5, "name": "a", "rejected": True, "bic": -np.inf}]}
     )
     assert found == {"held_out": [None, None], "fits": [{"aic": -1.5, "name": "a", "rejected": True, "bic": None}]}
+
+
+def test_a_fitted_loop_goes_to_every_other_program(tmp_path, monkeypatch, capsys):
+    """A loop of a filament behind 300 ohm, its current measured 20 nA too high, wired the wrong way round.
+
+    NeuroSim needs the table of steps of the fresh fit; SPICE and Verilog-A have resistor, offset, direction and start.
+    """
+    monkeypatch.chdir(tmp_path)
+    filament = compact.Filament(1e-3, 1e-5, 0.5, 0.4, 0.05, 0.05, 1e-3, b_on=0.3, b_off=2.0)
+    cell = compact.Circuit(filament, resistance=300.0, offset=2e-8, reversed=True, start=0.1)
+    t = np.linspace(0, 0.1, 161)
+    v = -np.sin(20 * np.pi * t)
+    i = np.asarray(compact.simulate(cell, compact.Waveform(t, v), substeps=4).i)
+    rows = [f"{a:.6g},{b:.6g},{c:.6g}" for a, b, c in zip(t, v, i, strict=True)]
+    pathlib.Path("loop.csv").write_text("t (s),V (V),I (A)\n" + "\n".join(rows))
+    settings = ["--out", "my-cell.toml", "--model", "filament", "--starts", "4", "--draws", "2"]
+    assert cli.command(["fit", "loop.csv", *settings, "--export", "neurosim", "aihwkit", "spice", "verilog-a"]) == 0
+    assert "xbar: no " not in capsys.readouterr().err
+    assert json.loads(pathlib.Path("my-cell.neurosim.json").read_text())["maxNumLevelLTP"] > 0
+    assert json.loads(pathlib.Path("my-cell.aihwkit.json").read_text())["class"] == "PiecewiseStepDevice"
+    module, circuit = (pathlib.Path(f"my-cell.{ending}").read_text() for ending in ("verilog-a.va", "spice.cir"))
+    assert "module my_cell(p, n);" in module and ".subckt my_cell p n" in circuit
+    for name, true, rel in (("r_series", 300, 0.2), ("i_offset", 2e-8, 0.5), ("start_share", 0.1, 0.5)):
+        assert float(module.split(f"{name} = ")[1].split(";")[0]) == pytest.approx(true, rel=rel), name
+    assert "I(n, p) <+ i_offset;" in module and "Ioffset n p" in circuit

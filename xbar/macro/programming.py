@@ -126,7 +126,7 @@ def _encode(tile: Tile, weights: Float[Array, "blocks row_tiles col_tiles rows c
 
 def _alike(jobs: Sequence[Job], targets: Sequence[_Targets]) -> list[list[int]]:
     """Jobs whose lines are written in one loop: those of one device and width. Narrow ones join wider ones if that adds less
-    than a turn of the loop."""
+    than a turn of the loop. Where nothing is drawn there is no loop, and every job stays alone."""
     groups: list[list[int]] = []
     order = sorted(range(len(jobs)), key=lambda i: -targets[i].conductance.shape[-1])
     for i in order:
@@ -136,7 +136,8 @@ def _alike(jobs: Sequence[Job], targets: Sequence[_Targets]) -> list[list[int]]:
             wide = targets[first].conductance.shape[-1]
             one, other = jobs[first].tile, jobs[i].tile
             same = one.device is other.device and one.read_time is other.read_time and one.sharding == other.sharding
-            same = same and targets[first].conductance.dtype == targets[i].conductance.dtype
+            dtype = targets[i].conductance.dtype
+            same = same and targets[first].conductance.dtype == dtype and _draws(other.device, dtype)
             if same and size * (wide - width) // width <= AT_ONCE:
                 group.append(i)
                 break
@@ -177,7 +178,8 @@ def _write(tile: Tile, targets: Sequence[_Targets], times: Sequence[Array | None
     lines, keys, when = [], [], []
     for target, t in zip(targets, times, strict=True):
         flat = target.conductance.reshape(-1, target.conductance.shape[-1])
-        lines.append(jnp.pad(flat, ((0, 0), (0, width - flat.shape[-1])), mode="edge"))
+        missing = width - flat.shape[-1]
+        lines.append(jnp.pad(flat, ((0, 0), (0, missing)), mode="edge") if missing else flat)
         keys.append(target.keys.reshape(-1))
         when.append(None if t is None else jnp.full(len(flat), t))
     together = lambda xs: xs[0] if len(xs) == 1 else jnp.concatenate(xs)  # noqa: E731

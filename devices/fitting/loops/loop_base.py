@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from devices._numerics import solve_increasing, trajectory
 from devices.compact.base import AbstractMemristor
+from devices.compact.circuit import Circuit
 from devices.fitting.engine.candidate import AbstractResiduals, Values
 from devices.fitting.engine.checks import uncorrelated
 from devices.fitting.engine.parameters import Parameter
@@ -161,11 +162,23 @@ class AbstractLoop(AbstractResiduals):
     def currents(self, values: Values, data: Any) -> Float[Array, "loops rows"]:
         """Modelled currents [A]."""
         model, v = self.model(values), self.cell_voltage(values, data)
+        first = self.first_states(values, data)[None] if not self.periodic else None
+        i = self.settled_period(model, v, data)[1] if first is None else self.states(model, first, v, data)[1][0]
+        return i.T + values["offset"]
+
+    def first_states(self, values: Values, data: Any) -> Float[Array, "loops elements"]:
+        """States at the first row of each loop."""
+        model = self.model(values)
+        if self.periodic:
+            return self.settled_period(model, self.cell_voltage(values, data), data)[0][0]
         low, high = (jnp.asarray(b) for b in model.bounds)
         unit = jnp.ones((self.loops, elements(model)))
-        if not self.periodic:
-            x = low + (high - low) * unit * self.start(values)[:, None]
-            return self.states(model, x[None], v, data)[1][0].T + values["offset"]
+        return low + (high - low) * unit * self.start(values)[:, None]
+
+    def settled_period(self, model, v, data) -> tuple[Float[Array, "2 loops elements"], Float[Array, "rows loops"]]:
+        """States at the first row of a drive that repeats for ever, twice, and currents [A]."""
+        low, high = (jnp.asarray(b) for b in model.bounds)
+        unit = jnp.ones((self.loops, elements(model)))
         bottom, top = low * unit, high * unit
 
         def period(carry, _):
@@ -177,8 +190,24 @@ class AbstractLoop(AbstractResiduals):
             return (jnp.stack([fixed, fixed]), i[0]), None
 
         nothing = jnp.zeros((v.shape[1], self.loops))
-        (_, i), _ = lax.scan(period, (jnp.stack([bottom, top]), nothing), None, length=PERIODS)
-        return i.T + values["offset"]
+        found, _ = lax.scan(period, (jnp.stack([bottom, top]), nothing), None, length=PERIODS)
+        return found
+
+    def terminals(self, values: Mapping[str, float], data: Any) -> Circuit:
+        """The fitted device between its two terminals, in the state of the first row of the first loop: series resistance,
+        offset and polarity included, the source's compliance and a known resistor of the rig not. Arrays of parameters are
+        elements in parallel."""
+        given = {name: jnp.asarray(value, float) for name, value in values.items()}
+        model = self.model(given)
+        low, high = (jnp.asarray(b) for b in model.bounds)
+        share = (self.first_states(given, data)[0] - low) / (high - low)
+        return Circuit(
+            model,
+            resistance=given.get("r_s", 0.0),
+            offset=given["offset"],
+            reversed=bool(data["polarity"] < 0),
+            start=jnp.clip(share[0] if elements(model) == 1 else share, 0, 1),
+        )
 
     def cell_voltage(self, values: Values, data: Any) -> Float[Array, "loops rows"]:
         """Voltage across the cell [V], but for compliance."""

@@ -22,11 +22,12 @@ from devices.fitting.report.pulse_figures import pulse_map_panels, pulse_panels
 from devices.fitting.report.read_figures import read_iv_panels
 from devices.fitting.report.read_noise_figures import population_panels, spectrum_panels, telegraph_panels
 from devices.fitting.report.retention_figures import bake_panels, failure_panels, relaxation_panels
-from devices.fitting.report.write_error_figures import write_error_panels
+from devices.fitting.report.write_error_figures import final_error_panels, write_error_panels
 from devices.fitting.retention.bake_models import Bake
 from devices.fitting.retention.failure_models import Failures
 from devices.fitting.retention.power_law_models import PowerLawRetention
 from devices.fitting.retention.relaxation_models import LogTime
+from devices.fitting.write_errors.final_error_models import FinalErrors
 from devices.fitting.write_errors.write_error_models import WriteErrors
 
 
@@ -51,5 +52,6 @@ panels.register(PowerLawRetention, relaxation_panels)
 panels.register(Bake, bake_panels)
 panels.register(Failures, failure_panels)
 panels.register(WriteErrors, write_error_panels)
+panels.register(FinalErrors, final_error_panels)
 panels.register(CycleTable, cycle_panels)
 panels.register(Window, endurance_panels)

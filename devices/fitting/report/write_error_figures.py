@@ -9,6 +9,7 @@ import numpy as np
 
 from devices.fitting.engine.result import Panel, Series
 from devices.fitting.report.retention_figures import relaxation_panels
+from devices.fitting.write_errors.final_error_models import FinalErrors
 from devices.fitting.write_errors.write_error_models import WriteErrors
 
 
@@ -24,3 +25,19 @@ def write_error_panels(candidate: WriteErrors, values: Mapping[str, float], data
         (Series("measured", t, measured, error=error), Series("model", t, model, "line")), "log", "linear",
     )  # fmt: skip
     return (window, *changes)
+
+
+def final_error_panels(candidate: FinalErrors, values: Mapping[str, float], data: Any) -> tuple[Panel, ...]:
+    """Errors over targets, with the standard deviation of the model on both sides; and residuals in standard deviations."""
+    target = np.asarray(candidate.targets)
+    error, sd = data["g"] - data["target"], np.sqrt(values["sd_floor"] ** 2 + (values["sd_relative"] * target) ** 2)
+    lines = (
+        Series("measured", data["target"], error),
+        Series("model, bias + sd", target, values["bias"] + sd, "line"),
+        Series("model, bias - sd", target, values["bias"] - sd, "line"),
+    )
+    scores = Series("write", data["target"], candidate.scores(values, data))
+    return (
+        Panel("Errors of writing", "target [S]", "g - target [S]", lines, "log", "linear"),
+        Panel("Residuals", "target [S]", "error [sd of the model]", (scores,), "log", "linear"),
+    )

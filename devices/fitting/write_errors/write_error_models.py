@@ -16,7 +16,8 @@ from devices.fitting.engine.parameters import Parameter
 from devices.fitting.engine.result import Check
 from devices.fitting.retention.relaxation_models import LogTime, reads_of_writes
 from devices.fitting.retention.tails import AbstractTails, MixtureTails, NoTails, StudentTails
-from devices.instruments.trace import Trace
+from devices.fitting.write_errors.final_error_models import FinalErrors
+from devices.instruments.trace import FileError, Trace
 from devices.programming import QuantileProgramming
 
 _STARTS = np.linspace(0.01, 0.99, 50)  # quantiles of the first reads that the law keeps where no windows were logged
@@ -57,6 +58,10 @@ class WriteErrors(LogTime):
 
     @classmethod
     def of(cls, trace: Trace):
+        if "t" not in trace:
+            raise FileError(
+                f"{trace.name}: reads have no times since their write; relaxation needs column t in seconds."
+            )
         known = trace["g0"] if "g0" in trace else np.full(len(trace), np.nan)
         write = _writes(trace)
         if not np.isfinite(known).all():
@@ -245,4 +250,4 @@ class MixtureErrors(WriteErrors):
     tails: ClassVar[AbstractTails] = MixtureTails()
 
 
-CANDIDATES = (NormalErrors, StudentErrors, MixtureErrors)
+CANDIDATES = (NormalErrors, StudentErrors, MixtureErrors, FinalErrors)

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from devices.instruments import column_headers, columns_to_trace
+from devices.instruments import column_headers, columns_to_trace, named_arrays
+from devices.instruments.column_guesses import Table
 from devices.instruments.formats import arc_two
 from devices.instruments.source import File
 from devices.instruments.trace import FileError, Trace
@@ -25,7 +26,11 @@ def read(file: File, side: Mapping[str, Any]) -> list[Trace]:
 
     Raises:
         FileError: if a unit is missing (attribute `units`, or in the name), lengths differ, or no name is known.
+
+    With `columns` or `arrays` of the sidecar, one trace of the data sets of numbers that these name.
     """
+    if "columns" in side or "arrays" in side:
+        return [named_arrays.trace(file, _arrays(file), side, NAME)]
     groups: dict[str, dict[str, tuple[np.ndarray, str | None]]] = {}
 
     def visit(path: str, item: Any) -> None:
@@ -48,6 +53,28 @@ def read(file: File, side: Mapping[str, Any]) -> list[Trace]:
             ". Name them like `voltage (V)` and `current (uA)`, or give them an attribute `units`."
         )
     return traces
+
+
+def table(file: File) -> Table | None:
+    """First rows of the data sets that belong together."""
+    return named_arrays.table(_arrays(file))
+
+
+def _arrays(file: File) -> dict[str, np.ndarray]:
+    """All data sets of one or two dimensions of numbers, and fields of tables, by their paths."""
+    found: dict[str, np.ndarray] = {}
+
+    def visit(path: str, item: Any) -> None:
+        if hasattr(item, "shape") and item.dtype.names and len(item.shape) == 1:
+            found.update(
+                {f"{path}/{f}": np.asarray(item[f], float) for f in item.dtype.names if item.dtype[f].kind in "fiu"}
+            )
+        elif hasattr(item, "shape") and len(item.shape) in (1, 2) and item.dtype.kind in "fiu":
+            found[path] = np.asarray(item, float)
+
+    with arc_two.opened(file) as h5:
+        h5.visititems(visit)
+    return found
 
 
 def _known(columns: Mapping[str, Any]) -> bool:

@@ -42,8 +42,8 @@ def read(file: File, side: Mapping[str, Any]) -> list[Trace]:
     unit = side.get("channel", units[0] if len(units) == 1 else None)
     if unit not in units:
         raise FileError(
-            f"{file.path} has the units {', '.join(units)}; which one measures the device? Write it into {file.name}.toml:\n\n"
-            f'channel = "{units[0]}"\n'
+            f"{file.path} has the units {', '.join(units)}; which one measures the device? Write it into its sidecar.",
+            {"channel": units[0]},
         )
     values = text_table.numbers(file, place + 1)
     if values.shape[1] < max(max(where.values()) for where in buffers.values()) + 1:

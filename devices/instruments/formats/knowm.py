@@ -60,8 +60,8 @@ def read(file: File, side: Mapping[str, Any]) -> list[Trace]:
     ]
     columns = {"v": v, "i": i, "v_drive": v_drive}
     protocol: dict[str, Any] = {"series_resistance": round(resistance, 3)}
-    frequency, flag = _frequency(file.path.parent, v_drive, side)
-    flags.append(flag)
+    frequency, more = _frequency(file.path.parent, v_drive, side)
+    flags += more
     if frequency:
         protocol |= {"frequency": frequency, "amplitude": float(np.ptp(v_drive) / 2)}
         columns["t"] = np.arange(len(v)) / (len(v) * frequency)
@@ -70,23 +70,21 @@ def read(file: File, side: Mapping[str, Any]) -> list[Trace]:
     return [Trace("loop", columns, tuple(map(str, paths)), NAME, labels, protocol, tuple(flags))]
 
 
-def _frequency(folder: pathlib.Path, v_drive: np.ndarray, side: Mapping[str, Any]) -> tuple[float | None, Flag]:
+def _frequency(folder: pathlib.Path, v_drive: np.ndarray, side: Mapping[str, Any]) -> tuple[float | None, list[Flag]]:
     """Frequency [Hz] of sidecar or folder name, if the rows are exactly one period of a sine."""
     spectrum = np.abs(np.fft.rfft(v_drive - v_drive.mean()))
     share = spectrum[1] / np.sqrt((spectrum[1:] ** 2).sum())
     found = re.search(r"(\d*\.?\d+)\s*(k?)Hz", folder.name)
     named = float(found[1]) * (1000 if found[2] else 1) if found else None
+    asked = {"frequency", "rate"} & set(side.get("protocol", {}))
     frequency = side.get("protocol", {}).get("frequency", named)
     if share < 0.99:
-        return None, Flag(
-            "no time", f"The drive is no single sine period ({100 * share:.0f} % of it), so rows have no time."
-        )
+        reason = f"The drive is no single sine period ({100 * share:.0f} % of it), so rows have no time."
+        return None, [] if asked else [Flag("no time", reason)]
     if frequency is None:
-        return None, Flag(
-            "no time", f"Neither the folder {folder.name} nor a sidecar says the frequency: rows have no time."
-        )
-    where = "the sidecar" if "frequency" in side.get("protocol", {}) else f"the folder name {folder.name}"
+        reason = f"Neither the folder {folder.name} nor a sidecar says the frequency: rows have no time."
+        return None, [] if asked else [Flag("no time", reason)]
+    where = "the sidecar" if "frequency" in asked else f"the folder name {folder.name}"
     reason = f"{len(v_drive)} rows are one period of {frequency:g} Hz, by {where}; a sine fits to {1 - share:.1e}."
-    return frequency, Flag(
-        "conditions from the folder name" if where.startswith("the folder") else "conditions", reason
-    )
+    name = "conditions from the folder name" if where.startswith("the folder") else "conditions"
+    return frequency, [Flag(name, reason)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from devices.instruments import column_headers, columns_to_trace, sidecar, text_table
+from devices.instruments import column_headers, columns_to_trace, text_table
 from devices.instruments.source import File
 from devices.instruments.trace import FileError, Trace
 
@@ -32,11 +32,10 @@ def read(file: File, side: Mapping[str, Any]) -> list[Trace]:
     count = len(channels)
     if "columns" not in side:
         names = ["t", "v_drive", "v_shunt"][:count] + ["-"] * (count - 3)
-        body = f'columns = {names}   # v_shunt: between device and ground; or "v" for a voltage across the device\n'
-        body = body.replace("'", '"') + "\n[protocol]\nshunt = 1000.0   # [ohm]"
         raise FileError(
-            f"{file.path} is of an oscilloscope; what its channels {', '.join(channels[1:])} saw is not in it. "
-            + sidecar.example(file.path, file.start[2], count, body)
+            f"{file.path} is of an oscilloscope; what its channels {', '.join(channels[1:])} saw is not in it: v_shunt is a "
+            "voltage between device and ground, v one across the device.",
+            {"columns": names, "protocol": {"shunt": 1000.0}},
         )
     if len(side["columns"]) != count:
         raise FileError(

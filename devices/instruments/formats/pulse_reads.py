@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from devices.instruments import polarity, sidecar, text_table
+from devices.instruments import polarity, text_table
 from devices.instruments.source import File
 from devices.instruments.trace import FileError, Flag, Trace
 
@@ -99,10 +99,9 @@ def _amplitudes(file: File, side: Mapping[str, Any]) -> Trace:
     )
     facts = dict(line.lstrip("# ").split("\t", 1) for line in file.start[:at] if "\t" in line)
     if side.get("channel") not in READS:
-        body = f'channel = "{READS[0]}"  # or "{READS[1]}"'
         raise FileError(
-            f"{file.path} has two resistances after each pulse, {' and '.join(READS)}; which one counts is not in it. "
-            + sidecar.example(file.path, file.start[header + 1], len(names), body)
+            f"{file.path} has two resistances after each pulse, {' and '.join(READS)}; which one counts is not in it.",
+            {"channel": READS[0]},
         )
     r = values[:, names.index(f"{side['channel']} (ohm)")]
     volts = values[:, names.index("pulse amplitude (V)")]

@@ -102,8 +102,9 @@ def _kelvin(file: File, values: np.ndarray, side: Mapping[str, Any]) -> tuple[np
         return values + offset, Flag("temperature unit", f"Temperatures are in {given[-1]}, by the sidecar.")
     if values.min() >= 250:
         raise FileError(
-            f"{file.path}: are {values.min():g}..{values.max():g} kelvin or degrees Celsius? Write into {file.name}.toml:\n\n"
-            'units = ["1", "s", "ohm", "S", "C"]   # or "K"\n'
+            f"{file.path}: are {values.min():g}..{values.max():g} kelvin or degrees Celsius? `units` of its sidecar "
+            "can end in K or in C.",
+            {"units": ["1", "s", "ohm", "S", "C"]},
         )
     reason = f"Temperatures from {values.min():g} up were taken for degrees Celsius: no bake is that cold in kelvin."
     return values + 273.15, Flag("assumed unit", reason)

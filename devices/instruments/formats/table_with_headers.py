@@ -7,9 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
-from devices.instruments import column_headers, columns_to_trace, sidecar, text_table
+from devices.instruments import column_headers, columns_to_trace, table_words, text_table
 from devices.instruments.source import File
 from devices.instruments.trace import FileError, Flag, Trace
 
@@ -79,7 +77,7 @@ def _like_numbers(line: str, count: int) -> bool:
 def _names(line: str) -> list[str]:
     """Fields of a line of words; a unit in brackets belongs to the word before it."""
     sign = text_table.separator(line)
-    parts = text_table.fields(line, sign) if sign else re.split(r"\s+(?![\(\[])", line.strip())
+    parts = text_table.fields(line, sign) if sign else re.split(r"(?<!/)\s+(?![\(\[/])", line.strip())
     return [name.lstrip("#% ").strip() for name in parts]
 
 
@@ -98,17 +96,18 @@ def read(file: File, side: Mapping[str, Any]) -> list[Trace]:
             column_headers.Header(h.text, None if c == "-" else c, h.unit) for c, h in zip(given, headers, strict=True)
         ]
     clocks = _clocks(headers, lines[0])
-    values, labels = _values(file, head.skip, headers, lines, clocks)
-    for k in clocks:
-        headers[k] = dataclasses.replace(headers[k], unit=column_headers.Unit("s"))
-        values[:, k] = text_table.since_first(values[:, k])
+    comma = text_table.has_decimal_comma(file, lines)
+    values, headers, labels, words = table_words.values(file, head.skip, headers, comma, clocks, "columns" in side)
     if values.shape[1] != len(names):
         raise FileError(
             f"{file.path} has {len(names)} headers but {values.shape[1]} columns of numbers; mend its header."
         )
+    for k in clocks:
+        headers[k] = dataclasses.replace(headers[k], unit=column_headers.Unit("s"))
+        values[:, k] = text_table.since_first(values[:, k])
     headers = columns_to_trace.most_certain(headers)
-    named = [(h.column or "-", values[:, k], _unit(file, h, k, side, headers, lines[0])) for k, h in enumerate(headers)]
-    notes = columns_to_trace.about_headers(headers, asked="columns" in side)
+    named = [(h.column or "-", values[:, k], _unit(file, h, k, side)) for k, h in enumerate(headers)]
+    notes = [*columns_to_trace.about_headers(headers, asked="columns" in side), *words]
     if clocks:
         reason = (
             "Dates and times of day are seconds since the first row: where that was not the write, ages are too low."
@@ -120,9 +119,7 @@ def read(file: File, side: Mapping[str, Any]) -> list[Trace]:
     return [result]
 
 
-def _unit(
-    file: File, header: column_headers.Header, k: int, side: Mapping[str, Any], headers: list, first: str
-) -> column_headers.Unit:
+def _unit(file: File, header: column_headers.Header, k: int, side: Mapping[str, Any]) -> column_headers.Unit:
     """Unit of the header, else of the sidecar; asked for if neither says it."""
     given = side.get("units", [])
     if k < len(given):
@@ -131,15 +128,9 @@ def _unit(
         return column_headers.Unit("")
     if header.unit is not None:
         return header.unit
-    guess = [UNIT_EXAMPLES.get(column_headers.dimension(h.column), "1") if h.column else "1" for h in headers]
-    body = f"units = {guess}  # of {', '.join(h.text for h in headers)}"
-    if any(h.column is None for h in headers):
-        body = f"columns = {[h.column or '-' for h in headers]}  # name those that count\n{body}"
-    body = body.replace("'", '"')
     raise FileError(
         f"{file.path}: the header {header.text!r} has no unit, and units are not guessed. Write it into the header "
-        f"({header.text} ({UNIT_EXAMPLES.get(column_headers.dimension(header.column), 'V')})), or: "
-        + sidecar.example(file.path, first, len(headers), body)
+        f"({header.text} ({UNIT_EXAMPLES.get(column_headers.dimension(header.column), 'V')})), or into a sidecar."
     )
 
 
@@ -153,70 +144,3 @@ def _clocks(headers: list[column_headers.Header], line: str) -> set[int]:
         k for k, h in enumerate(headers) if h.column == "t" and k < len(parts) and not text_table.is_number(parts[k])
     ]
     return {k for k in times if text_table.clock(parts[k]) is not None}
-
-
-def _values(
-    file: File, skip: int, headers: list[column_headers.Header], lines: list[str], clocks: set[int]
-) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Numbers of all rows; a column of device names becomes whole numbers, and the names; dates and times of day become
-    seconds; words in columns that nobody knows are left out."""
-    comma = text_table.has_decimal_comma(file, lines)
-    parts = text_table.fields(lines[0], count=len(headers))
-    words = {k for k, part in enumerate(parts) if not text_table.is_number(part.replace(",", "."))}
-    place = {h.column: k for k, h in enumerate(headers)}
-    device, direction = (k if (k := place.get(name, -1)) in words else None for name in ("device", "direction"))
-    unknown = {k for k, h in enumerate(headers) if h.column is None}
-    if not words and not unknown:
-        return text_table.numbers(file, skip, comma), ()
-    if device is None and not words:
-        try:
-            return text_table.numbers(file, skip, comma), ()
-        except FileError:
-            pass  # words further down, it may be, in a column that does not count
-    return _with_names(file, skip, unknown, device, direction, comma, len(headers), clocks)
-
-
-DIRECTIONS = {
-    **dict.fromkeys(("up", "set", "ltp", "potentiation", "pot", "p", "+"), "1"),
-    **dict.fromkeys(("down", "reset", "ltd", "depression", "dep", "d"), "-1"),
-}
-
-
-def _with_names(
-    file: File,
-    skip: int,
-    unknown: set[int],
-    device: int | None,
-    direction: int | None,
-    comma: bool,
-    count: int,
-    clocks: set[int],
-):
-    names: dict[str, int] = {}
-    rows = []
-    for number, line in enumerate(file.text.split("\n")[skip:], start=skip + 1):
-        if not _tells(line):
-            continue
-        parts = text_table.fields(line, count=count)
-        if len(parts) != count:
-            raise FileError(
-                f"{file.path}, line {number}: {len(parts)} columns, but the header has {count}; mend that line."
-            )
-        if direction is not None:
-            parts[direction] = DIRECTIONS.get(parts[direction].lower(), parts[direction])
-        for k in clocks:
-            parts[k] = str(time) if (time := text_table.clock(parts[k])) is not None else parts[k]
-        code = names.setdefault(parts[device], len(names)) if device is not None else 0
-        parts = [
-            str(code) if k == device else part.replace(",", ".") if comma else part for k, part in enumerate(parts)
-        ]
-        bad = next((p for k, p in enumerate(parts) if k not in unknown and not text_table.is_number(p)), None)
-        if bad is not None:
-            raise FileError(
-                f"{file.path}, line {number}: {bad!r} is not a number; only a column `device` may hold names (and `direction` "
-                "up or down; times may be as 2026-03-01 12:00:05 or 12:00:05), and missing numbers may be empty."
-            )
-        rows.append(
-            [float(p) if text_table.is_number(p) and p.lower() not in text_table.EMPTY else np.nan for p in parts]
-        )
-    return np.array(rows), tuple(names)

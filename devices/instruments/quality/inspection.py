@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from devices.instruments.quality import iv_checks, read_checks
+from devices.instruments.quality import completeness, iv_checks, read_checks
 from devices.instruments.trace import KINDS, OVERFLOW, UNITS, FileError, Flag, Trace
 
 Check = Callable[[Trace], list[Flag]]
@@ -53,7 +53,7 @@ def missing(trace: Trace) -> list[Flag]:
     ]
 
 
-CHECKS: tuple[Check, ...] = (missing, *iv_checks.CHECKS, *read_checks.CHECKS)
+CHECKS: tuple[Check, ...] = (missing, *iv_checks.CHECKS, *read_checks.CHECKS, completeness.missing_reads)
 
 
 def inspect(trace: Trace) -> Trace:
