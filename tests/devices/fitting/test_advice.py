@@ -1,4 +1,4 @@
-"""What a fit advises and remarks: only what a further measurement adds, nothing about nuisances, no errors where none exist."""
+"""What a fit advises and remarks: only what a measurement adds, nothing about nuisances, no errors without one."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -71,7 +71,7 @@ def at(candidate, data, sigma=1.0):
 
 def test_advice_counts_what_a_measurement_adds():
     """10 readings of a slope: three times as far shrinks its error 3.2 times (1 + 9 of the information), as long again 1.4
-    times; the same again is worth that to any number and no advice, and what adds nothing, or tells of the nuisance, is none."""
+    times; the same again is worth that to any number and no advice, nor is what adds nothing."""
     data = {"x": np.linspace(-1, 1, 10)[None], "y": np.zeros((1, 10))}
     found = advice(Line(), Space(Line().parameters()), data, at(Line(), data))
     assert len(found) == 2

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from devices.fitting.retention import pairs
+from devices.fitting.retention import bake_pairs
 from devices.fitting.retention.bake_models import OneBarrier
 from devices.fitting.retention.failure_models import Failures
 from devices.instruments import FileError, Trace
@@ -37,11 +37,11 @@ def test_an_overwritten_pair_is_named_and_left_out(model):
 
 def test_correlations_are_judged_pair_by_pair_with_their_intervals():
     """Noise of 0.1 in ln g against a spread of 1.1: 0.99 in order; overwritten: none, within the interval 9 times in 10."""
-    cold, *others = pairs.pairs(bakes())
+    cold, *others = bake_pairs.pairs(bakes())
     assert cold.low < cold.correlation < cold.high < 0.5
     assert cold.overwritten and not any(p.overwritten for p in others)
     assert all(p.low > 0.97 for p in others)
-    held = [pairs.pairs(bakes(seed=k))[0] for k in range(100)]
+    held = [bake_pairs.pairs(bakes(seed=k))[0] for k in range(100)]
     assert 0.8 < np.mean([p.low < 0 < p.high for p in held]) < 0.98
 
 
@@ -49,10 +49,10 @@ def test_a_hotter_bake_that_erases_is_no_contradiction():
     """Cells that lost everything in the hottest bake, or in all of them, are what retention is about."""
     for erased in ((130.0,), (85.0, 110.0, 130.0), (110.0, 130.0)):
         trace = bakes(overwritten=erased)
-        assert not any(p.overwritten for p in pairs.pairs(trace))
-        assert pairs.kept(trace, pairs.pairs(trace)).all()
+        assert not any(p.overwritten for p in bake_pairs.pairs(trace))
+        assert bake_pairs.kept(trace, bake_pairs.pairs(trace)).all()
 
 
 def test_one_temperature_that_is_left_is_too_few():
-    with pytest.raises(FileError, match="one temperature left.*85 C.*left out"):
+    with pytest.raises(FileError, match=r"one temperature left.*85 C.*left out"):
         OneBarrier.of(bakes((85.0, 110.0)))
