@@ -36,6 +36,8 @@ def _fit_text(fit: Fit) -> str:
     if not fit.converged:
         lines.append(f"  ! {fit.code}")
     lines += numbers_table(fit)
+    if fit.measures:
+        lines.append("  figures of merit: " + ", ".join(f"{name} {value:.3g}" for name, value in fit.measures.items()))
     if np.isfinite(fit.sigma):
         lines.append(f"  residuals: standard deviation {fit.sigma:.4g}")
     lines += [f"  test: {_verdict(c)}{' REJECTED' if c.rejected else ''}" for c in fit.checks]

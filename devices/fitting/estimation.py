@@ -14,6 +14,7 @@ import numpy as np
 from devices.fitting import screening
 from devices.fitting.engine import uncertainty
 from devices.fitting.engine.candidate import AbstractCandidate, AbstractResiduals
+from devices.fitting.engine.mixing import mixed_ends
 from devices.fitting.engine.optimum import GAIN, Optimum, search_data, search_once
 from devices.fitting.engine.parameters import Space
 from devices.fitting.engine.profiles import intervals
@@ -185,6 +186,8 @@ def _search(candidate: AbstractCandidate, space: Space, data: Any, first: np.nda
     """The best end of searches from the rows of `first`, and others that are hardly worse."""
     with jax.enable_x64(True):
         blocks = jax.eval_shape(lambda: candidate.nll(_probe(candidate, space), data)).shape[0]
+    if candidate.generations and len(first) > 1:
+        first = np.concatenate([mixed_ends(candidate, space, data, first, blocks), first[:1]])
     return search_once(candidate, space.frame(), data, first, blocks)
 
 
