@@ -59,7 +59,7 @@ class Arguments:
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What came out: fits, refusals of traces that could not be fitted, the files written, and whether the user cut it short."""
+    """What came out: fits, refusals of traces, the files written, and whether the user cut it short."""
 
     fits: tuple[Fit, ...]
     refusals: tuple[str, ...]

@@ -257,7 +257,7 @@ def test_a_fitted_loop_goes_to_every_other_program(tmp_path, monkeypatch, capsys
 
 
 def test_what_is_fitted_when_the_user_stops_is_kept(tmp_path, monkeypatch, capsys):
-    """Interrupted at its third model, a fit leaves page, device file and numbers of the first two, and says what is left out."""
+    """Interrupted at its third model, a fit leaves page, device file and numbers of the first two, and says so."""
     monkeypatch.chdir(tmp_path)
     volts, rng = np.linspace(-0.4, 0.4, 17), np.random.default_rng(0)
     rows = [(k, v, 1e-5 * (k + 1) * np.sinh(v) * (1 + 0.01 * rng.standard_normal())) for k in range(8) for v in volts]
