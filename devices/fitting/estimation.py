@@ -69,19 +69,18 @@ def fit(
     fits: list[Fit] = []
     of_part: dict[str, Fit] = {}
     refusals: list[str] = []
-    least = {True: np.inf, False: np.inf}  # BIC on a part of the readings, and on all
+    least_of_part = np.inf  # BIC
     for one in (available[name] for name in track(names)):
         try:
             rows = trace if one.keeps_excluded else usable
             given = one.of(rows)
-            small = part is not None and screening.is_large(*given)
-            some, own = (part, one.of(part)) if small else (rows, given)
-            found = fit_candidate(*own, some, starts=starts, seed=seed, rival=least[small], advise=False)
-            least[small] = min(least[small], _bic(found))
-            if small:
+            settings: dict[str, Any] = {"starts": starts, "seed": seed, "advise": False}
+            if part is not None and screening.is_large(*given):
+                found = fit_candidate(*one.of(part), part, rival=least_of_part, **settings)
+                least_of_part = min(least_of_part, _bic(found))
                 of_part[one.name] = screening.on_all(found, *given, rows)
             else:
-                fits.append(found)
+                fits.append(fit_candidate(*given, rows, rival=min(map(_bic, fits), default=np.inf), **settings))
         except FileError as error:
             refusals.append(f"{one.name}: {error}")
             continue
@@ -101,8 +100,8 @@ def fit(
 
 def _refit(small: Fit, rows: Trace, seed: int) -> Fit:
     """A fit to all readings, from where a fit to a part of them ended."""
-    given = type(small.candidate).of(rows)
-    return fit_candidate(*given, rows, starts=2, seed=seed, guesses=[small.estimate], advise=False)
+    candidate, data = type(small.candidate).of(rows)
+    return fit_candidate(candidate, data, rows, starts=2, seed=seed, guesses=[small.estimate], advise=False)
 
 
 def _bic(fit: Fit) -> float:

@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from devices.fitting.engine.candidate import AbstractCandidate
@@ -37,8 +38,8 @@ def is_large(candidate: AbstractCandidate, data: Any) -> bool:
 def on_all(small: Fit, candidate: AbstractCandidate, data: Any, rows: Trace) -> Fit:
     """A fit to a part of the readings, with its likelihood, and so its BIC, on all of them."""
     space = Space(candidate.parameters())
-    theta = space.theta(small.estimate)[None]
     with jax.enable_x64(True):
+        theta = jnp.asarray(space.theta(small.estimate))[None]
         nll = float(values_of(candidate, space.frame(), jax.tree.map(np.asarray, data), theta)[0])
     said = (
         f"fitted to {len(small.trace)} of {len(rows)} readings: {len(np.unique(small.trace['device']))} of "

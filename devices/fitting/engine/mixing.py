@@ -47,7 +47,7 @@ def mixed_ends(
 
 def _searched(candidate, space: Space, data: Any, starts: np.ndarray, blocks: int) -> tuple[np.ndarray, np.ndarray]:
     found = search_ends(candidate, space.frame(), data, starts, blocks, sharp=SHARP, creep=SLOW, stretches=SHORT)
-    return found.theta, np.where(np.isfinite(found.nll), found.nll, np.inf)
+    return np.asarray(found.theta), np.where(np.isfinite(found.nll), found.nll, np.inf)
 
 
 def _children(ends: np.ndarray, fresh: np.ndarray, rng: np.random.Generator) -> np.ndarray:
