@@ -80,7 +80,7 @@ def read(file: File, side: Mapping[str, Any]) -> list[Trace]:
 def _frequency(folder: pathlib.Path, v_drive: np.ndarray, side: Mapping[str, Any]) -> tuple[float | None, list[Flag]]:
     """Frequency [Hz] of sidecar or folder name, if the rows are exactly one period of a sine."""
     if len(v_drive) < 4 or not np.isfinite(v_drive).all() or not np.ptp(v_drive) > 0:
-        return None, Flag("no time", "The drive has too few rows or missing ones, so rows have no time.")
+        return None, [Flag("no time", "The drive has too few rows or missing ones, so rows have no time.")]
     spectrum = np.abs(np.fft.rfft(v_drive - v_drive.mean()))
     share = spectrum[1] / np.sqrt((spectrum[1:] ** 2).sum())
     found = re.search(r"(\d*\.?\d+)\s*(k?)Hz", folder.name)
