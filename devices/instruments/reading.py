@@ -170,7 +170,9 @@ def _show_template(error: FileError, file: File, side: Mapping[str, Any], kind: 
         _ = file.data
     except FileError:
         return  # too large, or damaged
-    if text := templates.proposal(file, _table(file, side), side, error, attempt, kind):
+    with np.errstate(all="ignore"):
+        text = templates.proposal(file, _table(file, side), side, error, attempt, kind)
+    if text:
         error.args = (f"{error} {text}",)
 
 

@@ -213,7 +213,7 @@ def _writes(trace: Trace) -> np.ndarray:
 def _first_time(write: np.ndarray, t: np.ndarray) -> np.ndarray:
     _, row = np.unique(write, return_inverse=True)
     first = np.full(row.max() + 1, np.inf)
-    np.minimum.at(first, row, t)
+    np.minimum.at(first, row, np.where(np.isnan(t), np.inf, t))
     return first[row]
 
 
