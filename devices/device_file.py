@@ -5,11 +5,10 @@ from __future__ import annotations
 import dataclasses
 import functools
 import importlib
-import math
 import os
 import pathlib
-import tomllib
-from collections.abc import Callable, Mapping
+import typing
+from collections.abc import Mapping
 from typing import Any
 
 import equinox as eqx
@@ -17,17 +16,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import tomli_w
+from jax.tree_util import GetAttrKey
 
 from devices.assumptions import unmeasured
 from devices.catalogue import Provenance
 from devices.device import Device
+from devices.device_document import DeviceFileError, bools, check_fields, table
+from devices.plain_toml import PlainTomlError, parsed, shown
 
 FORMAT = 1
 _LAW_MODULES = ("programming", "drift", "noise", "conduction", "faults", "steps", "updates", "curves", "write_verify")
-
-
-class DeviceFileError(ValueError):
-    """A device file that cannot be read: what is wrong with it, and how to mend it."""
 
 
 def save(device: Device, path: str | os.PathLike[str], draws: Device | None = None) -> None:
@@ -67,9 +65,12 @@ def load(path: str | os.PathLike[str]) -> Device:
     """The device in a file.
 
     Raises:
-        DeviceFileError: if it cannot be read, or says something that no device has.
+        DeviceFileError: if it cannot be read, or says something that no device has, in its posterior either.
     """
-    return _device(_document(path), path)
+    document = _document(path)
+    device = _device(document, path)
+    _posterior(document, device, path)
+    return device
 
 
 def load_draws(path: str | os.PathLike[str], count: int) -> Device:
@@ -78,69 +79,157 @@ def load_draws(path: str | os.PathLike[str], count: int) -> Device:
     Draws are used in the order of the file, again from the first if there are fewer than `count`.
 
     Raises:
-        DeviceFileError: if the file carries no posterior.
+        DeviceFileError: if the file carries no posterior, or one that no device has.
     """
     document = _document(path)
-    posterior = document.get("posterior")
-    if not posterior:
+    device = _device(document, path)
+    there, draws = _posterior(document, device, path)
+    if not there:
         raise DeviceFileError(
             f"{path} carries no posterior; write one with `xbar fit FILES --out {pathlib.Path(path).name}`."
         )
-    device, there = _device(document, path), int(posterior["count"])
     order = np.arange(count) % there
-    names, arrays, unknown = [], [], set(posterior["draws"])
-    for name, leaf in _leaves(device):
-        drawn = posterior["draws"].get(name)
-        unknown.discard(name)
-        whole = (
-            np.broadcast_to(leaf, (there, *leaf.shape))
-            if drawn is None
-            else np.asarray(drawn, leaf.dtype).reshape(there, *leaf.shape)
-        )
-        names.append(name)
-        arrays.append(jnp.asarray(whole[order], leaf.dtype))
-    if unknown:
-        raise DeviceFileError(
-            f"{path}: [posterior.draws] has {', '.join(sorted(unknown))}, which the device does not have."
-        )
+    arrays = [
+        jnp.asarray((draws[name] if name in draws else np.broadcast_to(leaf, (there, *leaf.shape)))[order], leaf.dtype)
+        for name, leaf in _leaves(device)
+    ]
     dynamic, static = eqx.partition(device, eqx.is_array)
     return eqx.combine(jax.tree.unflatten(jax.tree.structure(dynamic), arrays), static)
 
 
+def _posterior(document: dict[str, Any], device: Device, path: Any) -> tuple[int, dict[str, np.ndarray]]:
+    """How many draws there are (0 if the file has none), and those numbers of the device that differ among them.
+
+    Raises:
+        DeviceFileError: if it is of another device, incomplete, or holds numbers that no device has.
+    """
+    if "posterior" not in document:
+        return 0, {}
+    found = table(document, "posterior", f"{path}: ")
+    there = found.get("count")
+    if set(found) - {"count", "draws"} or not isinstance(there, int) or isinstance(there, bool) or there < 1:
+        raise DeviceFileError(
+            f"{path}: [posterior] has {', '.join(f'{k} = {shown(v)}' for k, v in found.items()) or 'nothing'}; it takes "
+            "count, a whole number of 1 or more, and a table draws."
+        )
+    drawn, leaves = table(found, "draws", f"{path}: posterior."), dict(_leaves(device))
+    if unknown := set(drawn) - set(leaves):
+        raise DeviceFileError(
+            f"{path}: [posterior.draws] has {', '.join(sorted(unknown))}, which the device does not have; it has "
+            f"{', '.join(leaves)}."
+        )
+    arrays = {name: _drawn(f"{path}: posterior.draws.{name}", v, there, leaves[name]) for name, v in drawn.items()}
+    _check_draws(device, arrays, path)
+    return there, arrays
+
+
+def _drawn(where: str, value: Any, count: int, leaf: np.ndarray) -> np.ndarray:
+    """One number of the device in every draw, from `count` lists or numbers."""
+    size = f"{count} rows (count) of {leaf.size} numbers" if leaf.size > 1 else f"{count} numbers (count)"
+    try:
+        array = np.asarray(value)
+    except ValueError:  # rows of several lengths
+        array = np.empty(0, object)
+    if array.dtype.kind not in "fi":
+        raise DeviceFileError(f"{where} = {shown(value)}; it takes {size}.")
+    if array.size != count * leaf.size or array.ndim not in (1, 2) or len(array) != count:
+        raise DeviceFileError(f"{where} is {array.size} numbers in shape {array.shape}; it takes {size}.")
+    return array.reshape(count, *leaf.shape)
+
+
+def _check_draws(device: Device, draws: dict[str, np.ndarray], path: Any) -> None:
+    """Refuse draws that the constructors of the device's laws would refuse, number by number."""
+    for name, array in draws.items():
+        check = getattr(_converter(device, name), "check", None)
+        try:
+            if check is not None:
+                check(f"posterior.draws.{name}", jnp.asarray(array, jnp.result_type(float)))
+            elif not np.isfinite(array).all():
+                raise ValueError(f"posterior.draws.{name} has numbers that are not finite.")
+        except (TypeError, ValueError) as error:
+            raise DeviceFileError(f"{path}: {error}") from None
+    low, high = (draws.get(name, np.asarray(getattr(device, name))) for name in ("g_min", "g_max"))
+    if not (low < high).all():
+        raise DeviceFileError(f"{path}: posterior.draws has g_min of g_max or more in some draws.")
+
+
+def _converter(device: Device, name: str) -> Any:
+    """The converter of the field that an array of the device stands in, if it has one."""
+    *parents, last = next(path for path, _ in _paths(device) if _name_of(path) == name)
+    owner: Any = device
+    for key in parents:
+        owner = (
+            getattr(owner, key.name)
+            if isinstance(key, GetAttrKey)
+            else owner[getattr(key, "key", getattr(key, "idx", 0))]
+        )
+    if not isinstance(last, GetAttrKey):
+        return None
+    return next(f.metadata.get("converter") for f in dataclasses.fields(owner) if f.name == last.name)
+
+
 def _leaves(device: Device) -> list[tuple[str, np.ndarray]]:
-    dynamic = eqx.filter(device, eqx.is_array)
-    found, _ = jax.tree_util.tree_flatten_with_path(dynamic)
-    return [(jax.tree_util.keystr(path, simple=True, separator="."), np.asarray(leaf)) for path, leaf in found]
+    return [(_name_of(path), np.asarray(leaf)) for path, leaf in _paths(device)]
+
+
+def _paths(device: Device) -> list[tuple[Any, jax.Array]]:
+    return jax.tree_util.tree_flatten_with_path(eqx.filter(device, eqx.is_array))[0]
+
+
+def _name_of(path: Any) -> str:
+    return jax.tree_util.keystr(path, simple=True, separator=".")
 
 
 def _document(path: str | os.PathLike[str]) -> dict[str, Any]:
     try:
-        document = tomllib.loads(pathlib.Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DeviceFileError(f"{path}: {error.strerror}.") from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise DeviceFileError(f"{path} is not a TOML file: {error}.") from error
-    if document.get("format") != FORMAT or "device" not in document:
+        document = parsed(path)
+    except PlainTomlError as error:
+        raise DeviceFileError(str(error)) from None
+    kind = document.get("format")
+    if isinstance(kind, bool) or kind != FORMAT or "device" not in document:
         raise DeviceFileError(
             f"{path} is not a device file of format {FORMAT}: it needs `format = {FORMAT}` and a table [device]. "
-            "`xbar fit FILES "
-            "--out FILE` writes one."
+            "`xbar fit FILES --out FILE` writes one."
         )
+    if unknown := set(document) - set(_TABLES):
+        raise DeviceFileError(f"{path} has {', '.join(sorted(unknown))}; a device file has {', '.join(_TABLES)}.")
     return document
+
+
+_TABLES = ("format", "provenance", "device", "posterior")
 
 
 def _device(document: dict[str, Any], path: Any) -> Device:
     try:
-        about: dict[str, Any] = {
-            k: tuple(v) if isinstance(v, list) else v for k, v in document.get("provenance", {}).items()
-        }
+        about = {k: tuple(v) if isinstance(v, list) else v for k, v in table(document, "provenance").items()}
         about.setdefault("name", pathlib.Path(path).stem)
-        laws = {name: _built(value, f"device.{name}") for name, value in document["device"].items()}
-        return Device(**laws, provenance=Provenance(**about))
+        source = _made(Provenance, about, "provenance")
+        laws = {name: _part(name, value) for name, value in table(document, "device").items()}
+        return _made(Device, {**laws, "provenance": source}, "device")
     except DeviceFileError as error:
         raise DeviceFileError(f"{path}: {error}") from error
-    except (TypeError, ValueError) as error:
-        raise DeviceFileError(f"{path}: {error}") from error
+
+
+def _part(name: str, value: Any) -> Any:
+    """A number or a law of the device."""
+    kinds = (
+        [k for k in typing.get_args(_laws()[name]) or (_laws()[name],) if k is not type(None)]
+        if name in _laws()
+        else []
+    )
+    if kinds and not (isinstance(value, dict) and "type" in value):
+        known = [n for n, one in _classes().items() if issubclass(one, tuple(kinds))]
+        raise DeviceFileError(
+            f"device.{name} = {shown(value)} is no law; write [device.{name}] and below it type = one of {', '.join(known)}."
+        )
+    return _built(value, f"device.{name}")
+
+
+@functools.cache
+def _laws() -> dict[str, Any]:
+    """Fields of a device that are laws, with their interfaces."""
+    hints = typing.get_type_hints(Device)
+    return {f.name: hints[f.name] for f in dataclasses.fields(Device) if f.name not in ("g_min", "g_max", "provenance")}
 
 
 # -- to plain values and back --------------------------------------------------------------------------------------------
@@ -154,7 +243,9 @@ def _plain(value: Any) -> Any:
         }
     if isinstance(value, eqx.Module):
         return {"type": _name(type(value)), **_fields(value)}
-    if isinstance(value, (bool, int, str)):
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()  # a file's name may be no UTF-8
+    if isinstance(value, (bool, int)):
         return value
     if isinstance(value, (float, np.ndarray, np.generic, jax.Array)):
         return _numbers(np.asarray(value))
@@ -200,21 +291,46 @@ def _name(law: type) -> str:
 
 def _built(value: Any, where: str) -> Any:
     if isinstance(value, dict) and "type" in value:
-        make: Callable[..., Any] | None = _classes().get(value["type"])
+        kind = value["type"]
+        make = _classes().get(kind) if isinstance(kind, str) else None
         if make is None:
-            raise DeviceFileError(f"{where}: there is no law {value['type']!r}; laws are {', '.join(_classes())}.")
-        known = [f.name for f in dataclasses.fields(make)]  # pyright: ignore[reportArgumentType]
-        if unknown := set(value) - set(known) - {"type"}:
-            raise DeviceFileError(
-                f"{where}: {value['type']} has no {', '.join(sorted(unknown))}; it has {', '.join(known)}."
-            )
-        built = {k: _built(v, f"{where}.{k}") for k, v in value.items() if k != "type"}
+            raise DeviceFileError(f"{where}: there is no law {shown(kind)}; laws are {', '.join(_classes())}.")
         static = {f.name for f in dataclasses.fields(make) if f.metadata.get("static")}  # pyright: ignore[reportArgumentType]
-        return make(**{k: tuple(v) if k in static and isinstance(v, list) else v for k, v in built.items()})
+        built = {k: _built(v, f"{where}.{k}") for k, v in value.items() if k != "type"}
+        return _made(make, {k: tuple(v) if k in static and isinstance(v, list) else v for k, v in built.items()}, where)
     if isinstance(value, dict):
         return {k: _built(v, f"{where}.{k}") for k, v in value.items()}
     if isinstance(value, list) and any(isinstance(v, dict) for v in value):
         return tuple(_built(v, f"{where}[{k}]") for k, v in enumerate(value))
-    if isinstance(value, float) and math.isnan(value):
-        raise DeviceFileError(f"{where} is not a number.")
     return value
+
+
+def _made(make: type, values: dict[str, Any], where: str) -> Any:
+    """A law, a device or a provenance, of values that it allows."""
+    fields = dataclasses.fields(make)  # pyright: ignore[reportArgumentType]
+    name, known = make.__name__, [f.name for f in fields]
+    if unknown := set(values) - set(known):
+        raise DeviceFileError(f"{where}: {name} has no {', '.join(sorted(unknown))}; it has {', '.join(known)}.")
+    needed = [f.name for f in fields if f.default is f.default_factory is dataclasses.MISSING]
+    if missing := [n for n in needed if n not in values]:
+        raise DeviceFileError(f"{where}: {name} needs {', '.join(missing)}, which the file does not say.")
+    check_fields(make, values, where)
+    try:
+        made = make(
+            **{k: jnp.asarray(v, bool) if k in bools(make) and _true_or_false(v) else v for k, v in values.items()}
+        )
+    except (
+        TypeError,
+        ValueError,
+        ArithmeticError,
+        LookupError,
+        AttributeError,
+    ) as error:  # whatever a law makes of them
+        raise DeviceFileError(f"{where}: {error}") from error
+    check_fields(make, vars(made), where)
+    return made
+
+
+def _true_or_false(value: Any) -> bool:
+    """Whether a value is `true`, `false`, or lists of them."""
+    return all(map(_true_or_false, value)) if isinstance(value, list) else isinstance(value, bool)

@@ -28,7 +28,7 @@ def text(fits: Sequence[Fit], refusals: Sequence[str], why: str) -> str:
 
 def _fit_text(fit: Fit) -> str:
     lines = [
-        f"{fit.trace.title}: {fit.kind}, {len(fit.trace)} readings",
+        f"{fit.trace.title}: {fit.kind}, {_readings(fit)}",
         *models_table(fit),
         "",
         f"{fit.model}: {fit.law}",
@@ -44,6 +44,12 @@ def _fit_text(fit: Fit) -> str:
     lines += [f"  note: {f}" for f in fit.flags]
     lines += [f"  next: {a}" for a in fit.advice]
     return "\n".join(lines)
+
+
+def _readings(fit: Fit) -> str:
+    """How many there are, and how many numbers made of them the model was fitted to."""
+    fitted = "" if fit.rows == len(fit.trace) else f"; fitted to {fit.rows} values of them"
+    return f"{len(fit.trace)} readings{fitted}"
 
 
 def _verdict(check: Check) -> str:

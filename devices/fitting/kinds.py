@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterable
 
 from devices.fitting.engine.candidate import AbstractCandidate
 
@@ -17,6 +18,11 @@ MODULES = {
     "endurance": "cycling.endurance_models",
     "cycles": "cycling.cycle_models",
 }
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names of models for a message: some have commas in them."""
+    return "\n".join(["", *(f"  {name!r}" for name in names)])
 
 
 def candidates(kind: str) -> dict[str, type[AbstractCandidate]]:

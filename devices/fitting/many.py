@@ -13,7 +13,7 @@ from devices.fitting.engine import uncertainty
 from devices.fitting.engine.optimum import GAIN, search_data
 from devices.fitting.engine.parameters import Space
 from devices.fitting.engine.result import Number
-from devices.fitting.kinds import candidates
+from devices.fitting.kinds import candidates, listed
 from devices.instruments.trace import FileError, Trace
 
 
@@ -51,7 +51,7 @@ def fit_many(traces: Sequence[Trace], model: str, *, starts: int = 6, seed: int 
     if model not in available or any(t.kind != traces[0].kind for t in traces):
         kinds = ", ".join(sorted({t.kind for t in traces}))
         raise FileError(
-            f"fit_many: model {model!r} for traces of kind {kinds}; for a {traces[0].kind} there are {', '.join(available)}."
+            f"fit_many: model {model!r} for traces of kind {kinds}; for a {traces[0].kind} there are:{listed(available)}"
         )
     one = available[model]
     rows = [t if one.keeps_excluded else t.where(t.good) for t in traces]

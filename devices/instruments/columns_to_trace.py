@@ -286,9 +286,7 @@ def trace(
     if len(set(normalised.values())) > 1:
         raise FileError(f"{file.path} mixes siemens and normalised values: {normalised}; give one unit to all of them.")
     if "device" in columns and not labels:
-        if not np.isfinite(columns["device"]).all():
-            raise FileError(f"{file.path}: the column of devices has empty cells; every row must say whose it is.")
-        columns["device"], labels = rig.cells(columns["device"])
+        columns["device"], labels = rig.cells(file, columns["device"])
     columns, labels, more = more_columns.levels(columns, labels)
     flags = [*flags, *more]
     if "cycle" in columns:

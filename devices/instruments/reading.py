@@ -7,10 +7,19 @@ import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from devices.instruments import before_after, excerpt, merge, periods, templates
 from devices.instruments import sidecar as sidecars
 from devices.instruments.column_guesses import Table
-from devices.instruments.formats import FORMATS, NAMED_BY_SIDECAR, Format, table_with_headers, table_without_headers
+from devices.instruments.formats import (
+    FORMATS,
+    NAMED_BY_SIDECAR,
+    Format,
+    hdf5,
+    table_with_headers,
+    table_without_headers,
+)
 from devices.instruments.quality import inspection
 from devices.instruments.source import LIMIT_MB, File, NotAMeasurement
 from devices.instruments.trace import KINDS, FileError, Flag, Trace
@@ -44,10 +53,11 @@ def read(
     Raises:
         FileError: if a file is missing, damaged, of no known layout, or needs a sidecar; the message says how to mend it.
     """
-    if kind is not None and kind not in KINDS:
-        raise FileError(f"there is no kind {kind!r} of measurement; there are {', '.join(KINDS)}.")
     one = isinstance(path_or_paths, (str, pathlib.Path))
     asked = [pathlib.Path(p) for p in ([path_or_paths] if one else path_or_paths)]  # type: ignore[list-item]
+    if kind is not None and kind not in KINDS:
+        names = ", ".join(map(str, asked))
+        raise FileError(f"{names}: there is no kind {kind!r} of measurement; there are {', '.join(KINDS)}.")
     places = [place for path in asked for place in _walk(path)]
     found: list[merge.Part] = []
     skipped: list[str] = []
@@ -98,7 +108,7 @@ def _read_one(place: _Place, kind: str | None, given: Any, start: str | None = N
     side = sidecars.find(place.path, place.root, given)
     if start:
         side["start"] = start
-    file = File(place.path, side.get("max_megabytes", LIMIT_MB))
+    file = File(place.path, float(side.get("max_megabytes", LIMIT_MB)))
     try:
         return _parts(file, side, kind)
     except FileError as error:
@@ -108,18 +118,24 @@ def _read_one(place: _Place, kind: str | None, given: Any, start: str | None = N
 
 
 def _parts(file: File, side: Mapping[str, Any], kind: str | None) -> list[merge.Part]:
+    """Traces of one file. Numbers that overflow on the way are missing ones, as `measured` says."""
+    with np.errstate(all="ignore"):
+        return [merge.Part(inspection.measured(trace), form, each) for trace, form, each in _raw(file, side, kind)]
+
+
+def _raw(file: File, side: Mapping[str, Any], kind: str | None) -> list[tuple[Trace, Format, str | None]]:
     form = _format(file, side)
     more: dict[str, Any] = {"wanted": kind} if kind else {}
     if "start" in side and (path := file.path.parent / side["start"]).resolve() != file.path.resolve():
         more |= {"starts": (path.name, before_after.starts(_start(path), path))}
     traces = [sidecars.apply(trace, side) for trace in form.read(file, {**side, **more})]
-    return [merge.Part(trace, form, side.get("each_file")) for trace in traces]
+    return [(trace, form, side.get("each_file")) for trace in traces]
 
 
 def _start(path: pathlib.Path) -> list[Trace]:
     """Traces of a file of starts, by its own sidecar."""
     side = {key: value for key, value in sidecars.find(path, None, None).items() if key != "start"}
-    file = File(path, side.get("max_megabytes", LIMIT_MB))
+    file = File(path, float(side.get("max_megabytes", LIMIT_MB)))
     try:
         return [part.trace for part in _parts(file, side, None)]
     except FileError as error:
@@ -178,7 +194,7 @@ def _inspected(trace: Trace, kind: str | None, given: Any, places: list[_Place])
         place = next((p for p in places if trace.source == (str(p.path),)), None)
         if place is not None:
             side = sidecars.find(place.path, place.root, given)
-            _show_template(error, File(place.path, side.get("max_megabytes", LIMIT_MB)), side, kind)
+            _show_template(error, File(place.path, float(side.get("max_megabytes", LIMIT_MB))), side, kind)
         raise
 
 
@@ -194,8 +210,15 @@ def _format(file: File, side: Mapping[str, Any]) -> Format:
             raise FileError(
                 f"{file.path}: there is no format {side['format']!r}; there are {', '.join(form.NAME for form in FORMATS)}."
             )
+        if named[0] not in NAMED_BY_SIDECAR[1:] and not named[0].recognises(file):
+            raise FileError(
+                f"{file.path}: its sidecar says format = {side['format']!r}, but it is not of that layout; take that out, and "
+                "name the columns."
+            )
         return named[0]
-    candidates = FORMATS
+    candidates: tuple[Format, ...] = FORMATS
+    if file.is_hdf5 and {"columns", "arrays"} & set(side):
+        candidates = (hdf5,)
     if "columns" in side and not (file.is_workbook or file.is_hdf5 or file.is_matlab):
         candidates = NAMED_BY_SIDECAR
     form = next((form for form in candidates if form.recognises(file)), None)

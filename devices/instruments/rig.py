@@ -39,8 +39,17 @@ def inverse(r: np.ndarray, g: np.ndarray) -> bool:
     return bool((np.abs(r * g - 1) < 1e-3).all())
 
 
-def cells(address: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Number of the cell of every row, and the addresses as labels."""
+def cells(file: File, address: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Number of the cell of every row, and the addresses as labels.
+
+    Raises:
+        FileError: if a row has none.
+    """
+    if not np.isfinite(address).all():
+        row = 1 + int(np.argmin(np.isfinite(address)))
+        raise FileError(
+            f"{file.path}: the column of devices has empty cells (row {row}); every row must say whose it is."
+        )
     unique, index = np.unique(address, return_inverse=True)
     return index.astype(float), tuple(f"{a:g}" if a != round(a) else str(int(a)) for a in unique)
 

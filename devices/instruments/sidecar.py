@@ -13,14 +13,15 @@ from __future__ import annotations
 import dataclasses
 import fnmatch
 import pathlib
-import tomllib
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from devices import plain_toml
 from devices.instruments import column_headers
-from devices.instruments.trace import KINDS, UNITS, FileError, Flag, Trace
+from devices.instruments.trace import KINDS, OVERFLOW, UNITS, FileError, Flag, Trace
+from devices.plain_toml import shown
 
 FOLDER = "xbar-data.toml"
 KEYS = {
@@ -35,6 +36,10 @@ PROTOCOL = {
     "g_min": "S", "g_max": "S", "current_offset": "A",
     "bandwidth": "Hz", "attempt_time": "s", "ratio_limit": "1", "loss_limit": "1", "relative_weight": "1",
     "periodic": "0 or 1", "bake_time": "s",
+}  # fmt: skip
+ABOVE_0 = {  # what has no meaning at 0 or below
+    "shunt", "compliance", "frequency", "rate", "width_up", "width_down", "temperature", "area", "g_max", "bandwidth",
+    "attempt_time", "ratio_limit", "loss_limit", "relative_weight",
 }  # fmt: skip
 EXTRA = (
     "polarity",
@@ -68,7 +73,9 @@ def find(path: pathlib.Path, root: pathlib.Path | None, given: Any) -> dict[str,
     layers = [(str(place), _load(place)) for place in places if place.is_file()]
     if given is not None:
         layers.append(
-            ("sidecar=", dict(given)) if isinstance(given, Mapping) else (str(given), _load(pathlib.Path(given)))
+            (f"{path}, sidecar=", dict(given))
+            if isinstance(given, Mapping)
+            else (str(given), _load(pathlib.Path(given)))
         )
     merged: dict[str, Any] = {}
     for where, layer in layers:
@@ -79,20 +86,21 @@ def find(path: pathlib.Path, root: pathlib.Path | None, given: Any) -> dict[str,
 
 
 def _load(path: pathlib.Path) -> dict[str, Any]:
+    if not path.exists():
+        raise FileError(f"there is no sidecar {path}; check the spelling.")
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise FileError(f"there is no sidecar {path}; check the spelling.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise FileError(f"{path} is not valid TOML: {error}. Text stands in quotes, lists in [ ].") from None
-    except OSError as error:
-        raise FileError(f"{path} cannot be read: {error.strerror}.") from None
+        return plain_toml.parsed(path)
+    except plain_toml.PlainTomlError as error:
+        raise FileError(str(error)) from None
 
 
 def _parts(where: str, layer: dict[str, Any], path: pathlib.Path):
     """The layer itself, then those of its `files` tables whose pattern fits the file."""
     yield _checked(where, {key: value for key, value in layer.items() if key != "files"})
-    for pattern, table in layer.get("files", {}).items():
+    files = layer.get("files", {})
+    if not isinstance(files, Mapping) or not all(isinstance(table, Mapping) for table in files.values()):
+        raise FileError(f'{where}: files = {shown(files)} must be tables such as [files."*reset*"].')
+    for pattern, table in files.items():
         if fnmatch.fnmatch(path.name, pattern) or fnmatch.fnmatch(path.as_posix(), pattern):
             yield _checked(f'{where}, [files."{pattern}"]', table)
 
@@ -106,38 +114,78 @@ def checked(side: Mapping[str, Any]) -> dict[str, Any]:
     return _checked("sidecar", dict(side))
 
 
-def _checked(where: str, table: dict[str, Any]) -> dict[str, Any]:
+def _checked(where: str, table: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in table.items():
         if key not in KEYS:
-            raise FileError(f"{where}: there is no key {key!r}; there are {', '.join(KEYS)}.")
+            raise FileError(f"{where}: there is no key {shown(key)}; there are {', '.join(KEYS)}.")
         if not isinstance(value, KEYS[key]) or isinstance(value, bool):
-            raise FileError(f"{where}: {key} = {value!r} has the wrong type; see the example in the documentation.")
-    for key, value in table.get("protocol", {}).items():
-        if key not in PROTOCOL:
             raise FileError(
-                f"{where}: there is no protocol.{key}; there are {', '.join(f'{k} [{u}]' for k, u in PROTOCOL.items())}."
+                f"{where}: {key} = {shown(value)} has the wrong type; see the example in the documentation."
             )
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not np.isfinite(value):
-            raise FileError(f"{where}: protocol.{key} = {value!r} must be a number in {PROTOCOL[key]}.")
-    if table.get("kind", "loop") not in KINDS:
-        raise FileError(f"{where}: there is no kind {table['kind']!r}; there are {', '.join(KINDS)}.")
-    if table.get("each_file", "device") not in ("device", "cycle"):
-        raise FileError(f'{where}: each_file = {table["each_file"]!r} must be "device" or "cycle".')
-    if table.get("positive", "up") not in ("up", "down"):
-        raise FileError(
-            f'{where}: positive = {table["positive"]!r} must be "up" or "down": what positive pulses do to G.'
-        )
+    if "kind" in table and table["kind"] not in KINDS:
+        raise FileError(f"{where}: there is no kind {shown(table['kind'])}; there are {', '.join(KINDS)}.")
+    for key, words in WORDS.items():
+        if table.get(key, words[0]) not in words:
+            what = ": what positive pulses do to G" if key == "positive" else ""
+            raise FileError(f'{where}: {key} = {shown(table[key])} must be "{words[0]}" or "{words[1]}"{what}.')
+    _check_protocol(where, table.get("protocol", {}))
+    _check_columns(where, table)
+    if table.get("skip_rows", 0) < 0:
+        raise FileError(f"{where}: skip_rows = {table['skip_rows']} must be a number of lines, 0 or more.")
+    if not 0 < table.get("max_megabytes", 1) < np.inf:
+        raise FileError(f"{where}: max_megabytes = {table['max_megabytes']} must be a number above 0.")
+    return dict(table)
+
+
+WORDS = {"each_file": ("device", "cycle"), "positive": ("up", "down")}
+
+
+def _check_protocol(where: str, protocol: Mapping[str, Any]) -> None:
+    for key, value in protocol.items():
+        if key not in PROTOCOL:
+            known = ", ".join(f"{k} [{u}]" for k, u in PROTOCOL.items())
+            raise FileError(f"{where}: there is no protocol.{key}; there are {known}.")
+        if not _is_number(value):
+            raise FileError(f"{where}: protocol.{key} = {shown(value)} must be a number in {PROTOCOL[key]}.")
+        if (value < 0 and key in ("series_resistance", "g_min")) or (value <= 0 and key in ABOVE_0):
+            raise FileError(f"{where}: protocol.{key} = {value:g} must be above 0 {PROTOCOL[key]}, or be left out.")
+    low, high = protocol.get("g_min", 0), protocol.get("g_max", np.inf)
+    if not low < high:
+        raise FileError(f"{where}: protocol.g_min = {low:g} S must be below protocol.g_max = {high:g} S.")
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a value is a number of a size that something measured may have."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return number and (value == 0 or 1 / OVERFLOW < abs(value) < OVERFLOW)
+
+
+def _check_columns(where: str, table: Mapping[str, Any]) -> None:
     allowed = (*UNITS, *EXTRA)
     for column in (*table.get("columns", ()), *table.get("sign", {})):
         if column not in allowed:
-            raise FileError(f"{where}: there is no column {column!r}; there are {', '.join(allowed)}.")
+            raise FileError(f"{where}: there is no column {shown(column)}; there are {', '.join(allowed)}.")
     for name in table.get("arrays", ()):
         if not isinstance(name, str):
-            raise FileError(f'{where}: arrays = {table["arrays"]!r} must be names of arrays, such as ["Vd", "Id"].')
-    for text in table.get("units", ()):
+            raise FileError(
+                f'{where}: arrays = {shown(table["arrays"])} must be names of arrays, such as ["Vd", "Id"].'
+            )
+    for column, sign in table.get("sign", {}).items():
+        if isinstance(sign, bool) or sign not in (1, -1):
+            raise FileError(f"{where}: sign.{column} = {shown(sign)} must be 1 or -1.")
+    names = dict(enumerate(table.get("columns", ())))
+    for k, text in enumerate(table.get("units", ())):
         if not isinstance(text, str) or column_headers.unit(text) is None:
-            raise FileError(f'{where}: {text!r} is no unit; write "V", "uA", "ms", "kohm", "uS", "C", or "1" for none.')
-    return table
+            raise FileError(
+                f'{where}: {shown(text)} of column {k + 1} ({names.get(k, "not named")}) is no unit; write "V", "uA", "ms", '
+                '"kohm", "uS", "C", or "1" for none.'
+            )
+    ends = table.get("normalised", [0, 1])
+    if not all(map(_is_number, ends)) or len(ends) != 2 or not ends[0] < ends[1]:
+        raise FileError(
+            f"{where}: normalised = {shown(ends)} must be two numbers, such as [-1.0, 1.0]: the value at g_min, then that at "
+            "g_max."
+        )
 
 
 def apply(trace: Trace, sidecar: Mapping[str, Any]) -> Trace:
@@ -162,7 +210,7 @@ def apply(trace: Trace, sidecar: Mapping[str, Any]) -> Trace:
 
 def _in_siemens(trace: Trace, ends: list | None) -> Trace:
     """Normalised conductances lo..hi become g_min..g_max, in a straight line."""
-    if not ends or len(ends) != 2 or not ends[1] > ends[0]:
+    if not ends:
         raise FileError(
             f"{trace.name}: g_min and g_max are given for normalised values, but not which values they belong to; add "
             f"`normalised = [-1.0, 1.0]` (value at g_min, value at g_max) to the sidecar."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gzip
 import hashlib
@@ -14,6 +15,7 @@ from devices.instruments.column_words import EASTERN
 from devices.instruments.trace import FileError
 
 HEAD = 1 << 16
+PART = 1 << 24  # bytes that are read, or unpacked, at once
 LIMIT_MB = 1024.0
 GZIP, HDF5 = b"\x1f\x8b", b"\x89HDF\r\n\x1a\n"
 ZIP, OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # what .xlsx and .xls are packed in
@@ -43,6 +45,8 @@ class File:
         self.path, self.limit_mb = pathlib.Path(path), limit_mb
         if self.path.is_dir():
             raise FileError(f"{self.path} is a folder, not a file; read() walks folders, a reader takes one file.")
+        if self.path.exists() and not self.path.is_file():
+            raise FileError(f"{self.path} is no regular file; save what comes out of it, and give that file.")
         self.head = self._read(HEAD)
         if not self.head:
             raise NotAMeasurement(
@@ -56,15 +60,23 @@ class File:
                 f"write `max_megabytes = {size / 1e6:.0f}` into its sidecar {self.path.name}.toml."
             )
 
-    def _open(self) -> io.BufferedIOBase:
+    @contextlib.contextmanager
+    def _open(self) -> Iterator[io.BufferedIOBase]:
+        """The content, unpacked."""
         with self.path.open("rb") as file:
             packed = file.read(2) == GZIP
-        return gzip.open(self.path, "rb") if packed else self.path.open("rb")
+            file.seek(0)
+            with gzip.GzipFile(fileobj=file) if packed else contextlib.nullcontext(file) as content:
+                yield content  # type: ignore[misc]
 
-    def _read(self, most: int) -> bytes:
+    def _read(self, most: int | float) -> bytes:
+        parts, left = [], most
         try:
             with self._open() as file:
-                return file.read(most)
+                while left > 0 and (part := file.read(int(min(left, PART)))):
+                    parts.append(part)
+                    left -= len(part)
+            return b"".join(parts)
         except FileNotFoundError:
             raise FileError(f"there is no file {self.path}; check the spelling and the folder.") from None
         except PermissionError:
@@ -115,7 +127,9 @@ class File:
     @functools.cached_property
     def data(self) -> bytes:
         """All bytes, unpacked."""
-        most = int(self.limit_mb * 1e6)
+        if len(self.head) < HEAD:
+            return self.head
+        most = self.limit_mb * 1e6
         data = self._read(most + 1)
         if len(data) > most:
             raise FileError(

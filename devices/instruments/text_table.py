@@ -136,6 +136,8 @@ def _slowly(file: File, text: str, sign: str | None, skip: int) -> np.ndarray:
                 "the file was cut off or joined from two tables: mend or split it."
             )
         rows.append(values)  # type: ignore[arg-type]
+    if not rows:
+        raise FileError(f"{file.path} has no row of numbers after line {skip}; export it again with its data.")
     return np.array(rows)
 
 

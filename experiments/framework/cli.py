@@ -14,6 +14,7 @@ from typing import Annotated, Any, TypeVar
 
 from experiments.framework.compiled_programs import keep_compiled_programs
 from experiments.framework.errors import UsageError
+from experiments.framework.files import printable
 from experiments.framework.progress import say, track
 
 Outcome = TypeVar("Outcome")
@@ -154,11 +155,13 @@ def fit(flags: list[str]) -> int:
     )
     if isinstance(outcome, int):
         return outcome
-    print(json.dumps(fit_files.as_json(outcome)) if arguments.json else outcome.text)
+    print(json.dumps(fit_files.as_json(outcome)) if arguments.json else printable(outcome.text))
     if not arguments.json:
         print()
         for path in outcome.files:
-            print(path)
+            print(printable(str(path)))
+    if outcome.interrupted:
+        return INTERRUPTED
     return DONE if outcome.device is not None or arguments.out is None else USAGE
 
 

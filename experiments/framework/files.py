@@ -22,4 +22,9 @@ def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
 def write_text(path: pathlib.Path, text: str) -> None:
     """Writes text in UTF-8."""
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(printable(text), encoding="utf-8")
+
+
+def printable(text: str) -> str:
+    """Text with an escape for what no encoding has: bytes of a file's name that are no UTF-8."""
+    return text.encode("utf-8", "backslashreplace").decode()

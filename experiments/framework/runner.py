@@ -16,6 +16,7 @@ from typing import Any
 from experiments.framework import plots, report
 from experiments.framework.experiment import Experiment, Presentation
 from experiments.framework.files import write_text
+from experiments.framework.seeds import check_seed
 from experiments.framework.store import Results
 from experiments.framework.versions import current_versions
 
@@ -41,6 +42,7 @@ def execute(
         out: folder of results. fresh: do not look for an earlier run. say: one line of progress.
         track: wraps the list of missing points to show progress.
     """
+    check_seed(config.seed)
     module.check(config)
     layout, versions = module.layout(config), current_versions()
     versions |= getattr(module, "inputs", lambda config: {})(config)

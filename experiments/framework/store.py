@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -123,7 +124,7 @@ class Results:
         every["finished"] = (self.layout.point_dims, self.finished.astype(np.uint8), "point is computed", "1")
         for name, (dims, values, title, unit) in every.items():
             dataset = file.create_dataset(name, data=values)
-            dataset.attrs.update(long_name=title, units=unit)
+            dataset.attrs.update(long_name=title, units=unit, sha256=_digest(values))
             for i, d in enumerate(dims):
                 dataset.dims[i].attach_scale(file[d])
 
@@ -132,14 +133,42 @@ class Results:
         """Reads what `save` wrote.
 
         Raises:
-            UsageError: if the file is damaged or holds another layout.
+            UsageError: if the file is damaged or holds other coordinates, shapes, or numbers than were written.
         """
         results = cls(layout)
         try:
             with h5py.File(path) as file:
+                for name, dim in layout.dimensions.items():
+                    found = _own(file, name).asstr()[()] if isinstance(dim.values[0], str) else _own(file, name)[()]
+                    if tuple(np.ravel(found)) != dim.values:
+                        raise ValueError(f"its {name} is {np.ravel(found).tolist()}, not {list(dim.values)}")
                 for name in layout.variables:
-                    results.values[name][...] = np.asarray(file[name])
-                results.finished[...] = np.asarray(file["finished"], bool)
-        except (OSError, KeyError, TypeError, ValueError) as error:
+                    results.values[name] = _checked(_own(file, name), results.values[name].shape, "f")
+                results.finished = _checked(_own(file, "finished"), results.finished.shape, "u").astype(bool)
+        except Exception as error:  # h5py raises whatever HDF5 makes of damaged bytes
             raise UsageError(f"{path} is damaged or of another kind ({error}). Move it away or use --fresh.") from error
         return results
+
+
+def _own(file: h5py.File, name: str) -> h5py.Dataset:
+    """A data set that lies in this very file."""
+    found: Any = file[name] if isinstance(file.get(name, getlink=True), h5py.HardLink) else None
+    if not isinstance(found, h5py.Dataset):
+        raise ValueError(f"it has no {name}")
+    if found.is_virtual or found.id.get_create_plist().get_external_count():
+        raise ValueError(f"its {name} lies in another file")
+    return found
+
+
+def _checked(dataset: h5py.Dataset, shape: tuple[int, ...], kind: str) -> np.ndarray:
+    """The numbers, if they are those that were written."""
+    if dataset.shape != shape or dataset.dtype.kind != kind:
+        raise ValueError(f"its {dataset.name} is {dataset.dtype} of shape {dataset.shape}, not of shape {shape}")
+    values = np.array(dataset[()])
+    if dataset.attrs.get("sha256") != _digest(values):
+        raise ValueError(f"its {dataset.name} does not have its checksum")
+    return values
+
+
+def _digest(values: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest()

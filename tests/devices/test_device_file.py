@@ -3,6 +3,7 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import law_cases as cases
 import numpy as np
 import pytest
 
@@ -18,6 +19,16 @@ NAMES = [
 def test_every_published_device_survives_its_file(name, tmp_path):
     """Same structure, same provenance, same numbers to the last bit of float32."""
     device = devices.find(name)()
+    save(device, tmp_path / "device.toml")
+    back = load(tmp_path / "device.toml")
+    assert jax.tree.structure(back) == jax.tree.structure(device)
+    for a, b in zip(jax.tree.leaves(back), jax.tree.leaves(device), strict=True):
+        np.testing.assert_array_equal(np.asarray(a, np.float32), np.asarray(b, np.float32))
+
+
+@pytest.mark.parametrize(("kind", "name", "law", "_"), cases.EVERY, ids=cases.IDS)
+def test_every_law_survives_its_file(kind, name, law, _, tmp_path):
+    device = devices.Device(1e-6, 25e-6, **{"read_noise" if kind == "noise" else kind: law})
     save(device, tmp_path / "device.toml")
     back = load(tmp_path / "device.toml")
     assert jax.tree.structure(back) == jax.tree.structure(device)

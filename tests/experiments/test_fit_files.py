@@ -201,6 +201,36 @@ def test_json_has_null_for_what_is_no_number():
     assert found == {"held_out": [None, None], "fits": [{"aic": -1.5, "name": "a", "rejected": True, "bic": None}]}
 
 
+def test_a_name_that_is_no_utf8_does_not_cost_the_fit(tmp_path, monkeypatch, capsys):
+    """Page, JSON and device file are written, with the odd byte escaped."""
+    monkeypatch.chdir(tmp_path)
+    rows = [(c, 0.01 * k, 1e-5 * c * 0.01 * k * (1 + 1e-3 * (-1) ** k)) for c in range(1, 6) for k in range(1, 9)]
+    name = os.fsdecode(b"m\xff.csv")
+    pathlib.Path(name).write_text(
+        "Device,Voltage (V),Current (A)\n" + "".join(f"{c},{v:.2f},{i:.6e}\n" for c, v, i in rows)
+    )
+    settings = ["--kind", "read-iv", "--model", "ohmic", "--starts", "2", "--draws", "2", "--json", "--out", "my.toml"]
+    assert cli.command(["fit", name, *settings]) == 0
+    assert r"m\udcff.csv" in json.loads(capsys.readouterr().out)["fits"][0]["source"]
+    assert r"m\udcff.csv" in load("my.toml").provenance.measured
+    assert r"m\udcff.csv" in pathlib.Path("my.html").read_text(encoding="utf-8")
+
+
+def test_names_of_models_stand_one_a_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    good_table(tmp_path / "data.csv")
+    assert cli.command(["fit", "data.csv", "--kind", "read-iv", "--model", "x", "--out", "my.toml"]) == 2
+    said = capsys.readouterr().err
+    assert "data.csv: there is no model 'x'" in said and "\n  'sinh + series resistance'\n" in said
+
+
+@pytest.mark.parametrize("seed", ["1e23", "-1", str(2**32)])
+def test_seeds_are_refused_before_files_are_read(tmp_path, monkeypatch, capsys, seed):
+    monkeypatch.chdir(tmp_path)
+    assert cli.command(["fit", "nowhere.csv", "--seed", seed]) == 2
+    assert "nowhere.csv" not in capsys.readouterr().err
+
+
 def test_a_fitted_loop_goes_to_every_other_program(tmp_path, monkeypatch, capsys):
     """A loop of a filament behind 300 ohm, its current measured 20 nA too high, wired the wrong way round.
 
@@ -224,3 +254,30 @@ def test_a_fitted_loop_goes_to_every_other_program(tmp_path, monkeypatch, capsys
     for name, true, rel in (("r_series", 300, 0.2), ("i_offset", 2e-8, 0.5), ("start_share", 0.1, 0.5)):
         assert float(module.split(f"{name} = ")[1].split(";")[0]) == pytest.approx(true, rel=rel), name
     assert "I(n, p) <+ i_offset;" in module and "Ioffset n p" in circuit
+
+
+def test_what_is_fitted_when_the_user_stops_is_kept(tmp_path, monkeypatch, capsys):
+    """Interrupted at its third model, a fit leaves page, device file and numbers of the first two, and says so."""
+    monkeypatch.chdir(tmp_path)
+    volts, rng = np.linspace(-0.4, 0.4, 17), np.random.default_rng(0)
+    rows = [(k, v, 1e-5 * (k + 1) * np.sinh(v) * (1 + 0.01 * rng.standard_normal())) for k in range(8) for v in volts]
+    pathlib.Path("data.csv").write_text("device,V (V),I (A)\n" + "\n".join(f"{k},{v:.6g},{i:.6g}" for k, v, i in rows))
+    pages = []
+
+    def stopped(name, points):
+        for k, point in enumerate(points):
+            if k == 2:
+                pages.append(pathlib.Path("my.html").read_text())
+                raise KeyboardInterrupt
+            yield point
+
+    monkeypatch.setattr(cli, "track", stopped)
+    assert cli.command(["fit", "data.csv", "--kind", "read-iv", "--out", "my.toml", "--draws", "2"]) == 130
+    said = capsys.readouterr()
+    assert "left out: what was not fitted when you interrupted; fitted is" in said.err
+    assert "still at work" in pages[0] and "still at work" not in pathlib.Path("my.html").read_text()
+    assert (
+        len([line for line in said.out.splitlines() if " passed " in line or " rejected " in line or " none " in line])
+        >= 2
+    )
+    assert pathlib.Path("my.toml").exists() or "no device file" in said.out

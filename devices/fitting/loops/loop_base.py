@@ -23,7 +23,7 @@ from devices.fitting.engine.result import Check
 from devices.fitting.loops.loop_data import POINTS, ROWS, compliance, is_periodic, loop_arrays, pad_to_common_shape
 from devices.fitting.loops.loop_guess import guesses
 from devices.fitting.loops.loop_pulses import elements, pulse_laws
-from devices.instruments.trace import Trace
+from devices.instruments.trace import FileError, Trace
 
 SOLVE = 16  # iterations for the cell's voltage, from the measured one
 PERIODS = 3  # one from both ends of the range, one from the fixed point that follows, one to be looked at
@@ -50,7 +50,10 @@ class Scale(eqx.Module):
         low, high = np.quantile(np.abs(i[large] / v[large]), [0.02, 0.98])
         top = np.abs(data["v"]).max()
         ends = np.max(data["v"]), np.max(-data["v"])
-        time = np.exp(np.mean(np.log(np.sum(data["dt"], 1))))
+        times = np.sum(data["dt"], 1)
+        if not (times > 0).any():
+            raise FileError("needs loops of more than one row, or times that rise.")
+        time = np.exp(np.mean(np.log(times[times > 0])))
         found = (max(low, 1e-9 * high), high, *(max(e, 0.05 * top) for e in ends), time, data["floor"])
         return cls(*(np.asarray(x, float) for x in found))
 

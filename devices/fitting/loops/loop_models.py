@@ -260,13 +260,14 @@ class Gap(AbstractLoop):
         top = max(float(s.v_set), float(s.v_reset))
         high = float(s.g_high) * top
         power = high * top
+        gamma = min(max(5 / top, 0.5), 500.0), min(max(60 / top, 1.0), 1e3)
         return (
             Parameter("i_0", "A", 1e-3 * high, 1e5 * high, (high, 30 * high), log=True),
             Parameter("g_0", "m", 0.03e-9, 3e-9, (0.1e-9, 0.6e-9), log=True),
             Parameter("v_0", "V", 0.03 * top, 100 * top, (0.2 * top, 3 * top), log=True),
             Parameter("velocity", "m/s", 1e-9, 1e13, (1e-1, 1e4), log=True),
-            Parameter("gamma_0", "", 0.5, 1e3, (5 / top, 60 / top), log=True),
-            Parameter("gamma_0_reset", "", 0.5, 1e3, (5 / top, 60 / top), log=True),
+            Parameter("gamma_0", "", 0.5, 1e3, gamma, log=True),
+            Parameter("gamma_0_reset", "", 0.5, 1e3, gamma, log=True),
             Parameter("r_th", "K/W", 1e-2 / power, 3e3 / power, (1 / power, 300 / power), log=True),
         )
 

@@ -58,7 +58,12 @@ class Shape(eqx.Module):
         space = Space(self.parameters(side))
         frame, weight = (
             space.frame(),
-            1 / (np.abs(g) if self.high > 10 * self.low > 0 else np.full(len(g), self.typical[side])),
+            1
+            / (
+                np.maximum(np.abs(g), 1e-2 * self.low)
+                if self.high > 10 * self.low > 0
+                else np.full(len(g), self.typical[side])
+            ),
         )
         with jax.enable_x64(True):
 

@@ -64,6 +64,8 @@ class PulseTrain(AbstractPredictive):
         data, unit = pulse_data.trains(trace), trace.unit
         data, siemens = _scaled(data, trace)
         low, high = np.quantile(data["y"][data["used"] > 0], [0.005, 0.995])
+        if not high > low:
+            raise FileError(f"all readings are {low:g} {unit}: pulses changed nothing.")
         if cls.shapes.logarithmic and low <= 0:
             raise FileError(f"conductances down to {low:g} {unit} have no logarithm.")
         present = {side for side, sign in SIDES.items() if (data["direction"] == sign).any()}
@@ -73,7 +75,7 @@ class PulseTrain(AbstractPredictive):
         known = {"bandwidth", "rate"} & set(trace.protocol)
         bandwidth = trace.protocol.get("bandwidth", trace.protocol.get("rate", 2 * BANDWIDTH) / 2)
         ageing = bool(np.ptp(data["age"]) + 1 >= CYCLES)
-        look = _noise_look(data, decades)
+        look = _noise_look(data, 0.01 * low if decades else None)
         candidate = cls(shape, look, np.asarray(bandwidth), _spreads(data), ageing, decades, siemens, not known)
         return candidate, data
 
@@ -102,6 +104,7 @@ class PulseTrain(AbstractPredictive):
         over = pulse_data.smoothing(data)
         for side in self.sides:
             g, step, train = pulse_data.increments(data, SIDES[side], over)
+            g = np.maximum(g, 0.01 * self.shape.low) if self.decades else g
             first |= self.shape.guess(side, *pulse_data.binned(g, step, self.decades))
             law = self.shape.at(first, side, g)
             more, scale = _factors(side, law, step, train, data, self.ageing)
@@ -189,19 +192,26 @@ def _spreads(data: Any) -> tuple[str, ...]:
     return tuple(f"spread_{side}" for side, sign in SIDES.items() if np.sum(data["side"] == sign) >= TRAINS)
 
 
-def _noise_look(data: Any, decades: bool) -> dict[str, np.ndarray]:
-    """Noise of reads and updates, from what increments leave over a smooth curve through them."""
-    reads, updates, relative = [], [], []
+def _noise_look(data: Any, least: float | None) -> dict[str, np.ndarray]:
+    """Noise of reads and updates, from what increments leave over a smooth curve through them.
+
+    Args:
+        least: where conductances go through decades, the smallest that counts [S].
+    """
+    decades, reads, updates, relative = least is not None, [], [], []
     for side in SIDES.values():
         g, step, train = pulse_data.increments(data, side)
         if len(g) < 4:
             continue
+        g = np.maximum(g, least) if least is not None else g
         curve = np.interp(g, *pulse_data.binned(g, step, decades, 20))
         middle = np.median(curve / g if decades else curve)
         read, update = pulse_data.split_noise((step - curve) / (g if decades else 1.0), train)
         reads.append(read)
         updates.append(update)
         relative.append(update / max(abs(middle), 1e-3 * update))
+    if not reads:
+        raise FileError("needs four pulses or more in one direction, one after the other.")
     found = {"read": np.mean(reads), "floor": np.mean(updates), "update": np.mean(relative)}
     return {name: np.asarray(v) for name, v in (found | ({"read_exponent": 0.8} if decades else {})).items()}
 
@@ -210,7 +220,8 @@ def _factors(side: str, law, step, train, data, ageing: bool) -> tuple[dict[str,
     """How much trains differ in their steps, how that changes with the cycles, and what steps start from, relative to
     `law`."""
     trains = np.unique(train)
-    ratio = np.array([step[train == k].sum() / law[train == k].sum() for k in trains])
+    sums = np.array([[x[train == k].sum() for x in (step, law)] for k in trains])
+    ratio = np.divide(*sums.T, out=np.ones(len(sums)), where=sums[:, 1] != 0)
     ratio = np.log(np.clip(ratio, 0.05, 20.0))
     found = {f"spread_{side}": float(np.clip(np.std(ratio), 0.01, 1.0))}
     if ageing:

@@ -26,6 +26,7 @@ from devices.instruments.trace import FileError, Trace
 from devices.programming import Normal, StudentT
 
 ATTEMPT = 1e-13  # s: the usual attempt time of an ion at a barrier; bakes of one length cannot tell it from the barrier
+LEAST_FOLDS = 10.0  # times that the attempt time goes into any time of a bake, at least
 MOST = 512  # cells that the search sees
 REACH = 3.2  # standard deviations of barrier heights
 _OVERLAP = 0.65  # standard deviation of a slice of barriers in its width: less would leave ripples in the likelihood
@@ -86,10 +87,12 @@ class Bake(AbstractCandidate):
         kept = ordered[:: max(-(-len(ordered) // most), 1)]
         rows = np.flatnonzero(later & np.isin(trace["device"], kept))
         data = {n: trace[c][rows] for n, c in (("t", "t"), ("g", "g"), ("g0", "g0"), ("kelvin", "temperature"))}
+        attempt = float(trace.protocol.get("attempt_time", ATTEMPT))
+        if not len(rows) or data["t"].min() < LEAST_FOLDS * attempt:
+            raise FileError(f"needs times well above the attempt time of {attempt:g} s, which {trace.name} has not.")
         data["block"] = np.unique(trace["device"][rows], return_inverse=True)[1]
         data["pairs"] = bake_pairs.as_array(found)
         g_max = float(trace.protocol.get("g_max", np.max(data["g0"])))
-        attempt = float(trace.protocol.get("attempt_time", ATTEMPT))
         reached = np.log(data["t"] / attempt) * BOLTZMANN_EV * data["kelvin"]
         return cls(
             reach=np.quantile(data["g0"] / g_max, [0.005, 0.995]),

@@ -116,7 +116,13 @@ class LogTime(AbstractCandidate):
 
     @classmethod
     def about(cls, data: Data, g_max: float, **more: Any):
-        """The candidate for reads of writes."""
+        """The candidate for reads of writes.
+
+        Raises:
+            FileError: if no conductance is above 0.
+        """
+        if not g_max > 0:
+            raise FileError(f"needs conductances above 0; the largest that cells start from is {g_max:g} S.")
         x = data["g0"] / g_max
         low, high = np.quantile(x, [0.005, 0.995])
         if not high > low:

@@ -35,7 +35,7 @@ def read(file: File, side: Mapping[str, Any]) -> list[Trace]:
     if (line := _first_line(file)) is not None:
         return [_of_lines(file, bool(np.mean(line[1::2] < line[2::2]) > 0.5))]
     address, on, off, count = rig.rows_of(file, 4).T
-    device, labels = rig.cells(address)
+    device, labels = rig.cells(file, address)
     columns = {"cycle": count, "g_on": 1 / on, "g_off": 1 / off, "device": device}
     flag = rig.assumed(
         "address, R after SET [ohm], R after RESET [ohm], cycle count",
@@ -58,7 +58,7 @@ def _first_line(file: File) -> np.ndarray | None:
 
 def _of_lines(file: File, on_first: bool) -> Trace:
     values = text_table.numbers(file)
-    device, labels = rig.cells(values[:, 0])
+    device, labels = rig.cells(file, values[:, 0])
     r = values[:, 1:].reshape(len(values), -1, 2)
     on, off = (r[:, :, k].ravel() for k in ((0, 1) if on_first else (1, 0)))
     cycles = r.shape[1]

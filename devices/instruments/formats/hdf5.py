@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from devices.instruments import column_headers, columns_to_trace, named_arrays
+from devices.instruments import column_headers, columns_to_trace, hdf5_file, named_arrays
 from devices.instruments.column_guesses import Table
-from devices.instruments.formats import arc_two
 from devices.instruments.source import File
-from devices.instruments.trace import FileError, Trace
+from devices.instruments.trace import FileError, Flag, Trace
 
 NAME = "HDF5 table"
 
@@ -25,34 +24,42 @@ def read(file: File, side: Mapping[str, Any]) -> list[Trace]:
     """One trace for every group whose data sets have known names.
 
     Raises:
-        FileError: if a unit is missing (attribute `units`, or in the name), lengths differ, or no name is known.
+        FileError: if a unit is missing (attribute `units`, or in the name), lengths differ, no name is known, or numbers lie
+            in other files.
 
     With `columns` or `arrays` of the sidecar, one trace of the data sets of numbers that these name.
     """
     if "columns" in side or "arrays" in side:
         return [named_arrays.trace(file, _arrays(file), side, NAME)]
-    groups: dict[str, dict[str, tuple[np.ndarray, str | None]]] = {}
-
-    def visit(path: str, item: Any) -> None:
-        if not hasattr(item, "shape"):
-            return
-        parent, _, name = path.rpartition("/")
-        if item.dtype.names:
-            groups[path] = {field: (np.asarray(item[field]), None) for field in item.dtype.names}
-        elif len(item.shape) == 1 and item.dtype.kind in "fiu":
-            unit = item.attrs.get("units", item.attrs.get("unit"))
-            groups.setdefault(parent, {})[name] = (np.asarray(item), unit.decode() if isinstance(unit, bytes) else unit)
-
-    with arc_two.opened(file) as h5:
-        h5.visititems(visit)
-    traces = [_trace(file, where, columns, side) for where, columns in groups.items() if _known(columns)]
+    with hdf5_file.opened(file) as h5:
+        groups, left = _groups(file, h5), hdf5_file.links(h5)
+    notes = [Flag("links left out", f"Links are not followed: {'; '.join(left[:5])}.")] if left else []
+    traces = [
+        _trace(file, where, columns, side).flagged(*notes) for where, columns in groups.items() if _known(columns)
+    ]
     if not traces:
         names = ", ".join(name for group in groups.values() for name in group) or "none"
+        links = f" (and links, which are not followed: {'; '.join(left[:5])})" if left else ""
         raise FileError(
-            f"{file.path} has no data sets with known names; it has {names}"
+            f"{file.path} has no data sets with known names; it has {names}{links}"
             ". Name them like `voltage (V)` and `current (uA)`, or give them an attribute `units`."
         )
     return traces
+
+
+def _groups(file: File, h5: Any) -> dict[str, dict[str, tuple[np.ndarray, str | None]]]:
+    """Numbers and their units by name, for every group and every table with fields."""
+    found: dict[str, Any] = {}
+    h5.visititems(lambda path, item: found.update({path: item}) if hdf5_file.fields(item) else None)
+    hdf5_file.check_size(file, found.values())
+    groups: dict[str, dict[str, tuple[np.ndarray, str | None]]] = {}
+    for path, dataset in found.items():
+        parent, _, name = path.rpartition("/")
+        unit = hdf5_file.text(file, dataset, "units", "unit")
+        for field, values in hdf5_file.columns(file, dataset).items():
+            where, column = (path, field) if field else (parent, name)
+            groups.setdefault(where, {})[column] = values, None if field else unit
+    return groups
 
 
 def table(file: File) -> Table | None:
@@ -62,19 +69,15 @@ def table(file: File) -> Table | None:
 
 def _arrays(file: File) -> dict[str, np.ndarray]:
     """All data sets of one or two dimensions of numbers, and fields of tables, by their paths."""
-    found: dict[str, np.ndarray] = {}
-
-    def visit(path: str, item: Any) -> None:
-        if hasattr(item, "shape") and item.dtype.names and len(item.shape) == 1:
-            found.update(
-                {f"{path}/{f}": np.asarray(item[f], float) for f in item.dtype.names if item.dtype[f].kind in "fiu"}
-            )
-        elif hasattr(item, "shape") and len(item.shape) in (1, 2) and item.dtype.kind in "fiu":
-            found[path] = np.asarray(item, float)
-
-    with arc_two.opened(file) as h5:
-        h5.visititems(visit)
-    return found
+    found: dict[str, Any] = {}
+    with hdf5_file.opened(file) as h5:
+        h5.visititems(lambda path, item: found.update({path: item}) if hdf5_file.fields(item, most=2) else None)
+        hdf5_file.check_size(file, found.values())
+        return {
+            f"{path}/{field}".rstrip("/"): values
+            for path, dataset in found.items()
+            for field, values in hdf5_file.columns(file, dataset).items()
+        }
 
 
 def _known(columns: Mapping[str, Any]) -> bool:

@@ -43,11 +43,18 @@ def read(file: File, side: Mapping[str, Any]) -> list[Trace]:
     """
     paths = [file.path.with_name(name) for name in PAIR]
     device, drive = (text_table.numbers(File(path)) for path in paths)
+    if device.shape != drive.shape or device.shape[1] != 2:
+        raise FileError(
+            f"{file.path.parent}: {PAIR[0]} and {PAIR[1]} have {device.shape} and {drive.shape} rows and columns; these two "
+            "files do not belong together."
+        )
     v, v_drive, i = device[:, 0], drive[:, 0], device[:, 1] * 1e-6
+    if not np.any(i[np.isfinite(i)]):
+        raise FileError(f"{file.path} has no current other than 0 in its second column [uA].")
     large = np.abs(i) > 0.01 * np.nanmax(np.abs(i))
-    resistances = (v_drive - v)[large] / i[large]
+    resistances = (v_drive - v)[large] / i[large] if large.any() else np.array([np.nan])
     resistance = float(np.median(resistances))
-    spread = float(np.ptp(resistances)) / abs(resistance)
+    spread = float(np.ptp(resistances)) / abs(resistance) if resistance else np.inf
     if not spread < 0.01 or not 1 <= resistance <= 1e8:
         raise FileError(
             f"{file.path.parent}: (V_drive - V) / I is {resistance:.3g} ohm +- {100 * spread:.2g} %, not one resistance; "
@@ -72,6 +79,8 @@ def read(file: File, side: Mapping[str, Any]) -> list[Trace]:
 
 def _frequency(folder: pathlib.Path, v_drive: np.ndarray, side: Mapping[str, Any]) -> tuple[float | None, list[Flag]]:
     """Frequency [Hz] of sidecar or folder name, if the rows are exactly one period of a sine."""
+    if len(v_drive) < 4 or not np.isfinite(v_drive).all() or not np.ptp(v_drive) > 0:
+        return None, Flag("no time", "The drive has too few rows or missing ones, so rows have no time.")
     spectrum = np.abs(np.fft.rfft(v_drive - v_drive.mean()))
     share = spectrum[1] / np.sqrt((spectrum[1:] ** 2).sum())
     found = re.search(r"(\d*\.?\d+)\s*(k?)Hz", folder.name)

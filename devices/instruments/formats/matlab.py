@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import io
 import math
+import zlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from devices.instruments import named_arrays
+from devices.instruments import hdf5_file, named_arrays
 from devices.instruments.column_guesses import Table
-from devices.instruments.formats import arc_two
-from devices.instruments.source import File
+from devices.instruments.source import PART, File
 from devices.instruments.trace import FileError, Trace
 
 NAME = "MATLAB"
 SEVERAL_FILES = True
+MOST_DIMENSIONS = 8
 DEEPEST = 6  # structures within structures
 
 
@@ -48,7 +49,7 @@ def _of_version_5(file: File) -> dict[str, np.ndarray]:
 
     try:
         sizes = [math.prod(shape) for _, shape, _ in scipy_io.whosmat(io.BytesIO(file.data))]
-        _check_size(file, sum(sizes))
+        _check_size(file, max(8 * sum(sizes), _unpacked(file, file.data)))
         content = scipy_io.loadmat(io.BytesIO(file.data), simplify_cells=True)
     except FileError:
         raise
@@ -62,10 +63,10 @@ def _of_version_5(file: File) -> dict[str, np.ndarray]:
     return found
 
 
-def _check_size(file: File, numbers: int) -> None:
-    if 8 * numbers > file.limit_mb * 1e6:
+def _check_size(file: File, size: int) -> None:
+    if size > file.limit_mb * 1e6:
         raise FileError(
-            f"{file.path} unpacks to {8 * numbers / 1e6:.0f} MB, more than the {file.limit_mb:g} MB that are read at once; "
+            f"{file.path} unpacks to {size / 1e6:.0f} MB or more, more than the {file.limit_mb:g} MB that are read at once; "
             f"write `max_megabytes = ...` into its sidecar {file.path.name}.toml."
         )
 
@@ -80,21 +81,32 @@ def _collect(found: dict[str, np.ndarray], name: str, item: Any, depth: int) -> 
 
 
 def _of_hdf5(file: File) -> dict[str, np.ndarray]:
-    found: dict[str, np.ndarray] = {}
+    sets: dict[str, Any] = {}
 
     def visit(path: str, item: Any) -> None:
-        if path.startswith("#") or not hasattr(item, "shape") or item.dtype.kind not in "fiu":
-            return
-        if "MATLAB_class" in item.attrs and bytes(item.attrs["MATLAB_class"]) in (b"char", b"logical"):
-            return
-        _check_size(file, item.size + sum(x.size for x in found.values()))
-        found[path.replace("/", ".")] = np.asarray(item, float).T  # MATLAB counts columns first
+        numbers = not path.startswith("#") and "" in hdf5_file.fields(item, most=MOST_DIMENSIONS)
+        if numbers and hdf5_file.text(file, item, "MATLAB_class") not in ("char", "logical"):
+            sets[path] = item
 
-    with arc_two.opened(file) as h5:
-        try:
-            h5.visititems(visit)
-        except (OSError, RuntimeError, ValueError, TypeError, KeyError) as error:
-            if isinstance(error, FileError):
-                raise
-            raise FileError(f"{file.path} is a damaged MATLAB 7.3 file ({error}); save it again.") from None
-    return found
+    with hdf5_file.opened(file) as h5:
+        h5.visititems(visit)
+        hdf5_file.check_size(file, sets.values())
+        arrays = {path: hdf5_file.columns(file, item)[""] for path, item in sets.items()}
+    return {path.replace("/", "."): values.T for path, values in arrays.items()}  # MATLAB counts columns first
+
+
+def _unpacked(file: File, data: bytes) -> int:
+    """Bytes that the variables of a version 5 file unpack to; once they are more than the limit, the count ends.
+
+    Each is a tag of two whole numbers, kind and bytes, and what follows; kind 15 is packed by zlib.
+    """
+    order: Literal["little", "big"] = "big" if data[126:128] == b"MI" else "little"
+    place, size = 128, 0
+    while place + 8 <= len(data) and size <= file.limit_mb * 1e6:
+        kind, count = (int.from_bytes(data[k : k + 4], order) for k in (place, place + 4))
+        left = data[place + 8 : place + 8 + count]
+        unpack, place = zlib.decompressobj(), place + 8 + count
+        while kind == 15 and left and size <= file.limit_mb * 1e6:
+            size += len(unpack.decompress(left, PART))
+            left = unpack.unconsumed_tail
+    return size

@@ -103,8 +103,10 @@ def _amplitudes(file: File, side: Mapping[str, Any]) -> Trace:
             f"{file.path} has two resistances after each pulse, {' and '.join(READS)}; which one counts is not in it.",
             {"channel": READS[0]},
         )
-    r = values[:, names.index(f"{side['channel']} (ohm)")]
-    volts = values[:, names.index("pulse amplitude (V)")]
+    wanted = (f"{side['channel']} (ohm)", "pulse amplitude (V)")
+    if missing := [name for name in wanted if name not in names]:
+        raise FileError(f"{file.path}, line {header + 1}: no column is called {missing[0]}; mend its header.")
+    r, volts = (values[:, names.index(name)] for name in wanted)
     try:
         width = float(settings["pulseWidth"])
     except (KeyError, ValueError):

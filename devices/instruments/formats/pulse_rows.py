@@ -52,17 +52,33 @@ def read(file: File, side: Mapping[str, Any]) -> list[Trace]:
         owners.append(cells.index(cell))
         trains.append(_values(file, number, match["g"]))
         if match["width"]:
-            widths[match["word"]] = float(match["width"])
+            widths[match["word"]] = _width(file, number, match["width"])
     if title and not widths:
-        widths = {word: float(title["first" if word in FIRST else "second"]) for word in set(words)}
+        widths = {word: _width(file, 1, title["first" if word in FIRST else "second"]) for word in set(words)}
     return [_trace(file, tuple(cells), np.array(words), np.array(owners), trains, widths)]
+
+
+def _width(file: File, number: int, text: str) -> float:
+    """A pulse width [s]."""
+    try:
+        width = float(text)
+    except ValueError:
+        width = np.nan
+    if not 0 < width < np.inf:
+        raise FileError(f"{file.path}, line {number}: {text!r} is no width of a pulse [s].")
+    return width
 
 
 def _values(file: File, number: int, text: str) -> np.ndarray:
     try:
-        return np.array([float(cell) for cell in text.split(",") if cell.strip()])
+        values = np.array([float(cell) for cell in text.split(",") if cell.strip()])
     except ValueError:
         raise FileError(f"{file.path}, line {number}: not all values after the name are numbers.") from None
+    if not len(values):
+        raise FileError(
+            f"{file.path}, line {number}: there is no value after the name of the train; was the file cut off?"
+        )
+    return values
 
 
 def _trace(

@@ -33,7 +33,7 @@ def recognises(file: File) -> bool:
 def read(file: File, side: Mapping[str, Any]) -> list[Trace]:
     """One read I-V trace of all cells."""
     address, i, v = rig.rows_of(file, 3).T
-    device, labels = rig.cells(address)
+    device, labels = rig.cells(file, address)
     flag = rig.assumed(
         "address, current [A], voltage [V]",
         "every block of one address goes through the same voltages, each once, up to 10 V; currents stay below 0.1 A",

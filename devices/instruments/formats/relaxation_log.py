@@ -37,7 +37,7 @@ def read(file: File, side: Mapping[str, Any]) -> list[Trace]:
 def _relaxation(file: File) -> Trace:
     address, t, _, g, g0, _, nominal = rig.rows_of(file, 7).T
     later = t > 0
-    device, labels = rig.cells(address)
+    device, labels = rig.cells(file, address)
     columns = {"t": t[later], "g": g[later], "g0": g0[later], "device": device[later]}
     flags = (
         rig.assumed(
@@ -57,7 +57,7 @@ def _relaxation(file: File) -> Trace:
 def _bake(file: File, side: Mapping[str, Any]) -> Trace:
     address, t, _, g, temperature = rig.rows_of(file, 5).T
     kelvin, flag = _kelvin(file, temperature, side)
-    device, labels = rig.cells(address)
+    device, labels = rig.cells(file, address)
     key = device * (kelvin.max() + 1) + kelvin
     before = np.flatnonzero(t == 0)
     keys, first = np.unique(key[before], return_index=True)
@@ -66,6 +66,8 @@ def _bake(file: File, side: Mapping[str, Any]) -> Trace:
             f"{file.path}: a cell has two rows of time 0 at one temperature; which one is its start is not known."
         )
     later = np.flatnonzero(t > 0)
+    if len(later) == 0 or len(keys) == 0:
+        raise FileError(f"{file.path} has no cell with a row of time 0 and a later one at the same temperature.")
     place = np.searchsorted(keys, key[later])
     found = (place < len(keys)) & (keys[np.minimum(place, len(keys) - 1)] == key[later])
     later, place = later[found], place[found]

@@ -46,7 +46,7 @@ def read(file: File, side: Mapping[str, Any]) -> list[Trace]:
     reads, mine = reads[mine >= 0], mine[mine >= 0]
     if len(reads) == 0:
         raise FileError(f"{file.path}: no Read comes after a Write of the same cell; is the log cut off?")
-    device, labels = rig.cells(address)
+    device, labels = rig.cells(file, address)
     g_low, g_high = 1 / high[mine], 1 / low[mine]
     target = (g_low + g_high) / 2
     columns = {

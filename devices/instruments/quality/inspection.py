@@ -14,7 +14,11 @@ Check = Callable[[Trace], list[Flag]]
 
 
 def measured(trace: Trace) -> Trace:
-    """The trace without the numbers that instruments write where they measured none (9.9e37): these are missing values."""
+    """The trace without the numbers that instruments write where they measured none (9.9e37): these are missing values.
+
+    So are infinite ones. Numbers that are nearer to zero than any reading (below 1e-30 in SI units) are zero.
+    """
+    trace = dataclasses.replace(trace, columns={n: _tidy(x, UNITS[n]) for n, x in trace.columns.items()})
     odd = {}
     for name, values in trace.columns.items():
         over = np.abs(values) > OVERFLOW
@@ -29,6 +33,11 @@ def measured(trace: Trace) -> Trace:
     rows = np.flatnonzero(np.any(list(odd.values()), axis=0))
     reason = f"{counts} are the instrument's overflow (9.9e37 or the like), no readings: taken for missing."
     return dataclasses.replace(trace, columns=columns).flagged(Flag("overflow", reason, rows))
+
+
+def _tidy(values: np.ndarray, unit: str) -> np.ndarray:
+    values = np.where(np.isinf(values), np.nan, values)
+    return np.where(np.abs(values) < 1 / OVERFLOW, 0.0, values) if unit != "S" else values
 
 
 def missing(trace: Trace) -> list[Flag]:

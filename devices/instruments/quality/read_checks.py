@@ -8,6 +8,7 @@ from devices.instruments.trace import UNITS, FileError, Flag, Trace
 
 PAIRS = (("g_before", "g_after"), ("g0", "g"))
 LONGEST = 3e8  # s: ten years, before which some read of a cell that was written has been made
+HOTTEST = 3000.0  # K: beyond it nothing is measured
 READING = {"loop": "i", "read-iv": "i", "pulses": "g", "noise": "g", "retention": "g", "programming": "g"}
 
 
@@ -109,6 +110,15 @@ def clock(trace: Trace) -> list[Flag]:
     return flags
 
 
+def temperatures(trace: Trace) -> list[Flag]:
+    """Rows without a temperature, in a trace that has some, or at none that there is; excluded."""
+    if "temperature" not in trace:
+        return []
+    rows = np.flatnonzero(~((trace["temperature"] > 0) & (trace["temperature"] < HOTTEST)))
+    reason = f"{len(rows)} rows have no temperature between 0 and {HOTTEST:g} K."
+    return [Flag("no temperature", reason, rows, True)] if len(rows) else []
+
+
 def pairs(trace: Trace) -> list[Flag]:
     """Readings before and after that have nothing, or everything, to do with each other."""
     flags = []
@@ -167,4 +177,4 @@ def ranges(trace: Trace) -> list[Flag]:
     return flags
 
 
-CHECKS = (quantisation, stuck, railed, clock, pairs, windows, ranges)
+CHECKS = (temperatures, quantisation, stuck, railed, clock, pairs, windows, ranges)

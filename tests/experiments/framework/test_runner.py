@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 import sys
 
 import h5py
@@ -222,3 +223,42 @@ def test_input_that_cannot_be_used_leaves_nothing_behind(xbar, monkeypatch):
     monkeypatch.setattr(fake, "prepare", refuse)
     code, _, err = xbar("run", "line")
     assert code == 2 and "no data here" in err and not pathlib.Path("results").exists()
+
+
+def _resize(file):
+    values = file["y"][:1]
+    del file["y"]
+    file["y"] = values
+
+
+def _move(file):
+    file["slope"][0] = 9.0
+
+
+def _change(file):
+    file["y"][0, 0] = 9.0
+
+
+def _elsewhere(file):
+    del file["y"]
+    file["y"] = h5py.ExternalLink("other.h5", "y")
+
+
+@pytest.mark.parametrize("damage, said", [
+    (_resize, "its /y is float64 of shape .1, 2., not of shape .3, 2."), (_move, "its slope is .9.0"),
+    (_elsewhere, "it has no y"), (_change, "its /y does not have its checksum"),
+])  # fmt: skip
+def test_results_that_are_not_those_that_were_written_are_refused(xbar, tmp_path, damage, said):
+    assert xbar("run", "line")[0] == 0
+    (path,) = tmp_path.rglob("results.h5")
+    with h5py.File(path, "r+") as file:
+        damage(file)
+    code, out, err = xbar("run", "line")
+    assert code == 2 and out == "" and "is damaged or of another kind" in err and re.search(said, err)
+
+
+@pytest.mark.parametrize("seed", ["1e23", "-1", str(2**32), str(10**30)])
+def test_seeds_that_no_generator_takes_are_refused_before_work(xbar, tmp_path, seed):
+    fake.computed.clear()
+    code, out, _ = xbar("run", "line", "--seed", seed)
+    assert code == 2 and out == "" and not fake.computed and not list(tmp_path.rglob("results.h5"))

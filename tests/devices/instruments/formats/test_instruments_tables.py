@@ -169,7 +169,8 @@ def test_decimal_commas_are_read_where_they_can_be_told(tmp_path, text):
 
 
 @pytest.mark.parametrize("side, match", [
-    ({"colums": ["v"]}, "no key 'colums'"), ({"columns": ["volt"]}, "no column 'volt'"), ({"units": ["Vs"]}, "is no unit"),
+    ({"colums": ["v"]}, "no key 'colums'"), ({"columns": ["volt"]}, "no column 'volt'"),
+    ({"columns": ["v"], "units": ["Vs"]}, "'Vs' of column 1 .v. is no unit"),
     ({"protocol": {"speed": 1.0}}, r"protocol\.speed"), ({"protocol": {"rate": "fast"}}, "must be a number"),
     ({"kind": "iv"}, "no kind 'iv'"), ({"each_file": "run"}, "each_file"), ({"format": "X"}, "no format 'X'"),
     ({"columns": ["v", "i", "t"], "units": ["V", "A", "s"]}, "has 2 columns, but the sidecar names 3"),
@@ -184,7 +185,7 @@ def test_wrong_sidecars(tmp_path, side, match):
 def test_sidecar_that_is_no_toml(tmp_path):
     path = write(tmp_path, "a.csv", SWEEP)
     write(tmp_path, "a.csv.toml", "columns = [v, i]")
-    with pytest.raises(FileError, match="is not valid TOML"):
+    with pytest.raises(FileError, match="is not a TOML file"):
         read(path)
     with pytest.raises(FileError, match="no sidecar"):
         read(write(tmp_path, "b.csv", SWEEP), sidecar=tmp_path / "none.toml")
