@@ -51,7 +51,7 @@ POSTERIOR = GOOD + "[posterior]\n"
         ("format = 1\ndevice = 3", "device = 3 is no table"),
         ("format = 1\ndevice = []", r"device = \[\] is no table"),
         ("format = true\n[device]", "it needs `format = 1`"),
-        (GOOD + "[posteriors]", "has posteriors; a device file has format, provenance, device, posterior"),
+        (GOOD + "[posteriors]", "has posteriors; a device file has format, unmeasured, provenance, device, posterior"),
         ("provenance = 3\n" + GOOD, "provenance = 3 is no table"),
         (GOOD + "[provenance]\nname = 3", "provenance.name is 3; it takes a word in quotes"),
         (GOOD + "[provenance]\nname = 'x'\nnotes = 'y'", "provenance.notes is 'y'; it takes a list, of a word"),
