@@ -17,7 +17,7 @@ class Sine:
     circuit: Callable[[Any], Any] = lambda model: model
 
 
-def _behind(**parts: float) -> Callable[[Any], Any]:
+def _behind(**parts: Any) -> Callable[[Any], Any]:
     from devices.compact import Circuit
 
     return lambda model: Circuit(model, **parts)

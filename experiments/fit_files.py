@@ -9,6 +9,7 @@ import math
 import os
 import pathlib
 import re
+import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -58,13 +59,14 @@ class Arguments:
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What came out: fits, refusals of traces that could not be fitted, and the files written."""
+    """What came out: fits, refusals of traces, the files written, and whether the user cut it short."""
 
     fits: tuple[Fit, ...]
     refusals: tuple[str, ...]
     device: Any
     files: tuple[pathlib.Path, ...]
     text: str
+    interrupted: bool = False
 
 
 def carry_out(arguments: Arguments, say: Callable[[str], None], track: Callable) -> Outcome:
@@ -76,14 +78,57 @@ def carry_out(arguments: Arguments, say: Callable[[str], None], track: Callable)
     from devices.instruments import FileError
 
     _check(arguments)
+    out = arguments.out or _new_folder() / "device.toml"
+    draft, interrupted = _Draft(arguments, out.with_suffix(".html")), False
     try:
         traces = _read(arguments, say)
-        fits, refusals = _fit_all(traces, arguments, track)
+        refusals = _fit_all(traces, arguments, track, draft)
     except FileError as error:
         raise UsageError(str(error)) from error
+    except KeyboardInterrupt:
+        if not draft.all():
+            raise
+        interrupted, refusals = True, (f"what was not fitted when you interrupted; fitted is {draft.said()}.",)
     for refusal in refusals:
         say(f"xbar: left out: {refusal}")
-    return _write(arguments, fits, refusals, say)
+    return _write(arguments, out, draft.all(), refusals, say, interrupted)
+
+
+class _Draft:
+    """What is fitted so far, and a page of it that is renewed after each model, unless drawing it takes long.
+
+    Args:
+        page: where it is written.
+    """
+
+    def __init__(self, arguments: Arguments, page: pathlib.Path):
+        self.arguments, self.page = arguments, page
+        self.fits: list[Fit] = []  # of traces that are done with
+        self.current: Fit | None = None  # the best so far of the trace at work
+        self.next = 0.0  # time before which the page is not drawn again
+
+    def all(self) -> tuple[Fit, ...]:
+        return (*self.fits, self.current) if self.current is not None else tuple(self.fits)
+
+    def said(self) -> str:
+        """What is fitted of the trace at work."""
+        one = self.current
+        if one is None:
+            return f"all of {len(self.fits)} traces"
+        return f"{', '.join((one.model, *(other.model for other in one.others)))} of {one.trace.name}"
+
+    def update(self, fit: Fit) -> None:
+        self.current = fit
+        began = time.monotonic()
+        if began < self.next:
+            return
+        self.page.parent.mkdir(parents=True, exist_ok=True)
+        _write_page(self.arguments, self.page, self.all(), (), f"still at work: {self.said()}")
+        self.next = time.monotonic() + 5 * (time.monotonic() - began)
+
+    def finish(self, fit: Fit) -> None:
+        self.fits.append(fit)
+        self.current = None
 
 
 def _check(arguments: Arguments) -> None:
@@ -109,32 +154,38 @@ def _read(arguments: Arguments, say: Callable[[str], None]) -> tuple[Trace, ...]
     return traces
 
 
-def _fit_all(traces: Sequence[Trace], arguments: Arguments, track: Callable) -> tuple[tuple[Fit, ...], tuple[str, ...]]:
+def _fit_all(traces: Sequence[Trace], arguments: Arguments, track: Callable, draft: _Draft) -> tuple[str, ...]:
+    """Fits every trace into the draft; returns refusals."""
     from devices.fitting import fit
     from devices.instruments import FileError
 
-    fits, refusals = [], []
+    refusals = []
     for number, trace in enumerate(traces, 1):
         place = trace.name if len(traces) == 1 else f"{trace.name} ({number} of {len(traces)})"
         point = {"kind": trace.kind, "source": place}
         each = lambda names, point=point: (p["model"] for p in track([{"model": n, **point} for n in names]))  # noqa: E731
         try:
-            fits.append(fit(trace, arguments.model, starts=arguments.starts, seed=arguments.seed, track=each))
+            settings = {"starts": arguments.starts, "seed": arguments.seed, "track": each, "done": draft.update}
+            draft.finish(fit(trace, arguments.model, **settings))
         except FileError as error:
             refusals.append(str(error))
-    if not fits:
+    if not draft.fits:
         raise FileError("; ".join(refusals))
-    return tuple(fits), tuple(refusals)
+    return tuple(refusals)
 
 
 def _write(
-    arguments: Arguments, fits: tuple[Fit, ...], refusals: tuple[str, ...], say: Callable[[str], None]
+    arguments: Arguments,
+    out: pathlib.Path,
+    fits: tuple[Fit, ...],
+    refusals: tuple[str, ...],
+    say: Callable[[str], None],
+    interrupted: bool,
 ) -> Outcome:
     from devices.fitting.assembly import assemble, posterior
     from devices.instruments import FileError
     from experiments import fit_files_view
 
-    out = arguments.out or _new_folder() / "device.toml"
     device, drawn, why = None, None, ""
     try:
         device = assemble(fits, out.stem)
@@ -151,9 +202,17 @@ def _write(
     files += _export(arguments.export, device, fits, out, say)
     text = fit_files_view.text(fits, refusals, why)
     page = out.with_suffix(".html")
+    _write_page(arguments, page, fits, refusals, why)
+    return Outcome(fits, refusals, device, (*files, page), text, interrupted)
+
+
+def _write_page(
+    arguments: Arguments, page: pathlib.Path, fits: Sequence[Fit], refusals: Sequence[str], why: str
+) -> None:
+    from experiments import fit_files_view
+
     command = " ".join(["xbar fit", *map(str, arguments.files)])
     write_text(page, fit_files_view.page(fits, refusals, why, command, current_versions()))
-    return Outcome(fits, refusals, device, (*files, page), text)
 
 
 def _new_folder() -> pathlib.Path:

@@ -28,7 +28,7 @@ def text(fits: Sequence[Fit], refusals: Sequence[str], why: str) -> str:
 
 def _fit_text(fit: Fit) -> str:
     lines = [
-        f"{fit.trace.title}: {fit.kind}, {len(fit.trace)} readings",
+        f"{fit.trace.title}: {fit.kind}, {_readings(fit)}",
         *models_table(fit),
         "",
         f"{fit.model}: {fit.law}",
@@ -36,12 +36,20 @@ def _fit_text(fit: Fit) -> str:
     if not fit.converged:
         lines.append(f"  ! {fit.code}")
     lines += numbers_table(fit)
+    if fit.measures:
+        lines.append("  figures of merit: " + ", ".join(f"{name} {value:.3g}" for name, value in fit.measures.items()))
     if np.isfinite(fit.sigma):
         lines.append(f"  residuals: standard deviation {fit.sigma:.4g}")
     lines += [f"  test: {_verdict(c)}{' REJECTED' if c.rejected else ''}" for c in fit.checks]
     lines += [f"  note: {f}" for f in fit.flags]
     lines += [f"  next: {a}" for a in fit.advice]
     return "\n".join(lines)
+
+
+def _readings(fit: Fit) -> str:
+    """How many there are, and how many numbers made of them the model was fitted to."""
+    fitted = "" if fit.rows == len(fit.trace) else f"; fitted to {fit.rows} values of them"
+    return f"{len(fit.trace)} readings{fitted}"
 
 
 def _verdict(check: Check) -> str:

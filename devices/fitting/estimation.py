@@ -11,8 +11,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from devices.fitting import screening
 from devices.fitting.engine import uncertainty
 from devices.fitting.engine.candidate import AbstractCandidate, AbstractResiduals
+from devices.fitting.engine.mixing import mixed_ends
 from devices.fitting.engine.optimum import GAIN, Optimum, search_data, search_once
 from devices.fitting.engine.parameters import Space
 from devices.fitting.engine.profiles import intervals
@@ -25,6 +27,7 @@ from devices.instruments.trace import FileError, Trace
 STARTS = 24
 NOTABLE = 0.05  # log likelihood a reading by which a rival's error on blocks left out is better
 WILD = 1.0  # and by which blocks left out may be foretold worse than those fitted
+HOPELESS = 100.0  # a model whose BIC is worse than another's by more needs no profiles
 RESTARTS = 2  # times that a search is taken up from where a profile found a better likelihood
 
 
@@ -36,6 +39,7 @@ def fit(
     seed: int = 0,
     others: bool = True,
     track: Callable[[Sequence[str]], Iterable[str]] = iter,
+    done: Callable[[Fit], None] = lambda _: None,
 ) -> Fit:
     """Fits the models of a trace's kind, or the one named, and returns the best with errors on every number.
 
@@ -43,11 +47,15 @@ def fit(
     of data, they are the block-robust sandwich's, which is stated in `flags`. Parameters that the data hardly determine, or
     confuse with others, or of which the likelihood is not parabolic, get the interval of their profile likelihood.
 
+    Of 18,000 readings and more of many devices, models are first fitted to a random part of the devices; those that could
+    have the best BIC on all readings are then fitted to all. `flags` say of the others how many readings they were fitted to.
+
     Args:
         model: name of a model; None: all of the kind that can be ranked. starts: searches from different points. seed: of
             the starts.
         others: whether the runners-up come along in `Fit.others`.
-        track: passes on the names of the models one by one, for those who show how far it is.
+        track: passes on the names of the models one by one, for those who show how far it is. done: called after each
+            model with the best so far, for those who show it already, or may be interrupted.
 
     Raises:
         FileError: if the trace lacks what the models need, or there is no model of that name.
@@ -57,18 +65,53 @@ def fit(
     if model is not None and model not in available:
         raise FileError(f"{trace.name}: there is no model {model!r} for a {trace.kind}; there are:{listed(available)}")
     names = [name for name, one in available.items() if one.ranked] if model is None else [model]
-    fits, refusals = [], []
+    part = screening.part_of(usable, seed)
+    fits: list[Fit] = []
+    of_part: dict[str, Fit] = {}
+    refusals: list[str] = []
+    least_of_part = np.inf  # BIC
     for one in (available[name] for name in track(names)):
         try:
             rows = trace if one.keeps_excluded else usable
-            fits.append(fit_candidate(*one.of(rows), rows, starts=starts, seed=seed))
+            given = one.of(rows)
+            settings: dict[str, Any] = {"starts": starts, "seed": seed, "advise": False}
+            if part is not None and screening.is_large(*given):
+                found = fit_candidate(*one.of(part), part, rival=least_of_part, **settings)
+                least_of_part = min(least_of_part, _bic(found))
+                of_part[one.name] = screening.on_all(found, *given, rows)
+            else:
+                fits.append(fit_candidate(*given, rows, rival=min(map(_bic, fits), default=np.inf), **settings))
         except FileError as error:
             refusals.append(f"{one.name}: {error}")
+            continue
+        done(_ranked([*fits, *of_part.values()], refusals))
+    share = len(part) / len(usable) if part is not None else 1.0
+    for small in sorted(of_part.values(), key=_bic):
+        if screening.could_win(small, share, min(map(_bic, fits), default=np.inf)):
+            del of_part[small.model]
+            fits.append(_refit(small, usable, seed))
+            done(_ranked([*fits, *of_part.values()], refusals))
+    fits += of_part.values()
     if not fits:
         raise FileError(f"{trace.name}: " + "; ".join(refusals))
-    fits.sort(key=lambda f: f.bic if np.isfinite(f.bic) else np.inf)
-    best = dataclasses.replace(fits[0], flags=(*fits[0].flags, *foretelling(fits), *refusals))
-    return dataclasses.replace(best, others=tuple(fits[1:])) if others else best
+    best = _advised(_ranked(fits, refusals))
+    return best if others else dataclasses.replace(best, others=())
+
+
+def _refit(small: Fit, rows: Trace, seed: int) -> Fit:
+    """A fit to all readings, from where a fit to a part of them ended."""
+    candidate, data = type(small.candidate).of(rows)
+    return fit_candidate(candidate, data, rows, starts=2, seed=seed, guesses=[small.estimate], advise=False)
+
+
+def _bic(fit: Fit) -> float:
+    return fit.bic if np.isfinite(fit.bic) else np.inf
+
+
+def _ranked(fits: Sequence[Fit], refusals: Sequence[str]) -> Fit:
+    """The best by BIC, with the others and what could not be fitted."""
+    best, *others = ranked = sorted(fits, key=_bic)
+    return dataclasses.replace(best, flags=(*best.flags, *foretelling(ranked), *refusals), others=tuple(others))
 
 
 def foretelling(ranked: Sequence[Fit]) -> tuple[str, ...]:
@@ -106,20 +149,44 @@ def _usable(trace: Trace) -> Trace:
     return trace if good.all() else trace.where(good)
 
 
-def fit_candidate(candidate: AbstractCandidate, data: Any, trace: Trace, *, starts: int = STARTS, seed: int = 0) -> Fit:
-    """Fits one model."""
+def fit_candidate(
+    candidate: AbstractCandidate,
+    data: Any,
+    trace: Trace,
+    *,
+    starts: int = STARTS,
+    seed: int = 0,
+    guesses: Sequence[dict[str, float]] = (),
+    rival: float = np.inf,
+    advise: bool = True,
+) -> Fit:
+    """Fits one model.
+
+    Args:
+        guesses: points to start from besides the model's own. rival: BIC of another model; one that is worse by more than
+            `HOPELESS` gets no profiles. advise: whether to work out what to measure next.
+    """
     began = time.perf_counter()
     space = Space(candidate.parameters())
-    first = space.starts(candidate.guesses(data), min(starts, candidate.starts), seed)
+    first = space.starts([*guesses, *candidate.guesses(data)], min(starts, candidate.starts), seed)
     data = jax.tree.map(np.asarray, data)
     best, *alternatives = _search(candidate, space, data, first)
-    return _conclude(candidate, space, data, best, trace, began, alternative_optima=tuple(alternatives))
+    found = _conclude(candidate, space, data, best, trace, began, alternative_optima=tuple(alternatives), rival=rival)
+    return _advised(found) if advise else found
+
+
+def _advised(fit: Fit) -> Fit:
+    """With what to measure next."""
+    space = Space(fit.candidate.parameters())
+    return dataclasses.replace(fit, advice=recommendations.advice(fit.candidate, space, fit.data, fit.optimum))
 
 
 def _search(candidate: AbstractCandidate, space: Space, data: Any, first: np.ndarray) -> tuple[Optimum, ...]:
     """The best end of searches from the rows of `first`, and others that are hardly worse."""
     with jax.enable_x64(True):
         blocks = jax.eval_shape(lambda: candidate.nll(_probe(candidate, space), data)).shape[0]
+    if candidate.generations and len(first) > 1:
+        first = np.concatenate([mixed_ends(candidate, space, data, first, blocks), first[:1]])
     return search_once(candidate, space.frame(), data, first, blocks)
 
 
@@ -138,12 +205,13 @@ def _conclude(
     *,
     alternative_optima: tuple[Optimum, ...] = (),
     restarts: int = RESTARTS,
+    rival: float = np.inf,
 ) -> Fit:
     """A fit of the best end of searches, or of a better one that its profiles lead to.
 
     Args:
         alternative_optima: optima that are hardly worse, and those that have been left for better ones. restarts: how many
-            better ones may still be followed.
+            better ones may still be followed. rival: BIC of another model.
     """
     rows = candidate.count(data)
     values = values_at(space, np.asarray(best.theta), float(best.sigma))
@@ -153,11 +221,16 @@ def _conclude(
     spread = uncertainty.covariance(best, robust=robust)
     found = uncertainty.numbers(space, best, spread, rows)
     given = candidate, space, data, best, spread, found
-    found, better = intervals(*given, stop_early=restarts > 0, alternative_optima=alternative_optima)
+    unknowns = len(space) + int(np.isfinite(float(best.sigma)))
+    hopeless = unknowns * np.log(rows) + 2 * float(best.nll) > rival + HOPELESS
+    better = None
+    if not hopeless:
+        found, better = intervals(*given, stop_early=restarts > 0, alternative_optima=alternative_optima)
     if better is not None and restarts > 0:  # its profiles lead away from a search's end that was not the best
         nearest, *_ = search_once(candidate, space.frame(), data, better[None], len(best.scores))
         known = *alternative_optima, best
-        return _conclude(candidate, space, data, nearest, trace, began, alternative_optima=known, restarts=restarts - 1)
+        again = {"alternative_optima": known, "restarts": restarts - 1, "rival": rival}
+        return _conclude(candidate, space, data, nearest, trace, began, **again)
     flags = [*(f"{f.name}: {f.reason}" for f in trace.flags), *candidate.notes(data)]
     flags += [c.sentence for c in checks if c.rejected]
     if robust:
@@ -166,6 +239,8 @@ def _conclude(
         )
     elif wrong:
         flags.append("the model is rejected, and there are too few blocks of data for errors that do not trust it")
+    if hopeless:
+        flags.append("its intervals are not profiled: another model is far better")
     known = bool(np.isfinite(best.information).all())
     converged = known and float(best.gain) < GAIN and better is None
     why = f"the log likelihood could still gain {float(best.gain):.2g}" if known else "its derivatives are not finite"
@@ -189,12 +264,13 @@ def _conclude(
         checks=checks,
         measures=candidate.measures(values, data),
         flags=tuple(flags) + recommendations.inseparable(space, best),
-        advice=recommendations.advice(candidate, space, data, best),
+        advice=(),
         panels=panels(candidate, values, data),
         seconds=time.perf_counter() - began,
         trace=trace,
         candidate=candidate,
         data=data,
+        optimum=best,
     )
 
 

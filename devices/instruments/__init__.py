@@ -20,9 +20,9 @@ To add a format, write a module in `formats/` and put it into `FORMATS` in its `
 `recognises` must be true for no other format's files. `read` gives SI units and says in a `Flag` what it took for granted;
 `side` is what the sidecar says (its protocol and signs are applied later, to all formats alike). With `SEVERAL_FILES = True`
 other files of the format are other devices or cycles of one trace; a function `combine(traces)` joins them in another way.
-What only the user knows is asked for by `FileError(message, needs)`: `needs` is what the sidecar must say, with values to
-be put right, and `read` shows it as a template that was tried. A function `table(file)` tells columns that text does not.
-Add a small made-up file to the tests: values in, values out.
+What only the user knows is asked for by `FileError(message, needs)`: `needs` is what the sidecar must say, with values to be
+put right; `read` shows it as a template that was tried. A function `table(file)` tells the columns where text alone does
+not. Add a small made-up file to the tests: values in, values out.
 """
 
 from devices.instruments.formats import FORMATS

@@ -12,7 +12,14 @@ import numpy as np
 from devices.instruments import before_after, excerpt, merge, periods, templates
 from devices.instruments import sidecar as sidecars
 from devices.instruments.column_guesses import Table
-from devices.instruments.formats import FORMATS, NAMED_BY_SIDECAR, Format, table_with_headers, table_without_headers
+from devices.instruments.formats import (
+    FORMATS,
+    NAMED_BY_SIDECAR,
+    Format,
+    hdf5,
+    table_with_headers,
+    table_without_headers,
+)
 from devices.instruments.quality import inspection
 from devices.instruments.source import LIMIT_MB, File, NotAMeasurement
 from devices.instruments.trace import KINDS, FileError, Flag, Trace
@@ -211,7 +218,9 @@ def _format(file: File, side: Mapping[str, Any]) -> Format:
                 "name the columns."
             )
         return named[0]
-    candidates = FORMATS
+    candidates: tuple[Format, ...] = FORMATS
+    if file.is_hdf5 and {"columns", "arrays"} & set(side):
+        candidates = (hdf5,)
     if "columns" in side and not (file.is_workbook or file.is_hdf5 or file.is_matlab):
         candidates = NAMED_BY_SIDECAR
     form = next((form for form in candidates if form.recognises(file)), None)

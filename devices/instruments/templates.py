@@ -53,6 +53,8 @@ def proposal(
             continue
         seen.append(candidate)
         works = _tried(candidate, start, attempt)
+        if works and len(seen) == 1 and "v_read" in error.needs.get("protocol", {}):
+            works = dataclasses.replace(works, asked=1)  # columns of another kind may do without
         if works is None or wanted not in (None, works.kind) or works.kind in [other.kind for other in found]:
             continue
         if start is not file and not found and _tried(works.side, file, attempt) is None:
@@ -79,16 +81,13 @@ def _start(file: File) -> File:
 
 def _candidates(table: Table | None, side: Mapping[str, Any], error: FileError) -> Iterator[Mapping[str, Any]]:
     """What was asked for alone; then columns, units and a kind by the table's headers and numbers."""
-    last = "v_read" in error.needs.get("protocol", {})  # columns of another kind may do without
-    if error.needs and not last:
+    if error.needs:
         yield _merged(side, error.needs)
     for guess in column_guesses.guesses(table) if table else ():
         rest = {
             key: value for key, value in side.items() if key not in ("columns", "units", "kind", "pattern", "skip_rows")
         }
         yield _merged(rest, guess)
-    if last:
-        yield _merged(side, error.needs)
 
 
 def _merged(side: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:

@@ -160,6 +160,8 @@ def fit(flags: list[str]) -> int:
         print()
         for path in outcome.files:
             print(printable(str(path)))
+    if outcome.interrupted:
+        return INTERRUPTED
     return DONE if outcome.device is not None or arguments.out is None else USAGE
 
 

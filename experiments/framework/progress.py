@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -18,8 +19,11 @@ def track(name: str, points: Iterable[Any]) -> Iterator[Any]:
     """Shows progress on standard error: a bar on a terminal, a line a point elsewhere."""
     points = list(points)
     if not sys.stderr.isatty():
+        began = time.monotonic()
         for i, point in enumerate(points):
-            say(f"{name}: point {i + 1} of {len(points)}: {', '.join(f'{k} {v}' for k, v in point.items())}")
+            left = (time.monotonic() - began) / i * (len(points) - i) if i else 0.0
+            shown = ", ".join(f"{k} {v}" for k, v in point.items())
+            say(f"{name}: point {i + 1} of {len(points)}: {shown}" + (f" (about {_duration(left)} left)" if i else ""))
             yield point
         return
     from rich.console import Console
@@ -32,3 +36,7 @@ def track(name: str, points: Iterable[Any]) -> Iterator[Any]:
             progress.update(task, description=printable(f"{name}: {', '.join(map(str, point.values()))}"))
             yield point
             progress.advance(task)
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"

@@ -94,6 +94,7 @@ CONDUCTION = {
     "state": conduction.StateDependent([7.063e-3, 5.711e-3, 1.541e-3, 1.388e-4], [1.2968e-3, 6.7919e-4, 8.871e-5]),
     "tio2": conduction.TitaniumOxide(),
     "temperature": conduction.AtTemperature(conduction.Sinh(0.4), 350.0, -1e-3, 0.05),
+    "moving": conduction.MovingVoltage(conduction.PooleFrenkel(0.3), 100.0, 50 * US, 3.0),
     "series": conduction.WithSeriesResistance(conduction.Sinh(0.4), 5e3),
 }
 FAULTS = {

@@ -70,6 +70,16 @@ def test_series_resistance():
         np.testing.assert_allclose(100 * US * 0.05 * jnp.sinh(rest / 0.05), i, rtol=1e-6)
 
 
+def test_a_voltage_that_moves_with_the_conductance():
+    """Far below the step the law inside, far above it the same law of the other voltage; half way in ln v0 between."""
+    with jax.enable_x64(True):
+        v = jnp.asarray([-0.5, 0.2])
+        law = conduction.MovingVoltage(conduction.PooleFrenkel(0.3), 100.0, 50 * US, 8.0)
+        for g, v0 in ((0.5 * US, 0.3), (50 * US, 3.0), (5e3 * US, 30.0)):
+            expected = conduction.PooleFrenkel(v0)(jnp.asarray(g), v)
+            np.testing.assert_allclose(law(jnp.asarray(g), v), expected, rtol=1e-9)
+
+
 def test_stuck_and_open_cells_by_count():
     """One million cells, within 5 standard errors of the probabilities; the yield is the rest."""
     law = faults.StuckAt(0.02, 0.01, 1 * US, 24 * US, p_open=0.03)

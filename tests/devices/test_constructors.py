@@ -39,6 +39,7 @@ REFUSED = {
     "targets, errors have 2, 1 entries": lambda: programming.QuantileProgramming([0.0, 1e-6], [0.1, 0.9], [[0.0, 0.0]]),
     "Sinh: v0 = -0.4 V": lambda: conduction.Sinh(-0.4),
     "WithSeriesResistance: resistance = -5 ohm": lambda: conduction.WithSeriesResistance(conduction.Ohmic(), -5.0),
+    "MovingVoltage: g_step = 0 S": lambda: conduction.MovingVoltage(conduction.Sinh(0.4), 10.0, 0.0, 2.0),
     "StuckAt: p_low = 1.5": lambda: faults.StuckAt(jnp.asarray([1.5]), 0.0, 0.0, 1e-6),
     "WornOut: shape = 0": lambda: faults.WornOut(0, 1e6, 0, 0, 0, 25e-6),
     "ConstantStep: step_up = -1e-07 S": lambda: steps.ConstantStep(-1e-7, 1e-7, 0.0, 25e-6),

@@ -254,3 +254,30 @@ def test_a_fitted_loop_goes_to_every_other_program(tmp_path, monkeypatch, capsys
     for name, true, rel in (("r_series", 300, 0.2), ("i_offset", 2e-8, 0.5), ("start_share", 0.1, 0.5)):
         assert float(module.split(f"{name} = ")[1].split(";")[0]) == pytest.approx(true, rel=rel), name
     assert "I(n, p) <+ i_offset;" in module and "Ioffset n p" in circuit
+
+
+def test_what_is_fitted_when_the_user_stops_is_kept(tmp_path, monkeypatch, capsys):
+    """Interrupted at its third model, a fit leaves page, device file and numbers of the first two, and says so."""
+    monkeypatch.chdir(tmp_path)
+    volts, rng = np.linspace(-0.4, 0.4, 17), np.random.default_rng(0)
+    rows = [(k, v, 1e-5 * (k + 1) * np.sinh(v) * (1 + 0.01 * rng.standard_normal())) for k in range(8) for v in volts]
+    pathlib.Path("data.csv").write_text("device,V (V),I (A)\n" + "\n".join(f"{k},{v:.6g},{i:.6g}" for k, v, i in rows))
+    pages = []
+
+    def stopped(name, points):
+        for k, point in enumerate(points):
+            if k == 2:
+                pages.append(pathlib.Path("my.html").read_text())
+                raise KeyboardInterrupt
+            yield point
+
+    monkeypatch.setattr(cli, "track", stopped)
+    assert cli.command(["fit", "data.csv", "--kind", "read-iv", "--out", "my.toml", "--draws", "2"]) == 130
+    said = capsys.readouterr()
+    assert "left out: what was not fitted when you interrupted; fitted is" in said.err
+    assert "still at work" in pages[0] and "still at work" not in pathlib.Path("my.html").read_text()
+    assert (
+        len([line for line in said.out.splitlines() if " passed " in line or " rejected " in line or " none " in line])
+        >= 2
+    )
+    assert pathlib.Path("my.toml").exists() or "no device file" in said.out

@@ -10,6 +10,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 from scipy.special import ndtri
@@ -130,7 +131,7 @@ class Ledger(eqx.Module):
 
     @property
     def _has_values(self) -> bool:
-        return isinstance(self.terms, jax.Array) and not isinstance(self.terms, jax.core.Tracer)
+        return isinstance(self.terms, jax.Array) and not isinstance(self.terms, Tracer)
 
     @property
     def _without_values(self) -> str:

@@ -251,7 +251,7 @@ class Window(AbstractCandidate):
         failed = float(np.isfinite(data["life"][:, 1]).sum())
         return {**found, "closed windows": share, "first closed window [cycles]": first, "failed devices": failed}
 
-    def experiments(self, data: Any) -> tuple[tuple[str, Any], ...]:
+    def experiments(self, data: Any) -> tuple[tuple[str, Any] | tuple[str, Any, str], ...]:
         return (("cycle ten times as long", {**data, "cycle": 10 * data["cycle"]}, CONTINUED),)
 
     def laws(self, values: Mapping[str, Any], data: Any) -> dict[str, Any]:

@@ -34,6 +34,7 @@ class AbstractCandidate(eqx.Module):
     name: ClassVar[str]  # as in `--model`
     law: ClassVar[str]  # the equation, in one line for people
     starts: ClassVar[int] = 24  # searches at most: fewer where a large likelihood has good guesses
+    generations: ClassVar[int] = 0  # of searches from ends that were mixed: for likelihoods with many kinks and valleys
     ranked: ClassVar[bool] = True  # False: of less than all readings, so that its BIC is no rival's; fitted where named
     nuisances: ClassVar[
         tuple[str, ...]

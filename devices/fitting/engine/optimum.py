@@ -271,17 +271,22 @@ def search_once(candidate, frame, data, starts: Float[np.ndarray, "starts p"], b
     Returns:
         the best end, and up to two others whose likelihood is hardly worse, in NumPy's arrays.
     """
-    weights, free = np.ones((len(starts), blocks)), np.ones(starts.shape)
-    ends = _ends(candidate, frame, data, starts, weights, free, sharp=SHARP, creep=0.0, stretches=LONGEST)
+    ends = search_ends(candidate, frame, data, starts, blocks, sharp=SHARP, creep=0.0, stretches=LONGEST)
     values, found = np.where(np.isfinite(ends.nll), ends.nll, np.inf), []
     for k in np.argsort(values):
         if found and (values[k] > found[0].nll + NEAR or len(found) > OTHERS):
             break
         if not any(_same(one, ends.theta[k]) for one in found):
             with jax.enable_x64(True):
-                end = _describe(candidate, frame, data, ends.theta[k], weights[0], free[0])
+                end = _describe(candidate, frame, data, ends.theta[k], np.ones(blocks), np.ones(starts.shape[1]))
             found.append(jax.tree.map(np.asarray, end))
     return tuple(found)
+
+
+def search_ends(candidate, frame, data, starts, blocks: int, *, sharp: float, creep: float, stretches: int) -> Refit:
+    """Where one search from each row of `starts` ends, for all blocks and coordinates."""
+    weights, free = np.ones((len(starts), blocks)), np.ones(starts.shape)
+    return _ends(candidate, frame, data, starts, weights, free, sharp=sharp, creep=creep, stretches=stretches)
 
 
 def _same(end: Optimum, theta: Any) -> bool:

@@ -98,7 +98,7 @@ class Fit:
         checks: tests of the model. measures: figures of merit. flags: sentences about the data and the fit.
         advice: which measurement would help. panels: pictures. seconds: that the fit took. others: the other candidates,
             best first.
-        candidate, data: what was fitted, for further questions.
+        candidate, data, optimum: what was fitted, and where the search ended, for further questions.
     """
 
     kind: str
@@ -124,6 +124,7 @@ class Fit:
     trace: Any
     candidate: Any
     data: Any
+    optimum: Any
     others: tuple[Fit, ...] = ()
 
     @property

@@ -109,6 +109,7 @@ class HyperbolicSine(AbstractLoop):
 
     name: ClassVar[str] = "yakopcic"
     law: ClassVar[str] = "dx/dt = A (e^|v| - e^V) f(x) beyond thresholds, i = a x sinh(b v)"
+    generations: ClassVar[int] = 8
 
     def own(self) -> tuple[Parameter, ...]:
         s = self.scale

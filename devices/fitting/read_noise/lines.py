@@ -39,7 +39,7 @@ def find(
     An ordinate of noise is exponential about the level around it, so the largest of N exceeds x times that with
     probability N exp(-x). What is seen in any cell is a line of all.
     """
-    level = np.maximum(ndimage.median_filter(power, (2 * BESIDE + 1, 1), mode="nearest") / np.log(2), 1e-300)
+    level = np.maximum(ndimage.median_filter(power, (2 * BESIDE + 1, 1), mode="reflect") / np.log(2), 1e-300)
     ratio = power / level
     ratio[: 2 * BESIDE] = 0  # where a power law is too steep for a level
     limit = np.log(power.size / FALSE_ALARM)

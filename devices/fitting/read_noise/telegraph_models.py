@@ -192,7 +192,7 @@ class OneTrap(AbstractCandidate):
             found |= {f"{t}{k} [s]": values[f"{t}{k}"] / float(data["rate"]) for t in ("tau_c", "tau_e")}
         return found
 
-    def experiments(self, data: Any) -> tuple[tuple[str, Any], ...]:
+    def experiments(self, data: Any) -> tuple[tuple[str, Any] | tuple[str, Any, str], ...]:
         return (
             (
                 "record four times as long",

@@ -25,7 +25,7 @@ _VOLTAGES = np.geomspace(0.03, 300.0, 80)  # [V]
 KELVIN = 300.0  # of the contact, where the ideality is told from its voltage
 
 
-class _MovingRead(OhmicRead):
+class MovingRead(OhmicRead):
     """`OhmicRead` with a law of one voltage, which moves with the conductance, as `MovingVoltage`.
 
     $$ f = v_s\\,h(v / v_s), \\qquad \\ln v_s(g) = \\ln v_0 + \\frac{\\ln (v_{high}/v_0)}{1 + (g_s/g)^p} $$
@@ -135,8 +135,8 @@ def _chords(data: Any) -> np.ndarray:
     return np.abs(i / v)
 
 
-class MovingSinhRead(_MovingRead):
-    __doc__ = _MovingRead.__doc__
+class MovingSinhRead(MovingRead):
+    __doc__ = MovingRead.__doc__
     name: ClassVar[str] = "state-dependent sinh"
     law: ClassVar[str] = "i = g v0 sinh(v/v0) + offset, v0 -> v0_high beyond g_step"
 
@@ -147,8 +147,8 @@ class MovingSinhRead(_MovingRead):
         return Sinh(v0)
 
 
-class MovingPooleFrenkelRead(_MovingRead):
-    __doc__ = _MovingRead.__doc__
+class MovingPooleFrenkelRead(MovingRead):
+    __doc__ = MovingRead.__doc__
     name: ClassVar[str] = "state-dependent poole-frenkel"
     law: ClassVar[str] = "i = g v exp(sqrt(|v|/v0)) + offset, v0 -> v0_high beyond g_step"
 
@@ -160,8 +160,8 @@ class MovingPooleFrenkelRead(_MovingRead):
         return PooleFrenkel(v0)
 
 
-class MovingSchottkyRead(_MovingRead):
-    __doc__ = _MovingRead.__doc__
+class MovingSchottkyRead(MovingRead):
+    __doc__ = MovingRead.__doc__
     name: ClassVar[str] = "state-dependent schottky"
     law: ClassVar[str] = "i = g v0 (exp(v/v0) - 1) + offset, v0 -> v0_high beyond g_step, v0 = n kT/q"
 

@@ -50,7 +50,9 @@ def cells(trace: Trace) -> dict[str, Any]:
     data = {"v": v, "i": i, "used": used, "size": size}
     noise = np.array([_noise(p) for p in parts])
     noise = np.min(noise) if noise_grows(data) else np.maximum(noise, np.median(noise))
-    return {**data, "most": least + SURE * noise}
+    seen = np.max(np.abs(i), 1) / np.maximum(np.max(np.abs(v) * used, 1), 1e-300)
+    behind = 1 + drop * seen  # an offset moves the voltage of the cell as well
+    return {**data, "most": behind * (least * (1 + 1e-6) + SURE * noise)}
 
 
 def _smooth(v: Float[np.ndarray, " rows"], size: Float[np.ndarray, " rows"]) -> Float[np.ndarray, " rows"]:
@@ -85,9 +87,9 @@ def _noise_by_size(data: Any) -> tuple[Float[np.ndarray, "3"], Float[np.ndarray,
 
 
 def noise_grows(data: Any) -> bool:
-    """Whether noise is larger at larger currents."""
-    _, noise = _noise_by_size(data)
-    return bool(noise[2] > GROWN * noise[0])
+    """Whether noise is larger at larger currents, and more than rounding there."""
+    size, noise = _noise_by_size(data)
+    return bool(noise[2] > max(GROWN * noise[0], 1e-7 * size[2]))
 
 
 def floor_and_slope(data: Any) -> dict[str, float]:

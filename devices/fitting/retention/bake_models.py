@@ -19,7 +19,7 @@ from devices.fitting.engine import checks
 from devices.fitting.engine.candidate import AbstractCandidate, Data, Values
 from devices.fitting.engine.parameters import Parameter
 from devices.fitting.engine.result import Check
-from devices.fitting.retention import pairs
+from devices.fitting.retention import bake_pairs
 from devices.fitting.retention.node_curves import polynomial_through, spread_through
 from devices.fitting.retention.relaxation_measures import group_of
 from devices.instruments.trace import FileError, Trace
@@ -74,11 +74,11 @@ class Bake(AbstractCandidate):
     def of(cls, trace: Trace, most: int = MOST):
         if "temperature" not in trace or len(np.unique(trace["temperature"])) < 2:
             raise FileError(f"needs a column temperature with two temperatures or more, which {trace.name} has not.")
-        found = pairs.pairs(trace)
-        trace = trace.where(pairs.kept(trace, found))
+        found = bake_pairs.pairs(trace)
+        trace = trace.where(bake_pairs.kept(trace, found))
         if len(np.unique(trace["temperature"][trace["t"] > 0])) < 2:
             raise FileError(
-                f"{trace.name} has one temperature left. " + " ".join(pairs.sentences(pairs.as_array(found)))
+                f"{trace.name} has one temperature left. " + " ".join(bake_pairs.sentences(bake_pairs.as_array(found)))
             )
         later = trace["t"] > 0
         cells = np.unique(trace["device"][later])
@@ -91,7 +91,7 @@ class Bake(AbstractCandidate):
         if not len(rows) or data["t"].min() < LEAST_FOLDS * attempt:
             raise FileError(f"needs times well above the attempt time of {attempt:g} s, which {trace.name} has not.")
         data["block"] = np.unique(trace["device"][rows], return_inverse=True)[1]
-        data["pairs"] = pairs.as_array(found)
+        data["pairs"] = bake_pairs.as_array(found)
         g_max = float(trace.protocol.get("g_max", np.max(data["g0"])))
         reached = np.log(data["t"] / attempt) * BOLTZMANN_EV * data["kelvin"]
         return cls(
@@ -206,7 +206,7 @@ class Bake(AbstractCandidate):
         return shape.cdf(((data["g"] - data["g0"])[:, None] - mean) / scale) @ share
 
     def notes(self, data: Data) -> tuple[str, ...]:
-        return pairs.sentences(data["pairs"])
+        return bake_pairs.sentences(data["pairs"])
 
     def checks(self, values: Mapping[str, float], data: Data) -> tuple[Check, ...]:
         p = np.clip(self.probabilities(values, data), 1e-12, 1 - 1e-12)

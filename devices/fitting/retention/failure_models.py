@@ -19,7 +19,7 @@ from devices.fitting.engine import checks
 from devices.fitting.engine.candidate import AbstractCandidate, Data, Values
 from devices.fitting.engine.parameters import Parameter
 from devices.fitting.engine.result import Check
-from devices.fitting.retention import pairs
+from devices.fitting.retention import bake_pairs
 from devices.fitting.retention.bake_models import ATTEMPT
 from devices.instruments.trace import FileError, Trace
 
@@ -66,8 +66,8 @@ class Failures(AbstractCandidate):
         limit = float(trace.protocol.get("loss_limit", LIMIT))
         if not 0 < limit < 1:
             raise FileError(f"{trace.name}: loss_limit={limit} must be between 0 and 1, the share of g0 that is lost.")
-        found = pairs.pairs(trace)
-        trace = trace.where(pairs.kept(trace, found))
+        found = bake_pairs.pairs(trace)
+        trace = trace.where(bake_pairs.kept(trace, found))
         kelvin = trace["temperature"] if "temperature" in trace else np.full(len(trace), 300.0)
         good = np.isfinite(trace["g"]) & np.isfinite(trace["g0"]) & (trace["t"] > 0)
         order = np.flatnonzero(good)[np.lexsort([a[good] for a in (trace["t"], kelvin, trace["device"])])]
@@ -93,7 +93,7 @@ class Failures(AbstractCandidate):
             "looks": looks, "fell": fell, "heat": heat, "g0": trace["g0"][order[first]],
             "block": np.unique(samples[0, first], return_inverse=True)[1],
         }  # fmt: skip
-        data["pairs"] = pairs.as_array(found)
+        data["pairs"] = bake_pairs.as_array(found)
         g_max = float(trace.protocol.get("g_max", np.max(data["g0"])))
         return cls(
             g_min=np.asarray(np.min(data["g0"])),
@@ -211,7 +211,7 @@ class Failures(AbstractCandidate):
     def notes(self, data: Data) -> tuple[str, ...]:
         fixed = "" if self.several else f" The attempt time is taken as {float(self.attempt):.1g} s."
         failed = f"a cell has failed when it has lost {float(self.limit):.0%} of its conductance for good.{fixed}"
-        return (failed, *pairs.sentences(data["pairs"]))
+        return (failed, *bake_pairs.sentences(data["pairs"]))
 
     def experiments(self, data: Data) -> tuple[tuple[str, Data], ...]:
         return (

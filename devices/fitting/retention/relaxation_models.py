@@ -306,7 +306,7 @@ class LogTime(AbstractCandidate):
     def measures(self, values: Mapping[str, float], data: Data) -> dict[str, float]:
         return relaxation_measures.measures(*self.marginal(values, data), data, float(self.g_max))
 
-    def experiments(self, data: Data) -> tuple[tuple[str, Data], ...]:
+    def experiments(self, data: Data) -> tuple[tuple[str, Data] | tuple[str, Data, str], ...]:
         t, used = (np.concatenate([data[n], data[n][:, -1:] * f], 1) for n, f in (("t", 100), ("used", 1)))
         later = {**data, "t": t, "used": used, "d": np.zeros(t.shape)}
         return (("one more read of every write, at 100 times the last time", later, CONTINUED),)

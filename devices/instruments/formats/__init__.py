@@ -11,6 +11,7 @@ from devices.instruments.formats import (
     clarius,
     easyexpert,
     endurance_log,
+    excel_table,
     hdf5,
     keithley2600,
     knowm,
@@ -54,7 +55,7 @@ class Format(Protocol):
 FORMATS: tuple[Format, ...] = (
     clarius, knowm, arc_two, arc_one, easyexpert, keithley2600, oscilloscope,
     pulse_reads, write_verify_log, pulse_rows, read_noise_log, relaxation_log, single_pulse_log, read_iv_log, endurance_log,
-    matlab, hdf5, table_with_headers, table_without_headers,
+    matlab, hdf5, excel_table, table_with_headers, table_without_headers,
 )  # fmt: skip
 # Those that read the columns that a sidecar names, whatever else there is in a text.
 NAMED_BY_SIDECAR: tuple[Format, ...] = (oscilloscope, easyexpert, table_with_headers, table_without_headers)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from devices.instruments import text_table, workbook
+from devices.instruments import column_headers, columns_to_trace, text_table, workbook
 from devices.instruments.formats import clarius_pairs
 from devices.instruments.source import File
 from devices.instruments.trace import FileError, Flag, Trace
@@ -50,6 +50,8 @@ def read(file: File, side: Mapping[str, Any]) -> list[Trace]:
     tests: dict[str, dict[str, list]] = {}
     for name in sorted(runs, key=_order):
         tests.setdefault(_test(settings.get(name, {})), {})[name] = runs[name]
+    if "columns" in side:
+        return [_named(file, group, side) for group in tests.values()]
     traces = [_loop(file, group, settings) for group in tests.values()]
     traces += [_cycles(file, rows) for rows in sheets.values() if len(rows) > 2 and rows[0][:1] == ("Cycle",)]
     if not traces:
@@ -96,6 +98,36 @@ def _loop(file: File, runs: Mapping[str, list], settings: Mapping[str, dict]) ->
     trace = Trace("loop", columns, (str(file.path),), NAME, (file.path.stem,), shared)
     varying = sorted({k for p in protocols for k in p} - set(shared))
     return trace.flagged(Flag("settings differ", f"The runs differ in {', '.join(varying)}.")) if varying else trace
+
+
+def _named(file: File, runs: Mapping[str, list], side: Mapping[str, Any]) -> Trace:
+    """The columns that the sidecar names, by their places in the runs of a test, each a cycle of a loop.
+
+    Raises:
+        FileError: if the runs have not as many columns.
+    """
+    header = [str(cell) for cell in next(iter(runs.values()))[0]]
+    if any([str(cell) for cell in rows[0]] != header for rows in runs.values()) or len(side["columns"]) != len(header):
+        raise FileError(
+            f"{file.path} has runs with the columns {', '.join(header)}, but its sidecar names {len(side['columns'])}; "
+            "name all, `-` to leave one out."
+        )
+    values = np.array(
+        [
+            [_number(row[k] if k < len(row) else None) for k in range(len(header))]
+            for rows in runs.values()
+            for row in rows[1:]
+        ]
+    )
+    units = side.get("units", [])
+    named = []
+    for k, column in enumerate(side["columns"]):
+        unit = column_headers.unit(units[k]) if k < len(units) else column_headers.si(column)
+        named.append((column, values[:, k], unit or column_headers.Unit("1")))
+    if {"v", "i"} <= set(side["columns"]) and "cycle" not in side["columns"]:
+        number = np.repeat(np.arange(len(runs)), [len(rows) - 1 for rows in runs.values()])
+        named.append(("cycle", number, column_headers.Unit("")))
+    return columns_to_trace.trace(file, named, side, NAME)
 
 
 def _number(cell: Any) -> float:

@@ -28,6 +28,7 @@ from devices.fitting import (
 )
 from devices.fitting.engine import checks, uncertainty
 from devices.fitting.engine.draws import draw
+from devices.fitting.engine.mixing import mixed_ends
 from devices.fitting.engine.optimum import Optimum, search_once
 from devices.fitting.engine.profiles import _crossings, intervals
 from devices.fitting.engine.result import Check, Panel
@@ -515,3 +516,32 @@ def test_pictures_of_a_model_of_ones_own_can_be_added():
     fitting.panels.register(Mine, lambda candidate, values, data: (picture,))
     assert fitting.panels(Mine(), {}, {}) == (picture,)
     assert fitting.panels(Line(), {}, {}) == ()
+
+
+class Valleys(Line):
+    """`i = a + b v` with a ripple in the likelihood: each number has a hundred valleys, of which the deepest are at 0."""
+
+    name: ClassVar[str] = "valleys"
+    generations: ClassVar[int] = 8
+    size: ClassVar[int] = 6
+
+    def parameters(self):
+        return tuple(Parameter(f"p{k}", "", -10.0, 10.0) for k in range(self.size))
+
+    def residuals(self, values: Mapping, data: Any) -> Float[Array, "blocks rows"]:
+        p = jnp.stack([values[f"p{k}"] for k in range(self.size)])
+        rough = jnp.concatenate([p / 3, jnp.sqrt(1 - jnp.cos(2 * jnp.pi * p) + 1e-6)])
+        return jnp.tile(rough, 4)[None] + 0 * data["x"][:1, : 8 * self.size]
+
+    def used(self, data: Any) -> Float[Array, "blocks rows"]:
+        return jnp.ones((1, 8 * self.size))
+
+
+def test_searches_from_mixed_ends_find_the_deepest_of_many_valleys():
+    """24 searches, then 8 generations of them, end lower than as many searches from new points, of 20^6 valleys."""
+    space, data = Space(Valleys().parameters()), {"x": np.zeros((1, 48)), "y": np.zeros((1, 48))}
+    best = mixed_ends(Valleys(), space, data, space.starts([], 24, 0), 1)
+    alone = search_once(Valleys(), space.frame(), data, space.starts([], 216, 0), 1)
+    values = np.abs([space.values(best[0])[f"p{k}"] for k in range(6)])
+    single = np.abs([space.values(alone[0].theta)[f"p{k}"] for k in range(6)])
+    assert np.sum(values**2) < 0.5 * np.sum(single**2)

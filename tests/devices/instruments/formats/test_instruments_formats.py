@@ -391,7 +391,7 @@ def test_plain_hdf5(tmp_path):
 
 
 def test_formats_have_names_of_their_own():
-    assert len({form.NAME for form in FORMATS}) == len(FORMATS) == 19
+    assert len({form.NAME for form in FORMATS}) == len(FORMATS) == 20
 
 
 def bursts(volts, currents, v_read=-0.1):
