@@ -1,4 +1,4 @@
-"""HDF5 files, MATLAB files and workbooks of strangers: no other file is read, no more is unpacked than the limit, and nothing but a
+"""HDF5, MATLAB and Excel files of strangers: no other file is read, no more is unpacked than the limit, and nothing but a
 `FileError` comes out."""
 
 import contextlib
