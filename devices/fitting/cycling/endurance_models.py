@@ -17,7 +17,7 @@ from scipy import stats
 from devices.faults import WornOut
 from devices.fitting.cycling.endurance_data import CHUNK, cycling, first_closed
 from devices.fitting.engine import checks
-from devices.fitting.engine.candidate import CONTINUED, AbstractCandidate
+from devices.fitting.engine.candidate import CONTINUED, AbstractCandidate, Proposals
 from devices.fitting.engine.parameters import Parameter
 from devices.fitting.engine.result import Check
 from devices.instruments.trace import FileError, Trace
@@ -251,7 +251,7 @@ class Window(AbstractCandidate):
         failed = float(np.isfinite(data["life"][:, 1]).sum())
         return {**found, "closed windows": share, "first closed window [cycles]": first, "failed devices": failed}
 
-    def experiments(self, data: Any) -> tuple[tuple[str, Any] | tuple[str, Any, str], ...]:
+    def experiments(self, data: Any) -> Proposals:
         return (("cycle ten times as long", {**data, "cycle": 10 * data["cycle"]}, CONTINUED),)
 
     def laws(self, values: Mapping[str, Any], data: Any) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from devices.instruments.trace import Trace
 
 Values = Mapping[str, Float[Array, ""]]
 CONTINUED = "continued"  # a proposal that goes on with the present measurement
+Proposals = tuple[tuple[str, Any] | tuple[str, Any, str], ...]
 Data = Any  # a pytree of arrays whose shapes do not depend on the parameters
 
 
@@ -87,7 +88,7 @@ class AbstractCandidate(eqx.Module):
         """What was assumed about the data, in sentences for `Fit.flags`."""
         return ()
 
-    def experiments(self, data: Data) -> tuple[tuple[str, Data] | tuple[str, Data, str], ...]:
+    def experiments(self, data: Data) -> Proposals:
         """Measurements that could be made next: a sentence, and its protocol as data (the readings in it are not used).
         With `CONTINUED` as a third entry the protocol is the present one and more of it: the same cells read once more, or
         a longer record."""

@@ -14,7 +14,7 @@ from scipy import optimize, special, stats
 
 from devices.curves import Constant, Table
 from devices.fitting.engine import checks
-from devices.fitting.engine.candidate import CONTINUED, AbstractCandidate
+from devices.fitting.engine.candidate import CONTINUED, AbstractCandidate, Proposals
 from devices.fitting.engine.optimum import search_data
 from devices.fitting.engine.parameters import Parameter, Space
 from devices.fitting.engine.result import Check
@@ -197,7 +197,7 @@ class WhiteSpectrum(AbstractCandidate):
         first = np.clip(np.log([float(values[n + tag]) for n in names]), ends[0] + 1e-6, ends[1] - 1e-6)
         return float(np.sqrt(np.mean(optimize.least_squares(error, first, bounds=ends, max_nfev=200).fun ** 2)))
 
-    def experiments(self, data: Any) -> tuple[tuple[str, Any] | tuple[str, Any, str], ...]:
+    def experiments(self, data: Any) -> Proposals:
         reads, rate = int(data["reads"]), float(data["rate"])
         return (
             ("record four times as long at the same rate", protocol(4 * reads, rate, self.cells), CONTINUED),

@@ -15,7 +15,7 @@ from scipy import stats
 
 from devices.curves import Constant
 from devices.fitting.engine import checks
-from devices.fitting.engine.candidate import CONTINUED, AbstractCandidate
+from devices.fitting.engine.candidate import CONTINUED, AbstractCandidate, Proposals
 from devices.fitting.engine.parameters import Parameter
 from devices.fitting.engine.result import Check
 from devices.fitting.read_noise.spectrum_data import relative, series
@@ -192,7 +192,7 @@ class OneTrap(AbstractCandidate):
             found |= {f"{t}{k} [s]": values[f"{t}{k}"] / float(data["rate"]) for t in ("tau_c", "tau_e")}
         return found
 
-    def experiments(self, data: Any) -> tuple[tuple[str, Any] | tuple[str, Any, str], ...]:
+    def experiments(self, data: Any) -> Proposals:
         return (
             (
                 "record four times as long",

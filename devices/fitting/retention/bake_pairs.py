@@ -61,7 +61,7 @@ def _pair(trace: Trace, rows: Bool[np.ndarray, " rows"], kelvin: float, t: float
     g, g0 = g[good], g0[good]
     if len(g) < FEWEST or not np.ptp(g) or not np.ptp(g0):
         return None
-    rho = float(stats.spearmanr(g0, g)[0])  # pyright: ignore[reportArgumentType]
+    rho = float(np.corrcoef(stats.rankdata(g0), stats.rankdata(g))[0, 1])
     # Fisher's z; its variance for ranks by Bonett and Wright 2000, 10.1007/BF02294183 (recalled, not read)
     half = stats.norm.ppf((1 + LEVEL) / 2) * np.sqrt((1 + rho**2 / 2) / (len(g) - 3))
     centre = np.arctanh(np.clip(rho, -1 + 1e-9, 1 - 1e-9))

@@ -16,7 +16,7 @@ from scipy import stats
 from devices.curves import Constant, Curve
 from devices.drift import LogTimeRelaxation
 from devices.fitting.engine import checks
-from devices.fitting.engine.candidate import CONTINUED, AbstractCandidate, Data, Values
+from devices.fitting.engine.candidate import CONTINUED, AbstractCandidate, Data, Proposals, Values
 from devices.fitting.engine.parameters import Parameter
 from devices.fitting.engine.result import Check
 from devices.fitting.retention import relaxation_measures
@@ -306,7 +306,7 @@ class LogTime(AbstractCandidate):
     def measures(self, values: Mapping[str, float], data: Data) -> dict[str, float]:
         return relaxation_measures.measures(*self.marginal(values, data), data, float(self.g_max))
 
-    def experiments(self, data: Data) -> tuple[tuple[str, Data] | tuple[str, Data, str], ...]:
+    def experiments(self, data: Data) -> Proposals:
         t, used = (np.concatenate([data[n], data[n][:, -1:] * f], 1) for n, f in (("t", 100), ("used", 1)))
         later = {**data, "t": t, "used": used, "d": np.zeros(t.shape)}
         return (("one more read of every write, at 100 times the last time", later, CONTINUED),)
