@@ -199,7 +199,7 @@ def _document(path: str | os.PathLike[str]) -> dict[str, Any]:
     return document
 
 
-_TABLES = ("format", "unmeasured", "provenance", "device", "posterior")
+_TABLES = ("format", "unmeasured", "provenance", "device", "posterior")  # unmeasured: for readers of the file
 
 
 def _device(document: dict[str, Any], path: Any) -> Device:
