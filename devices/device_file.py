@@ -193,6 +193,9 @@ def _document(path: str | os.PathLike[str]) -> dict[str, Any]:
         )
     if unknown := set(document) - set(_TABLES):
         raise DeviceFileError(f"{path} has {', '.join(sorted(unknown))}; a device file has {', '.join(_TABLES)}.")
+    parts = document.get("unmeasured", [])  # for the eye: `unmeasured` asks the laws
+    if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
+        raise DeviceFileError(f"{path}: unmeasured = {shown(parts)}; it takes a list of words.")
     return document
 
 

@@ -178,7 +178,7 @@ def _pattern(table: Table, chosen: dict[int, str]) -> dict[str, int]:
     """How many pulses up and down: up to the largest conductance, and the rest."""
     k = next(at for at, column in chosen.items() if column in ("g", "r", "i"))
     x = table.values[:, k] if chosen[k] != "r" else -table.values[:, k]
-    up = int(np.nanargmax(x)) + 1
+    up = int(np.argmax(np.nan_to_num(x, nan=-np.inf))) + 1
     return {"up": up, "down": len(x) - up} if 1 < up < len(x) else {"up": 50, "down": 50}
 
 

@@ -50,6 +50,7 @@ POSTERIOR = GOOD + "[posterior]\n"
         (GOOD + '"a".' * 20_000 + "a = 1", "a key of more than 32 parts"),
         ("format = 1\ndevice = 3", "device = 3 is no table"),
         ("format = 1\ndevice = []", r"device = \[\] is no table"),
+        ("unmeasured = 3\n" + GOOD, "unmeasured = 3; it takes a list of words"),
         ("format = true\n[device]", "it needs `format = 1`"),
         (GOOD + "[posteriors]", "has posteriors; a device file has format, unmeasured, provenance, device, posterior"),
         ("provenance = 3\n" + GOOD, "provenance = 3 is no table"),

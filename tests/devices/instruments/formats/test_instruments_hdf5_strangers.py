@@ -1,4 +1,4 @@
-"""HDF5 files and workbooks of strangers: no other file is read, no more is unpacked than the limit, and nothing but a
+"""HDF5, MATLAB and Excel files of strangers: no other file is read, no more is unpacked than the limit, and nothing but a
 `FileError` comes out."""
 
 import contextlib
@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 import openpyxl
 import pytest
+from scipy import io as scipy_io
 
 from devices.instruments import FileError, read
 
@@ -206,3 +207,22 @@ def test_damaged_workbooks(tmp_path):
         path.write_bytes(content.getvalue())
         with contextlib.suppress(FileError):
             read(path)
+
+
+def test_a_matlab_structure_counts_unpacked(tmp_path):
+    scipy_io.savemat(
+        tmp_path / "a.mat", {"s": {"V": np.zeros(2_000_000), "I": np.zeros(2_000_000)}}, do_compression=True
+    )
+    assert (tmp_path / "a.mat").stat().st_size < 100_000
+    refused(tmp_path / "a.mat", "unpacks to 1. MB or more, more than the 10 MB", sidecar={"max_megabytes": 10})
+
+
+def test_matlab_7_3_reads_no_other_file(tmp_path):
+    path = tmp_path / "a.mat"
+    (tmp_path / "secret").write_bytes(bytes(range(50)))
+    with h5py.File(path, "w", userblock_size=512) as file:
+        file.create_dataset("voltage (V)", (50,), "u1", external=[(str(tmp_path / "secret"), 0, 50)])
+        file["current (A)"] = UP
+    with path.open("r+b") as file:
+        file.write(b"MATLAB 7.3 MAT-file")
+    refused(path, "external storage")
