@@ -43,9 +43,9 @@ def test_gradient_by_every_number(kind, name, law, ask):
 
 
 @pytest.mark.parametrize(("kind", "name", "law", "ask"), cases.EVERY, ids=cases.IDS)
-def test_a_million_cells(kind, name, law, ask):
-    """One jitted call on 1e6 cells: finite, of the right shape, and not all alike where cells differ."""
-    g = jnp.linspace(1e-6, 24e-6, 1_000_000)
+def test_many_cells_at_once(kind, name, law, ask):
+    """One jitted call on 1e5 cells: finite, of the right shape, and not all alike where cells differ."""
+    g = jnp.linspace(1e-6, 24e-6, 100_000)
     out = jax.jit(lambda g: ask(law, g))(g)
     assert out.shape == g.shape and bool(jnp.all(jnp.isfinite(out)))
     if name not in ("none", "map"):
