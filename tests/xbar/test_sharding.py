@@ -121,6 +121,7 @@ def test_what_cannot_be_spread_is_refused(found):
     assert "twice" in twice
 
 
+@pytest.mark.slow
 def test_two_processes_make_one_chip():
     """Fails if a process programs other cells than one device would, or needs those of the other process."""
     with socket.socket() as free:

@@ -82,10 +82,20 @@ def test_frozen_noise_is_one_draw_for_all_inputs():
     np.testing.assert_allclose(frozen[:, 0].std(0), spread, rtol=5 * CHIPS**-0.5)
 
 
-@pytest.mark.parametrize("batch", [2, 40], ids=["few", "many"])  # wires are solved for few inputs, and mapped for many
-@pytest.mark.parametrize("wires", [xbar.IdealWires(), xbar.ResistiveWires(5.0, 5.0)], ids=["no wires", "wires"])
+OHMIC, SINH = devices.conduction.Ohmic(), devices.conduction.Sinh(0.3)
+IDEAL, WIRED = xbar.IdealWires(), xbar.ResistiveWires(5.0, 5.0)
+
+
 @pytest.mark.parametrize(
-    "conduction", [devices.conduction.Ohmic(), devices.conduction.Sinh(0.3)], ids=["ohmic", "sinh"]
+    ("conduction", "wires", "batch"),  # wires are solved for few inputs, and mapped for many
+    [
+        pytest.param(OHMIC, IDEAL, 2, id="ohmic"),
+        pytest.param(OHMIC, WIRED, 2, id="ohmic-wires-few"),
+        pytest.param(OHMIC, WIRED, 40, id="ohmic-wires-many"),
+        pytest.param(SINH, IDEAL, 2, id="sinh"),
+        pytest.param(SINH, WIRED, 2, id="sinh-wires-few"),
+        pytest.param(SINH, WIRED, 40, id="sinh-wires-many", marks=pytest.mark.slow),
+    ],
 )
 def test_straight_through(conduction, wires, batch):
     """Outputs are those of the exact gradient's; the gradient by the weights is that of the plain product, though cells are
