@@ -7,7 +7,13 @@ import socket
 import subprocess
 import sys
 
+import jax
+import numpy as np
 import pytest
+from jax.sharding import Mesh
+
+import devices
+import xbar
 
 HERE = pathlib.Path(__file__).parent
 ROUNDING = 1e-5  # sums over row tiles are taken in another order; float32
@@ -49,6 +55,7 @@ PLACES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", PLACES)
 def test_a_spread_chip_is_the_same_chip_and_nobody_gathers_its_cells(found, case):
     """Fails if a draw depends on the device that makes it, or if anything here needs cells from elsewhere."""
@@ -66,11 +73,13 @@ def test_a_spread_chip_is_the_same_chip_and_nobody_gathers_its_cells(found, case
     assert max([0, *(n for sizes in seen["read"].values() for n in sizes)]) <= ACTIVATIONS
 
 
+@pytest.mark.slow
 def test_row_tiles_are_summed_over_devices_once(found):
     assert found["product"]["read"] == {"all-reduce": [ACTIVATIONS // 4]}
     assert found["frozen"]["read"] == {}
 
 
+@pytest.mark.slow
 def test_calibration_energy_and_gradients_are_those_of_one_device(found):
     seen = found["calibrated"]
     for name in ("ranges", "reference", "outputs", "energy", "gradient", "straight"):
@@ -81,6 +90,7 @@ def test_calibration_energy_and_gradients_are_those_of_one_device(found):
         assert max(n for sizes in seen[kind].values() for n in sizes) <= ACTIVATIONS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind, last", [("chips", None), ("tiles", "four")])
 def test_a_wafer_is_spread_over_chips_and_tiles(found, kind, last):
     seen = found["wafers"][kind]
@@ -92,6 +102,7 @@ def test_a_wafer_is_spread_over_chips_and_tiles(found, kind, last):
     assert seen["adc"] == ["two", None, None, last]
 
 
+@pytest.mark.slow
 def test_a_batch_is_spread_where_its_inputs_are(found):
     seen = found["batches"]
     assert seen["outputs"] < ROUNDING
@@ -100,6 +111,7 @@ def test_a_batch_is_spread_where_its_inputs_are(found):
     assert seen["read"] == {}
 
 
+@pytest.mark.slow
 def test_cells_are_rewritten_where_they_are(found):
     seen = found["rewritten"]
     assert all(seen["pulsed"])
@@ -108,11 +120,13 @@ def test_cells_are_rewritten_where_they_are(found):
     assert set(seen["pulse"]) <= {"all-reduce"}
 
 
+@pytest.mark.slow
 def test_a_file_does_not_keep_devices(found):
     assert all(found["saved"]["same"])
     assert found["saved"]["sharding"] is None
 
 
+@pytest.mark.slow
 def test_what_cannot_be_spread_is_refused(found):
     uneven, explicit, unknown, twice = found["refused"]
     assert "col_tiles=3" in uneven
@@ -143,3 +157,20 @@ def test_two_processes_make_one_chip():
         assert seen["outputs"] < ROUNDING
         assert seen["energy"] < ROUNDING
         assert seen["gradient"] < ROUNDING
+
+
+def test_a_mesh_of_one_device_changes_nothing():
+    """Cells bit for bit, outputs and slopes to rounding; what eight devices and two processes do takes minutes (slow)."""
+    mesh = Mesh(np.array(jax.devices()[:1]).reshape(1, 1), ("row", "col"))
+    w, x = jax.random.normal(jax.random.key(0), (16, 8)), jax.random.normal(jax.random.key(1), (3, 16))
+    found = []
+    for sharding in (None, xbar.Sharding(mesh, row_tiles="row", col_tiles="col")):
+        tile = xbar.Tile(device=devices.pcm_joshi2020(), rows=8, cols=4, sharding=sharding)
+        network = xbar.analog(lambda w, x: x @ w, tile)
+        chip = network.program(w, x, key=jax.random.key(2))
+        slope = jax.jit(jax.grad(lambda w, n=network: n(w, x, key=jax.random.key(3)).sum()))(w)
+        found.append((jax.tree.leaves(chip.arrays[0].cells), chip(x, t=60.0, key=jax.random.key(4)), slope))
+    (cells, y, slope), (spread_cells, spread_y, spread_slope) = found
+    assert all(np.array_equal(a, b) for a, b in zip(cells, spread_cells, strict=True))
+    np.testing.assert_allclose(y, spread_y, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(slope, spread_slope, rtol=1e-3, atol=1e-3)

@@ -21,7 +21,10 @@ TILES = {
 }
 
 
-@pytest.mark.parametrize("name", TILES)
+SLOW = {"wires"}
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if n in SLOW else ()) for n in TILES])
 def test_strict_ranks_and_types(name):
     """Programming, calibration, reads, energy and a gradient, with JAX's two strict settings; the sweeps of resistive wires
     broadcast over cells on purpose, and are strict in their types only."""

@@ -149,6 +149,7 @@ def test_other_wires_have_defaults():
         Halved().noise_variance(g, g, v, Sinh(0.1))
 
 
+@pytest.mark.slow
 def test_cells_that_are_not_ohmic():
     """Around the solution of each input, against derivatives of its currents by the cells' states: exact to 1e-6, by single
     lines to 2 % of the sum."""

@@ -59,6 +59,7 @@ def test_against_the_equations():
         np.testing.assert_allclose(model.temperature(x, at), t, rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("v0, v1, duration, n", [(-0.42, -0.5, 1e-6, 0.05), (0.75, 0.85, 1e-6, 5.0)])
 def test_second_order(v0, v1, duration, n):
     """A SET and a RESET, before they run away, against Diffrax: order 2 (1.7 to 2.3), below 1e-3 of the movement at

@@ -69,6 +69,7 @@ def test_truth_is_found_and_a_device_fails_as_the_cells_did():
             assert share == pytest.approx(np.mean(cold["g"][at] < 25 * US), abs=0.15)
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_truth_as_often_as_they_say():
     """200 simulated sets, 90 % intervals: 84 to 96 % of them (a right one leaves that band 1 time in 150)."""
     candidate, data = Failures.of(bake())
