@@ -20,7 +20,7 @@ from devices import (
     updates,
     write_verify,
 )
-from devices.assumptions import assume, assume_spread, unmeasured
+from devices.assumptions import assume, assume_spread
 from devices.base import (
     AbstractConduction,
     AbstractDrift,
@@ -69,7 +69,6 @@ __all__ = [
     "programming",
     "published",
     "steps",
-    "unmeasured",
     "updates",
     "write_verify",
     *_presets,

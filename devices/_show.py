@@ -53,17 +53,14 @@ def law(module: Any) -> str:
 def rows(device: Any) -> list[tuple[str, str]]:
     """What there is to say of a device: its range, laws and source, a label and a text each."""
     about, low, high = device.provenance, device.g_min, device.g_max
-    without: list[str] = []
     found = [("range", f"{short(low, 'S')} to {short(high, 'S')}")]
     for f in dataclasses.fields(device):
         value = getattr(device, f.name)
         idle = value is None or type(value) is f.default_factory  # nothing happens there, or Ohm's law
         if f.name not in ("g_min", "g_max", "provenance") and not idle:
             found.append((f.name.replace("_", " "), _other(value)))
-        elif f.name in ("programming", "drift", "read_noise"):
-            without.append({"programming": "write errors"}.get(f.name, f.name.replace("_", " ")))
-    if without and about.numbers != "none":
-        found.append(("without", ", ".join(without)))
+    if device.unmeasured and about.numbers != "none":
+        found.append(("without", ", ".join(device.unmeasured)))
     source = "; ".join(f"doi:{d}" for d in about.dois)
     text = ", ".join(t for t in (about.technology, source) if t)
     return [*found, ("source", text)] if text else found

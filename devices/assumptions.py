@@ -1,24 +1,13 @@
-"""What was never measured of a device, and filling it in from elsewhere, said as such."""
+"""Filling in what was never measured of a device (`Device.unmeasured`) from elsewhere, said as such."""
 
 from __future__ import annotations
 
 import dataclasses
 
-from devices.device import Device
-from devices.drift import NoDrift, ScaledDrift
-from devices.noise import NoReadNoise, ScaledReadNoise
+from devices.device import PARTS, Device
+from devices.drift import ScaledDrift
+from devices.noise import ScaledReadNoise
 from devices.programming import ExactProgramming, ScaledProgramming, SpreadProgramming
-
-PARTS = {
-    "programming": ("write errors", ExactProgramming),
-    "drift": ("drift", NoDrift),
-    "read_noise": ("read noise", NoReadNoise),
-}
-
-
-def unmeasured(device: Device) -> tuple[str, ...]:
-    """The parts of a device without a law, in words: its cells behave ideally there because nobody measured otherwise."""
-    return tuple(words for name, (words, none) in PARTS.items() if type(getattr(device, name)) is none)
 
 
 def assume(device: Device, other: Device) -> Device:
@@ -32,8 +21,8 @@ def assume(device: Device, other: Device) -> Device:
     wrapped = {"programming": ScaledProgramming, "drift": ScaledDrift, "read_noise": ScaledReadNoise}
     factor = other.g_max / device.g_max
     given = {}
-    for name, (_, none) in PARTS.items():
-        if type(getattr(device, name)) is none and type(getattr(other, name)) is not none:
+    for name, (words, _) in PARTS.items():
+        if words in device.unmeasured and words not in other.unmeasured:
             given[name] = wrapped[name](getattr(other, name), factor)
     about = other.provenance
     return _with(device, given, f"{about.name}, scaled by the largest conductance", about.dois, about.span, about.times)
@@ -60,7 +49,7 @@ def assume_spread(device: Device, share: float) -> Device:
 
 def _with(device: Device, given: dict, source: str, dois=(), span=None, times=None) -> Device:
     about = device.provenance
-    lacks = unmeasured(device)
+    lacks = device.unmeasured
     if not given:
         found = f"lacks {', '.join(lacks)}, which {source} does not have either" if lacks else "lacks no law"
         raise ValueError(f"{about.name} {found}: there is nothing to be assumed.")

@@ -34,6 +34,13 @@ from devices.programming import ExactProgramming
 _WARNED: set[tuple[Provenance, str]] = set()  # devices that have said that they extrapolate, in time or in voltage
 
 
+PARTS = {  # of which a device without a law is ideal, because nobody measured otherwise
+    "programming": ("write errors", ExactProgramming),
+    "drift": ("drift", NoDrift),
+    "read_noise": ("read noise", NoReadNoise),
+}
+
+
 class Device(Checked):
     """One kind of memristive cell: its conductance range and one law of each kind.
 
@@ -78,6 +85,11 @@ class Device(Checked):
                 "float32. Conductances are in siemens: 25 uS is 25e-6.",
                 stacklevel=3,
             )
+
+    @property
+    def unmeasured(self) -> tuple[str, ...]:
+        """The parts without a law, in words: "write errors", "drift", "read noise". Cells behave ideally there."""
+        return tuple(words for name, (words, none) in PARTS.items() if type(getattr(self, name)) is none)
 
     def __repr__(self) -> str:
         return device_text(self)

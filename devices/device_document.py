@@ -17,7 +17,7 @@ from devices.plain_toml import shown
 
 
 class DeviceFileError(ValueError):
-    """A device file that cannot be read: what is wrong with it, and how to mend it."""
+    """A device file cannot be read; the message says what was found, what is allowed and how to fix it."""
 
 
 def table(document: dict[str, Any], name: str, where: str = "") -> dict[str, Any]:

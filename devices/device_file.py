@@ -18,7 +18,6 @@ import numpy as np
 import tomli_w
 from jax.tree_util import GetAttrKey
 
-from devices.assumptions import unmeasured
 from devices.catalogue import Provenance
 from devices.device import Device
 from devices.device_document import DeviceFileError, bools, check_fields, table
@@ -38,7 +37,7 @@ def save(device: Device, path: str | os.PathLike[str], draws: Device | None = No
     Raises:
         ValueError: if a law is not one of this package; such a device is Python code, and best kept as such.
     """
-    document: dict[str, Any] = {"format": FORMAT, "unmeasured": list(unmeasured(device))}
+    document: dict[str, Any] = {"format": FORMAT, "unmeasured": list(device.unmeasured)}
     document["provenance"] = _plain(device.provenance)
     document["device"] = {k: v for k, v in _fields(device).items() if k != "provenance"}
     if draws is not None:
@@ -193,7 +192,7 @@ def _document(path: str | os.PathLike[str]) -> dict[str, Any]:
         )
     if unknown := set(document) - set(_TABLES):
         raise DeviceFileError(f"{path} has {', '.join(sorted(unknown))}; a device file has {', '.join(_TABLES)}.")
-    parts = document.get("unmeasured", [])  # for the eye: `unmeasured` asks the laws
+    parts = document.get("unmeasured", [])  # written for people; `Device.unmeasured` asks the laws
     if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
         raise DeviceFileError(f"{path}: unmeasured = {shown(parts)}; it takes a list of words.")
     return document

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from experiments import chosen_devices
 from experiments.framework.errors import UsageError
 from experiments.framework.store import Dimension, Layout, Results, Variable
 
@@ -27,7 +28,6 @@ GPU_CASES = ("batch 1", "batch 1, launches free", "ridge batch", "ridge batch, l
 RATES = (2e-3, 1e-3, 3e-4)  # learning rates of the rounds of hardware-aware training
 TRAININGS = ("naive", "hardware-aware")
 V_READ = 0.2  # V, of a full-scale input
-SHORT = {"pcm": "pcm_joshi2020", "reram": "reram_wan2022"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,86 +96,22 @@ def check(config: Config) -> None:
             "--device FILE.toml, which `xbar fit` writes."
         )
     for device in config.devices:
-        _device(config, device)
+        chosen_devices.find(device, config.assume)
         if config.posterior:
-            _drawn_devices(config, device)
+            chosen_devices.drawn(device, config.chips, config.assume)
         if not _tools(config, device).known:
             raise UsageError(f"--times {' '.join(config.times)}: {device} has data at none of them; add 1s.")
-    if config.assume is not None and not any(_assumed(config, device) for device in config.devices):
+    if config.assume is not None and not any(
+        chosen_devices.completes(device, config.assume) for device in config.devices
+    ):
         raise UsageError(
-            f"--assume {config.assume}: {', '.join(config.devices)} lack nothing that it has. Leave it out."
+            f"--assume {config.assume}: it has no law that {' or '.join(config.devices)} lacks. Leave it out."
         )
-
-
-def _known_device(name: str, option: str = "--devices") -> Any:
-    """The cell that a setting names."""
-    import devices
-    from devices.device_file import DeviceFileError, load
-
-    if name.endswith(".toml"):
-        try:
-            return load(name)
-        except DeviceFileError as error:
-            raise UsageError(f"{option} {error}") from error
-    try:
-        make = devices.find(SHORT.get(name, name))
-    except ValueError as error:
-        raise UsageError(f"{option} {name}: {error}") from error
-    device = make() if devices.catalogue.makes_itself(make.__name__) else None
-    if not isinstance(device, devices.Device):
-        raise UsageError(
-            f"{option} {name}: a compact model of a single cell, not a device that can be programmed. Make one of it with "
-            "devices.compact.pulse_response."
-        )
-    return device
-
-
-def _device(config: Config, name: str) -> Any:
-    """The cell that a setting names, with what is assumed of it."""
-    return _completed(config, _known_device(name))
-
-
-def _completed(config: Config, device: Any) -> Any:
-    """The device, with --assume's laws where it lacks some; ideal cells stay ideal."""
-    import devices
-
-    if config.assume is None or device.provenance.numbers == "none" or not devices.unmeasured(device):
-        return device
-    try:
-        share = float(config.assume)
-    except ValueError:
-        source = _known_device(config.assume, "--assume")
-        lacks, has = set(devices.unmeasured(device)), set(devices.unmeasured(source))
-        return devices.assume(device, source) if lacks - has else device
-    try:
-        return devices.assume_spread(device, share) if "write errors" in devices.unmeasured(device) else device
-    except ValueError as error:
-        raise UsageError(f"--assume {config.assume}: {error}") from error
-
-
-def _assumed(config: Config, name: str) -> bool:
-    import devices
-
-    return devices.unmeasured(_device(config, name)) != devices.unmeasured(_known_device(name))
-
-
-def _drawn_devices(config: Config, name: str) -> Any:
-    """Devices drawn from the posterior of a device file, along a leading axis; None for a device without one."""
-    import jax
-
-    from devices.device_file import DeviceFileError, load_draws
-
-    if not name.endswith(".toml"):
-        return None
-    try:
-        return jax.vmap(lambda device: _completed(config, device))(load_draws(name, config.chips))
-    except DeviceFileError as error:
-        raise UsageError(f"--posterior: {error}") from error
 
 
 def inputs(config: Config) -> dict[str, str]:
     """Contents of the device files, as a hash: a run belongs to them."""
-    files = [name for name in config.devices if name.endswith(".toml")]
+    files = [name for name in (*config.devices, config.assume or "") if name.endswith(".toml")]
     return {name: hashlib.sha256(pathlib.Path(name).read_bytes()).hexdigest()[:12] for name in files}
 
 
@@ -273,7 +209,7 @@ class _Tools:
 
         self.config = config
         self.name = device
-        self.device = _device(config, device)
+        self.device = chosen_devices.find(device, config.assume)
         self.forward = networks.forward
         self.times = [SECONDS[t] for t in config.times]
         self.known = [i for i, t in enumerate(self.times) if self._has_data(t)]
@@ -348,7 +284,10 @@ class _Tools:
         given = (model, ranges, bits, jnp.asarray(data.x_train[:256]), x, y, times, chips)
         found = {name: np.asarray(value) for name, value in self._read(*given, None).items()}
         found["accuracy_posterior"] = np.full(found["accuracy"].shape, np.nan)
-        if self.config.posterior and (drawn := _drawn_devices(self.config, self.name)) is not None:
+        if (
+            self.config.posterior
+            and (drawn := chosen_devices.drawn(self.name, len(chips), self.config.assume)) is not None
+        ):
             found["accuracy_posterior"] = np.asarray(self._read(*given, drawn)["accuracy"])
         full = {}
         for name, value in found.items():
@@ -394,15 +333,14 @@ def _tools(config: Config, device: str) -> _Tools:
 
 
 def present(config: Config, results: Results) -> Any:
-    import devices
     from experiments import accuracy_energy_view as view
 
     latest = max(SECONDS[t] for t in config.times)
-    made = {name: _device(config, name) for name in config.devices}
+    made = {name: chosen_devices.find(name, config.assume) for name in config.devices}
     beyond = tuple(said for device in made.values() if (said := device.extrapolates(latest, V_READ)))
     sources = tuple(
         f"{n}: {d.provenance.name}, {', '.join(d.provenance.dois) or 'no publication'}" for n, d in made.items()
     )
-    lacks = {n: devices.unmeasured(d) for n, d in made.items() if d.provenance.numbers != "none"}
+    lacks = {n: d.unmeasured for n, d in made.items() if d.provenance.numbers != "none"}
     assumed = {n: tuple(x for x in d.provenance.notes if x.startswith("ASSUMED")) for n, d in made.items()}
     return view.present(config, results, view.About(sources, beyond, lacks, assumed))

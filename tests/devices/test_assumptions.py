@@ -14,8 +14,8 @@ BARE = devices.Device(1e-6, 1e-4, provenance=devices.Provenance("mine", numbers=
 
 
 def test_what_a_device_lacks():
-    assert devices.unmeasured(BARE) == ("write errors", "drift", "read noise")
-    assert devices.unmeasured(devices.pcm_joshi2020()) == ()
+    assert BARE.unmeasured == ("write errors", "drift", "read noise")
+    assert devices.pcm_joshi2020().unmeasured == ()
     assert "without     write errors, drift, read noise" in repr(BARE)
     assert "without" not in repr(devices.ideal())
 
@@ -31,7 +31,7 @@ def test_laws_of_another_device_hold_at_the_same_share_of_the_range():
         np.testing.assert_allclose(mine.conductance(a, t) * factor, other.conductance(b, t), rtol=1e-5)
     variance = mine.read_variance(a, jnp.asarray(1e3), jnp.asarray(1e6)) * factor**2
     np.testing.assert_allclose(variance, other.read_variance(b, jnp.asarray(1e3), jnp.asarray(1e6)), rtol=1e-4)
-    assert devices.unmeasured(mine) == ()
+    assert mine.unmeasured == ()
 
 
 def test_an_assumption_is_said_and_cited(tmp_path):

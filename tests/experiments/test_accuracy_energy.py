@@ -92,7 +92,7 @@ def test_files(run):
         (["--devices", "reram", "--times", "1y"], "reram has data at none"),
         (["--devices", "pcm", "--posterior"], "none of pcm is a device file"),
         (["--assume", "no-such-device"], "--assume no-such-device: there is no device"),
-        (["--devices", "pcm", "--assume", "0.03"], "pcm lack nothing that it has"),
+        (["--devices", "pcm", "--assume", "0.03"], "it has no law that pcm lacks"),
     ],
 )
 def test_settings_that_cannot_be(flags, says, tmp_path, capsys):
@@ -144,3 +144,13 @@ def test_what_was_never_measured_is_said_wherever_its_accuracy_stands(tmp_path, 
     for text in (page, figure):
         assert "bare has no law of write errors, drift, read noise" in text
     assert "± none" in page and "± 0.0" not in page
+
+
+def test_a_run_belongs_to_the_contents_of_the_file_it_assumes(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = accuracy_energy.Config(devices=("ideal",), assume="other.toml")
+    seen = []
+    for share in (0.01, 0.02):
+        devices.device_file.save(devices.assume_spread(devices.Device(1e-6, 1e-4), share), "other.toml")
+        seen.append(accuracy_energy.inputs(config)["other.toml"])
+    assert seen[0] != seen[1]

@@ -327,7 +327,7 @@ def _digital(
     """Weights times activations from reported currents: bit planes, drift compensation, mapping, sum over row tiles."""
     weights = jnp.asarray(tile.dac.plane_weights(), reported.dtype)
     planes = lambda x: jnp.tensordot(weights, x, axes=1) if len(weights) > 1 else x[0]  # noqa: E731
-    value = planes(reported) / tile.v_read.astype(reported.dtype)
+    value = planes(reported) * (1 / tile.v_read.astype(reported.dtype))  # one division, not one for each output
     if array.reference is not None:
         gain = jnp.where(now > 0, array.reference / jnp.where(now > 0, now, 1), 1)  # a tile of zeros has no gain
         value = value * gain[None, :, :, None, :, None].astype(value.dtype)

@@ -40,7 +40,7 @@ class Number:
 
     @property
     def error(self) -> str:
-        """The standard error as people read it; "at bound" or "unknown" where the likelihood is no parabola that has one."""
+        """The standard error as people read it; "at bound" or "unknown" where the curvature of the likelihood gives none."""
         if UNDETERMINED in self.note:
             return "unknown"
         return "at bound" if AT_BOUND in self.note else f"{self.stderr:.2g}"

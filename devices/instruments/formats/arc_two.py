@@ -66,7 +66,7 @@ def _kind(file: File, sets: Sequence[Any]) -> str:
 
 
 def _rows(file: File, dataset: Any) -> dict[str, np.ndarray]:
-    """The rows that are filled: the first `NROWS`, where that is said."""
+    """The filled rows: the first `NROWS` if the file has that attribute, else all."""
     count = dataset.attrs.get("NROWS", dataset.shape[0])
     if np.shape(count) or not isinstance(count, (int, np.integer)) or not 0 <= count <= dataset.shape[0]:
         raise FileError(f"{file.path}: NROWS of {dataset.name} must be a whole number from 0 to {dataset.shape[0]}.")

@@ -203,7 +203,7 @@ def _columns(file: File, record: _Record) -> tuple[str, str, str | None]:
     """Names of voltage and current of the swept channel, and of time if it is there.
 
     Raises:
-        FileError: if there is no single such channel, or it is a gate, whose current is no device's.
+        FileError: if there is no single such channel, or it is a gate, whose current is leakage.
     """
     names = record.filled
     pairs = [(v, i) for v, i in record.channel("VAR1") if v in names and i in names]

@@ -1,0 +1,83 @@
+"""The memory cells that a setting names: published ones, device files, and what is assumed of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from experiments.framework.errors import UsageError
+
+SHORT = {"pcm": "pcm_joshi2020", "reram": "reram_wan2022"}
+
+
+def find(name: str, assume: str | None = None) -> Any:
+    """The device of this name, or in this file, with what is assumed of it.
+
+    Args:
+        assume: another device, or a share of the range; see `--assume`.
+
+    Raises:
+        UsageError: if there is no such device, or it cannot be programmed.
+    """
+    return _completed(_found(name, "--devices"), assume)
+
+
+def drawn(name: str, count: int, assume: str | None = None) -> Any:
+    """Devices drawn from the posterior of a device file, along a leading axis; None for a device without one.
+
+    Raises:
+        UsageError: if the file carries no posterior.
+    """
+    import jax
+
+    from devices.device_file import DeviceFileError, load_draws
+
+    if not name.endswith(".toml"):
+        return None
+    try:
+        return jax.vmap(lambda device: _completed(device, assume))(load_draws(name, count))
+    except DeviceFileError as error:
+        raise UsageError(f"--posterior: {error}") from error
+
+
+def completes(name: str, assume: str) -> bool:
+    """Whether an assumption gives a device a law that it lacks."""
+    return find(name, assume).unmeasured != find(name).unmeasured
+
+
+def _found(name: str, option: str) -> Any:
+    import devices
+    from devices.device_file import DeviceFileError, load
+
+    if name.endswith(".toml"):
+        try:
+            return load(name)
+        except DeviceFileError as error:
+            raise UsageError(f"{option} {error}") from error
+    try:
+        make = devices.find(SHORT.get(name, name))
+    except ValueError as error:
+        raise UsageError(f"{option} {name}: {error}") from error
+    device = make() if devices.catalogue.makes_itself(make.__name__) else None
+    if not isinstance(device, devices.Device):
+        raise UsageError(
+            f"{option} {name}: a compact model of a single cell, not a device that can be programmed. Make one of it with "
+            "devices.compact.pulse_response."
+        )
+    return device
+
+
+def _completed(device: Any, assume: str | None) -> Any:
+    """The device, with assumed laws where it lacks some; ideal cells stay ideal."""
+    import devices
+
+    if assume is None or device.provenance.numbers == "none":
+        return device
+    try:
+        share = float(assume)
+    except ValueError:
+        source = _found(assume, "--assume")
+        return devices.assume(device, source) if set(device.unmeasured) - set(source.unmeasured) else device
+    try:
+        return devices.assume_spread(device, share) if "write errors" in device.unmeasured else device
+    except ValueError as error:
+        raise UsageError(f"--assume {assume}: {error}") from error
