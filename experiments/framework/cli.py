@@ -51,6 +51,7 @@ commands:
   list             the experiments
   run NAME [...]   run one; `xbar run NAME --help` shows its settings
   fit FILES [...]  fit device models to measurements; `xbar fit --help` shows the settings
+  data ...         public data sets: list, fetch, path; `xbar data --help`
   cite [NAME ...]  what to cite for a device, as BibTeX; without a name, the devices there are
 
 options:
@@ -92,6 +93,10 @@ def command(arguments: list[str]) -> int:
                 print(f"{name.ljust(width)}  {what} ({time})")
         case ["fit", *flags]:
             return fit(flags)
+        case ["data", *rest]:
+            from experiments.public_data import command as data
+
+            return data.run(rest)
         case ["run", name, *flags] if not name.startswith("-"):
             return run(name, flags)
         case [] | ["--help"] | ["-h"] | ["run" | "list" | "cite", "--help"]:
@@ -101,7 +106,7 @@ def command(arguments: list[str]) -> int:
         case ["list" | "--version" | "cite", *rest]:
             return complain(f"{arguments[0]} takes no arguments, not {' '.join(rest)!r}.")
         case [other, *_]:
-            close = difflib.get_close_matches(other, ["list", "run", "fit", "cite"], 1)
+            close = difflib.get_close_matches(other, ["list", "run", "fit", "data", "cite"], 1)
             return complain(
                 f"there is no command {other!r}." + (f" Did you mean {close[0]!r}?" if close else " See xbar --help.")
             )
