@@ -15,7 +15,7 @@ import tyro
 
 from experiments.framework.errors import UsageError
 from experiments.framework.progress import say
-from experiments.public_data.download import Progress
+from experiments.public_data.transfer import Progress
 from experiments.public_data.fetching import FetchError, fetch
 from experiments.public_data.places import cache, find, located
 from experiments.public_data.registry import Entry, entries, entry

@@ -16,7 +16,7 @@ from typing import Any
 from experiments.framework.errors import UsageError
 from experiments.framework.files import write_text
 from experiments.public_data.conversions import CONVERSIONS
-from experiments.public_data.download import DownloadError, Progress, download
+from experiments.public_data.transfer import DownloadError, Progress, download
 from experiments.public_data.places import RECORD, cache, located, places
 from experiments.public_data.registry import Entry, Source
 from experiments.public_data.unpacking import ArchiveError, unpack
@@ -40,8 +40,8 @@ def fetch(
 
     Raises:
         UsageError: offline without a copy, or without the package pooch.
-        FetchError: if a server does not answer, a checksum is wrong, or the disk is full. Nothing half-made is in place; what was
-            loaded is kept, and another call goes on from there.
+        FetchError: if a server does not answer, a checksum is wrong, or the disk is full. Nothing half-made is in place;
+            what was loaded is kept, and another call goes on from there.
     """
     found = located(entry.name)
     if found is not None and not again:
@@ -51,7 +51,8 @@ def fetch(
         looked = ", ".join(map(str, places(entry.name)))
         raise UsageError(
             f"data set {entry.name!r} is not here (looked in {looked}), and this is offline. Leave out --offline and "
-            f"XBAR_OFFLINE, or copy the folder from another machine into {cache()}, or set XBAR_DATA to a folder that holds it."
+            f"XBAR_OFFLINE, or copy the folder from another machine into {cache()}, or set XBAR_DATA to a folder that "
+            "holds it."
         )
     pooch = _pooch()
     staging, home = cache() / f".{entry.name}.partial", cache() / entry.name

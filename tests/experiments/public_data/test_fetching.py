@@ -244,7 +244,8 @@ def test_a_list_of_checksums_is_believed(tmp_path):
     ({"name": "../a", "note": "n", "urls": ["http://x/a"]}, "inside a folder"),
     ({"name": "/a", "note": "n", "urls": ["http://x/a"]}, "inside a folder"),
     ({"name": "a", "note": "n", "urls": ["file:///a"]}, "no http address"), ({"name": "a", "note": "n"}, "no http"),
-    ({"name": "a", "sha256": "12", "urls": ["http://x/a"]}, "64 hexadecimal"), ({"name": "a", "urls": ["http://x/a"]}, "note why"),
+    ({"name": "a", "sha256": "12", "urls": ["http://x/a"]}, "64 hexadecimal"),
+    ({"name": "a", "urls": ["http://x/a"]}, "note why"),
     ({"name": "a", "note": "n", "urls": ["http://x/a"], "unpack": "rar"}, "unpacked"),
 ])  # fmt: skip
 def test_a_registry_that_cannot_be_is_refused(data, file, said):
@@ -254,7 +255,8 @@ def test_a_registry_that_cannot_be_is_refused(data, file, said):
 
 
 @pytest.mark.parametrize("arguments, said", [
-    (["fetch"], "needs the name"), (["fetch", "tay"], "Did you mean 'toy'"), (["path", "tay"], "not here"), (["lst"], "no action"),
+    (["fetch"], "needs the name"), (["fetch", "tay"], "Did you mean 'toy'"), (["path", "tay"], "not here"),
+    (["lst"], "no action"),
     (["fetch", "toy", "--nonsense"], "nonsense"), (["path", "../.."], "not here"),
 ])  # fmt: skip
 def test_bad_usage(data, arguments, said):
