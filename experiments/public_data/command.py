@@ -15,10 +15,10 @@ import tyro
 
 from experiments.framework.errors import UsageError
 from experiments.framework.progress import say
-from experiments.public_data.transfer import Progress
 from experiments.public_data.fetching import FetchError, fetch
 from experiments.public_data.places import cache, find, located
 from experiments.public_data.registry import Entry, entries, entry
+from experiments.public_data.transfer import Progress
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 HELP = """usage: xbar data list [NAME ...] [--json]

@@ -16,9 +16,9 @@ from typing import Any
 from experiments.framework.errors import UsageError
 from experiments.framework.files import write_text
 from experiments.public_data.conversions import CONVERSIONS
-from experiments.public_data.transfer import DownloadError, Progress, download
-from experiments.public_data.places import RECORD, cache, located, places
+from experiments.public_data.places import RECORD, cache, located, searched
 from experiments.public_data.registry import Entry, Source
+from experiments.public_data.transfer import DownloadError, Progress, download
 from experiments.public_data.unpacking import ArchiveError, unpack
 
 Say = Callable[[str], None]
@@ -48,7 +48,7 @@ def fetch(
         say(f"{entry.name} is here already: {found}")
         return found
     if offline:
-        looked = ", ".join(map(str, places(entry.name)))
+        looked = ", ".join(map(str, searched(entry.name)))
         raise UsageError(
             f"data set {entry.name!r} is not here (looked in {looked}), and this is offline. Leave out --offline and "
             f"XBAR_OFFLINE, or copy the folder from another machine into {cache()}, or set XBAR_DATA to a folder that "

@@ -18,7 +18,7 @@ def cache() -> pathlib.Path:
     return (pathlib.Path(home) if home else pathlib.Path.home() / ".cache") / "xbar" / "data"
 
 
-def places(name: str) -> list[pathlib.Path]:
+def searched(name: str) -> list[pathlib.Path]:
     """Where a data set may lie, in the order in which it is looked for."""
     root = os.environ.get("XBAR_DATA")
     local = [pathlib.Path(root) / sub / name for sub in ("datasets", "measured", ".")] if root else []
@@ -31,7 +31,7 @@ def located(name: str) -> pathlib.Path | None:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
         return None
     fetched = cache() / name
-    return next((p for p in places(name) if p.is_dir() and (p != fetched or (p / RECORD).is_file())), None)
+    return next((p for p in searched(name) if p.is_dir() and (p != fetched or (p / RECORD).is_file())), None)
 
 
 def find(name: str) -> pathlib.Path:
@@ -42,7 +42,7 @@ def find(name: str) -> pathlib.Path:
     """
     folder = located(name)
     if folder is None:
-        looked = ", ".join(map(str, places(name)))
+        looked = ", ".join(map(str, searched(name)))
         how = f"run `xbar data fetch {name}`, or set" if name in entries() else "set"
         raise UsageError(
             f"data set {name!r} is not here (looked in {looked}). To get it, {how} XBAR_DATA to a folder that holds it."
