@@ -5,6 +5,9 @@ from __future__ import annotations
 import base64
 import html
 import io
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from experiments.framework.experiment import Presentation
@@ -50,3 +53,15 @@ def table(values: dict[str, Any]) -> str:
     """Names and values."""
     rows = (f"<tr><td>{html.escape(k)}</td><td>{html.escape(str(v))}</td></tr>" for k, v in values.items())
     return f"<table>{''.join(rows)}</table>"
+
+
+def sweep_page(title: str, command: str, shown: str, runs: Sequence[Mapping[str, Any]], folder: pathlib.Path) -> str:
+    """The page of a sweep: its table, and a link to each run."""
+    link = lambda path: html.escape(os.path.relpath(path, folder))  # noqa: E731
+    items = (
+        f'<li><a href="{link(pathlib.Path(run["folder"]) / "report.html")}">'
+        f"{html.escape(', '.join(f'{k} {v}' for k, v in run['settings'].items()) or 'run')}</a></li>"
+        for run in runs
+    )
+    body = f"<p><code>{html.escape(command)}</code></p><pre>{html.escape(shown)}</pre><h2>Runs</h2><ul>{''.join(items)}</ul>"
+    return document(title, body)

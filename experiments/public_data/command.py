@@ -13,14 +13,15 @@ from typing import Annotated
 
 import tyro
 
+from experiments.framework.endings import DONE, FAILED, USAGE, attempt, complain
+from experiments.framework.endings import show as show_text
 from experiments.framework.errors import UsageError
-from experiments.framework.progress import say
+from experiments.framework.progress import duration, say
 from experiments.public_data.fetching import FetchError, fetch
 from experiments.public_data.places import cache, find, located
 from experiments.public_data.registry import Entry, entries, entry
 from experiments.public_data.transfer import Progress
 
-DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 HELP = """usage: xbar data list [NAME ...] [--json]
        xbar data fetch NAME [NAME ...] [--offline] [--again]
        xbar data path [NAME]
@@ -72,39 +73,29 @@ def run(arguments: Sequence[str]) -> int:
         return DONE
     name, *flags = arguments
     if name not in actions:
-        say(f"xbar: data has no action {name!r}; there are {', '.join(actions)}. See xbar data --help.")
-        return USAGE
+        return complain(f"data has no action {name!r}; there are {', '.join(actions)}. See xbar data --help.")
     settings, act = actions[name]
     try:
         parsed = tyro.cli(settings, prog=f"xbar data {name}", args=flags, config=(tyro.conf.FlagCreatePairsOff,))
     except SystemExit as leave:
         return leave.code if isinstance(leave.code, int) else USAGE
-    try:
-        act(parsed)
-    except UsageError as error:
-        say(f"xbar: {error}")
-        return USAGE
-    except FetchError as error:
-        say(f"xbar: {error}")
-        return FAILED
-    except KeyboardInterrupt:
-        say("interrupted; what was loaded is kept, and the same command goes on from there")
-        return INTERRUPTED
-    return DONE
+    kept = "what was loaded is kept, and the same command goes on from there"
+    outcome = attempt(lambda: act(parsed), kept, debug=False)
+    return outcome if isinstance(outcome, int) else DONE
 
 
 def show(settings: List) -> None:
     """`xbar data list`."""
     chosen = [entry(name) for name in settings.names] or list(entries().values())
     if settings.json:
-        print(json.dumps([dataclasses.asdict(e) | {"folder": _place(e) or None} for e in chosen]))
+        show_text(json.dumps([dataclasses.asdict(e) | {"folder": _place(e) or None} for e in chosen]))
     elif settings.names:
-        print("\n\n".join(map(_details, chosen)))
+        show_text("\n\n".join(map(_details, chosen)))
     else:
         rows = [(e.name, _megabytes(e.size), _place(e) or "not here", e.title) for e in chosen]
         widths = [max(len(row[i]) for row in rows) for i in range(3)]
         for row in rows:
-            print("  ".join([*(text.ljust(width) for text, width in zip(row, widths, strict=False)), row[3]]))
+            show_text("  ".join([*(text.ljust(width) for text, width in zip(row, widths, strict=False)), row[3]]))
 
 
 def _place(data: Entry) -> str:
@@ -125,7 +116,7 @@ def _megabytes(size: int | None) -> str:
     return "size unknown" if size is None else f"{size / 1e6:.2g} MB" if size < 1e7 else f"{size / 1e6:.0f} MB"
 
 
-def load(settings: Fetch) -> None:
+def load(settings: Fetch) -> int:
     """`xbar data fetch`: prints the folders on standard output."""
     if not settings.names:
         raise UsageError(f"fetch needs the name of a data set: {', '.join(entries())}.")
@@ -133,12 +124,18 @@ def load(settings: Fetch) -> None:
     chosen = [entry(name) for name in settings.names]
     for data in chosen:
         say(f"{data.name}: {data.title}; licence: {data.licence}")
-        print(fetch(data, offline=offline, again=settings.again, timeout=settings.timeout, say=say, meter=meter))
+        try:
+            folder = fetch(data, offline=offline, again=settings.again, timeout=settings.timeout, say=say, meter=meter)
+        except FetchError as error:
+            say(f"xbar: {error}")
+            return FAILED
+        show_text(str(folder))
+    return DONE
 
 
 def where(settings: Path) -> None:
     """`xbar data path`."""
-    print(find(settings.name) if settings.name else cache())
+    show_text(str(find(settings.name) if settings.name else cache()))
 
 
 @contextlib.contextmanager
@@ -169,7 +166,7 @@ def _lines(name: str, every: float = 5.0) -> Progress:
         if now - last < every and have != whole:
             return
         last, rate = now, (have - first) / max(now - began, 1e-9)
-        left = f", about {(whole - have) / rate:.0f} s left" if whole and rate > 0 and have < whole else ""
+        left = f", about {duration((whole - have) / rate)} left" if whole and rate > 0 and have < whole else ""
         total = f" of {whole / 1e6:.1f}" if whole else ""
         say(f"{name}: {have / 1e6:.1f}{total} MB{left}")
 

@@ -194,16 +194,16 @@ def _disk(error: OSError, entry: Entry) -> str:
 
 @contextlib.contextmanager
 def _locked(path: pathlib.Path, name: str, say: Say) -> Iterator[None]:
-    """Only one process at a time fetches a data set; on systems without `fcntl` nothing is locked."""
-    with open(path, "w") as file:
-        try:
-            import fcntl
-        except ImportError:
-            yield
-            return
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say(f"{name} is being fetched by another process; waiting for it")
-            fcntl.flock(file, fcntl.LOCK_EX)
+    """Only one process at a time fetches a data set."""
+    import filelock
+
+    lock = filelock.FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        say(f"{name} is being fetched by another process; waiting for it")
+        lock.acquire()
+    try:
         yield
+    finally:
+        lock.release()

@@ -47,6 +47,7 @@ def test_a_run_leaves_a_folder(xbar):
         "line.png",
         "line.svg",
         "report.html",
+        "summary.json",
     }
     assert json.loads((folder / "config.json").read_text()) == {
         "slopes": [1.0, 2.0],
@@ -239,6 +240,10 @@ def _change(file):
     file["y"][0, 0] = 9.0
 
 
+def _share(file):
+    file["total"][()] = 9.0
+
+
 def _elsewhere(file):
     del file["y"]
     file["y"] = h5py.ExternalLink("other.h5", "y")
@@ -246,7 +251,7 @@ def _elsewhere(file):
 
 @pytest.mark.parametrize("damage, said", [
     (_resize, "its /y is float64 of shape .1, 2., not of shape .3, 2."), (_move, "its slope is .9.0"),
-    (_elsewhere, "it has no y"), (_change, "its /y does not have its checksum"),
+    (_elsewhere, "it has no y"), (_share, "its /total does not have its checksum"),
 ])  # fmt: skip
 def test_results_that_are_not_those_that_were_written_are_refused(xbar, tmp_path, damage, said):
     assert xbar("run", "line")[0] == 0
@@ -255,6 +260,18 @@ def test_results_that_are_not_those_that_were_written_are_refused(xbar, tmp_path
         damage(file)
     code, out, err = xbar("run", "line")
     assert code == 2 and out == "" and "is damaged or of another kind" in err and re.search(said, err)
+
+
+def test_points_that_are_not_those_that_were_written_are_computed_again(xbar, tmp_path):
+    """A byte of one point is changed: that point alone is computed once more, and the table is that of before."""
+    table = xbar("run", "line")[1].splitlines()[0]
+    (path,) = tmp_path.rglob("results.h5")
+    with h5py.File(path, "r+") as file:
+        _change(file)
+    fake.computed.clear()
+    code, out, err = xbar("run", "line")
+    assert code == 0 and "1 points do not have their checksum" in err and fake.computed == ["prepare", 1.0]
+    assert out.splitlines()[0] == table
 
 
 @pytest.mark.parametrize("seed", ["1e23", "-1", str(2**32), str(10**30)])
