@@ -92,7 +92,9 @@ def _locked(folder: pathlib.Path, waiting: str = "") -> Iterator[None]:
     try:
         yield
     finally:
-        with contextlib.suppress(OSError):  # whoever waits notices that this file is no longer the lock, and makes another
+        with contextlib.suppress(
+            OSError
+        ):  # whoever waits notices that this file is no longer the lock, and makes another
             (folder / LOCK).unlink()
         lock.release()
 
