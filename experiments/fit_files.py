@@ -121,6 +121,7 @@ class _Draft:
 
     def update(self, fit: Fit) -> None:
         self.current = fit
+        INTERRUPTION.catching = True  # from now on there is something to keep
         began = time.monotonic()
         if began < self.next:
             return

@@ -43,13 +43,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     keep_compiled_programs()
     if hasattr(sys.stderr, "reconfigure"):
         sys.stderr.reconfigure(errors="backslashreplace")
+    failure = None
     try:
         code = command(list(sys.argv[1:] if arguments is None else arguments))
     except OSError as error:  # of printing; all else was caught where it happened
         if not isinstance(error, BrokenPipeError) and error.errno not in (errno.ENOSPC, errno.EIO):
             raise
-        code = DONE
-    sys.exit(finish_output(code))
+        code, failure = DONE, error
+    sys.exit(finish_output(code, failure))
 
 
 def command(arguments: list[str]) -> int:

@@ -27,7 +27,7 @@ def attempt(work: Callable[[], Outcome], interrupted: str, debug: bool) -> Outco
         say(INTERRUPTION.sentence)
         return INTERRUPTION.code
     except Exception as error:
-        if INTERRUPTION.number is not None:  # a library made another error of it
+        if INTERRUPTION.received:  # a library made another error of it
             say(INTERRUPTION.sentence)
             return INTERRUPTION.code
         if debug:
@@ -48,9 +48,15 @@ def show(text: str) -> None:
     print(_spelt(text, encoding), flush=True)
 
 
-def finish_output(code: int) -> int:
-    """Closes standard output; the exit code, which is 1 if results of a finished command could not be shown."""
+def finish_output(code: int, failure: OSError | None = None) -> int:
+    """Closes standard output; the exit code, which is 1 if results of a finished command could not be shown.
+
+    Args:
+        failure: of printing, if it failed already.
+    """
     try:
+        if failure is not None:
+            raise failure
         sys.stdout.flush()
         return code
     except BrokenPipeError:  # whoever read it, such as `head`, has seen enough

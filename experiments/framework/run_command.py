@@ -49,7 +49,10 @@ def carry_out(verb: str, name: str, flags: list[str]) -> int:
         return leave.code if isinstance(leave.code, int) else USAGE
     work = _run if single else _sweep
     outcome = attempt(lambda: work(source, module, *parsed), _KEPT, parsed[0].debug)
-    return outcome if isinstance(outcome, int) else DONE
+    if isinstance(outcome, int):
+        return outcome
+    show(outcome)
+    return DONE
 
 
 def find(name: str) -> Source:
@@ -92,7 +95,7 @@ def _execute(source: Source, output: Output, configs: list[Any]) -> list[Any]:
     return runner.execute(source, configs, out=output.out, fresh=output.fresh, workers=workers)
 
 
-def _run(source: Source, module: Any, output: Output, config: Any) -> None:
+def _run(source: Source, module: Any, output: Output, config: Any) -> str:
     (outcome,) = _execute(source, output, [config])
     files = sorted(str(p) for p in outcome.folder.iterdir() if p.suffix in (".png", ".svg", ".html", ".h5"))
     if output.json:
@@ -104,14 +107,13 @@ def _run(source: Source, module: Any, output: Output, config: Any) -> None:
             "summary": outcome.presentation.summary,
             "results": outcome.results.as_json(),
         }
-        show(json.dumps(document))
-    else:
-        show("\n".join([outcome.presentation.text, "", *files]))
+        return json.dumps(document)
+    return "\n".join([outcome.presentation.text, "", *files])
 
 
-def _sweep(source: Source, module: Any, output: Output, values: Any) -> None:
+def _sweep(source: Source, module: Any, output: Output, values: Any) -> str:
     swept, configs = sweep.combinations(module.Config, values)
     outcomes = _execute(source, output, configs)
     text, document, folder = sweep.publish(source.name, module.TITLE, swept, configs, outcomes, output.out)
     files = sorted(str(p) for p in folder.iterdir())
-    show(json.dumps(document | {"files": files}) if output.json else "\n".join([text, "", *files]))
+    return json.dumps(document | {"files": files}) if output.json else "\n".join([text, "", *files])

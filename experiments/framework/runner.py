@@ -21,7 +21,6 @@ from experiments.framework.memory import check_memory
 from experiments.framework.progress import Progress, say
 from experiments.framework.run_folder import RunFolder, open_run
 from experiments.framework.seeds import check_seed
-from experiments.framework.signals import INTERRUPTION
 from experiments.framework.store import Layout, Results
 from experiments.framework.versions import current_versions
 from experiments.framework.workers import Task, Workers, forget_states
@@ -127,7 +126,6 @@ def _compute(source: Source, runs: Sequence[_Run], workers: Workers) -> None:
             run.results.put(task.point, found)
             run.folder.save(run.results)
             progress.finished(task.point, among_others=not alone)
-            INTERRUPTION.check()
 
 
 def _publish(name: str, run: _Run) -> Outcome:

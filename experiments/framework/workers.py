@@ -14,7 +14,9 @@ import functools
 import multiprocessing
 import multiprocessing.connection
 import os
+import re
 import signal
+import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
@@ -160,6 +162,7 @@ def _on_cluster(tasks: Sequence[Task], address: str) -> Iterator[tuple[Task, dic
         from distributed import Client
     except ImportError as error:
         raise UsageError("--scheduler needs Dask: pip install 'xbar-sim[distributed]'.") from error
+    _check_address(address)
     try:
         client = Client(address, timeout=10, set_as_default=False)
     except (OSError, ValueError) as error:
@@ -168,6 +171,20 @@ def _on_cluster(tasks: Sequence[Task], address: str) -> Iterator[tuple[Task, dic
         if not client.scheduler_info()["workers"]:
             raise UsageError(f"--scheduler {address}: it has no workers. Start one: dask worker {address}")
         yield from _finished(client.get_executor(pure=False), tasks)
+
+
+def _check_address(address: str) -> None:
+    """Refuses an address where nothing listens, before Dask spends its time on it."""
+    found = re.fullmatch(r"(\w+)://(.+):(\d+)", address)
+    if not found:
+        raise UsageError(f"--scheduler {address}: give an address such as tcp://host:8786.")
+    if found[1] in ("tcp", "tls"):
+        try:
+            socket.create_connection((found[2].strip("[]"), int(found[3])), timeout=10).close()
+        except (OSError, OverflowError) as error:
+            raise UsageError(
+                f"--scheduler {address}: nothing answers there ({error}). Is `dask scheduler` running?"
+            ) from error
 
 
 def _finished(pool: Any, tasks: Iterable[Task]) -> Iterator[tuple[Task, dict[str, Any]]]:
