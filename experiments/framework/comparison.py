@@ -25,7 +25,7 @@ class Difference:
     Args:
         at: the compared coordinates along each axis, as (that of A, that of B). a, b: means over replicates.
         difference: of the means. half: half width of the 95 % interval of the difference, by Student's t; NaN without
-            replicates. n: replicates that both have (paired), or the smaller number of both.
+            replicates. n: replicates that both have (paired), or the smaller number of both. over: the axes of replicates.
     """
 
     name: str
@@ -37,11 +37,17 @@ class Difference:
     half: np.ndarray
     n: np.ndarray
     paired: bool
+    over: str
 
     @property
     def certain(self) -> np.ndarray:
         """Whether the interval leaves out 0."""
         return np.isfinite(self.half) & (np.abs(self.difference) > self.half)
+
+    @property
+    def equal(self) -> np.ndarray:
+        """Whether the means are the same, without any spread of the difference."""
+        return (self.difference == 0) & ~(self.half > 0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,7 +116,7 @@ def _difference(name: str, a: SavedRun, b: SavedRun) -> Difference | str:
     same = all(tuple(a.results.coordinates(d)) == tuple(b.results.coordinates(d)) for d in again)
     paired = bool(again) and same and a.name == b.name and a.config.get("seed") == b.config.get("seed")
     mean_a, mean_b, difference, half, n = _paired(left, right) if paired else _unpaired(left, right)
-    return Difference(name, variable, at, mean_a, mean_b, difference, half, n, paired)
+    return Difference(name, variable, at, mean_a, mean_b, difference, half, n, paired, " x ".join(again))
 
 
 def _matched(ours: Any, theirs: Any) -> list[tuple[Coordinate, Coordinate]]:
@@ -185,7 +191,8 @@ def _variable_as_json(found: Difference) -> dict[str, Any]:
     known = lambda v: [known(x) for x in v] if isinstance(v, list) else v if np.isfinite(v) else None  # noqa: E731
     arrays = {k: known(getattr(found, k).tolist()) for k in ("a", "b", "difference", "half", "n")}
     arrays["half_width"] = arrays.pop("half")
-    head = {"title": found.variable.title, "unit": found.variable.unit, "paired": found.paired, "dims": list(found.at)}
+    head = {"title": found.variable.title, "unit": found.variable.unit, "dims": list(found.at)}
+    head |= {"over": found.over, "paired": found.paired}
     return head | {"coordinates": {d: [list(p) for p in pairs] for d, pairs in found.at.items()}} | arrays
 
 
@@ -201,33 +208,39 @@ def text(found: Comparison) -> str:
 
 
 def _table(found: Difference) -> list[str]:
-    """A heading and the rows that differ most, the clearest first."""
-    places = [i for i in np.ndindex(found.difference.shape) if np.isfinite(found.difference[i])]
+    """A heading and the rows that differ most, the clearest first where not all are shown."""
+    known = np.isfinite(found.difference)
+    places = [i for i in np.ndindex(known.shape) if known[i] and not found.equal[i]]
     with np.errstate(invalid="ignore", divide="ignore"):
         clear = np.where(np.isfinite(found.half), np.abs(found.difference) / found.half, np.abs(found.difference))
-    clear = np.where(found.difference == 0, 0, clear)
     shown = places if len(places) <= MOST_ROWS else sorted(places, key=lambda i: -clear[i])[:MOST_ROWS]
     unit = "" if found.variable.unit == "1" else f" [{found.variable.unit}]"
-    lines = [f"{found.name}{unit}: {found.variable.title}", _about(found, len(places))]
+    lines = [f"{found.name}{unit}: {found.variable.title}"]
+    if equal := int((known & found.equal).sum()):
+        lines.append(f"  {equal} of {int(known.sum())} are equal in both")
+    if missing := int((~known).sum()):
+        lines.append(f"  {missing} of {known.size} are not known in both")
+    if not shown:
+        return lines
     head = [*found.at, "A", "B", "B - A"]
     body = [[*_coordinates(found, i), *_numbers(found, i)] for i in shown]
     widths = [max(len(row[k]) for row in (head, *body)) for k in range(len(head))]
-    lines += ["  " + "  ".join(c.rjust(w) for c, w in zip(row, widths, strict=True)) for row in (head, *body)]
-    if len(shown) < len(places):
-        lines.append(f"  ... the {len(shown)} clearest of {len(places)}; --json has all")
-    return lines
+    rows = ("  " + "  ".join(c.rjust(w) for c, w in zip(row, widths, strict=True)) for row in (head, *body))
+    rest = f"  ... the {len(shown)} clearest of {len(places)}; --json has all"
+    return [*lines, _about(found, places), *rows, *([rest] if len(shown) < len(places) else [])]
 
 
-def _about(found: Difference, count: int) -> str:
-    counts = found.n[np.isfinite(found.half)]
+def _about(found: Difference, places: list[tuple[int, ...]]) -> str:
+    """What the error bars of the rows that differ are."""
+    counts = np.array([found.n[i] for i in places if np.isfinite(found.half[i])])
     if not counts.size:
         return "  one value each: no error bars"
-    how = "the same chips in both, paired" if found.paired else "chips of different seeds or numbers, not paired"
+    how = "the same in both, paired" if found.paired else "of different seeds or numbers, not paired"
     many = f"{counts.min()}" if counts.min() == counts.max() else f"{counts.min()} to {counts.max()}"
-    clear = int(found.certain.sum())
+    chance = (1 - CONFIDENCE) * counts.size
     return (
-        f"  95 % intervals over n = {many} ({how}); * {clear} of {count} leave out 0, where chance alone would make "
-        f"about {(1 - CONFIDENCE) * count:.2g}"
+        f"  95 % intervals over {found.over}, n = {many} ({how}); * {int(found.certain.sum())} of {counts.size} leave out 0, "
+        f"where chance alone would make about {chance:.2g}"
     )
 
 

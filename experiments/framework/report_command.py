@@ -20,6 +20,8 @@ from experiments.framework.progress import say
 from experiments.framework.saved_run import SavedRun, experiment_of, is_run, read_run, settings_of
 from experiments.framework.store import Results
 
+Shown = tuple[str, Sequence[str]]  # what is printed, and what is wrong with it
+
 
 @dataclasses.dataclass(frozen=True)
 class Report:
@@ -48,11 +50,17 @@ def carry_out(flags: Sequence[str]) -> int:
     except SystemExit as leave:
         return leave.code if isinstance(leave.code, int) else USAGE
     outcome = attempt(lambda: _report(settings), "the same command starts again", settings.debug)
-    return outcome
+    if isinstance(outcome, int):
+        return outcome
+    shown, problems = outcome
+    show(shown)
+    for problem in problems:
+        say(f"xbar: {problem}")
+    return USAGE if problems else DONE
 
 
-def _report(settings: Report) -> int:
-    paths: Sequence[pathlib.Path] = settings.paths
+def _report(settings: Report) -> Shown:
+    paths = list(settings.paths)
     if len(paths) > 2:
         raise UsageError(
             f"report takes one path or two runs, not {len(paths)} paths. For many runs give the folder above them."
@@ -65,7 +73,7 @@ def _report(settings: Report) -> int:
     return _two(paths[0], paths[1], settings) if len(paths) == 2 else _many(paths[0], settings)
 
 
-def _one(run: SavedRun, settings: Report) -> int:
+def _one(run: SavedRun, settings: Report) -> Shown:
     """Tables, files, and the table of values of one run."""
     problems = list(run.remarks)
     shown, files = None, []
@@ -91,8 +99,7 @@ def _one(run: SavedRun, settings: Report) -> int:
         "summary": shown.summary if shown else run.summary,
         "results": run.results.as_json(),
     }
-    show(json.dumps(document) if settings.json else "\n".join([*run.remarks, said, "", *files]))
-    return _ending(problems)
+    return json.dumps(document) if settings.json else "\n".join([*run.remarks, said, "", *files]), problems
 
 
 def _published(run: SavedRun) -> tuple[Presentation, list[str]]:
@@ -140,27 +147,19 @@ def _gaps_are_no_warning(run: SavedRun) -> Iterator[None]:
         yield
 
 
-def _two(first: pathlib.Path, second: pathlib.Path, settings: Report) -> int:
+def _two(first: pathlib.Path, second: pathlib.Path, settings: Report) -> Shown:
     from experiments.framework import comparison
 
     found = comparison.compare(read_run(first), read_run(second))
     remarks = [*found.a.remarks, *found.b.remarks]
-    show(json.dumps(comparison.as_json(found)) if settings.json else "\n".join([*remarks, comparison.text(found)]))
-    return _ending(remarks)
+    shown = json.dumps(comparison.as_json(found)) if settings.json else "\n".join([*remarks, comparison.text(found)])
+    return shown, remarks
 
 
-def _many(folder: pathlib.Path, settings: Report) -> int:
+def _many(folder: pathlib.Path, settings: Report) -> Shown:
     from experiments.framework import index_page
 
     lines = index_page.lines_below(folder)
     page = index_page.write_page(folder, lines)
     document = {"index": str(page), "runs": index_page.as_json(lines)}
-    show(json.dumps(document) if settings.json else f"{index_page.text(lines)}\n\n{page}")
-    return DONE
-
-
-def _ending(problems: Sequence[str]) -> int:
-    """Says what is wrong with what was shown; the exit code for it."""
-    for problem in problems:
-        say(f"xbar: {problem}")
-    return USAGE if problems else DONE
+    return json.dumps(document) if settings.json else f"{index_page.text(lines)}\n\n{page}", ()

@@ -81,21 +81,22 @@ def run(arguments: Sequence[str]) -> int:
         return leave.code if isinstance(leave.code, int) else USAGE
     kept = "what was loaded is kept, and the same command goes on from there"
     outcome = attempt(lambda: act(parsed), kept, debug=False)
-    return outcome if isinstance(outcome, int) else DONE
+    if isinstance(outcome, int):
+        return outcome
+    show_text(outcome)
+    return DONE
 
 
-def show(settings: List) -> None:
+def show(settings: List) -> str:
     """`xbar data list`."""
     chosen = [entry(name) for name in settings.names] or list(entries().values())
     if settings.json:
-        show_text(json.dumps([dataclasses.asdict(e) | {"folder": _place(e) or None} for e in chosen]))
-    elif settings.names:
-        show_text("\n\n".join(map(_details, chosen)))
-    else:
-        rows = [(e.name, _megabytes(e.size), _place(e) or "not here", e.title) for e in chosen]
-        widths = [max(len(row[i]) for row in rows) for i in range(3)]
-        for row in rows:
-            show_text("  ".join([*(text.ljust(width) for text, width in zip(row, widths, strict=False)), row[3]]))
+        return json.dumps([dataclasses.asdict(e) | {"folder": _place(e) or None} for e in chosen])
+    if settings.names:
+        return "\n\n".join(map(_details, chosen))
+    rows = [(e.name, _megabytes(e.size), _place(e) or "not here", e.title) for e in chosen]
+    widths = [max(len(row[i]) for row in rows) for i in range(3)]
+    return "\n".join("  ".join([*(t.ljust(w) for t, w in zip(row, widths, strict=False)), row[3]]) for row in rows)
 
 
 def _place(data: Entry) -> str:
@@ -133,9 +134,9 @@ def load(settings: Fetch) -> int:
     return DONE
 
 
-def where(settings: Path) -> None:
+def where(settings: Path) -> str:
     """`xbar data path`."""
-    show_text(str(find(settings.name) if settings.name else cache()))
+    return str(find(settings.name) if settings.name else cache())
 
 
 @contextlib.contextmanager

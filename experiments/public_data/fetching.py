@@ -111,8 +111,8 @@ def _load(
             failures.append(f"{url}: its SHA-256 is not {source.sha256}; it was thrown away ({_first_line(error)})")
     raise FetchError(
         f"{entry.name}/{source.name} could not be fetched: {'; '.join(failures)}. Check the network (a proxy is named by "
-        "HTTPS_PROXY) and run the same command again, which goes on from what is loaded; or copy the file by hand into "
-        f"a folder {entry.name}/ and set XBAR_DATA to the folder around it."
+        "HTTPS_PROXY) and run the same command again, which goes on from what is loaded; or put the files of the data "
+        f"set into a folder {entry.name}/ by hand and set XBAR_DATA to the folder around it."
     )
 
 
