@@ -118,7 +118,8 @@ def layout_of(path: pathlib.Path) -> Layout:
     """The axes and variables that a file of results describes, as dimension scales and attributes.
 
     Raises:
-        UsageError: if it is damaged or of another kind, or too large for the memory.
+        UsageError: if it is damaged or of another kind, has other axes or units than were written, or is too large for
+            the memory.
     """
     try:
         with h5py.File(path) as file:
@@ -134,6 +135,8 @@ def layout_of(path: pathlib.Path) -> Layout:
             layout = Layout(
                 {d: axes[d] for d in (*order, *(axes.keys() - order))}, variables, _dims(own(file, "finished"))
             )
+            if file.attrs.get("layout_sha256") != layout.checksum():
+                raise ValueError("its axes, titles or units do not have their checksum")
             needs = {name: 2.0 * layout.size(name) for name in variables}
     except Exception as error:  # h5py raises whatever HDF5 makes of damaged bytes
         raise UsageError(f"{path} is damaged or of another kind ({error}). Run the experiment again.") from error

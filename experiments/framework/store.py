@@ -61,6 +61,12 @@ class Layout:
         """Whether a variable lacks an axis of the points, so that all of them must find the same."""
         return not set(self.point_dims) <= set(self.variables[variable].dims)
 
+    def checksum(self) -> str:
+        """Of all that the layout says: a file whose axes, titles or units changed has another."""
+        axes = {n: (list(d.values), d.title, d.unit) for n, d in self.dimensions.items()}
+        found = {n: (v.dims, v.title, v.unit) for n, v in self.variables.items()}
+        return hashlib.sha256(json.dumps([axes, found, self.point_dims], sort_keys=True).encode()).hexdigest()
+
     def points(self) -> list[dict[str, Coordinate]]:
         """All points, in order."""
         grid = np.ndindex(*self.shape(self.point_dims))
@@ -170,6 +176,7 @@ class Results:
         write_bytes(path, image.getvalue())
 
     def _write(self, file: h5py.File) -> None:
+        file.attrs["layout_sha256"] = self.layout.checksum()
         for name, dim in self.layout.dimensions.items():
             text = isinstance(dim.values[0], str)
             scale = file.create_dataset(name, data=np.array(dim.values, dtype=h5py.string_dtype() if text else None))

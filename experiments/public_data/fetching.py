@@ -68,6 +68,8 @@ def fetch(
             _finish(entry, staging, home, say)
     except OSError as error:
         raise FetchError(_disk(error, entry)) from error
+    if (found := located(entry.name)) != home:
+        say(f"{found} is a copy of your own and is used before what was fetched")
     return home
 
 

@@ -146,6 +146,16 @@ def _unscaled(folder):
         del file["device"]
 
 
+def _retimed(folder):
+    with h5py.File(folder / "results.h5", "r+") as file:
+        file["time"][1] = 60.0
+
+
+def _other_unit(folder):
+    with h5py.File(folder / "results.h5", "r+") as file:
+        file["energy"].attrs["units"] = "mJ"
+
+
 def _elsewhere(folder):
     with h5py.File(folder / "results.h5", "r+") as file:
         del file["energy"]
@@ -159,7 +169,8 @@ def _elsewhere(folder):
     (lambda f: (f / "versions.json").write_text("[]"), "no JSON object", "finished"),
     (lambda f: (f / "versions.json").unlink(), "cannot be read", "finished"),
     (_unscaled, "damaged", "finished"), (_elsewhere, "another file", "finished"),
-    (_flip, "not have their checksum", "finished"),
+    (_flip, "not have their checksum", "finished"), (_retimed, "axes, titles or units", "finished"),
+    (_other_unit, "axes, titles or units", "finished"),
 ])  # fmt: skip
 def test_damaged_files_are_sentences(xbar, damage, said, listed):
     """The index opens files only to see how far a run came."""
@@ -170,6 +181,26 @@ def test_damaged_files_are_sentences(xbar, damage, said, listed):
         assert code == 2 and said in err and "Traceback" not in err and "0.5" not in out
     code, out, _ = xbar("report", "results")
     assert code == 0 and listed in out
+
+
+def test_no_damaged_byte_becomes_another_number(xbar):
+    """100 files with a byte changed anywhere: refused, or the same numbers, or missing ones with a remark."""
+    folder = made()
+    whole, good = (folder / "results.h5").read_bytes(), saved_run.read_run(folder)
+    rng, refused, same = np.random.default_rng(0), 0, 0
+    for place, flip in zip(rng.integers(len(whole), size=100), rng.integers(1, 256, size=100), strict=True):
+        (folder / "results.h5").write_bytes(whole[:place] + bytes([whole[place] ^ int(flip)]) + whole[place + 1 :])
+        try:
+            found = saved_run.read_run(folder)
+        except UsageError:
+            refused += 1
+            continue
+        assert found.results.layout.checksum() == good.results.layout.checksum()
+        for name, values in found.results.values.items():
+            kept = np.isfinite(values)
+            assert np.array_equal(values[kept], good.results[name][kept]) and (kept.all() or found.remarks)
+        same += not found.remarks
+    assert refused > 10 and same > 10
 
 
 @pytest.mark.parametrize("arguments, said", [

@@ -34,7 +34,8 @@ HEAD = '[{0}]\ntitle = "T"\nlicence = "CC0"\ncitation = "@misc{{x}}"\nshapes = [
 
 
 @pytest.fixture
-def server():
+def server(monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with serving() as server:
         server.files["a.bin"] = BODY
         yield server
@@ -96,6 +97,15 @@ def test_a_local_copy_comes_first(data, monkeypatch, tmp_path, server):
         code, out, _ = data("fetch", "toy")
         assert code == 0 and pathlib.Path(out.strip()).samefile(folder) and find("toy").samefile(folder)
     assert not server.log
+
+
+@needs_pooch
+def test_fetching_beside_a_local_copy_says_which_is_used(data, monkeypatch, tmp_path):
+    (tmp_path / "local" / "toy").mkdir(parents=True)
+    monkeypatch.setenv("XBAR_DATA", str(tmp_path / "local"))
+    code, out, err = data("fetch", "toy", "--again")
+    assert code == 0 and out.strip() == str(cache() / "toy") and "used before what was fetched" in err
+    assert find("toy") == tmp_path / "local" / "toy"
 
 
 @needs_pooch

@@ -20,7 +20,8 @@ BODY = bytes(range(256)) * 400
 
 
 @pytest.fixture
-def server():
+def server(monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with serving() as server:
         server.files["a.bin"] = BODY
         yield server
