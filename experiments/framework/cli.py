@@ -16,7 +16,7 @@ from experiments.framework.progress import say, track
 from experiments.framework.registry import EXPERIMENTS
 from experiments.framework.signals import INTERRUPTION
 
-COMMANDS = ("list", "show", "run", "sweep", "fit", "cite")
+COMMANDS = ("list", "show", "run", "sweep", "fit", "report", "data", "doctor", "cite")
 HELP = """usage: xbar COMMAND ...
 
 Analog memristor crossbars: how accurate is a network on this device, and what does it cost in energy?
@@ -27,6 +27,9 @@ commands:
   run NAME [...]     run one, or your own file (./mine.py); `xbar run NAME --help` shows its settings
   sweep NAME [...]   run it with every combination of settings: --adc-bits 4 6 8 --seed 0..4 --workers 4
   fit FILES [...]    fit device models to measurements; `xbar fit --help` shows the settings
+  report PATH [...]  show a run again, compare two, list many, or write a table; `xbar report --help`
+  data ...           public data sets: list, fetch, path; `xbar data --help`
+  doctor             what is installed, found and writable
   cite [NAME ...]    what to cite for a device, as BibTeX; without a name, the devices there are
 
 options:
@@ -67,6 +70,18 @@ def command(arguments: list[str]) -> int:
             from experiments.framework import run_command
 
             return run_command.carry_out(verb, name, flags)
+        case ["data", *rest]:
+            from experiments.public_data import command as data
+
+            return data.run(rest)
+        case ["report", *rest]:
+            from experiments.framework import report_command
+
+            return report_command.carry_out(rest)
+        case ["doctor", *rest]:
+            from experiments.framework import doctor_command
+
+            return doctor_command.carry_out(rest)
         case ["show", name] if not name.startswith("-"):
             from experiments.framework import show_command
 

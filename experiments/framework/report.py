@@ -15,14 +15,23 @@ from experiments.framework.experiment import Presentation
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 70em; margin: 2em auto; padding: 0 1em; color: #222; }
 pre { background: #f6f6f6; padding: 1em; overflow-x: auto; font-size: 13px; line-height: 1.35; }
-img { max-width: 100%; } table { border-collapse: collapse; } td { padding: .1em 1em .1em 0; vertical-align: top; }
+img { max-width: 100%; } table { border-collapse: collapse; }
+td, th { text-align: left; padding: .1em 1em .1em 0; vertical-align: top; }
 h1 { font-size: 1.5em; } h2 { font-size: 1.15em; margin-top: 2em; } code { font-size: 13px; }
 """
 
 
-def page(title: str, command: str, shown: Presentation, config: dict[str, Any], versions: dict[str, str]) -> str:
-    """The page as text; figures are embedded, nothing is loaded from elsewhere."""
+def page(
+    title: str,
+    command: str,
+    shown: Presentation,
+    config: dict[str, Any],
+    versions: dict[str, str],
+    remarks: Sequence[str] = (),
+) -> str:
+    """The page as text; figures are embedded, nothing is loaded from elsewhere. `remarks` stand above everything."""
     parts = [
+        *(f"<p><strong>{html.escape(remark)}</strong></p>" for remark in remarks),
         f"<p><code>{html.escape(command)}</code></p>",
         *(image(name, figure) for name, figure in shown.figures.items()),
         f"<h2>Numbers</h2><pre>{html.escape(shown.text)}</pre>",

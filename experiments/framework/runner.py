@@ -131,9 +131,22 @@ def _compute(source: Source, runs: Sequence[_Run], workers: Workers) -> None:
 def _publish(name: str, run: _Run) -> Outcome:
     shown: Presentation = run.module.present(run.config, run.results)
     folder = run.folder.path
+    write_report(folder, name, run.module.TITLE, run.config, run.versions, shown)
+    return Outcome(folder, run.results, shown, run.versions)
+
+
+def write_report(
+    folder: pathlib.Path,
+    name: str,
+    title: str,
+    config: Any,
+    versions: dict[str, str],
+    shown: Presentation,
+    remarks: Sequence[str] = (),
+) -> None:
+    """Writes figures, report.html and summary.json of a run. `remarks`: sentences at the top of the page."""
     for stem, figure in shown.figures.items():
         plots.save(figure, folder / stem)
-    page = report.page(run.module.TITLE, f"xbar run {name}", shown, dataclasses.asdict(run.config), run.versions)
+    page = report.page(title, f"xbar run {name}", shown, dataclasses.asdict(config), versions, remarks)
     write_text(folder / "report.html", page)
     write_text(folder / "summary.json", json.dumps(shown.summary, indent=1, default=str))
-    return Outcome(folder, run.results, shown, run.versions)

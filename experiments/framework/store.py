@@ -195,21 +195,21 @@ class Results:
         try:
             with h5py.File(path) as file:
                 for name, dim in layout.dimensions.items():
-                    found = _own(file, name).asstr()[()] if isinstance(dim.values[0], str) else _own(file, name)[()]
+                    found = own(file, name).asstr()[()] if isinstance(dim.values[0], str) else own(file, name)[()]
                     if tuple(np.ravel(found)) != tuple(dim.values):
                         raise ValueError(f"its {name} is {np.ravel(found).tolist()}, not {list(dim.values)}")
                 for name in layout.variables:
                     read = _checked if layout.shared(name) else _of_shape
-                    results.values[name] = read(_own(file, name), results.values[name].shape, "f")
-                results.finished = _checked(_own(file, "finished"), results.finished.shape, "u").astype(bool)
-                results.checksums = _of_shape(_own(file, "sha256"), results.checksums.shape, "S")
+                    results.values[name] = read(own(file, name), results.values[name].shape, "f")
+                results.finished = _checked(own(file, "finished"), results.finished.shape, "u").astype(bool)
+                results.checksums = _of_shape(own(file, "sha256"), results.checksums.shape, "S")
                 results.damaged = results._forget_damaged()
         except Exception as error:  # h5py raises whatever HDF5 makes of damaged bytes
             raise UsageError(f"{path} is damaged or of another kind ({error}). Move it away or use --fresh.") from error
         return results
 
 
-def _own(file: h5py.File, name: str) -> h5py.Dataset:
+def own(file: h5py.File, name: str) -> h5py.Dataset:
     """A data set that lies in this very file."""
     found: Any = file[name] if isinstance(file.get(name, getlink=True), h5py.HardLink) else None
     if not isinstance(found, h5py.Dataset):

@@ -1,0 +1,50 @@
+"""Where data sets lie on this machine: local copies first, then the cache."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import re
+
+from experiments.framework.errors import UsageError
+from experiments.public_data.registry import entries
+
+RECORD = "SOURCE.json"  # in each folder that was fetched: written last, so that a folder with it is whole
+
+
+def cache() -> pathlib.Path:
+    """The folder that fetched data sets go to: `$XDG_CACHE_HOME/xbar/data`, else `~/.cache/xbar/data`."""
+    home = os.environ.get("XDG_CACHE_HOME")
+    return (pathlib.Path(home) if home else pathlib.Path.home() / ".cache") / "xbar" / "data"
+
+
+def searched(name: str) -> list[pathlib.Path]:
+    """Where a data set may lie, in the order in which it is looked for."""
+    root = os.environ.get("XBAR_DATA")
+    local = [pathlib.Path(root) / sub / name for sub in ("datasets", "measured", ".")] if root else []
+    known = entries().get(name)
+    return [*local, *(pathlib.Path(p) for p in (known.also if known else ())), cache() / name]
+
+
+def located(name: str) -> pathlib.Path | None:
+    """The folder of a data set, or None if it is not on this machine."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
+        return None
+    fetched = cache() / name
+    return next((p for p in searched(name) if p.is_dir() and (p != fetched or (p / RECORD).is_file())), None)
+
+
+def find(name: str) -> pathlib.Path:
+    """The folder of a data set: below `XBAR_DATA`, where the system's packages put it, or in the cache.
+
+    Raises:
+        UsageError: if it is in none of these places; the message says how to get it.
+    """
+    folder = located(name)
+    if folder is None:
+        looked = ", ".join(map(str, searched(name)))
+        how = f"run `xbar data fetch {name}`, or set" if name in entries() else "set"
+        raise UsageError(
+            f"data set {name!r} is not here (looked in {looked}). To get it, {how} XBAR_DATA to a folder that holds it."
+        )
+    return folder
