@@ -65,7 +65,8 @@ def _function(path: str, names: Mapping[str, Any]) -> tuple[Any, Any]:
             raise UsageError(f"--network {path}: {error}") from error
     if not callable(names.get("f")) or "params" not in names:
         return _lacks(path, "f and params, or module")
-    return names["f"], names["params"]
+    arrays = lambda leaf: jax.numpy.asarray(leaf) if isinstance(leaf, np.ndarray) else leaf  # noqa: E731
+    return names["f"], jax.tree.map(arrays, names["params"])
 
 
 def _examples(path: str, names: Mapping[str, Any], part: str) -> tuple[np.ndarray, np.ndarray] | None:
