@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
+import itertools
 import json
 import pathlib
+import shutil
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,7 +17,7 @@ from experiments.framework.files import write_text
 from experiments.framework.progress import say
 from experiments.framework.store import Layout, Results
 
-LOCK = ".lock"
+LOCK, NEW = ".lock", ".new"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,10 +67,7 @@ def open_run(parent: pathlib.Path, config: Any, versions: dict[str, str], fresh:
             parent.mkdir(parents=True, exist_ok=True)
             with _locked(parent):  # two that start at once shall not both find nothing
                 found = None if fresh else _earlier(parent, config, versions)
-                path = found or _new_folder(parent, config)
-                if found is None:
-                    write_text(path / "config.json", json.dumps(dataclasses.asdict(config), indent=1))
-                    write_text(path / "versions.json", json.dumps(versions, indent=1))
+                path = found or _new_folder(parent, config, versions)
             locks.enter_context(_locked(path, f"{path}: another process works on this run; waiting for it"))
             _try_writing(path)
         except OSError as error:
@@ -121,13 +120,15 @@ def _earlier(parent: pathlib.Path, config: Any, versions: dict[str, str]) -> pat
     return None
 
 
-def _new_folder(parent: pathlib.Path, config: Any) -> pathlib.Path:
+def _new_folder(parent: pathlib.Path, config: Any, versions: dict[str, str]) -> pathlib.Path:
+    """A folder that holds its settings from the moment it has its name."""
+    unnamed = parent / NEW
+    shutil.rmtree(unnamed, ignore_errors=True)  # of a process that was killed here
+    unnamed.mkdir()
+    write_text(unnamed / "config.json", json.dumps(dataclasses.asdict(config), indent=1))
+    write_text(unnamed / "versions.json", json.dumps(versions, indent=1))
     stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
-    for attempt in range(10_000):
-        folder = parent / f"{stamp}-{config.seed}{f'.{attempt}' if attempt else ''}"
-        try:
-            folder.mkdir()
-        except FileExistsError:
-            continue
-        return folder
-    raise FileExistsError(f"{parent}: no free folder name for {stamp}")
+    names = (f"{stamp}-{config.seed}{f'.{attempt}' if attempt else ''}" for attempt in itertools.count())
+    folder = next(parent / name for name in names if not (parent / name).exists())
+    unnamed.rename(folder)
+    return folder

@@ -4,7 +4,6 @@ import json
 import os
 import pathlib
 import random
-import resource
 import signal
 import subprocess
 import sys
@@ -23,6 +22,12 @@ MINE = str(HERE / "noisy_mean.py")
 sys.path.insert(0, str(HERE))
 import noisy_mean  # noqa: E402
 
+MODULE = "experiments.framework.start"
+LIMITED = f"""
+import resource, runpy
+resource.setrlimit(resource.RLIMIT_FSIZE, ({{size}}, {{size}}))
+runpy.run_module("{MODULE}", run_name="__main__")
+"""
 linux = pytest.mark.skipif(not pathlib.Path("/proc/self/task").exists(), reason="watches the process in /proc")
 
 
@@ -32,10 +37,11 @@ def start(tmp_path):
     started = []
 
     def begin(*arguments, file_size=None, **more):
-        limit = None if file_size is None else lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
-        command = [sys.executable, "-m", "experiments.framework.start", *arguments]
+        command = [sys.executable, "-m", MODULE, *arguments]
+        if file_size is not None:
+            command[1:3] = ["-c", LIMITED.format(size=file_size)]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | more
-        process = subprocess.Popen(command, cwd=tmp_path, text=True, preexec_fn=limit, start_new_session=True, **pipes)
+        process = subprocess.Popen(command, cwd=tmp_path, text=True, start_new_session=True, **pipes)
         started.append(process)
         return process
 
