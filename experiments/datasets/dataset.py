@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import pathlib
 import zipfile
 import zlib
@@ -11,6 +10,7 @@ import zlib
 import numpy as np
 
 from experiments.framework.errors import UsageError
+from experiments.public_data import places, registry
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Dataset:
 
 
 def folder(name: str, holds: str = "its files", otherwise: str = "") -> pathlib.Path:
-    """The folder of a data set: `$XBAR_DATA/datasets/NAME` or `$XBAR_DATA/NAME`.
+    """The folder of a data set: below XBAR_DATA, or where `xbar data fetch` put it.
 
     Args:
         holds, otherwise: what the message says of its files, and of other ways to get on.
@@ -43,17 +43,13 @@ def folder(name: str, holds: str = "its files", otherwise: str = "") -> pathlib.
     Raises:
         UsageError: if there is none.
     """
-    root = os.environ.get("XBAR_DATA")
-    places = [pathlib.Path(root) / sub / name for sub in ("datasets", ".")] if root else []
-    if name == "fashion-mnist":
-        places.append(pathlib.Path("/usr/share/datasets/fashion-mnist"))  # Debian's package dataset-fashion-mnist
-    for place in places:
-        if place.is_dir():
-            return place
-    looked = ", ".join(map(str, places)) or "nowhere, as XBAR_DATA is not set"
+    found = places.located(name)
+    if found is not None:
+        return found
+    fetch = f"Fetch it with `xbar data fetch {name}`, or set" if name in registry.entries() else "Set"
     raise UsageError(
-        f"data set {name!r} is not here (looked in: {looked}). Set XBAR_DATA to a folder that holds {name}/ with "
-        f"{holds}{otherwise}."
+        f"data set {name!r} is not here (looked in: {', '.join(map(str, places.searched(name)))}). {fetch} XBAR_DATA to a "
+        f"folder that holds {name}/ with {holds}{otherwise}."
     )
 
 

@@ -73,7 +73,10 @@ def cifar10() -> Dataset:
     """The first 5,000 training and 1,000 test images of CIFAR-10, `(n, 32, 32, 3)`, lossless."""
     place = folder("cifar10-subset", "labels.npz, train/batch_0.png to batch_4.png and test/batch_50.png")
     labels = read_npz(place / "labels.npz", "train", "test")
-    sheets = {"train": [place / "train" / f"batch_{i}.png" for i in range(5)], "test": [place / "test" / "batch_50.png"]}
+    sheets = {
+        "train": [place / "train" / f"batch_{i}.png" for i in range(5)],
+        "test": [place / "test" / "batch_50.png"],
+    }
     found = {}
     for part, paths in sheets.items():
         images = np.concatenate([_sheet(path) for path in paths])

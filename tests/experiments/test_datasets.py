@@ -84,7 +84,7 @@ def test_images_without_their_labels(mnist):
 
 def test_absent_data_says_where_it_belongs(monkeypatch, tmp_path):
     monkeypatch.delenv("XBAR_DATA", raising=False)
-    with pytest.raises(UsageError, match="XBAR_DATA is not set"):
+    with pytest.raises(UsageError, match="xbar data fetch mnist"):
         datasets.load("mnist")
     monkeypatch.setenv("XBAR_DATA", str(tmp_path))
     with pytest.raises(UsageError, match=r"--data digits, which ships"):
