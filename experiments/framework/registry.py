@@ -21,4 +21,9 @@ EXPERIMENTS = {  # name: (module, what it shows, time on two cores)
         "wire resistance: error and accuracy against array size, and what helps",
         "4 min",
     ),
+    "scale": (
+        "experiments.scale",
+        "what chips cost a computer: memory and time by the number of weights, and for a billion of them",
+        "1 min",
+    ),
 }
