@@ -88,9 +88,10 @@ def check(config: Config) -> None:
         values = getattr(config, name)
         if not values or len(set(values)) != len(values):
             raise UsageError(f"--{name.replace('_', '-')}: give one or more different values, not {list(values)}.")
-    for bits in (*config.adc_bits, config.dac_bits):
-        if not 2 <= bits <= 16:
-            raise UsageError(f"{bits} bits: a converter here has 2 to 16.")
+    for flag, several in (("--adc-bits", config.adc_bits), ("--dac-bits", (config.dac_bits,))):
+        for bits in several:
+            if not 2 <= bits <= 16:
+                raise UsageError(f"{flag} {bits}: give 2 to 16 bits.")
     if not 0 < config.percentile <= 100:
         raise UsageError(f"--percentile {config.percentile}: give a number above 0 and at most 100.")
     if not config.clip > 0:
@@ -135,7 +136,7 @@ def layout(config: Config) -> Layout:
         "device": Dimension(config.devices, "memory cell"),
         "adc_bits": Dimension(config.adc_bits, "ADC resolution", "bit"),
         "time": Dimension(tuple(SECONDS[t] for t in config.times), "time since programming", "s"),
-        "chip": Dimension(tuple(range(config.chips)), "chip"),
+        "chip": Dimension(range(config.chips), "chip"),
         "component": Dimension(COMPONENTS, "component"),
         "quantile": Dimension((0.1, 0.9), "quantile over the uncertainty of the energy model"),
         "gpu_case": Dimension(GPU_CASES, "use of the H100"),

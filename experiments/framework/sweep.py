@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import hashlib
+import inspect
 import itertools
 import json
 import math
 import pathlib
 import re
 import statistics
+import textwrap
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
@@ -44,17 +47,36 @@ def _expanded(flag: str) -> list[str]:
 def swept_config(config: type) -> type:
     """The settings of a sweep: a tuple of values for each setting that is a single value in a run."""
     hints = typing.get_type_hints(config, include_extras=True)
-    fields = [_swept_field(field, hints[field.name]) for field in dataclasses.fields(config)]
+    said = _explanations(config)
+    fields = [_swept_field(field, hints[field.name], said.get(field.name)) for field in dataclasses.fields(config)]
     return dataclasses.make_dataclass("Config", fields, frozen=True)
 
 
-def _swept_field(field: dataclasses.Field, hint: Any) -> tuple[str, Any, Any]:
+def _explanations(config: type) -> dict[str, str]:
+    """The texts below the fields of a class, by name."""
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(config)))
+    except (OSError, TypeError, SyntaxError):
+        return {}
+    body: list[Any] = tree.body[0].body  # pyright: ignore[reportAttributeAccessIssue]
+    return {
+        field.target.id: inspect.cleandoc(text.value.value)
+        for field, text in itertools.pairwise(body)
+        if isinstance(field, ast.AnnAssign)
+        and isinstance(text, ast.Expr)
+        and isinstance(text.value, ast.Constant)
+        and isinstance(field.target, ast.Name)
+    }
+
+
+def _swept_field(field: dataclasses.Field, hint: Any, said: str | None) -> tuple[str, Any, Any]:
+    import tyro
+
     base, *more = typing.get_args(hint) if typing.get_origin(hint) is Annotated else (hint,)
-    many = typing.get_origin(base) is tuple or field.default is dataclasses.MISSING
-    if many:
-        return (field.name, hint, field)
-    values = tuple[base, ...]
-    return (field.name, Annotated[values, *more] if more else values, dataclasses.field(default=(field.default,)))
+    more.append(tyro.conf.arg(help=said))
+    if typing.get_origin(base) is tuple or field.default is dataclasses.MISSING:
+        return (field.name, Annotated[base, *more], field)
+    return (field.name, Annotated[tuple[base, ...], *more], dataclasses.field(default=(field.default,)))
 
 
 def combinations(config: type, values: Any) -> tuple[tuple[str, ...], list[Any]]:

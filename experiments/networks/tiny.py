@@ -108,7 +108,12 @@ def _output_first(kernel: np.ndarray) -> np.ndarray:
 
 
 def _separable(
-    shapes: Sequence[Shape], pairs: Sequence[tuple[str, int, int, int]], classes: int, *, key: PRNGKeyArray, width: int = 0
+    shapes: Sequence[Shape],
+    pairs: Sequence[tuple[str, int, int, int]],
+    classes: int,
+    *,
+    key: PRNGKeyArray,
+    width: int = 0,
 ) -> Layers:
     """Convolutions, pairs of a depthwise and a 1 x 1 one, and a dense layer, by name.
 
