@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from experiments import chosen_devices
+from experiments import chosen_devices, mesh
 from experiments.framework.errors import UsageError
 from experiments.framework.store import Dimension, Layout, Results, Variable
 
@@ -74,12 +74,15 @@ class Config:
     """Converter ranges cover this percentage of what a calibration batch puts on them."""
     clip: float = 2.5
     """In hardware-aware training, weights are clipped to this many standard deviations of their layer."""
+    mesh: int = 1
+    """Devices (GPUs, or threads of a CPU that act as such) over which the tiles of each chip are spread; accuracies stay the same."""
     seed: int = 0
     """Decides the training, the chips and the noise."""
 
 
 def check(config: Config) -> None:
     """Raises UsageError for settings that cannot be."""
+    mesh.check_mesh(config.mesh)
     least = dict(chips=1, rows=1, cols=1, test_images=1, steps=1, hardware_steps=0)
     for name, bound in least.items():
         if (value := getattr(config, name)) is not None and value < bound:
@@ -254,10 +257,8 @@ class _Tools:
 
         c = self.config
         dac, adc = xbar.DAC(bits=c.dac_bits, encoding=c.encoding), xbar.ADC(bits=bits)
-        return xbar.analog(
-            self.network.f,
-            xbar.Tile(device=device or self.device, rows=c.rows, cols=c.cols, dac=dac, adc=adc, v_read=V_READ),
-        )
+        tile = xbar.Tile(device=device or self.device, rows=c.rows, cols=c.cols, dac=dac, adc=adc, v_read=V_READ)
+        return xbar.analog(self.network.f, mesh.spread(tile, c.mesh))
 
     def _noisy(self, model: Any, images: Any, key: Any, extra: Any) -> Any:
         """Logits on devices of this step only, at one of the times, with the ranges of a calibrated chip."""

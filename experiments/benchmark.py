@@ -56,7 +56,7 @@ def names(config: Config) -> tuple[str, ...]:
 def layout(config: Config) -> Layout:
     dimensions = {
         "case": Dimension(names(config), "what is timed"),
-        "repeat": Dimension(tuple(range(config.repeats)), "call"),
+        "repeat": Dimension(range(config.repeats), "call"),
     }
     variables = {
         "seconds": Variable(("case", "repeat"), "time of a call after compilation", "s"),

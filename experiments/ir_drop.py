@@ -65,7 +65,7 @@ def memory(config: Config) -> dict[str, float]:
 
 
 def layout(config: Config) -> Layout:
-    nodes = tuple(range(max(config.sizes)))
+    nodes = range(max(config.sizes))
     dimensions = {
         "size": Dimension(config.sizes, "rows and columns of a tile"),
         "ohm": Dimension(config.ohms, "wire resistance a cell", "ohm"),
