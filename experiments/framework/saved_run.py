@@ -148,8 +148,8 @@ def check_whole(path: pathlib.Path) -> None:
         raise UsageError(f"{path} cannot be read ({error.strerror}).") from error
     if not whole:
         raise UsageError(
-            f"{path} is damaged, or of an earlier version: it does not end with its checksum. The command that made the run keeps the points that are "
-            "whole and computes the others again."
+            f"{path} is damaged, or of an earlier version: it does not end with its checksum. The command "
+            "that made the run keeps the points that are whole and computes the others again."
         )
 
 
