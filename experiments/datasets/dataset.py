@@ -1,4 +1,4 @@
-"""What a data set is, where its files lie, and how they are read."""
+"""What a data set is, and how its files are read."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import zlib
 import numpy as np
 
 from experiments.framework.errors import UsageError
-from experiments.public_data import places, registry
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,25 +31,6 @@ class Dataset:
     def classes(self) -> int:
         """How many labels there are."""
         return int(max(a.max() for a in (self.y_train, self.y_test) if a.size)) + 1
-
-
-def folder(name: str, holds: str = "its files", otherwise: str = "") -> pathlib.Path:
-    """The folder of a data set: below XBAR_DATA, or where `xbar data fetch` put it.
-
-    Args:
-        holds, otherwise: what the message says of its files, and of other ways to get on.
-
-    Raises:
-        UsageError: if there is none.
-    """
-    found = places.located(name)
-    if found is not None:
-        return found
-    fetch = f"Fetch it with `xbar data fetch {name}`, or set" if name in registry.entries() else "Set"
-    raise UsageError(
-        f"data set {name!r} is not here (looked in: {', '.join(map(str, places.searched(name)))}). {fetch} XBAR_DATA to a "
-        f"folder that holds {name}/ with {holds}{otherwise}."
-    )
 
 
 def read_npz(path: pathlib.Path, *names: str) -> dict[str, np.ndarray]:

@@ -31,6 +31,7 @@ NEEDED = {
     "jaxtyping": "jaxtyping",
     "optax": "optax",
     "matplotlib": "matplotlib",
+    "PIL": "pillow",
     "rich": "rich",
     "tyro": "tyro",
     "tomli_w": "tomli-w",
@@ -42,6 +43,8 @@ EXTRAS = {
     "data": (("pooch",), "xbar data fetch"),
     "results": (("xarray", "h5netcdf"), "experiments.open_results"),
     "ode": (("diffrax",), "compact models under adaptive solvers"),
+    "import": (("safetensors",), "weights in .safetensors files"),
+    "torch": (("torch", "torchax"), "xbar.from_torch"),
     "distributed": (("distributed",), "--scheduler, a Dask cluster"),
 }
 

@@ -16,7 +16,7 @@ import numpy as np
 from experiments.framework import report
 from experiments.framework.errors import UsageError
 from experiments.framework.files import write_text
-from experiments.framework.saved_run import began, read_json
+from experiments.framework.saved_run import began, check_whole, read_json
 from experiments.framework.store import own
 from experiments.framework.sweep import numbers
 
@@ -66,14 +66,19 @@ def _line(folder: pathlib.Path) -> Line:
 
 
 def _state(file: pathlib.Path) -> str:
-    """How far a run came; its numbers are not checked here, as that would read all of them."""
+    """How far a run came.
+
+    Raises:
+        UsageError: if the file is damaged.
+    """
     if not file.exists():
         return "no point yet"
+    check_whole(file)
     try:
         with h5py.File(file) as opened:
             finished = np.asarray(own(opened, "finished")).astype(bool)
-    except Exception:  # h5py raises whatever HDF5 makes of damaged bytes
-        return "damaged"
+    except Exception as error:  # h5py raises whatever HDF5 makes of another kind of file
+        raise UsageError(f"{file} is of another kind ({error}).") from error
     return "finished" if finished.all() else f"{int(finished.sum())} of {finished.size} points"
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from experiments.framework.errors import UsageError
 from experiments.framework.files import write_text
 from experiments.framework.progress import say
+from experiments.framework.seal import ends_its_reader, is_whole
 from experiments.framework.store import Layout, Results
 
 LOCK, NEW = ".lock", ".new"
@@ -32,9 +33,14 @@ class RunFolder:
         file = self.path / "results.h5"
         if not file.exists():
             return Results(layout)
+        if is_whole(file):
+            return Results.load(file, layout)
+        if ends_its_reader(file):
+            raise UsageError(f"{file} is damaged beyond reading. Move it away or use --fresh.")
         results = Results.load(file, layout)
         if results.damaged:
             say(f"{file}: {results.damaged} points do not have their checksum; they are computed again")
+        results.save(file)
         return results
 
     def save(self, results: Results) -> None:

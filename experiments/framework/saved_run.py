@@ -17,6 +17,7 @@ from experiments.framework.errors import UsageError
 from experiments.framework.experiment import Source
 from experiments.framework.memory import check_memory
 from experiments.framework.registry import EXPERIMENTS
+from experiments.framework.seal import is_whole
 from experiments.framework.store import Dimension, Layout, Results, Variable, own
 
 _BOOKKEEPING = ("finished", "sha256")  # what a file holds beside the experiment's variables
@@ -50,17 +51,10 @@ class SavedRun:
     @property
     def remarks(self) -> tuple[str, ...]:
         """What must be said wherever its numbers are shown."""
-        (done, total), said = self.points, []
-        if self.results.damaged:
-            said.append(
-                f"{self.folder}: {self.results.damaged} points do not have their checksum and count as missing; the "
-                "command that made the run computes them again."
-            )
-        if done < total:
-            said.append(
-                f"{self.folder} is unfinished: {done} of {total} points. The command that made it goes on from there."
-            )
-        return tuple(said)
+        done, total = self.points
+        if done == total:
+            return ()
+        return (f"{self.folder} is unfinished: {done} of {total} points. The command that made it goes on from there.",)
 
 
 def began(folder: pathlib.Path) -> str:
@@ -118,9 +112,9 @@ def layout_of(path: pathlib.Path) -> Layout:
     """The axes and variables that a file of results describes, as dimension scales and attributes.
 
     Raises:
-        UsageError: if it is damaged or of another kind, has other axes or units than were written, or is too large for
-            the memory.
+        UsageError: if it is not as it was written, of another kind, or too large for the memory.
     """
+    check_whole(path)
     try:
         with h5py.File(path) as file:
             names = [str(n) for n in file if isinstance(file.get(n, getlink=True), h5py.HardLink)]
@@ -135,13 +129,28 @@ def layout_of(path: pathlib.Path) -> Layout:
             layout = Layout(
                 {d: axes[d] for d in (*order, *(axes.keys() - order))}, variables, _dims(own(file, "finished"))
             )
-            if file.attrs.get("layout_sha256") != layout.checksum():
-                raise ValueError("its axes, titles or units do not have their checksum")
             needs = {name: 2.0 * layout.size(name) for name in variables}
     except Exception as error:  # h5py raises whatever HDF5 makes of damaged bytes
         raise UsageError(f"{path} is damaged or of another kind ({error}). Run the experiment again.") from error
     check_memory(needs, f"{path} is larger than any run here could write.")
     return layout
+
+
+def check_whole(path: pathlib.Path) -> None:
+    """Refuses a file of results that is not as it was written.
+
+    Raises:
+        UsageError: if it cannot be read, or does not have its checksum.
+    """
+    try:
+        whole = is_whole(path)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read ({error.strerror}).") from error
+    if not whole:
+        raise UsageError(
+            f"{path} is damaged, or of an earlier version: it does not end with its checksum. The command "
+            "that made the run keeps the points that are whole and computes the others again."
+        )
 
 
 def _dimension(scale: h5py.Dataset) -> Dimension:

@@ -16,6 +16,7 @@ import numpy as np
 
 from experiments.framework.errors import UsageError
 from experiments.framework.files import write_bytes
+from experiments.framework.seal import sealed
 
 Coordinate = str | int | float
 
@@ -60,12 +61,6 @@ class Layout:
     def shared(self, variable: str) -> bool:
         """Whether a variable lacks an axis of the points, so that all of them must find the same."""
         return not set(self.point_dims) <= set(self.variables[variable].dims)
-
-    def checksum(self) -> str:
-        """Of all that the layout says: a file whose axes, titles or units changed has another."""
-        axes = {n: (list(d.values), d.title, d.unit) for n, d in self.dimensions.items()}
-        found = {n: (v.dims, v.title, v.unit) for n, v in self.variables.items()}
-        return hashlib.sha256(json.dumps([axes, found, self.point_dims], sort_keys=True).encode()).hexdigest()
 
     def points(self) -> list[dict[str, Coordinate]]:
         """All points, in order."""
@@ -173,10 +168,9 @@ class Results:
         image = io.BytesIO()  # HDF5 answers a full disk in many ways, and a plain file in one
         with h5py.File(image, "w") as file:
             self._write(file)
-        write_bytes(path, image.getvalue())
+        write_bytes(path, sealed(image.getvalue()))
 
     def _write(self, file: h5py.File) -> None:
-        file.attrs["layout_sha256"] = self.layout.checksum()
         for name, dim in self.layout.dimensions.items():
             text = isinstance(dim.values[0], str)
             scale = file.create_dataset(name, data=np.array(dim.values, dtype=h5py.string_dtype() if text else None))

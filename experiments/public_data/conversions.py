@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import pathlib
+import re
 import wave
 from collections.abc import Callable
 
@@ -47,6 +48,38 @@ def spoken_digits(folder: pathlib.Path) -> tuple[str, ...]:
     return ("fsdd.npz",)
 
 
+def keyword_inputs(folder: pathlib.Path) -> tuple[str, ...]:
+    """`datasets/kws01/tst_{number}_{word}_{label}.bin` (490 int8: 49 frames of 10 MFCCs) -> `kws_inputs.npz`: `inputs` int8,
+    `labels`, `file_names`, and the quantisation of the benchmark's reference network, `scale` and `zero_point`.
+
+    Raises:
+        ArchiveError: if there are none, or one has another size or name.
+    """
+    import numpy as np
+
+    paths = sorted((folder / "datasets" / "kws01").glob("*.bin"))
+    if not paths:
+        raise ArchiveError("the archive holds no datasets/kws01/*.bin")
+    inputs, labels = [], []
+    for path in paths:
+        found = re.fullmatch(r"tst_\d+_\w+_(\d+)\.bin", path.name)
+        values = np.fromfile(path, np.int8)
+        if found is None or values.size != 490:
+            raise ArchiveError(f"{path.name} has {values.size} bytes; tst_NUMBER_WORD_LABEL.bin of 490 are expected")
+        inputs.append(values.reshape(49, 10))
+        labels.append(int(found[1]))
+    with replacing(folder / "kws_inputs.npz") as temporary, open(temporary, "wb") as file:
+        np.savez_compressed(
+            file,
+            inputs=np.stack(inputs),
+            labels=np.array(labels, np.int32),
+            file_names=np.array([path.name for path in paths]),
+            scale=np.float32(0.58470291),
+            zero_point=np.int32(83),
+        )
+    return ("kws_inputs.npz",)
+
+
 def held_against_its_sums(folder: pathlib.Path) -> tuple[str, ...]:
     """Compares every file that `SHA256SUMS.txt` lists with its checksum; makes nothing.
 
@@ -68,4 +101,5 @@ def held_against_its_sums(folder: pathlib.Path) -> tuple[str, ...]:
 CONVERSIONS: dict[str, Callable[[pathlib.Path], tuple[str, ...]]] = {
     "fsdd": spoken_digits,
     "mitbih": held_against_its_sums,
+    "mlperf-tiny-inputs": keyword_inputs,
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pathlib
 import re
+from collections.abc import Sequence
 
 from experiments.framework.errors import UsageError
 from experiments.public_data.registry import entries
@@ -34,17 +35,25 @@ def located(name: str) -> pathlib.Path | None:
     return next((p for p in searched(name) if p.is_dir() and (p != fetched or (p / RECORD).is_file())), None)
 
 
-def find(name: str) -> pathlib.Path:
+def find(name: str, holds: str = "its files", otherwise: str = "", also: Sequence[str] = ()) -> pathlib.Path:
     """The folder of a data set: below `XBAR_DATA`, where the system's packages put it, or in the cache.
+
+    Args:
+        holds, otherwise: what the message says of its files, and of other ways to get on. also: data sets that hold the
+            same files and serve in its place.
 
     Raises:
         UsageError: if it is in none of these places; the message says how to get it.
     """
-    folder = located(name)
-    if folder is None:
-        looked = ", ".join(map(str, searched(name)))
-        how = f"run `xbar data fetch {name}`, or set" if name in entries() else "set"
-        raise UsageError(
-            f"data set {name!r} is not here (looked in {looked}). To get it, {how} XBAR_DATA to a folder that holds it."
-        )
-    return folder
+    names = (name, *also)
+    folder = next((found for n in names if (found := located(n)) is not None), None)
+    if folder is not None:
+        return folder
+    looked = ", ".join(str(path) for n in names for path in searched(n))
+    unset = "" if os.environ.get("XBAR_DATA") else "; XBAR_DATA is not set"
+    known = next((n for n in names if n in entries()), None)
+    how = f"Run `xbar data fetch {known}`, or set" if known else "Set"
+    raise UsageError(
+        f"data set {name!r} is not here (looked in: {looked}{unset}). {how} XBAR_DATA to a folder that holds {name}/ "
+        f"with {holds}{otherwise}."
+    )

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
-from experiments.framework import cli, runner, versions
+from experiments.framework import cli, runner, seal, versions
 from experiments.framework.errors import UsageError
 from experiments.framework.store import Results
 
@@ -279,3 +279,17 @@ def test_seeds_that_no_generator_takes_are_refused_before_work(xbar, tmp_path, s
     fake.computed.clear()
     code, out, _ = xbar("run", "line", "--seed", seed)
     assert code == 2 and out == "" and not fake.computed and not list(tmp_path.rglob("results.h5"))
+
+
+def test_damage_that_ends_hdf5_does_not_end_a_run(xbar, monkeypatch):
+    """A file that kills its reader is tried by another program, and refused; one that does not loses only damaged points."""
+    assert xbar("run", "line")[0] == 0
+    path = folders()[0] / "results.h5"
+    path.write_bytes(path.read_bytes()[:-1])  # its seal is broken, its numbers are not
+    assert not seal.ends_its_reader(path)
+    fake.computed.clear()
+    assert xbar("run", "line")[0] == 0 and fake.computed == [] and len(folders()) == 1 and seal.is_whole(path)
+    path.write_bytes(path.read_bytes()[:-1])
+    monkeypatch.setattr(seal, "_READ_ALL", "import os; os.abort()")
+    code, out, err = xbar("run", "line")
+    assert code == 2 and out == "" and "beyond reading" in err and "--fresh" in err

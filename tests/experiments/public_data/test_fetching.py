@@ -16,6 +16,7 @@ import zipfile
 import numpy as np
 import pytest
 
+from experiments import datasets
 from experiments.framework import cli
 from experiments.framework.errors import UsageError
 from experiments.public_data import command, registry
@@ -237,6 +238,22 @@ def test_spoken_digits_become_arrays(data, server):
     server.files["fsdd.zip"] = server.files["fsdd.zip"][:-40]
     code, _, err = data("fetch", "fsdd", "--again")
     assert code == 1 and "damaged" in err and (pathlib.Path(out.strip()) / "fsdd.npz").is_file()
+
+
+@needs_pooch
+def test_keyword_inputs_become_what_the_loader_reads(data, server):
+    values = np.random.default_rng(0).integers(-128, 128, (2, 49, 10)).astype(np.int8)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as file:
+        for i, name in enumerate(("tst_000000_Stop_7", "tst_000001_Left_2")):
+            file.writestr(f"energyrunner-main/datasets/kws01/{name}.bin", values[i].tobytes())
+    server.files["inputs.zip"] = buffer.getvalue()
+    archive = {"name": "i.zip", "unpack": "zip", "strip": 1, "note": "none", "urls": [server.base + "inputs.zip"]}
+    data.know(archive, name="mlperf-tiny-inputs")
+    assert data("fetch", "mlperf-tiny-inputs")[0] == 0
+    found = datasets.load("keywords")
+    np.testing.assert_allclose(found.x_test, (values - 83.0) * 0.58470291, rtol=1e-6)
+    assert found.y_test.tolist() == [7, 2] and len(found.x_train) == 0
 
 
 def test_a_list_of_checksums_is_believed(tmp_path):
