@@ -1,10 +1,14 @@
 """Energy: the ledger of an analog network, prices with their sources, and the GPU it is compared with."""
 
-from xbar.energy.adc import AbstractADCModel, Andrulis, NeuroSimSAR, soft_ceil, soft_min, survey_bound
+from xbar.energy.adc import AbstractADCModel, Andrulis, NeuroSimSAR, SurveyBound, soft_min, survey_bound
+from xbar.energy.adc_designs import DesignPoint, forms_adc, isaac_adc, neurram_adc, newton_adc, timely_adc
+from xbar.energy.coefficient import Coefficient, Part
 from xbar.energy.gpu import GPU, Roofline, a100_sxm, h100_sxm, ridge_batch, roofline, roofline_range
-from xbar.energy.ledger import COMPONENTS, Ledger, price
-from xbar.energy.scaling import energy_scale, nominal_supply
-from xbar.energy.technology import Coefficient, Technology, coefficients
+from xbar.energy.ledger import Ledger, price, with_programming
+from xbar.energy.pricing import COMPONENTS
+from xbar.energy.scaling import area_scale, energy_scale, nominal_supply
+from xbar.energy.schedule import Schedule
+from xbar.energy.technology import Technology, coefficients
 from xbar.energy.units import engineering
 from xbar.energy.usage import LayerCosts, Usage
 from xbar.graph.work import Work, count, work_of
@@ -15,26 +19,36 @@ __all__ = [
     "AbstractADCModel",
     "Andrulis",
     "Coefficient",
+    "DesignPoint",
     "LayerCosts",
     "Ledger",
     "NeuroSimSAR",
+    "Part",
     "Roofline",
+    "Schedule",
+    "SurveyBound",
     "Technology",
     "Usage",
     "Work",
     "a100_sxm",
+    "area_scale",
     "coefficients",
     "count",
     "energy_scale",
     "engineering",
+    "forms_adc",
     "h100_sxm",
+    "isaac_adc",
+    "neurram_adc",
+    "newton_adc",
     "nominal_supply",
     "price",
     "ridge_batch",
     "roofline",
     "roofline_range",
-    "soft_ceil",
     "soft_min",
     "survey_bound",
+    "timely_adc",
+    "with_programming",
     "work_of",
 ]

@@ -32,6 +32,11 @@ class AbstractWires(eqx.Module):
         transfer = self.effective(g)
         return transfer, jnp.diag(jnp.sum(transfer, 1))
 
+    def scaled(self, word: Float[Array, ""], bit: Float[Array, ""], access: Float[Array, ""]) -> AbstractWires:
+        """These wires with the conductances of word lines, bit lines, and of what is in series with both (drivers, sense
+        nodes, access devices) multiplied by factors; itself where a model does not tell them apart."""
+        return self
+
     def currents(
         self,
         g: Float[Array, "rows cols"],
