@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Num, PRNGKeyArray
 
 from devices._numerics import at_least_float32
 from devices.device import most_pulses
-from xbar.architecture import Architecture
+from xbar.architectures.architecture import Architecture
 from xbar.arguments import check_inputs, check_one_time, inferences_of, layer_times, needs_key, typed_key
 from xbar.energy import Ledger, Schedule, Technology
 from xbar.energy.counting import Counter, elements_of, ledger

@@ -44,9 +44,7 @@ def from_torch(module: Any) -> tuple[Callable[..., Any], dict[str, jax.Array]]:
     """
     torchax, torch = _loaded()
     if not isinstance(module, torch.nn.Module):
-        raise TypeError(
-            f"xbar.from_torch: {type(module).__name__} is no torch.nn.Module; give a model, as nn.Linear(2, 3)."
-        )
+        raise TypeError(f"xbar.from_torch: {type(module).__name__} is no torch.nn.Module; give a model, as nn.Linear(2, 3).")
     _check_evaluates(module)
     states, run = torchax.extract_jax(_plain_outputs(torch, module))
     states = {name.removeprefix("module."): array for name, array in states.items()}

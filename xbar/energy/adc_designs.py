@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
@@ -57,7 +59,7 @@ class DesignPoint(AbstractADCModel):
             found.append(
                 f"{self.name} ADC used at {width:g} bits, above its {self.widths[-1]}: scaled by the regression"
             )
-        if metres is not None and not np.isclose(metres, self.published_node, rtol=1e-3):
+        if metres is not None and not math.isclose(metres, self.published_node, rel_tol=1e-3):
             found.append(f"{self.name} ADC is of {self.published_node * 1e9:.0f} nm: scaled like logic")
         if self.tag in ("L", "3"):
             found.append(
@@ -71,27 +73,27 @@ _LIB = "accelergy-library-plug-in"
 
 def isaac_adc() -> DesignPoint:
     """ISAAC: 8 b SAR, 1.2 GS/s, 32 nm, 2 mW, 1200 um^2; 4 to 10 b scaled as a SAR."""
-    joules = [0.79e-12, 0.99e-12, 1.20e-12, 1.42e-12, 2e-3 / 1.2e9, 1.97e-12, 2.38e-12]
+    joules = np.array([0.79e-12, 0.99e-12, 1.20e-12, 1.42e-12, 2e-3 / 1.2e9, 1.97e-12, 2.38e-12])
     return DesignPoint("ISAAC", tuple(range(4, 11)), joules, 1.2e9, 1200e-12, 32e-9, "R", _LIB)
 
 
 def newton_adc() -> DesignPoint:
     """Newton: 9 b, 2.58 pJ, 32 nm."""
-    return DesignPoint("Newton", (9,), [2.58e-12], 1.2e9, np.nan, 32e-9, "R", _LIB)
+    return DesignPoint("Newton", (9,), np.array([2.58e-12]), 1.2e9, np.nan, 32e-9, "R", _LIB)
 
 
 def forms_adc() -> DesignPoint:
     """FORMS: 4 b, 2.1 GS/s, 0.226 pJ, 284 um^2, 32 nm."""
-    return DesignPoint("FORMS", (4,), [0.226e-12], 2.1e9, 284e-12, 32e-9, "R", _LIB)
+    return DesignPoint("FORMS", (4,), np.array([0.226e-12]), 2.1e9, 284e-12, 32e-9, "R", _LIB)
 
 
 def timely_adc() -> DesignPoint:
     """TIMELY: 8 b time-to-digital converter, 0.145 pJ, 65 nm."""
-    return DesignPoint("TIMELY", (8,), [0.145e-12], 1e8, np.nan, 65e-9, "R", _LIB)
+    return DesignPoint("TIMELY", (8,), np.array([0.145e-12]), 1e8, np.nan, 65e-9, "R", _LIB)
 
 
 def neurram_adc() -> DesignPoint:
     """NeuRRAM: 0.3 pJ for each of the up to 2^(b - 1) steps of charge that its neuron takes off, 130 nm; 3 to 10 b."""
     widths = tuple(range(3, 11))
-    steps = [0.3e-12 * 2 ** (b - 1) for b in widths]
+    steps = 0.3e-12 * 2.0 ** (np.array(widths) - 1)
     return DesignPoint("NeuRRAM", widths, steps, 1e6, 1270e-12, 130e-9, "R", _LIB)

@@ -163,7 +163,7 @@ def _events(cost: LayerCosts, use: Usage, recipe: Recipe) -> dict[str, jax.Array
     array = activity * tech.array.value
     conversion = tech.input_conversion(cost.dac_bits, cost.encoding)
     timed = cost.encoding == "pulse_width"
-    ratio_in, ratio_out = activities(use)
+    ratio_in, ratio_out = activities(use, tech)
     active = use.inputs * ratio_in + use.outputs * ratio_out
     return {
         "cells": array * (use.array_joules - sum(wires)),
@@ -189,18 +189,20 @@ def _conversions(cost: LayerCosts, use: Usage, tech: Technology) -> jax.Array:
     return busy + _times(use.idle_conversions, tech.adc_conversion(cost.adc_bits, cost.read_time, idle=True))
 
 
-def activities(use: Usage) -> tuple[jax.Array, jax.Array]:
-    """Set bits of the inputs' and the outputs' codes, against those of random ones."""
+def activities(use: Usage, tech: Technology) -> tuple[jax.Array, jax.Array]:
+    """How much the inputs' and the outputs' codes make digital circuits switch, against random codes."""
     share = lambda active, all_: jnp.where(all_ > 0, active / jnp.where(all_ > 0, all_, 1.0), 0.0)  # noqa: E731
     one = jnp.ones(())
     inputs = one if use.active_inputs is None else share(use.active_inputs, use.inputs)
-    return inputs, one if use.active_outputs is None else share(use.active_outputs, use.outputs)
+    outputs = one if use.active_outputs is None else share(use.active_outputs, use.outputs)
+    mixed = lambda x: 1.0 - tech.toggling + tech.toggling * x  # noqa: E731
+    return mixed(inputs), mixed(outputs)
 
 
 def _digital(work: Work, recipe: Recipe, after: int | None) -> dict[str, jax.Array]:
     """Digital work of a run [J], as active as the codes of the layer that it follows."""
     tech = recipe.technology
-    ratio = jnp.ones(()) if after is None or recipe.fixed else activities(recipe.usages[after])[1]
+    ratio = jnp.ones(()) if after is None or recipe.fixed else activities(recipe.usages[after], tech)[1]
     accesses = 2.0 * work.elements_moved + work.operands  # a move is one read and one write
     return {
         "operation": ratio * float(work.ops + work.mac_ops) * tech.operation(),
@@ -220,12 +222,11 @@ def _held(recipe: Recipe, seconds: jax.Array) -> jax.Array:
     tech, rows = recipe.technology, []
     period = recipe.schedule.period(seconds)
     memory = tech.buffer_bytes / tech.arrays_per_buffer * tech.at_node(tech.memory_leakage)
-    for i, cost in enumerate(recipe.costs):
+    for i, (cost, use) in enumerate(_pairs(recipe)):
         arrays = cost.tiles * recipe.copies(i)
-        conversion = tech.adc_conversion(cost.adc_bits, cost.read_time)
-        power = (
-            conversion * tech.rate(cost.read_time) * converters(cost, tech) * arrays
-        )  # of all converters at full rate
+        some = jnp.sign(use.adc_conversions)  # converters that are never used have no defined power
+        conversion = _times(some, tech.adc_conversion(cost.adc_bits, cost.read_time))
+        power = conversion * tech.rate(cost.read_time) * converters(cost, tech) * arrays  # all at full rate
         busy = seconds[i]  # copies work side by side, each for its share of the vectors
         leaking = arrays + (tech.idle_arrays if i == 0 else 0.0)
         row = {
@@ -249,7 +250,7 @@ def _moved(recipe: Recipe) -> jax.Array:
     price, link = tech.at_node(tech.hop), tech.at_node(tech.link) * tech.off_chip_share
     rows = []
     for i, (cost, use) in enumerate(_pairs(recipe)):
-        ratio_in, ratio_out = activities(use)
+        ratio_in, ratio_out = activities(use, tech)
         copies = max(cost.tiles // cost.row_tiles, 1)  # tiles that get the same inputs
         sums = use.outputs * (cost.row_tiles - 1) * 2.0  # partial sums, twice as wide, go to a neighbour
         bits = ratio_out * (use.outputs * hops[i + 1] + sums) + (ratio_in * use.inputs * (copies - 1))

@@ -95,11 +95,11 @@ def _line(name: str, cells: Iterable[str]) -> str:
     return f"{name:<{_NAME}}{energy:>{_CELL}}{spread:>{_SPREAD}}{time:>{_CELL}}{area:>{_CELL}}  {last}".rstrip()[:WIDTH]
 
 
-def _row(name: str, joules: SupportsFloat, spread: Any, seconds: float, area: float, last: str) -> str:
+def _row(name: str, joules: SupportsFloat, spread: Any, seconds: SupportsFloat, area: SupportsFloat, last: str) -> str:
     low, high = map(_joules, spread)
     text = "" if low == high else f"{low.removesuffix('J')}-{high}".replace(" ", "")
-    time = engineering(float(seconds), "s") if seconds else ""
-    return _line(name, (_joules(joules), text, time, f"{area * 1e6:.3g}" if area else "", last))
+    t, mm2 = float(seconds), float(area) * 1e6
+    return _line(name, (_joules(joules), text, engineering(t, "s") if t else "", f"{mm2:.3g}" if mm2 else "", last))
 
 
 def _mostly(components: tuple[str, ...], row: np.ndarray) -> str:

@@ -65,6 +65,8 @@ class Technology(Checked):
         off_chip_share: share of the network's inputs and outputs that cross the chip's edge; 0: the data are on the chip.
         idle_arrays: arrays of the chip beyond those of the network: they leak.
         activity: of word lines, for data-independent prices: mean squared level of an input.
+        toggling: share of the switching of registers, buses, memories and logic that follows the set bits of the codes; what is
+            left switches like random codes.
         overhead: factor on all areas, for what lies between the blocks (1 to 3).
         adc_model: law of the energy per conversion.
         parts: components that draw their power whatever the data, as published architectures list them.
@@ -91,6 +93,7 @@ class Technology(Checked):
     off_chip_share: Float[Array, "*_"] = eqx.field(converter=_RATIO, default=0.0)
     idle_arrays: Float[Array, "*_"] = eqx.field(converter=AT_LEAST_0, default=0.0)
     activity: Float[Array, "*_"] = eqx.field(converter=_RATIO, default=0.5)
+    toggling: Float[Array, "*_"] = eqx.field(converter=_RATIO, default=1.0)
     overhead: Float[Array, "*_"] = eqx.field(converter=POSITIVE, default=1.3)
     adc_model: AbstractADCModel = eqx.field(
         default_factory=Andrulis, metadata={"mend": "Write xbar.energy.Andrulis()."}
