@@ -22,6 +22,7 @@ from xbar.energy.counting import Counter, elements_of, ledger
 from xbar.execution import Watch, rewrite_layer, run_layers, settle_layers
 from xbar.graph.nodes import Layer, Traced
 from xbar.graph.tracing import Frame, Function, Given, trace
+from xbar.macro.layout import to_cells
 from xbar.macro.programming import stacked_keys
 from xbar.macro.reading import draws_at_read
 from xbar.macro.sharding import check_automatic
@@ -30,6 +31,7 @@ from xbar.macro.tile import Tile
 from xbar.macro.tile_summary import preformatted
 from xbar.macro.updating import pulse, reprogram, wait
 from xbar.macro.wires.noise_map import warn_of_error
+from xbar.macro.write_counts import Writes, pulse_writes
 from xbar.summaries import chip_text
 from xbar.tile_map import TileMap
 
@@ -229,6 +231,29 @@ class Chip(eqx.Module):
         most = most_pulses(n) if most is None else most
         counts = self._spread(i, chosen, jnp.asarray(n), self.tiles[i].mapping.cells)
         return self._rewritten(i, functools.partial(pulse, most=most), (counts,), t, key)
+
+    def pulse_writes(
+        self, layer: str | int, n: Num[Array, "..."] | int, *, v_up: float, v_down: float, width: float, t: float = 0.0
+    ) -> Writes:
+        """What `pulse` with the same `layer`, `n` and `t` sends: pulses, and their heat in the cells [J].
+
+        Args:
+            v_up, v_down: voltages of a pulse up and down [V]. width: duration [s].
+        """
+        if self.wafer:
+            return self.each_chip(
+                lambda chip, _: chip.pulse_writes(layer, n, v_up=v_up, v_down=v_down, width=width, t=t)
+            )
+        self._check_writable("pulse_writes")
+        i, chosen = self._find(layer)
+        tile, array, sizes = self.tiles[i], self.arrays[i], self.plan_layers[i].product.sizes
+        part = tile.partition(*sizes)
+        one = lambda n, cells: to_cells(n, part, cells.shape[-1] - part.used_cols)  # noqa: E731
+        g = tile.device.conductance(array.cells, t)
+        for _ in self.plan_layers[i].lengths:
+            one = jax.vmap(one)
+        counts = one(self._spread(i, chosen, jnp.asarray(n), tile.mapping.cells), g)
+        return pulse_writes(g, counts, v_up, v_down, width)
 
     def reprogram(
         self,

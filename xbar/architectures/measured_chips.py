@@ -117,9 +117,10 @@ def hermes(phases: int = 1) -> Architecture:
     )
     said = (
         "63.1 and 16.1 TOPS, 9.76 and 2.48 TOPS/W [R]: the chip draws 6.5 W in both [D]",
-        "cells are simulated; all other power of a core, 6.5 W / 64 less cells in the middle of their range, half of the time at 0.2 V, is "
-        "one row: its split over converters and logic is missing",
-        "four phases are predicted from the power in one; area of a core from 1.59 TOPS/mm^2 [R], published for a core by itself",
+        "cells are simulated; all other power of a core is one row: 6.5 W / 64 less that of cells in the middle of their "
+        "range, a twentieth of the time at 0.2 V (as four phases draw no less, cells cannot take much) [D]. Its split "
+        "over converters and logic is missing",
+        "four phases are predicted from the power in one; area of a core from 1.59 TOPS/mm^2 [R], of a core by itself",
     )
     return Architecture("HERMES", tile, prices, Schedule("pipelined"), said)
 
@@ -159,5 +160,5 @@ def ibm_34tile() -> Architecture:
 def _pcm_cells(number: int) -> tuple[float, float, float]:
     """Power of so many cells of HERMES in the middle of their range [W], the share of a read for which inputs last, and the
     read voltage [V]; the last two are assumed."""
-    duty, volts = 0.5, 0.2
+    duty, volts = 0.05, 0.2
     return number * volts**2 * 10.35e-6 * duty, duty, volts

@@ -135,7 +135,7 @@ def puma() -> Architecture:
 def neurosim_default(
     cell_bits: int = 1, r_on: float = 100e3, on_off: float = 17.0, adc_bits: int = 8, input_bits: int = 8
 ) -> Architecture:
-    """DNN+NeuroSim V1.4 as shipped, with RRAM: 128 x 128 1T1R arrays, 8-bit weights in unsigned digits, 8 columns an ADC, 22 nm.
+    """DNN+NeuroSim V1.4 as shipped, with RRAM: 128 x 128 1T1R arrays, 8-bit weights in unsigned digits, 22 nm.
 
     The column's energy is NeuroSim's own law, P = 0.0723 W (0.55 V / 0.5 V) / R_col for (adc_bits + 1) ns, with every cell in
     series with its wires and a quarter of R_on, and SAR converters. Weights lie on the grid of 1/128 in [-1, 127/128], inputs

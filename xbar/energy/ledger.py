@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import html
 from collections.abc import Mapping, Sequence
@@ -25,6 +26,7 @@ from xbar.energy.technology import Technology, coefficients
 from xbar.energy.units import as_float
 from xbar.energy.usage import LayerCosts, Usage
 from xbar.graph.work import Work
+from xbar.macro.write_counts import Writes
 
 # Terms priced by one coefficient vary together: here the four shares of the arrays' heat.
 _LATENTS = tuple(dict.fromkeys(sources[-1] for _, sources in TERMS.values()))
@@ -102,6 +104,29 @@ class Ledger(eqx.Module):
             return jnp.zeros_like(self.total)
         joules, inferences = self.programming
         return joules.sum(-1) / inferences
+
+    def with_programming(self, writes: Mapping[str, Writes], *, inferences: ArrayLike) -> Ledger:
+        """This ledger with the energy of writing its arrays, shared by so many inferences, as a row of its own.
+
+        Cells: V^2 g t of each pulse and verifying read; each read costs one input and one output conversion besides.
+
+        Args:
+            writes: by layer, from `Analog.programming`.
+
+        Breaks when: cells that are half-selected take current; charge pumps of the writing voltage cost as much.
+        """
+        AT_LEAST_0.but(above=True).check("with_programming: inferences", as_float(inferences))
+        tech, cost = self.recipe.technology, self.recipe.costs[0]
+        drive = tech.at_node(tech.driver)
+        if cost.encoding != "bit_serial" and cost.dac_bits is not None:
+            drive = tech.input_conversion(cost.dac_bits, cost.encoding)
+        read = tech.adc_conversion(8.0 if cost.adc_bits is None else cost.adc_bits, cost.read_time) + drive
+        joules = jnp.stack([w.joules + w.reads * read for w in writes.values()], -1)
+        said = (
+            f"programming: {'pulses and reads are assumed' if any(w.assumed for w in writes.values()) else 'counted'}"
+        )
+        said += "; cells in half-selected lines and charge pumps are left out"
+        return dataclasses.replace(self, programming=(joules, as_float(inferences)), notes=(*self.notes, said))
 
     # -- time and area --------------------------------------------------------------------------------------------
 
@@ -315,12 +340,6 @@ def price(
         recipe=recipe,
         notes=assumptions(recipe, found.terms),
     )
-
-
-def with_programming(ledger: Ledger, joules: Float[Array, "*batch written"], inferences: ArrayLike) -> Ledger:
-    """The ledger with the energy of writing its arrays [J], shared by so many inferences, as a row of its own."""
-    AT_LEAST_0.but(above=True).check("with_programming: inferences", as_float(inferences))
-    return eqx.tree_at(lambda x: x.programming, ledger, (joules, as_float(inferences)), is_leaf=lambda x: x is None)
 
 
 @functools.cache

@@ -65,8 +65,8 @@ class Technology(Checked):
         off_chip_share: share of the network's inputs and outputs that cross the chip's edge; 0: the data are on the chip.
         idle_arrays: arrays of the chip beyond those of the network: they leak.
         activity: of word lines, for data-independent prices: mean squared level of an input.
-        toggling: share of the switching of registers, buses, memories and logic that follows the set bits of the codes; what is
-            left switches like random codes.
+        toggling: share of the switching of registers, buses, memories and logic that follows the set bits of the codes; the
+            rest switches like random codes.
         overhead: factor on all areas, for what lies between the blocks (1 to 3).
         adc_model: law of the energy per conversion.
         parts: components that draw their power whatever the data, as published architectures list them.

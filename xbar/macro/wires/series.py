@@ -17,8 +17,8 @@ class SeriesWires(AbstractWires):
 
     $$ 1/g_{eff} = 1/g_{ij} + (m(j + 1/2) + 1/2)\\,r_{row} + (n - i)\\,r_{col} + r_{access} $$
 
-    for cell (i, j) of n rows, i and j from 0, and m bit lines for each column of weights, at whose middle the cells of a weight
-    are taken to be.
+    for cell (i, j) of n rows, i and j from 0, and m bit lines for each column of weights, in whose middle all cells of a
+    weight are taken to be.
 
     Args:
         r_row, r_col: resistance of a word-line and of a bit-line segment [ohm]. r_access: of what is in series with a cell.
