@@ -185,7 +185,7 @@ def neurosim_default(
         device=assumed_cell(1 / (r_on * on_off), 1 / r_on, "NeuroSim RRAM", "linear levels, no noise"),
         rows=128,
         cols=128 // slices,
-        mapping=BitSliced(8, cell_bits, Offset("digital"), "offset", scale=127 / 128),
+        mapping=BitSliced(8, cell_bits, Offset("digital", series=0.25 * r_on), "offset", scale=127 / 128),
         dac=DAC(input_bits + 1, "bit_serial", range=2.0**input_bits - 1),
         adc=ADC(adc_bits),
         wires=SeriesWires(1.563, 4.689, 0.25 * r_on, lines=slices),

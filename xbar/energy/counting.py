@@ -30,8 +30,9 @@ def usage_of_read(layer: Layer, tile: Tile, array: ProgrammedArray, signals: Sig
     planes, reads, vectors = *signals.current.shape[:2], signals.volts.shape[3]
     driven = jnp.sum(_driven(tile, signals)) * part.col_tiles
     outputs = groups * vectors * n
-    joules = array_joules(tile, signals, part.mask())
-    word, bit, access = array_shares(tile, array, signals, joules)
+    mask = _held(part.mask(), signals)
+    joules = array_joules(tile, signals, mask)
+    word, bit, access = array_shares(tile, array, signals, mask)
     return Usage(
         **_counts(tile, part, planes, reads, vectors, driven),
         adc_conversions=signals.outputs,
@@ -119,15 +120,21 @@ def _set_bits(level: Array, bits: Any) -> Array:
     return jax.lax.population_count(codes).astype(jnp.result_type(float))
 
 
-def array_joules(tile: Tile, signals: Signals, mask: Float[Array, "row_tiles col_tiles rows cols"]) -> Float[Array, ""]:
+def _held(mask: Array, signals: Signals) -> Float[Array, "row_tiles col_tiles rows lines"]:
+    """1 for cells in use; lines besides those of weights are in use, too."""
+    lines = signals.conductance.shape[-1] - mask.shape[-1]
+    return jnp.pad(mask, ((0, 0), (0, 0), (0, 0), (0, lines)), mode="edge").astype(signals.conductance.dtype)
+
+
+def array_joules(
+    tile: Tile, signals: Signals, mask: Float[Array, "row_tiles col_tiles rows lines"]
+) -> Float[Array, ""]:
     """Heat of one read in the cells that hold weights [J]: `t_read * sum v i(v)`, which is `t_read * sum g v^2` if ohmic.
     Where there are wires, what the drivers deliver to them and to all cells. With inputs as pulse widths the full voltage is
     there for a share of the time."""
     if signals.watts is not None:
         return signals.watts * tile.read_time
-    lines = signals.conductance.shape[-1] - mask.shape[-1]  # those besides the lines of weights are in use, too
-    mask = jnp.pad(mask, ((0, 0), (0, 0), (0, 0), (0, lines)), mode="edge")
-    held = jnp.swapaxes(mask, 1, 2).astype(signals.conductance.dtype)[None, None]
+    held = jnp.swapaxes(mask, 1, 2)[None, None]
     if tile.device.conduction.linear:
         per_row = jnp.sum(signals.conductance * held, axis=(0, 4, 5))  # [group, row tile, row]
         watts = jnp.sum(tile.dac.power_levels(signals.volts, tile.v_read) ** 2 * per_row[None, :, :, None, :])

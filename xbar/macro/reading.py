@@ -50,8 +50,12 @@ def settled(
             error = None if error is None else jnp.max(error)
         if residual is not None:
             residual = residual * _felt(tile, by_tile)[..., : part.used_cols]
-        by_tile, admittance = _each_tile(tile, tile.wires.terminals)(by_tile)
-        g, admittance = jnp.swapaxes(by_tile, 3, 4), jnp.sum(admittance, (0, 3))
+        if tile.wires.isolated:  # the power is that of each cell behind its own way
+            by_tile = _each_tile(tile, tile.wires.effective)(by_tile)
+        else:
+            by_tile, admittance = _each_tile(tile, tile.wires.terminals)(by_tile)
+            admittance = jnp.sum(admittance, (0, 3))
+        g = jnp.swapaxes(by_tile, 3, 4)
     if not mapping.shared_lines and not tile.needs_cells:
         variance = None if variance is None else mapping.combine_variance(variance, code)
         modes = None if modes is None else mapping.combine_variance(modes, code)

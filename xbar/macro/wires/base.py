@@ -17,6 +17,7 @@ from xbar.macro.wires.noise_map import NoiseMap
 class AbstractWires(eqx.Module):
     """For ohmic cells, wires are a linear map of conductances: `i = effective(g).T @ v`."""
 
+    isolated = False  # whether no cell's current drops a voltage that another cell sees
     exact_noise = False  # whether reads take the variance of each input from `noise_variance` instead of `noise_map`
 
     @abc.abstractmethod

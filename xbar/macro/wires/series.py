@@ -30,6 +30,8 @@ class SeriesWires(AbstractWires):
     `ResistiveWires`.
     """
 
+    isolated = True
+
     r_row: Float[Array, ""] = eqx.field(converter=partial(ohms, "r_row"))
     r_col: Float[Array, ""] = eqx.field(converter=partial(ohms, "r_col"))
     r_access: Float[Array, ""] = eqx.field(converter=partial(ohms, "r_access"), default=0.0)
