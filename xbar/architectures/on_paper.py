@@ -167,6 +167,7 @@ def neurosim_default(
         feature=22e-9,
         v_select=0.85,
         selects_per_read=8.0,
+        inputs_on_gates=True,
         columns_per_adc=8.0,
         adc_rate=1 / conversion,
         adc_model=NeuroSimSAR(),

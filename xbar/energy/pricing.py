@@ -168,7 +168,9 @@ def _events(cost: LayerCosts, use: Usage, recipe: Recipe) -> dict[str, jax.Array
     return {
         "cells": array * (use.array_joules - sum(wires)),
         **{name: array * x for name, x in zip(("word_wires", "bit_wires", "access"), wires, strict=True)},
-        "word_lines": activity * use.line_swing * tech.line_capacitance(cost.cols),
+        "word_lines": jnp.zeros(())
+        if tech.inputs_on_gates
+        else activity * use.line_swing * tech.line_capacitance(cost.cols),
         "select_lines": activity
         * use.driven_rows
         * tech.selects_per_read

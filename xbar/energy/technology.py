@@ -54,6 +54,7 @@ class Technology(Checked):
         v_select: swing of the gate lines of selected rows [V]; None for the supply.
         selects_per_read: how often a driven row is selected in one read: once where sample-and-holds keep all columns, once a
             step of the multiplexers where they do not.
+        inputs_on_gates: inputs are put on the gate lines, and the read voltage on lines that do not switch.
         columns_per_adc: columns that share one converter.
         adc_rate: conversions per second of one converter [Hz]; None: as fast as converts all its columns within one read.
         free_running: converters run at `adc_rate` while their array works, whether their values are needed or not.
@@ -80,6 +81,7 @@ class Technology(Checked):
     cell: tuple[float, float] = eqx.field(static=True, default=(12.0, 4.0))
     v_select: Float[Array, "*_"] | None = eqx.field(converter=_VOLTS, default=None)
     selects_per_read: Float[Array, "*_"] = eqx.field(converter=AT_LEAST_0, default=1.0)
+    inputs_on_gates: bool = eqx.field(static=True, default=False)
     columns_per_adc: Float[Array, "*_"] = eqx.field(converter=POSITIVE, default=8.0)
     adc_rate: Float[Array, "*_"] | None = eqx.field(converter=_HERTZ, default=None)
     free_running: bool = eqx.field(static=True, default=False)

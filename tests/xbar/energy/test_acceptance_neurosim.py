@@ -68,25 +68,31 @@ def column_law(w, q, cell_bits=1, r_on=100e3, adc_bits=8, on_off=17.0):
 
 @pytest.mark.parametrize("kind", TARGETS)
 def test_at3_golden_runs(kind):
-    """Column energy of both layers to 0.5 %, the whole to 20 % (it is within 1 %)."""
+    """Column energy of both layers to 0.2 % (0.5 % asked for), the whole to 20 % (it is within 1 %)."""
     found = ledger(case(kind))
     layers, total = TARGETS[kind]
-    np.testing.assert_allclose(category(found), layers, rtol=5e-3)
+    np.testing.assert_allclose(category(found), layers, rtol=2e-3)
     assert float(found.total) * 1e9 == pytest.approx(total, rel=0.01)
     assert float(found.square_metres) == pytest.approx(12.15e-6, rel=1e-3)
 
 
 @pytest.mark.parametrize(
     "settings",
-    [{"r_on": 6e3}, {"r_on": 20e3, "adc_bits": 5}, {"cell_bits": 2, "adc_bits": 6}, {"cell_bits": 4, "r_on": 6e3}, {"on_off": 100.0}],
+    [
+        {"r_on": 6e3},
+        {"r_on": 20e3, "adc_bits": 5},
+        {"cell_bits": 2, "adc_bits": 6},
+        {"cell_bits": 4, "r_on": 6e3},
+        {"on_off": 100.0},
+    ],
     ids=str,
-)  # fmt: skip
+)
 def test_at3_other_settings(settings):
-    """The same law at other cells, resistances and converters, to 0.5 %."""
+    """The same law at other cells, resistances and converters, to 0.2 %."""
     rng = np.random.default_rng(1)
     layers = [draw(rng, 400, 40, 0.3, 0.0), draw(rng, 100, 10, 0.8, 0.2)]
     want = [column_law(w, q, **settings) for w, q in layers]
-    np.testing.assert_allclose(category(ledger(layers, **settings)), want, rtol=5e-3)
+    np.testing.assert_allclose(category(ledger(layers, **settings)), want, rtol=2e-3)
 
 
 def test_at4_dense_against_sparse():
