@@ -41,8 +41,6 @@ options:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of the console script; leaves with the exit code."""
     keep_compiled_programs()
-    if hasattr(sys.stderr, "reconfigure"):
-        sys.stderr.reconfigure(errors="backslashreplace")
     failure = None
     try:
         code = command(list(sys.argv[1:] if arguments is None else arguments))
