@@ -353,4 +353,4 @@ def test_progress_says_how_much_time_is_left(capsys, monkeypatch):
     assert re.search(r"line: point 1 of 3: x 1\n", said) and re.search(
         r"line: point 3 of 3: x 3 \(about \d+ s left\)", said
     )
-    assert re.search(r"line: training, 1 of 3 \(about \d+ s left\)", said)
+    assert re.search(r"line: training, 2 of 3 \(about \d+ s left\)", said)
