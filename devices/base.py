@@ -91,7 +91,7 @@ class AbstractReadNoise(Law):
         memory do better.
         """
         variance = self(g, z, t, rate / 2)
-        return safe_sqrt(variance) * unit_normals(key, jnp.broadcast_to(g, (points, *g.shape)))
+        return safe_sqrt(variance)[None] * unit_normals(key, jnp.broadcast_to(g, (points, *g.shape)))
 
 
 class AbstractConduction(Law):

@@ -249,7 +249,9 @@ class Device(Checked):
         if points < 2:
             raise ValueError(f"Device.trace: {duration:g} s at {rate:g} Hz is {points} reads; two or more are needed.")
         g, age, cells = self.conductance(cells, t), self._age(cells, t), cells.whole()
-        return g + self.read_noise.trace(g, cells.read_noise, age, jnp.asarray(rate, g.dtype), points=points, key=key)
+        return g[None] + self.read_noise.trace(
+            g, cells.read_noise, age, jnp.asarray(rate, g.dtype), points=points, key=key
+        )
 
     def _age(self, cells: Cells, t: Float[Array, ""] | float) -> Float[Array, "*#cells"]:
         """Time [s] since each cell's own last write, `t` [s] after the cells were returned."""
