@@ -9,8 +9,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from devices._numerics import safe_sqrt
 from devices.random import unit_normals
@@ -20,6 +21,10 @@ from xbar.macro.sharding import CELLS, Sharding
 from xbar.macro.state import ProgrammedArray, Settled, Signals
 from xbar.macro.tile import Tile
 from xbar.macro.wires.noise_map import features, total
+
+IN_TURN = (
+    2**20
+)  # inputs times planes from which on planes pass one after the other: a loop costs time where there is little
 
 
 def settle(tile: Tile, array: ProgrammedArray, t: Float[Array, ""], part: Partition) -> Settled:
@@ -115,7 +120,8 @@ def read(
     *,
     t: Float[Array, ""],
     key: PRNGKeyArray | None,
-) -> tuple[Float[Array, "groups vectors n"], Signals]:
+    watched: bool = True,
+) -> tuple[Float[Array, "groups vectors n"], Signals | None]:
     """The analog product of input vectors with a programmed array.
 
     Digital input -> DAC -> word lines -> cells at time `t` -> combined bit-line currents + noise -> ADC -> digital scale,
@@ -123,30 +129,76 @@ def read(
 
     Args:
         x: input vectors. n: number of outputs. t: time since programming [s]. key: for the noise of this read; None
-            reads without noise.
+            reads without noise. watched: whether somebody wants the signals. Where nobody does, many planes pass one after
+            the other, in the memory of one; draws are the same.
     """
     part = tile.partition(x.shape[0], x.shape[-1], n)
-    dac_key, read_key, adc_key = (None, None, None) if key is None else jax.random.split(key, 3)
     inputs = part.split_inputs(x)
     full_scale = input_scale(tile, array, inputs)
-    levels = tile.dac.drive(inputs, full_scale)
-    in_use = part.rows_in_use().astype(x.dtype)  # rows beyond the matrix have no driver
+    now = array.settled or settle(tile, array, t, part)
+    keys = (None, None, None) if key is None else tuple(jax.random.split(key, 3))
+    planes, given = tile.dac.planes, (inputs, full_scale, t, keys)
+    if planes > 1 and not watched and planes * inputs.size >= IN_TURN:
+        found, applied = _in_turn(tile, array, now, part, *given)
+        signals = None
+    else:
+        levels, signals = _pass(tile, array, now, part, *given)
+        weights = jnp.asarray(tile.dac.plane_weights(), signals.codes.dtype)
+        together = lambda x: jnp.tensordot(weights, x, axes=1) if planes > 1 else x[0]  # noqa: E731
+        found, applied = together(signals.codes), together(jnp.sum(levels, -1, keepdims=True))
+    return part.join(_digital(tile, array, found, applied, full_scale, now.readout)), signals
+
+
+def _pass(
+    tile: Tile,
+    array: ProgrammedArray,
+    now: Settled,
+    part: Partition,
+    inputs: Float[Array, "blocks row_tiles vectors rows"],
+    full_scale: Array,
+    t: Float[Array, ""],
+    keys: tuple[PRNGKeyArray | None, PRNGKeyArray | None, PRNGKeyArray | None],
+    only: Int[Array, ""] | None = None,
+) -> tuple[Float[Array, "planes blocks row_tiles vectors rows"], Signals]:
+    """The levels of all planes, or of the plane `only`, and what they put on the wires."""
+    dac_key, read_key, adc_key = keys
+
+    def draw(key: PRNGKeyArray, like: Array) -> Array:
+        return unit_normals(key, like, 0 if only is None else only.astype(jnp.uint32) * np.uint32(like.size))
+
+    levels = tile.dac.drive(inputs, full_scale, only)
+    in_use = part.rows_in_use().astype(inputs.dtype)  # rows beyond the matrix have no driver
     if tile.dac.negative == "offset":
         levels = levels * in_use[None]
-    volts = levels * tile.v_read.astype(x.dtype)
+    volts = levels * tile.v_read.astype(inputs.dtype)
     if tile.dac.noise is not None and dac_key is not None:
-        volts = volts + tile.dac.noise * in_use[None] * unit_normals(dac_key, volts)
-    now = array.settled or settle(tile, array, t, part)
+        volts = volts + tile.dac.noise * in_use[None] * draw(dac_key, volts)
     current, watts = currents(tile, array, now, volts, t)
     if tile.read_noise == "independent":
-        current = current + _read_noise(tile, array, now, volts, t, read_key)
+        current = current + _read_noise(tile, array, now, volts, t, read_key, draw)
     if tile.adc.noise is not None and adc_key is not None:
-        current = current + tile.adc.noise * unit_normals(adc_key, current)
+        current = current + tile.adc.noise * draw(adc_key, current)
     most = output_scale(tile, array, part, current.dtype)
     reported = tile.adc.convert(current, most)
-    y = part.join(_digital(tile, array, reported, levels, full_scale, now.readout))
-    outputs = current.shape[0] * current.shape[1] * x.shape[0] * x.shape[1] * n * part.row_tiles
-    return y, Signals(inputs, volts, current, reported, most, now.conductance, watts, outputs)
+    outputs = current.shape[0] * current.shape[1] * part.groups * inputs.shape[2] * part.n * part.row_tiles
+    return levels, Signals(inputs, volts, current, reported, most, now.conductance, watts, outputs)
+
+
+def _in_turn(tile: Tile, array: ProgrammedArray, now: Settled, part: Partition, *given: Any) -> tuple[Array, Array]:
+    """Weighted sums over planes of what the ADC reports, and of the levels; one plane after the other, again in derivatives."""
+    weights = tile.dac.plane_weights()
+
+    def one(plane: Array) -> tuple[Array, Array]:
+        levels, signals = _pass(tile, array, now, part, *given, plane)
+        weight = jnp.asarray(weights, signals.codes.dtype)[plane]
+        return weight * signals.codes[0], weight * jnp.sum(levels[0], -1, keepdims=True)
+
+    def add(sofar, plane):
+        return jax.tree.map(jnp.add, sofar, jax.checkpoint(one)(plane)), None
+
+    shapes = jax.eval_shape(one, jnp.zeros((), jnp.int32))
+    start = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+    return lax.scan(add, start, jnp.arange(len(weights), dtype=jnp.int32))[0]
 
 
 def read_transposed(
@@ -289,7 +341,13 @@ def _through_wires(tile: Tile, array: ProgrammedArray, g: Array, volts: Array) -
 
 
 def _read_noise(
-    tile: Tile, array: ProgrammedArray, settled: Settled, volts: Array, t: Float[Array, ""], key: PRNGKeyArray | None
+    tile: Tile,
+    array: ProgrammedArray,
+    settled: Settled,
+    volts: Array,
+    t: Float[Array, ""],
+    key: PRNGKeyArray | None,
+    draw: Callable[[PRNGKeyArray, Array], Array],
 ) -> Array | float:
     """Noise current of each output [A], drawn once with the variance that all its cells have together."""
     if key is None or settled.variance is None:
@@ -303,7 +361,7 @@ def _read_noise(
         variance = contract_positive(volts**2, settled.variance, tile.spread)
         if settled.modes is not None:
             variance = total(variance, contract(features(volts), settled.modes, tile.spread))
-    noise = safe_sqrt(variance) * unit_normals(key, variance)
+    noise = safe_sqrt(variance) * draw(key, variance)
     return noise if combined else jnp.moveaxis(mapping.combine(jnp.moveaxis(noise, 1, 0), array.code), 0, 1)
 
 
@@ -322,17 +380,15 @@ def _solved_variance(tile: Tile, array: ProgrammedArray, volts: Array, t: Float[
 
 
 def _digital(
-    tile: Tile, array: ProgrammedArray, reported: Array, levels: Array, full_scale: Array, now: Array
+    tile: Tile, array: ProgrammedArray, reported: Array, total: Array, full_scale: Array, now: Array
 ) -> Float[Array, "blocks vectors all_cols"]:
-    """Weights times activations from reported currents: bit planes, drift compensation, mapping, sum over row tiles."""
-    weights = jnp.asarray(tile.dac.plane_weights(), reported.dtype)
-    planes = lambda x: jnp.tensordot(weights, x, axes=1) if len(weights) > 1 else x[0]  # noqa: E731
-    value = planes(reported) * (1 / tile.v_read.astype(reported.dtype))  # one division, not one for each output
+    """Weights times activations from reported currents and sums of levels, over planes: drift compensation, mapping, sum over
+    row tiles."""
+    value = reported * (1 / tile.v_read.astype(reported.dtype))  # one division, not one for each output
     if array.reference is not None:
         gain = jnp.where(now > 0, array.reference / jnp.where(now > 0, now, 1), 1)  # a tile of zeros has no gain
         value = value * gain[None, :, :, None, :, None].astype(value.dtype)
-    total = planes(jnp.sum(levels, -1, keepdims=True))[..., None]
-    value = tile.mapping.decode(value, total, array.code)
+    value = tile.mapping.decode(value, total[..., None], array.code)
     if array.ones is not None:
         value = 2 * value - array.ones.astype(value.dtype)
     value = value * full_scale[..., None]
