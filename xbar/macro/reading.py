@@ -14,7 +14,8 @@ from jax import lax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from devices._numerics import safe_sqrt
-from devices.random import unit_normals
+from devices.random import unit_normals, unit_normals_from
+from xbar.macro.bit_lines import currents, each_tile, felt
 from xbar.macro.contraction import contract, contract_positive
 from xbar.macro.partition import Partition
 from xbar.macro.sharding import CELLS, Sharding
@@ -49,13 +50,13 @@ def settled(
     if tile.coupled:
         by_tile = jnp.swapaxes(g, 3, 4)  # [cell, block, row tile, column tile, row, line]
         if variance is not None and not tile.needs_cells:
-            noise = _each_tile(tile, tile.wires.noise_map)(by_tile, jnp.swapaxes(variance, 3, 4))
+            noise = each_tile(tile, tile.wires.noise_map)(by_tile, jnp.swapaxes(variance, 3, 4))
             variance, error = jnp.swapaxes(noise.squares, 3, 4), noise.error
             modes = None if noise.modes is None else jnp.swapaxes(noise.modes, 3, 4)
             error = None if error is None else jnp.max(error)
         if residual is not None:
-            residual = residual * _felt(tile, by_tile)[..., : part.used_cols]
-        by_tile, admittance = _each_tile(tile, tile.wires.terminals)(by_tile)
+            residual = residual * felt(tile, by_tile)[..., : part.used_cols]
+        by_tile, admittance = each_tile(tile, tile.wires.terminals)(by_tile)
         g, admittance = jnp.swapaxes(by_tile, 3, 4), jnp.sum(admittance, (0, 3))
     if not mapping.shared_lines and not tile.needs_cells:
         variance = None if variance is None else mapping.combine_variance(variance, code)
@@ -65,11 +66,6 @@ def settled(
     readout = jnp.sum(jnp.abs(net) * mask, axis=(0, 3, 5))
     found = Settled(g, net if residual is None else net + residual, variance, modes, error, readout, admittance)
     return found if tile.sharding is None else _kept(tile.sharding, found)
-
-
-def _felt(tile: Tile, g: Float[Array, "cells blocks row_tiles col_tiles rows lines"]) -> Array:
-    """What of a change of a weight's conductance reaches its output through the wires, on average over its cells."""
-    return jnp.swapaxes(jnp.mean(_each_tile(tile, tile.wires.sensitivity)(lax.stop_gradient(g)), 0), 2, 3)
 
 
 def _kept(sharding: Sharding, x: Settled) -> Settled:
@@ -87,15 +83,6 @@ def _kept(sharding: Sharding, x: Settled) -> Settled:
     return dataclasses.replace(x, **kept)
 
 
-def _each_tile(tile: Tile, f: Callable) -> Callable:
-    """`f` of one array of cells, over cells, blocks, row tiles and column tiles."""
-    over_tiles = jax.vmap(jax.vmap(jax.vmap(jax.vmap(f))))
-    sharding = tile.sharding
-    if sharding is None:
-        return over_tiles
-    return lambda *x: sharding.each_device(over_tiles, ("cbij",) * len(x), "cbij")(*x)
-
-
 def freeze(tile: Tile, array: ProgrammedArray, t: Float[Array, ""], part: Partition, key: PRNGKeyArray) -> Array | None:
     """What the net conductances deviate by in all reads of one call [S], where read noise is frozen; else None."""
     if tile.read_noise != "frozen" or not tile.device.has_read_noise:
@@ -104,7 +91,7 @@ def freeze(tile: Tile, array: ProgrammedArray, t: Float[Array, ""], part: Partit
         g = tile.device.conductance(array.cells, t)
         variance = tile.device.read_variance(array.cells, t, tile.bandwidth)
         moved = jnp.swapaxes(safe_sqrt(variance) * unit_normals(key, variance), 3, 4)
-        moved = jnp.swapaxes(_each_tile(tile, tile.wires.perturbed)(jnp.swapaxes(g, 3, 4), moved), 3, 4)
+        moved = jnp.swapaxes(each_tile(tile, tile.wires.perturbed)(jnp.swapaxes(g, 3, 4), moved), 3, 4)
         return tile.mapping.combine(moved, array.code)
     variance: Any = (array.settled or settle(tile, array, t, part)).variance
     combined = not (tile.mapping.shared_lines or tile.needs_cells)
@@ -164,7 +151,9 @@ def _pass(
     dac_key, read_key, adc_key = keys
 
     def draw(key: PRNGKeyArray, like: Array) -> Array:
-        return unit_normals(key, like, 0 if only is None else only.astype(jnp.uint32) * np.uint32(like.size))
+        if only is None:
+            return unit_normals(key, like)
+        return unit_normals_from(key, like, only.astype(jnp.uint32) * np.uint32(like.size))
 
     levels = tile.dac.drive(inputs, full_scale, only)
     in_use = part.rows_in_use().astype(inputs.dtype)  # rows beyond the matrix have no driver
@@ -185,7 +174,7 @@ def _pass(
 
 
 def _in_turn(tile: Tile, array: ProgrammedArray, now: Settled, part: Partition, *given: Any) -> tuple[Array, Array]:
-    """Weighted sums over planes of what the ADC reports, and of the levels; one plane after the other, again in derivatives."""
+    """Weighted sums over planes of what the ADC reports, and of the levels; one plane after the other, in derivatives too."""
     weights = tile.dac.plane_weights()
 
     def one(plane: Array) -> tuple[Array, Array]:
@@ -277,67 +266,6 @@ def output_scale(tile: Tile, array: ProgrammedArray, part: Partition, dtype) -> 
         return jnp.asarray(tile.adc.range, dtype)
     span = tile.mapping.full_scale(tile.device.g_min, tile.device.g_max) * tile.v_read
     return (span * part.used_rows**0.5).astype(dtype)
-
-
-def currents(
-    tile: Tile,
-    array: ProgrammedArray,
-    settled: Settled,
-    volts: Float[Array, "planes blocks row_tiles vectors rows"],
-    t: Float[Array, ""],
-) -> tuple[Float[Array, "planes reads blocks row_tiles vectors col_tiles cols"], Float[Array, ""] | None]:
-    """Combined bit-line currents [A], and the drivers' power [W] where there are wires."""
-    linear = tile.device.conduction.linear
-    few = tile.coupled and tile.wires.prefers_direct_solve(volts.shape[0] * volts.shape[3])
-    if linear and not (few and array.settled is None and array.reference is None):
-        net = settled.net if array.frozen is None else settled.net + array.frozen
-        return contract(volts, net, tile.spread), _watts(settled, volts)
-    residual = array.residual
-    if linear:
-        g = tile.device.conductance(array.cells, t)
-        current, watts = _through_wires(tile, array, g, volts)
-        if residual is not None:
-            residual = residual * _felt(tile, jnp.swapaxes(g, 3, 4))[..., : residual.shape[-1]]
-    elif tile.wired:
-        current, watts = _through_wires(tile, array, settled.conductance, volts)
-    else:
-        current, watts = _row_by_row(tile, array, settled.conductance, volts), None
-    for perturbation in (residual, array.frozen):
-        current = current if perturbation is None else current + contract(volts, perturbation, tile.spread)
-    return current, watts
-
-
-def _watts(settled: Settled, volts: Array) -> Array | None:
-    """What the drivers deliver through ohmic wires [W]."""
-    if settled.admittance is None:
-        return None
-    drawn = jnp.einsum("pgivr,girs->pgivs", volts, settled.admittance, precision=lax.Precision.HIGHEST)
-    return jnp.sum(drawn * volts)
-
-
-def _row_by_row(tile: Tile, array: ProgrammedArray, g: Array, volts: Array) -> Array:
-    """Combined currents of cells of any conduction law between ideal wires."""
-
-    def add_row(total, row):
-        v, cells = row  # v: [planes, block, row tile, vector]; cells: [cell, block, row tile, column tile, line]
-        return total + tile.device.conduction(cells[:, None, :, :, None], v[None, ..., None, None]), None
-
-    rows = (jnp.moveaxis(volts, -1, 0), jnp.moveaxis(g, 3, 0))
-    total = jnp.zeros((g.shape[0], *volts.shape[:-1], *g.shape[-2:]), volts.dtype)
-    return jnp.moveaxis(tile.mapping.combine(lax.scan(add_row, total, rows)[0], array.code), 0, 1)
-
-
-def _through_wires(tile: Tile, array: ProgrammedArray, g: Array, volts: Array) -> tuple[Array, Array]:
-    """Combined currents of all cells, tiles and vectors solved, behind wires."""
-    planes, *_, vectors, _ = volts.shape
-    v = jnp.moveaxis(volts, 0, 2)
-    v = v.reshape(*v.shape[:2], planes * vectors, -1)  # [block, row tile, plane and vector, row]
-    law = None if tile.device.conduction.linear else tile.device.conduction
-    solve = lambda g, v: tile.wires.currents(g, v, law)  # noqa: E731
-    solve = jax.vmap(jax.vmap(jax.vmap(solve, (0, None))))  # over blocks, row tiles, column tiles
-    i, watts = jax.vmap(solve, (0, None))(jnp.swapaxes(g, 3, 4), v)
-    i = i.reshape(*i.shape[:4], planes, vectors, -1).transpose(0, 4, 1, 2, 5, 3, 6)
-    return jnp.moveaxis(tile.mapping.combine(i, array.code), 0, 1), jnp.sum(watts)
 
 
 def _read_noise(
