@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from experiments import chosen_devices
+from experiments import chosen_devices, mesh
 from experiments.framework.errors import UsageError
 from experiments.framework.store import Dimension, Layout, Results, Variable
 
 if TYPE_CHECKING:
     import xbar
+    from experiments.datasets import Dataset
+    from experiments.networks import Network
 
 TITLE = "Accuracy of a network on memristor crossbars, against the energy of an inference"
 SECONDS = {"1s": 1.0, "1h": 3_600.0, "1d": 86_400.0, "1mo": 2_592_000.0, "1y": 31_536_000.0}
@@ -34,10 +36,12 @@ V_READ = 0.2  # V, of a full-scale input
 class Config:
     """Settings; the defaults take about two minutes on two cores."""
 
-    data: Literal["digits", "mnist", "fashion-mnist"] = "digits"
-    """Data set; digits ships, the others come from XBAR_DATA."""
-    network: Literal["mlp", "cnn"] = "mlp"
-    """Multi-layer perceptron or small convolutional network."""
+    network: str = "mlp"
+    """Network: mlp, cnn, lenet5, resnet8, ds-cnn, mobilenet, resnet14, resnet20, resnet32, gru, lstm, speech-cnn, ecg-cnn,
+    transformer; or a Python file, ./mine.py, that defines f (f(params, x) -> logits) and params, or module (of PyTorch), and
+    x and y to test on, perhaps x_train and y_train."""
+    data: str | None = None
+    """Data set, where a network knows several: digits ships, the others come from XBAR_DATA."""
     devices: Annotated[tuple[str, ...], tyro.conf.arg(aliases=["--device"])] = ("ideal", "pcm", "reram")
     """Memory cells: ideal, pcm (Joshi 2020), reram (Wan 2022), any device that `xbar cite` lists, or a device file
     (*.toml)."""
@@ -62,30 +66,35 @@ class Config:
     """Bit-line pairs of a tile."""
     test_images: int = 1000
     """Test images at most."""
-    steps: int = 1500
-    """Steps of digital training."""
+    steps: int | None = None
+    """Steps of digital training, of networks without given weights; by default those of the network, 1500 for mlp and cnn."""
     hardware_steps: int = 1500
-    """Steps of hardware-aware training, starting from the digital network."""
+    """Steps of hardware-aware training, starting from the digital network; 0 leaves it out."""
     percentile: float = 99.0
     """Converter ranges cover this percentage of what a calibration batch puts on them."""
     clip: float = 2.5
     """In hardware-aware training, weights are clipped to this many standard deviations of their layer."""
+    mesh: int = 1
+    """Devices (GPUs, or threads of a CPU that act as such) over which the tiles of each chip are spread; accuracies stay the same."""
     seed: int = 0
     """Decides the training, the chips and the noise."""
 
 
 def check(config: Config) -> None:
     """Raises UsageError for settings that cannot be."""
-    for name in ("chips", "rows", "cols", "test_images", "steps", "hardware_steps"):
-        if getattr(config, name) < 1:
-            raise UsageError(f"--{name.replace('_', '-')} {getattr(config, name)}: give at least 1.")
+    mesh.check_mesh(config.mesh)
+    least = dict(chips=1, rows=1, cols=1, test_images=1, steps=1, hardware_steps=0)
+    for name, bound in least.items():
+        if (value := getattr(config, name)) is not None and value < bound:
+            raise UsageError(f"--{name.replace('_', '-')} {value}: give at least {bound}.")
     for name in ("devices", "adc_bits", "times"):
         values = getattr(config, name)
         if not values or len(set(values)) != len(values):
             raise UsageError(f"--{name.replace('_', '-')}: give one or more different values, not {list(values)}.")
-    for bits in (*config.adc_bits, config.dac_bits):
-        if not 2 <= bits <= 16:
-            raise UsageError(f"{bits} bits: a converter here has 2 to 16.")
+    for flag, several in (("--adc-bits", config.adc_bits), ("--dac-bits", (config.dac_bits,))):
+        for bits in several:
+            if not 2 <= bits <= 16:
+                raise UsageError(f"{flag} {bits}: give 2 to 16 bits.")
     if not 0 < config.percentile <= 100:
         raise UsageError(f"--percentile {config.percentile}: give a number above 0 and at most 100.")
     if not config.clip > 0:
@@ -101,6 +110,7 @@ def check(config: Config) -> None:
             chosen_devices.drawn(device, config.chips, config.assume)
         if not _tools(config, device).known:
             raise UsageError(f"--times {' '.join(config.times)}: {device} has data at none of them; add 1s.")
+    _network(config).measured_on()
     if config.assume is not None and not any(
         chosen_devices.completes(device, config.assume) for device in config.devices
     ):
@@ -110,18 +120,26 @@ def check(config: Config) -> None:
 
 
 def inputs(config: Config) -> dict[str, str]:
-    """Contents of the device files, as a hash: a run belongs to them."""
-    files = [name for name in (*config.devices, config.assume or "") if name.endswith(".toml")]
-    return {name: hashlib.sha256(pathlib.Path(name).read_bytes()).hexdigest()[:12] for name in files}
+    """Contents of the files of devices and of the network, as a hash: a run belongs to them."""
+    from experiments import networks
+
+    files = [pathlib.Path(name) for name in (*config.devices, config.assume or "") if name.endswith(".toml")]
+    own = {path.name: _hash(path) for path in networks.files(config.network)}
+    return {str(path): _hash(path) for path in files} | own
+
+
+def trainings(config: Config) -> tuple[str, ...]:
+    """How the weights are trained: as the network's data and the settings allow."""
+    return TRAININGS if config.hardware_steps and _network(config).teachable else TRAININGS[:1]
 
 
 def layout(config: Config) -> Layout:
     dimensions = {
-        "training": Dimension(TRAININGS, "how the weights were trained"),
+        "training": Dimension(trainings(config), "how the weights were trained"),
         "device": Dimension(config.devices, "memory cell"),
         "adc_bits": Dimension(config.adc_bits, "ADC resolution", "bit"),
         "time": Dimension(tuple(SECONDS[t] for t in config.times), "time since programming", "s"),
-        "chip": Dimension(tuple(range(config.chips)), "chip"),
+        "chip": Dimension(range(config.chips), "chip"),
         "component": Dimension(COMPONENTS, "component"),
         "quantile": Dimension((0.1, 0.9), "quantile over the uncertainty of the energy model"),
         "gpu_case": Dimension(GPU_CASES, "use of the H100"),
@@ -146,43 +164,55 @@ def layout(config: Config) -> Layout:
 
 @dataclasses.dataclass(frozen=True)
 class State:
-    """What all points share."""
+    """What all points share.
 
-    data: Any
+    Args:
+        network: what was asked for. model: its trained parameters. gpu_energy: of an inference [J].
+    """
+
+    network: Network
     model: Any
     gpu_energy: tuple[float, ...]
 
+    @property
+    def data(self) -> Dataset:
+        return self.network.measured_on()
+
+    @property
+    def calibration(self) -> Any:
+        """Inputs that converter ranges are taken from: of the training set, where there is one."""
+        import jax.numpy as jnp
+
+        return jnp.asarray((self.data.x_train if self.network.teachable else self.data.x_test)[:256])
+
 
 def prepare(config: Config) -> State:
-    """Loads the data, trains the digital network, and asks for its energy on a GPU."""
+    """Loads the data, trains the digital network if its weights are not given, and asks for its energy on a GPU."""
     import jax
     import jax.numpy as jnp
 
     import xbar
-    from experiments import datasets, networks, supervised
+    from experiments import supervised
 
-    data = datasets.load(config.data)
-    key = jax.random.key(config.seed)
-    model = networks.make(config.network, *data.x_train.shape[1:], key=jax.random.fold_in(key, 0))
-    plain = supervised.Trainer(lambda m, x, k, extra: networks.forward(m, x), steps=config.steps)
-    model = plain.run(model, data.x_train, data.y_train, key=jax.random.fold_in(key, 1))
-    gpu = xbar.gpu_baseline(networks.forward, model, jnp.asarray(data.x_test[:1]))
+    network = _network(config)
+    model = supervised.trained(network, config.steps, key=jax.random.fold_in(jax.random.key(config.seed), 1))
+    gpu = xbar.gpu_baseline(network.f, model, jnp.asarray(network.measured_on().x_test[:1]))
     energies = [e for case in (gpu.one, gpu.ridge) for e in (case.energy, case.energy_without_launch)]
-    return State(data, model, tuple(map(float, energies)))
+    return State(network, model, tuple(map(float, energies)))
 
 
 def compute(config: Config, state: State, point: dict[str, Any]) -> dict[str, Any]:
-    """Trains hardware-aware for one device and ADC, and reads both networks on many chips at all times."""
+    """Trains hardware-aware for one device and ADC, and reads the networks on many chips at all times."""
     import jax
     import jax.numpy as jnp
     import numpy as np
 
-    from experiments import networks
-
     key = jax.random.key(config.seed)
     tools = _tools(config, point["device"])
     bits = jnp.asarray(float(point["adc_bits"]))
-    aware, ranges = tools.train(state, bits, jax.random.fold_in(key, 2))
+    versions = [(state.model, None)]
+    if len(trainings(config)) > 1:
+        versions.append(tools.train(state, bits, jax.random.fold_in(key, 2)))
     x_test, y_test = (jnp.asarray(a[: config.test_images]) for a in (state.data.x_test, state.data.y_test))
     found: dict[str, list[Any]] = {
         "accuracy": [],
@@ -192,11 +222,10 @@ def compute(config: Config, state: State, point: dict[str, Any]) -> dict[str, An
         "digital_accuracy": [],
     }
     chips = jax.random.split(jax.random.fold_in(key, 3), config.chips)
-    for model, own_ranges in ((state.model, None), (aware, ranges)):
-        for name, value in tools.evaluate(model, own_ranges, bits, state.data, x_test, y_test, chips).items():
+    for model, ranges in versions:
+        for name, value in tools.evaluate(model, ranges, bits, state.calibration, x_test, y_test, chips).items():
             found[name].append(value)
-        digital = networks.accuracy(networks.forward(model, x_test), y_test)
-        found["digital_accuracy"].append(float(digital))
+        found["digital_accuracy"].append(float(state.network.metric(state.network.f(model, x_test), y_test)))
     arrays = {name: np.asarray(values) for name, values in found.items()}
     return {**arrays, "gpu_energy": state.gpu_energy, "test_images": len(x_test)}
 
@@ -205,16 +234,16 @@ class _Tools:
     """Training and evaluation for one device, compiled once for all ADC resolutions."""
 
     def __init__(self, config: Config, device: str):
-        from experiments import networks, supervised
+        from experiments import supervised
 
         self.config = config
         self.name = device
         self.device = chosen_devices.find(device, config.assume)
-        self.forward = networks.forward
+        self.network = _network(config)
         self.times = [SECONDS[t] for t in config.times]
         self.known = [i for i, t in enumerate(self.times) if self._has_data(t)]
         steps = max(config.hardware_steps // len(RATES), 1)
-        self.trainer = supervised.Trainer(self._noisy, steps=steps, clip=config.clip)
+        self.trainer = supervised.Trainer(self._noisy, steps=steps, clip=config.clip, loss=self.network.loss)
 
     def _has_data(self, t: float) -> bool:
         try:
@@ -223,15 +252,13 @@ class _Tools:
             return False
         return True
 
-    def _network(self, bits: Any, device: Any = None) -> xbar.Analog:
+    def _analog(self, bits: Any, device: Any = None) -> xbar.Analog:
         import xbar
 
         c = self.config
         dac, adc = xbar.DAC(bits=c.dac_bits, encoding=c.encoding), xbar.ADC(bits=bits)
-        return xbar.analog(
-            self.forward,
-            xbar.Tile(device=device or self.device, rows=c.rows, cols=c.cols, dac=dac, adc=adc, v_read=V_READ),
-        )
+        tile = xbar.Tile(device=device or self.device, rows=c.rows, cols=c.cols, dac=dac, adc=adc, v_read=V_READ)
+        return xbar.analog(self.network.f, mesh.spread(tile, c.mesh))
 
     def _noisy(self, model: Any, images: Any, key: Any, extra: Any) -> Any:
         """Logits on devices of this step only, at one of the times, with the ranges of a calibrated chip."""
@@ -241,7 +268,7 @@ class _Tools:
 
         bits, ranges, times = extra
         write, read, when = jax.random.split(key, 3)
-        chip = self._network(bits).program(model, images[:1], key=write).with_ranges(ranges)
+        chip = self._analog(bits).program(model, images[:1], key=write).with_ranges(ranges)
         return xbar.compensate(chip)(images, t=jax.random.choice(when, times), key=read)
 
     def _chip(self, model: Any, ranges: Any, bits: Any, images: Any, key: Any, device: Any = None) -> xbar.Chip:
@@ -251,7 +278,7 @@ class _Tools:
         import xbar
 
         write, read = jax.random.split(key)
-        chip = self._network(bits, device).program(model, images[:1], key=write)
+        chip = self._analog(bits, device).program(model, images[:1], key=write)
         if ranges is not None:
             return xbar.compensate(chip.with_ranges(ranges))
         return xbar.calibrate(chip, images, key=read, method="percentile", percentile=self.config.percentile)
@@ -269,19 +296,19 @@ class _Tools:
         times = jnp.asarray([self.times[i] for i in self.known])
         for i, rate in enumerate(RATES):
             chip_key, train_key = jax.random.split(jax.random.fold_in(key, i))
-            ranges = self._ranges(model, bits, jnp.asarray(data.x_train[:256]), chip_key)
+            ranges = self._ranges(model, bits, state.calibration, chip_key)
             model = self.trainer.run(
                 model, data.x_train, data.y_train, key=train_key, rate=rate, extra=(bits, ranges, times)
             )
         return model, ranges
 
-    def evaluate(self, model: Any, ranges: Any, bits: Any, data: Any, x: Any, y: Any, chips: Any) -> dict[str, Any]:
+    def evaluate(self, model: Any, ranges: Any, bits: Any, x_cal: Any, x: Any, y: Any, chips: Any) -> dict[str, Any]:
         """Accuracy and energy of every chip at every time; NaN at times without data."""
         import jax.numpy as jnp
         import numpy as np
 
         times = jnp.asarray([self.times[i] for i in self.known])
-        given = (model, ranges, bits, jnp.asarray(data.x_train[:256]), x, y, times, chips)
+        given = (model, ranges, bits, x_cal, x, y, times, chips)
         found = {name: np.asarray(value) for name, value in self._read(*given, None).items()}
         found["accuracy_posterior"] = np.full(found["accuracy"].shape, np.nan)
         if (
@@ -307,24 +334,45 @@ class _Tools:
         import jax
         import jax.numpy as jnp
 
-        from experiments import networks
+        from experiments import in_turns
 
         @eqx.filter_jit
         def read(model, ranges, bits, x_cal, x, y, times, chips, drawn):
-            make = lambda k, device: self._chip(model, ranges, bits, x_cal, k, device)  # noqa: E731
-            wafer = jax.vmap(make, in_axes=(0, None if drawn is None else 0))(chips, drawn)
+            def one(key, device):
+                chip = self._chip(model, ranges, bits, x_cal, key, device)
+                return jax.lax.map(lambda t: at(chip.at(t), key), times)
 
-            def at(t):
-                then = jax.vmap(lambda chip: chip.at(t))(wafer)
-                one = lambda chip, k: networks.accuracy(chip(x, key=k), y)  # noqa: E731
-                accuracy = jax.vmap(one)(then, chips)
-                ledger = jax.vmap(lambda chip: chip.energy(x[:64], inferences=len(x[:64])))(then)
-                quantiles = jnp.mean(ledger.quantiles((0.1, 0.9)), axis=-1)
-                return {"accuracy": accuracy, "energy": ledger.by_component, "energy_quantile": quantiles}
+            def at(chip, key):
+                ledger = chip.energy(x[:64], inferences=len(x[:64]))
+                accuracy = self.network.metric(chip(x, key=key), y)
+                return {"accuracy": accuracy, "energy": ledger.by_component, "quantiles": ledger.quantiles((0.1, 0.9))}
 
-            return jax.lax.map(at, times)
+            found = in_turns.over(one, chips, drawn)
+            quantile = jnp.mean(found.pop("quantiles"), axis=0)
+            return {**{n: jnp.swapaxes(v, 0, 1) for n, v in found.items()}, "energy_quantile": quantile}
 
         return read
+
+
+def _network(config: Config) -> Network:
+    """The network of a run, read once from its files as they are."""
+    from experiments import networks
+
+    hashes = tuple(map(_hash, networks.files(config.network)))
+    return _found(config.network, config.seed, config.data, hashes)
+
+
+@functools.lru_cache(maxsize=2)
+def _found(name: str, seed: int, data: str | None, hashes: tuple[str, ...]) -> Network:
+    import jax
+
+    from experiments import networks
+
+    return networks.find(name, jax.random.fold_in(jax.random.key(seed), 0), data)
+
+
+def _hash(path: pathlib.Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
 
 
 @functools.lru_cache(maxsize=8)
@@ -343,4 +391,19 @@ def present(config: Config, results: Results) -> Any:
     )
     lacks = {n: d.unmeasured for n, d in made.items() if d.provenance.numbers != "none"}
     assumed = {n: tuple(x for x in d.provenance.notes if x.startswith("ASSUMED")) for n, d in made.items()}
-    return view.present(config, results, view.About(sources, beyond, lacks, assumed))
+    return view.present(config, results, view.About(sources, beyond, lacks, assumed, _said(config)))
+
+
+def _said(config: Config) -> tuple[str, ...]:
+    """What must be said of the network: how it came by its weights, what its converters were calibrated on, notes on its data."""
+    network = _network(config)
+    data = network.measured_on()
+    steps = network.steps if config.steps is None else config.steps
+    weights = f"trained digitally on {data.name} ({steps} Adam steps)"
+    said = [f"The network is {network.name}, {'with given weights' if network.trained else weights}."]
+    if not network.teachable:
+        said.append(
+            f"{data.name} has no training set: no hardware-aware training, and converter ranges are taken from its first "
+            "256 test inputs, without their labels."
+        )
+    return (*said, *data.notes)

@@ -24,13 +24,15 @@ class About:
 
     Args:
         sources: a line for each. beyond: a sentence for each that is used beyond its data. lacks: parts without a law, of
-            each that is not ideal by intention. assumed: a sentence for each assumption about each.
+            each that is not ideal by intention. assumed: a sentence for each assumption about each. network: sentences on the
+        network and its data, the first on its weights.
     """
 
     sources: tuple[str, ...]
     beyond: tuple[str, ...]
     lacks: Mapping[str, tuple[str, ...]]
     assumed: Mapping[str, tuple[str, ...]]
+    network: tuple[str, ...]
 
     def sentences(self) -> tuple[str, ...]:
         """What of the devices is not measured, or assumed."""
@@ -47,9 +49,9 @@ class About:
 def present(config: Any, results: Results, about: About) -> Presentation:
     """Tables, figure and method of a finished run."""
     posterior = (posterior_table(results),) if config.posterior else ()
-    remarks = (*about.sentences(), *about.beyond)
+    remarks = (*about.sentences(), *about.beyond, *about.network[1:])
     text = "\n\n".join([accuracy_table(results), *posterior, energy_table(results), gain_sentence(results), *remarks])
-    described = (*method(config, results), *(f"Device {s}." for s in about.sources), *remarks)
+    described = (*method(config, results, about.network[0]), *(f"Device {s}." for s in about.sources), *remarks)
     numbers = {
         **summary(results),
         "unmeasured": {name: list(parts) for name, parts in about.lacks.items() if parts},
@@ -151,7 +153,9 @@ def energy_table(results: Results) -> str:
 
 
 def _gains(results: Results) -> list[tuple[float, str, float, int]]:
-    """Mean gain of hardware-aware over naive [points], for each device, time and resolution."""
+    """Mean gain of hardware-aware over naive [points], for each device, time and resolution; none without such training."""
+    if len(results.coordinates("training")) < 2:
+        return []
     return [
         (
             100 * float(np.diff(results.select("accuracy", device=d, time=t, adc_bits=b).mean(-1))[0]),
@@ -167,6 +171,8 @@ def _gains(results: Results) -> list[tuple[float, str, float, int]]:
 
 def gain_sentence(results: Results) -> str:
     """Where hardware-aware training helps most, and on average over all noisy settings."""
+    if len(results.coordinates("training")) < 2:
+        return "The weights were mapped as they are; there was no hardware-aware training."
     noisy = [g for g in _gains(results) if g[1] != "ideal"]
     kind = "settings with real devices" if noisy else "settings, all with ideal devices,"
     noisy = noisy or _gains(results)
@@ -254,7 +260,7 @@ def _energy_curve(axes: Any, results: Results, device: str, training: str, look:
 
 def _model_range(axes: Any, results: Results, device: str, colour: str) -> None:
     """The uncertainty of the energy, which all points of a device share."""
-    at = dict(device=device, training="hardware-aware", time=_near_a_day(results, device))
+    at = dict(device=device, training=results.coordinates("training")[-1], time=_near_a_day(results, device))
     at["adc_bits"] = max(results.coordinates("adc_bits"))
     low, high = results.select("energy_quantile", **at)
     energy, accuracy = (
@@ -282,15 +288,17 @@ def _time_curve(axes: Any, results: Results, device: str, training: str, look: d
     axes.errorbar(nudge * times[known], accuracy[known].mean(-1), yerr=_spread(accuracy[known]), **look)
 
 
-def method(config: Any, results: Results) -> tuple[str, ...]:
-    """How it was done, under which assumptions."""
+def method(config: Any, results: Results, weights: str) -> tuple[str, ...]:
+    """How it was done, under which assumptions; `weights` says where those of the network are from."""
+    aware = (
+        f"; 'hardware-aware' goes on training for {config.hardware_steps} steps with new devices in each, read at one of the "
+        f"times, through the same converters, with weights clipped at {config.clip:g} standard deviations"
+    )
     return (
-        f"A {config.network.upper()} was trained digitally on {config.data} ({config.steps} Adam steps). 'Naive' maps its "
-        f"weights as they are onto {config.rows} x {config.cols} tiles of differential pairs; 'hardware-aware' goes on "
-        f"training for {config.hardware_steps} steps with new devices in each, read at one of the times, through the same "
-        f"converters, with weights clipped at {config.clip:g} standard deviations.",
+        f"{weights} 'Naive' maps its weights as they are onto {config.rows} x {config.cols} tiles of differential "
+        f"pairs{aware if len(results.coordinates('training')) > 1 else ''}.",
         f"Each setting is read on {config.chips} chips of which all is drawn anew: write errors, drift exponents, read "
-        f"noise. The naive chips' converter ranges cover {config.percentile:g} % of 256 training images; hardware-aware "
+        f"noise. The naive chips' converter ranges cover {config.percentile:g} % of 256 training inputs; hardware-aware "
         "networks keep the ranges they were trained with. Global drift compensation, one factor a tile, is on for all.",
         *(
             (
@@ -317,11 +325,16 @@ def method(config: Any, results: Results) -> tuple[str, ...]:
 
 def summary(results: Results) -> dict[str, Any]:
     """A few numbers for machines."""
-    best, device, time, bits = max(_gains(results))
+    gain: dict[str, Any] = {}
+    if gains := _gains(results):
+        best, device, time, bits = max(gains)
+        gain = {
+            "largest_gain_points": best,
+            "largest_gain_at": {"device": device, "time_s": time, "adc_bits": bits},
+        }
     return {
         "digital_accuracy": float(results.select("digital_accuracy", training="naive").mean()),
-        "largest_gain_points": best,
-        "largest_gain_at": {"device": device, "time_s": time, "adc_bits": bits},
+        **gain,
         "energy_J": float(np.nanmean(results.select("energy", training="naive").sum(-1))),
         "gpu_energy_J": dict(zip(results.coordinates("gpu_case"), map(float, results["gpu_energy"]), strict=True)),
     }

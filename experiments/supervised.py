@@ -12,6 +12,9 @@ import optax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from experiments.framework import progress
+from experiments.networks.network import Network, Score, cross_entropy
+
 Forward = Callable[[Any, Array, PRNGKeyArray, Any], Float[Array, "batch classes"]]
 
 
@@ -25,16 +28,25 @@ def clip_weights(params: Any, sigmas: float) -> Any:
 
 
 class Trainer:
-    """Adam with a cosine schedule on the cross-entropy of a forward pass; compiled once, then run on any data.
+    """Adam with a cosine schedule on the loss of a forward pass; compiled once, then run on any data.
 
     Args:
         forward: `(model, images, key, extra) -> logits`; `key` is new in each step, `extra` is what `run` was given.
         steps: gradient steps of one run. batch: images a step.
         clip: clip each weight matrix to this many of its standard deviations after each step, or None.
+        loss: `(logits, labels) -> number`.
     """
 
-    def __init__(self, forward: Forward, *, steps: int, batch: int = 64, clip: float | None = None):
-        self.forward, self.steps, self.batch, self.clip = forward, steps, batch, clip
+    def __init__(
+        self,
+        forward: Forward,
+        *,
+        steps: int,
+        batch: int = 64,
+        clip: float | None = None,
+        loss: Score = cross_entropy,
+    ):
+        self.forward, self.steps, self.batch, self.clip, self.loss = forward, steps, batch, clip, loss
         self.optimiser = optax.adam(optax.cosine_decay_schedule(1.0, steps))
 
     def run(
@@ -50,11 +62,14 @@ class Trainer:
         """The trained model; `rate` is the initial learning rate."""
         params, static = eqx.partition(model, eqx.is_inexact_array)
         batch = (jnp.asarray(images), jnp.asarray(labels))
-        trained = self._run(static, params, *batch, key, jnp.asarray(rate), extra)
-        return eqx.combine(trained, static)
+        state = (params, jax.jit(self.optimiser.init)(params))
+        for part in progress.steps(_parts(jax.random.split(key, self.steps)), "training"):
+            state = self._run(static, state, *batch, part, jnp.asarray(rate), extra)
+            jax.block_until_ready(state)
+        return eqx.combine(state[0], static)
 
     @eqx.filter_jit
-    def _run(self, static, params, images, labels, key, rate, extra):
+    def _run(self, static, state, images, labels, keys, rate, extra):
         def step(state, key):
             params, opt_state = state
             pick, noise = jax.random.split(key)
@@ -66,7 +81,28 @@ class Trainer:
 
         def loss(params, x, y, noise):
             logits = self.forward(eqx.combine(params, static), x, noise, extra)
-            return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(logits, y))
+            return self.loss(logits, y)
 
-        state = (params, self.optimiser.init(params))
-        return jax.lax.scan(step, state, jax.random.split(key, self.steps))[0][0]
+        return jax.lax.scan(step, state, keys)[0]
+
+
+def _parts(keys: Array) -> list[Array]:
+    """The keys of all steps in equal parts, so that one program runs each of them and progress can be shown between."""
+    count = next(n for n in range(20, 0, -1) if len(keys) % n == 0)
+    return list(keys.reshape(count, -1))
+
+
+def trained(network: Network, steps: int | None = None, *, key: PRNGKeyArray) -> Any:
+    """The parameters of a network after digital training; those that it has if its weights are given.
+
+    Args:
+        steps: gradient steps, the network's own number if None.
+
+    Raises:
+        UsageError: if there is nothing to train on.
+    """
+    if network.trained:
+        return network.params
+    data = network.measured_on()
+    plain = Trainer(lambda m, x, k, extra: network.f(m, x), steps=steps or network.steps, loss=network.loss)
+    return plain.run(network.params, data.x_train, data.y_train, key=key, rate=network.rate)

@@ -1,5 +1,6 @@
 """The README's programs run as they stand."""
 
+import importlib.util
 import pathlib
 import re
 
@@ -10,13 +11,17 @@ README = (pathlib.Path(__file__).parents[1] / "README.md").read_text()
 PROGRAMS = [p for p in re.findall(r"```python\n(.*?)```", README, re.S) if "apply(params, x): any JAX" not in p]
 
 
-def test_there_are_five_programs():
-    assert len(PROGRAMS) == 5
+def test_there_are_six_programs():
+    assert len(PROGRAMS) == 6
 
 
-@pytest.mark.parametrize("program", PROGRAMS, ids=["fit", "experiment", "device", "synapse", "training"])
+@pytest.mark.parametrize("program", PROGRAMS, ids=["fit", "experiment", "torch", "device", "synapse", "training"])
 def test_journey(program, capsys):
     """Each of the journeys runs without an error; the first prints a tile map and a ledger."""
+    if "from_torch" in program:
+        pytest.importorskip("torch", reason="torch is not installed: pip install 'xbar-sim[torch]'")
+        if importlib.util.find_spec("torchax") is None:
+            pytest.skip("torchax is not installed")
     scope: dict = {}
     with jax.debug_key_reuse(True):  # and use no key twice
         exec(compile(program, "README.md", "exec"), scope)

@@ -25,6 +25,7 @@ from xbar.macro.sharding import Sharding
 from xbar.macro.tile import Tile
 from xbar.macro.wires import AbstractWires, IdealWires, ResistiveWires, ohm_per_cell
 from xbar.storage import ChipFileError, export_targets, load, save
+from xbar.torch_models import from_torch
 from xbar.transform import Analog, analog
 
 _sys.modules[f"{__name__}.wires"] = wires  # so that `from xbar.wires import ResistiveWires` works as `xbar.wires` does
@@ -51,6 +52,7 @@ __all__ = [
     "calibrate",
     "compensate",
     "export_targets",
+    "from_torch",
     "gpu_baseline",
     "load",
     "ohm_per_cell",

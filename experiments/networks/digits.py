@@ -1,9 +1,8 @@
-"""The networks that experiments run: plain Equinox modules for one image."""
+"""Networks for grey images of digits and clothes: plain Equinox modules for one image."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import equinox as eqx
 import jax
@@ -49,19 +48,32 @@ class CNN(eqx.Module):
         return self.dense(x.ravel())
 
 
-def make(name: str, height: int, width: int, classes: int = 10, *, key: PRNGKeyArray) -> MLP | CNN:
-    """A network by name, with random weights."""
-    return {"mlp": MLP, "cnn": CNN}[name](height, width, classes, key=key)
+class LeNet5(eqx.Module):
+    """Two 5 x 5 convolutions (6 and 16 channels) with average pooling, and dense layers 400-120-84; ReLU. For 28 x 28 images.
 
+    Reference: LeCun et al. 1998, 10.1109/5.726791, with plain averages, ReLU, and a dense output.
+    """
 
-def forward(
-    model: Callable[[Float[Array, "height width"]], Float[Array, " classes"]],
-    images: Float[Array, "batch height width"],
-) -> Float[Array, "batch classes"]:
-    """Logits of a batch: the function that experiments hand to `xbar.analog`."""
-    return jax.vmap(model)(images)
+    convolutions: list[eqx.nn.Conv2d]
+    dense: list[eqx.nn.Linear]
 
+    def __init__(self, height: int, width: int, classes: int, *, key: PRNGKeyArray):
+        if (height, width) != (28, 28):
+            raise ValueError(f"LeNet5: images are {height} x {width}; it takes 28 x 28.")
+        keys = jax.random.split(key, 5)
+        sizes = ((1, 6, 2), (6, 16, 0))
+        self.convolutions = [
+            eqx.nn.Conv2d(a, b, 5, padding=p, key=k) for (a, b, p), k in zip(sizes, keys[:2], strict=True)
+        ]
+        lines = zip((400, 120, 84), (120, 84, classes), keys[2:], strict=True)
+        self.dense = [eqx.nn.Linear(a, b, key=k) for a, b, k in lines]
 
-def accuracy(logits: Float[Array, "batch classes"], labels: Array) -> Float[Array, ""]:
-    """Share of the batch whose largest logit is the label's."""
-    return jnp.mean(jnp.argmax(logits, axis=-1) == labels)
+    def __call__(self, image: Float[Array, "height width"]) -> Float[Array, " classes"]:
+        x = image[None]
+        for layer in self.convolutions:
+            x = jax.nn.relu(layer(x))
+            x = x.reshape(x.shape[0], x.shape[1] // 2, 2, x.shape[2] // 2, 2).mean((2, 4))
+        x = x.ravel()
+        for layer in self.dense[:-1]:
+            x = jax.nn.relu(layer(x))
+        return self.dense[-1](x)

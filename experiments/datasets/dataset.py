@@ -1,0 +1,53 @@
+"""What a data set is, and how its files are read."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import zipfile
+import zlib
+
+import numpy as np
+
+from experiments.framework.errors import UsageError
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+    """Inputs `(n, ...)` as float32 and labels as int32, with a fixed split; `x_train` is empty where there is no training set.
+
+    Args:
+        name: of the set. notes: sentences on what was made of the files, for reports.
+    """
+
+    name: str
+    x_train: np.ndarray
+    y_train: np.ndarray
+    x_test: np.ndarray
+    y_test: np.ndarray
+    notes: tuple[str, ...] = ()
+
+    @property
+    def classes(self) -> int:
+        """How many labels there are."""
+        return int(max(a.max() for a in (self.y_train, self.y_test) if a.size)) + 1
+
+
+def read_npz(path: pathlib.Path, *names: str) -> dict[str, np.ndarray]:
+    """Arrays of a NumPy archive, all of them or those of these names; no pickles.
+
+    Raises:
+        UsageError: for a file that is missing, damaged, or lacks one of them.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in (names or archive.files)}
+    except (OSError, ValueError, KeyError, EOFError, TypeError, AttributeError) as error:
+        raise UsageError(f"{path}: cannot be read ({error}). Fetch it again.") from error
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+        raise UsageError(f"{path}: is damaged ({error}). Fetch it again.") from error
+
+
+def no_training(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """An empty training set, of the shapes of a test set."""
+    return x[:0], y[:0]
