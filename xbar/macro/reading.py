@@ -178,7 +178,7 @@ def _in_turn(tile: Tile, array: ProgrammedArray, now: Settled, part: Partition, 
     weights = tile.dac.plane_weights()
 
     def one(plane: Array) -> tuple[Array, Array]:
-        levels, signals = _pass(tile, array, now, part, *given, plane)
+        levels, signals = _pass(tile, array, now, part, *given, only=plane)
         weight = jnp.asarray(weights, signals.codes.dtype)[plane]
         return weight * signals.codes[0], weight * jnp.sum(levels[0], -1, keepdims=True)
 
