@@ -22,7 +22,7 @@ SMALL = [
     "4",
     "8",
     "--devices",
-    "pcm",
+    "pcm_joshi2020",
     "reram",
     "--times",
     "1s",
@@ -122,16 +122,19 @@ def test_layout_asks_devices_only_for_times_they_know():
 
 
 def test_what_was_never_measured_is_said_wherever_its_accuracy_stands(tmp_path, monkeypatch):
-    """A device of a bare range has no spread over chips; with an assumption it has one, and the assumption is said."""
+    """A device of a bare range has no spread over chips; with an assumption it has one, and the assumption is said. So is
+    that it is used beyond its data, once."""
     monkeypatch.chdir(tmp_path)
-    bare = devices.Device(1e-6, 1e-4, provenance=devices.Provenance("bare", numbers="fitted"))
+    about = devices.Provenance("bare", numbers="fitted", span=(0.0, 0.5))
+    bare = devices.Device(1e-6, 1e-4, provenance=about)
+    devices.device._WARNED.clear()
     devices.device_file.save(bare, "bare.toml")
     small = ["--device", "bare.toml", "--chips", "2", "--adc-bits", "4", "--times", "1s", "--steps", "20"]
     small += ["--hardware-steps", "3", "--test-images", "50", "--json"]
     told = {}
     for name, more in (("bare", []), ("assumed", ["--assume", "0.2"])):
         stream = io.StringIO()
-        with contextlib.redirect_stdout(stream):
+        with contextlib.redirect_stdout(stream), pytest.warns(UserWarning, match="bare.* extrapolates"):
             assert cli.command(["run", "accuracy-energy", *small, *more]) == 0
         told[name] = json.loads(stream.getvalue())
     assert told["bare"]["summary"]["unmeasured"] == {"bare.toml": ["write errors", "drift", "read noise"]}
@@ -143,6 +146,7 @@ def test_what_was_never_measured_is_said_wherever_its_accuracy_stands(tmp_path, 
     )
     for text in (page, figure):
         assert "bare has no law of write errors, drift, read noise" in text
+    assert "bare extrapolates: t = 1 s is beyond the 0.5 s that its data reach" in page
     assert "± none" in page and "± 0.0" not in page
 
 
