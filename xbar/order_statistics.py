@@ -38,7 +38,9 @@ def percentile_of_magnitudes(x: Float[Array, "..."], percentile: float, axes: Se
     infinity = jax.lax.bitcast_convert_type(jnp.full(known.shape, jnp.inf, x.dtype), integer)
     found, _ = jax.lax.fori_loop(0, 8 * x.dtype.itemsize, halve, (jnp.zeros_like(infinity), infinity))
     lower = jax.lax.bitcast_convert_type(found, x.dtype)
-    above = jnp.min(jnp.where(bits > jnp.expand_dims(found, axes), jnp.where(jnp.isnan(x), jnp.inf, x), jnp.inf), axis=axes)
+    above = jnp.min(
+        jnp.where(bits > jnp.expand_dims(found, axes), jnp.where(jnp.isnan(x), jnp.inf, x), jnp.inf), axis=axes
+    )
     upper = jnp.where((below(found) > first + 1) | (first + 1 >= known), lower, above)
     share = rank - first.astype(x.dtype)
     between = jnp.where(share > 0, lower * (1 - share) + upper * share, lower)

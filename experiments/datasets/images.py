@@ -52,8 +52,9 @@ def idx(name: str) -> Dataset:
     for part in ("train", "test"):
         if len(arrays[f"x_{part}"]) != len(arrays[f"y_{part}"]) or arrays[f"x_{part}"].ndim != 3:
             raise UsageError(f"{place}: images and labels of the {part} set do not belong together. Fetch them again.")
-    scaled = {k: v.astype(np.float32) / 255 if k[0] == "x" else v.astype(np.int32) for k, v in arrays.items()}
-    return Dataset(name, **scaled)
+    x_train, x_test = (_unit(arrays[f"x_{part}"]) for part in ("train", "test"))
+    y_train, y_test = (arrays[f"y_{part}"].astype(np.int32) for part in ("train", "test"))
+    return Dataset(name, x_train, y_train, x_test, y_test)
 
 
 def _read_idx(place: pathlib.Path, stem: str) -> np.ndarray:
@@ -73,7 +74,10 @@ def cifar10() -> Dataset:
     """The first 5,000 training and 1,000 test images of CIFAR-10, `(n, 32, 32, 3)`, lossless."""
     place = folder("cifar10-subset", "labels.npz, train/batch_0.png to batch_4.png and test/batch_50.png")
     labels = read_npz(place / "labels.npz", "train", "test")
-    sheets = {"train": [place / "train" / f"batch_{i}.png" for i in range(5)], "test": [place / "test" / "batch_50.png"]}
+    sheets = {
+        "train": [place / "train" / f"batch_{i}.png" for i in range(5)],
+        "test": [place / "test" / "batch_50.png"],
+    }
     found = {}
     for part, paths in sheets.items():
         images = np.concatenate([_sheet(path) for path in paths])

@@ -13,10 +13,10 @@ LINES = 8192  # of the largest matrix that gets one scale a channel
 def integer_network(f: Any, params: Any, inputs: Any, *, key: Any, bits: int = 8) -> xbar.Chip:
     """A network whose products are those of integers: call it as `network(inputs)`.
 
-    $$ w_q = \\frac{s_c}{L} \\mathrm{round}(L w / s_c), \\qquad x_q = \\frac{r}{L} \\mathrm{round}(L \\mathrm{clip}(x / r, -1, 1)),
-       \\qquad L = 2^{b-1} - 1 $$
+    $$ w_q = \\frac{s_c}{L} \\mathrm{round}(L w / s_c), \\qquad
+       x_q = \\frac{r}{L} \\mathrm{round}(L \\mathrm{clip}(x / r, -1, 1)), \\qquad L = 2^{b-1} - 1 $$
 
-    Symmetric, `s_c` the largest magnitude of an output channel's weights, `r` the largest that a layer's activations have in the
+    Symmetric, `s_c` the largest magnitude of an output channel's weights, `r` the largest of a layer's activations in the
     calibration inputs; sums, biases and what lies between products are exact. It is `xbar.analog` on a cell of `2^(b-1)` exact
     conductances with converters at the inputs alone, so everything that maps to arrays has such a baseline.
 

@@ -72,7 +72,7 @@ class ResNet8(eqx.Module):
 
 
 class Autoencoder(eqx.Module):
-    """Anomaly detection: dense layers 640-128-128-128-128-8-128-128-128-128-640 with ReLU. For five frames of 128 log-mels [dB]."""
+    """Anomaly detection: dense layers 640-128-128-128-128-8-128-128-128-128-640 with ReLU. For 5 frames of 128 log-mels."""
 
     layers: Layers
 
@@ -108,7 +108,12 @@ def _output_first(kernel: np.ndarray) -> np.ndarray:
 
 
 def _separable(
-    shapes: Sequence[Shape], pairs: Sequence[tuple[str, int, int, int]], classes: int, *, key: PRNGKeyArray, width: int = 0
+    shapes: Sequence[Shape],
+    pairs: Sequence[tuple[str, int, int, int]],
+    classes: int,
+    *,
+    key: PRNGKeyArray,
+    width: int = 0,
 ) -> Layers:
     """Convolutions, pairs of a depthwise and a 1 x 1 one, and a dense layer, by name.
 

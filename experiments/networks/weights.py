@@ -83,8 +83,12 @@ def put(model: Model, arrays: Arrays, source: str = "weights") -> Model:
     for what, odd in (("lacks", wanted - set(arrays)), ("has, beside what is needed,", set(arrays) - wanted)):
         if odd:
             shown = ", ".join(sorted(odd)[:5]) + (" and more" if len(odd) > 5 else "")
-            raise UsageError(f"{source} {what} {shown}. Needed are {', '.join(sorted(wanted)[:5])} ... ({len(wanted)}).")
-    leaves = [_fitted(arrays[n], leaf, f"{source}: {n}") if n else leaf for n, (_, leaf) in zip(names, found, strict=True)]
+            raise UsageError(
+                f"{source} {what} {shown}. Needed are {', '.join(sorted(wanted)[:5])} ... ({len(wanted)})."
+            )
+    leaves = [
+        _fitted(arrays[n], leaf, f"{source}: {n}") if n else leaf for n, (_, leaf) in zip(names, found, strict=True)
+    ]
     return jax.tree.unflatten(tree, leaves)
 
 

@@ -126,8 +126,8 @@ def known(name: str, key: PRNGKeyArray, data: str | None = None) -> Network:
     chosen = _chosen(name, entry, data)
     found = None if chosen is None else datasets.load(chosen)
     model = entry.make(found, key)
-    if entry.weights:
-        model = weights.load(model, weights_file(name), entry.renamed)
+    if (file := weights_file(name)) is not None:
+        model = weights.load(model, file, entry.renamed)
     return Network(
         name,
         forward,
@@ -148,9 +148,10 @@ def weights_file(name: str) -> pathlib.Path | None:
     Raises:
         UsageError: if its folder is not here.
     """
-    if name not in ZOO or ZOO[name].weights is None:
+    entry = ZOO.get(name)
+    if entry is None or entry.weights is None:
         return None
-    folder, file = ZOO[name].weights
+    folder, file = entry.weights
     return datasets.folder(folder, file) / file
 
 

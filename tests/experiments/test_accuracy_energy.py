@@ -179,7 +179,11 @@ x, y = np.eye(4, dtype=np.float32)[np.arange(40) % 4], np.arange(40) % 4
     assert len({run["folder"] for run in told}) == 2 and len(values(told[0], "accuracy")) == 1
     assert values(told[0], "accuracy").min() > 0.9 and "largest_gain_points" not in told[0]["summary"]
     page = next(pathlib.Path(told[0]["folder"]).glob("report.html")).read_text()
-    for words in ("with given weights", "mine.py has no training set: no hardware-aware training", "without their labels"):
+    for words in (
+        "with given weights",
+        "mine.py has no training set: no hardware-aware training",
+        "without their labels",
+    ):
         assert words in page
     pathlib.Path("mine.py").write_text(text + "x_train, y_train = x, y\n")
     for steps, expected in ((3, ("naive", "hardware-aware")), (0, ("naive",))):

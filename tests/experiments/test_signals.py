@@ -37,7 +37,7 @@ def test_a_tone_falls_into_the_bands_around_it():
 
 
 def test_bands_are_triangles_in_mel():
-    """42 edges from 20 Hz to 4 kHz at equal mels: at its centre a band is 1 and its neighbours 0; within, two bands sum to 1."""
+    """42 edges from 20 Hz to 4 kHz at equal mels: at its centre a band is 1, its neighbours 0; between, two sum to 1."""
     weights = mfcc.bands()
     assert weights.shape == (257, 40) and not weights[0].any() and not weights[129:].any()
     inner = slice(4, 100)  # well within the first and the last centre: 31.25 Hz a line
@@ -87,7 +87,7 @@ def test_keywords_have_the_front_end_s_silence():
 @pytest.mark.slow
 @have("fsdd")
 def test_spoken_digits_look_like_keywords():
-    """The same front end on other speech: where there is sound, each coefficient's mean and spread are near the benchmark's."""
+    """The same front end on other speech: each coefficient's mean and spread, where there is sound, are near."""
     data = datasets.load("fsdd")
     assert data.x_train.shape == (2700, 49, 10) and np.bincount(data.y_test).tolist() == [30] * 10
     keywords = datasets.load("keywords").x_test
@@ -107,7 +107,7 @@ def test_heartbeats():
 @have("cifar10-subset")
 def test_cifar():
     data = datasets.load("cifar10-subset")
-    assert data.x_train.shape == (5000, 32, 32, 3) and 0 == data.x_test.min() and data.x_test.max() == 1
+    assert data.x_train.shape == (5000, 32, 32, 3) and data.x_test.min() == 0 and data.x_test.max() == 1
     assert np.bincount(data.y_test).tolist() == [103, 89, 100, 103, 90, 86, 112, 102, 106, 109]
 
 
@@ -120,12 +120,16 @@ def test_text():
     assert data.classes == 65 and len(data.x_train) + len(data.x_test) in (1_115_394 // 64, 1_115_394 // 64 - 1)
 
 
-ARCHIVES = {"keywords": "mlperf-tiny/kws_inputs.npz", "fsdd": "fsdd/fsdd.npz", "mitbih-beats": "mitbih-beats/mitbih_beats.npz"}
+ARCHIVES = {
+    "keywords": "mlperf-tiny/kws_inputs.npz",
+    "fsdd": "fsdd/fsdd.npz",
+    "mitbih-beats": "mitbih-beats/mitbih_beats.npz",
+}
 
 
 @pytest.mark.parametrize("name", ["cifar10-subset", "wake-words", "tinyshakespeare", *ARCHIVES])
 def test_damaged_sets_say_so(name, tmp_path, monkeypatch):
-    """Absent: where it belongs. Empty folder, junk, an archive of other arrays: the file, and what to do; nothing else raises."""
+    """Absent: where it belongs. Empty folder, junk, an archive of other arrays: the file, and what to do, in a UsageError."""
     monkeypatch.setenv("XBAR_DATA", str(tmp_path))
     with pytest.raises(UsageError, match="Set XBAR_DATA to a folder that holds"):
         datasets.load(name)

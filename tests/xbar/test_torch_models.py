@@ -48,7 +48,9 @@ MODULES = {
     ),
     "groups": (lambda: nn.Sequential(nn.Conv2d(8, 8, 3, groups=8), nn.Conv2d(8, 12, 1, groups=4)), (2, 8, 9, 9)),
     "batch norm": (
-        lambda: with_statistics(nn.Sequential(nn.Conv2d(3, 6, 3, bias=False), nn.BatchNorm2d(6), nn.ReLU()), 4, 3, 8, 8),
+        lambda: with_statistics(
+            nn.Sequential(nn.Conv2d(3, 6, 3, bias=False), nn.BatchNorm2d(6), nn.ReLU()), 4, 3, 8, 8
+        ),
         (2, 3, 8, 8),
     ),
     "attention": (lambda: First(nn.MultiheadAttention(8, 2, batch_first=True), 3), (2, 6, 8)),
@@ -58,7 +60,9 @@ MODULES = {
 }
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n in ("encoder", "gru"))) for n in MODULES])
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n in ("encoder", "gru"))) for n in MODULES]
+)
 def test_numbers_are_those_of_torch_digitally_and_on_ideal_crossbars(name):
     """float32: to 1e-5, outputs are of order one; every weight that meets an input lies on arrays."""
     torch.manual_seed(1)
@@ -134,7 +138,9 @@ def test_dictionaries_and_tuples_as_inputs():
 
 def test_gradients_are_those_of_torch_and_leave_statistics_and_frozen_weights_alone():
     torch.manual_seed(0)
-    module = with_statistics(nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(48, 2)), 4, 2, 6, 6)
+    module = with_statistics(
+        nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(48, 2)), 4, 2, 6, 6
+    )
     module[0].weight.requires_grad_(False)
     x = torch.randn(3, 2, 6, 6)
     (module(x) ** 2).sum().backward()
