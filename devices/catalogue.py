@@ -83,7 +83,7 @@ def find(name: str) -> Callable[..., Any]:
         ValueError: if there is no such name.
     """
     if name not in _PUBLISHED:
-        close = difflib.get_close_matches(name, _PUBLISHED, 1, 0.4)
+        close = difflib.get_close_matches(name, _PUBLISHED, 1, 0.6)
         raise ValueError(
             f"there is no device {name!r}."
             + (f" Did you mean {close[0]!r}?" if close else f" There are: {', '.join(names())}.")

@@ -1,1 +1,20 @@
 """What people run."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+
+def open_results(path: str | os.PathLike[str]) -> Any:
+    """The results of a run, a folder or its `results.h5`, as an `xarray.Dataset` (extra `[results]`).
+
+    Every number is held against its checksum. Coordinates and variables have `units`; the attributes hold `config`,
+    `versions` and `summary` as JSON, and how many points are finished. What is not computed is NaN.
+
+    Raises:
+        UsageError: if xarray is not installed, if there is no run, or if it is damaged.
+    """
+    from experiments.framework import as_xarray
+
+    return as_xarray.open_results(path)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from experiments import chosen_devices, chosen_networks
+from experiments import chosen_devices, chosen_networks, mesh
 from experiments.framework.errors import UsageError
 from experiments.framework.store import Dimension, Layout, Results, Variable
 
@@ -73,12 +73,15 @@ class Config:
     """Converter ranges cover this percentage of what a calibration batch puts on them."""
     clip: float = 2.5
     """In hardware-aware training, weights are clipped to this many standard deviations of their layer."""
+    mesh: int = 1
+    """Devices (GPUs, or threads of a CPU that act as such) over which the tiles of each chip are spread; accuracies stay the same."""
     seed: int = 0
     """Decides the training, the chips and the noise."""
 
 
 def check(config: Config) -> None:
     """Raises UsageError for settings that cannot be."""
+    mesh.check_mesh(config.mesh)
     least = dict(chips=1, rows=1, cols=1, test_images=1, steps=1, hardware_steps=0)
     for name, bound in least.items():
         if (value := getattr(config, name)) is not None and value < bound:
@@ -87,9 +90,10 @@ def check(config: Config) -> None:
         values = getattr(config, name)
         if not values or len(set(values)) != len(values):
             raise UsageError(f"--{name.replace('_', '-')}: give one or more different values, not {list(values)}.")
-    for bits in (*config.adc_bits, config.dac_bits):
-        if not 2 <= bits <= 16:
-            raise UsageError(f"{bits} bits: a converter here has 2 to 16.")
+    for flag, several in (("--adc-bits", config.adc_bits), ("--dac-bits", (config.dac_bits,))):
+        for bits in several:
+            if not 2 <= bits <= 16:
+                raise UsageError(f"{flag} {bits}: give 2 to 16 bits.")
     if not 0 < config.percentile <= 100:
         raise UsageError(f"--percentile {config.percentile}: give a number above 0 and at most 100.")
     if not config.clip > 0:
@@ -131,7 +135,7 @@ def layout(config: Config) -> Layout:
         "device": Dimension(config.devices, "memory cell"),
         "adc_bits": Dimension(config.adc_bits, "ADC resolution", "bit"),
         "time": Dimension(tuple(SECONDS[t] for t in config.times), "time since programming", "s"),
-        "chip": Dimension(tuple(range(config.chips)), "chip"),
+        "chip": Dimension(range(config.chips), "chip"),
         "component": Dimension(COMPONENTS, "component"),
         "quantile": Dimension((0.1, 0.9), "quantile over the uncertainty of the energy model"),
         "gpu_case": Dimension(GPU_CASES, "use of the H100"),
@@ -249,10 +253,8 @@ class _Tools:
 
         c = self.config
         dac, adc = xbar.DAC(bits=c.dac_bits, encoding=c.encoding), xbar.ADC(bits=bits)
-        return xbar.analog(
-            self.network.f,
-            xbar.Tile(device=device or self.device, rows=c.rows, cols=c.cols, dac=dac, adc=adc, v_read=V_READ),
-        )
+        tile = xbar.Tile(device=device or self.device, rows=c.rows, cols=c.cols, dac=dac, adc=adc, v_read=V_READ)
+        return xbar.analog(self.network.f, mesh.spread(tile, c.mesh))
 
     def _noisy(self, model: Any, images: Any, key: Any, extra: Any) -> Any:
         """Logits on devices of this step only, at one of the times, with the ranges of a calibrated chip."""

@@ -42,6 +42,11 @@ def check(config: Config) -> None:
             raise UsageError(f"--{name} {getattr(config, name)}: give at least 1.")
 
 
+def memory(config: Config) -> dict[str, float]:
+    """Bytes of the device cases [B]: cells, their latents, and what a law makes of them."""
+    return {f"{config.cells} cells": 64.0 * config.cells}
+
+
 def names(config: Config) -> tuple[str, ...]:
     """The cases to time."""
     chosen = lambda case: available(case.needs) and (not case.long or (config.grid and bool(case.family)))  # noqa: E731
@@ -51,7 +56,7 @@ def names(config: Config) -> tuple[str, ...]:
 def layout(config: Config) -> Layout:
     dimensions = {
         "case": Dimension(names(config), "what is timed"),
-        "repeat": Dimension(tuple(range(config.repeats)), "call"),
+        "repeat": Dimension(range(config.repeats), "call"),
     }
     variables = {
         "seconds": Variable(("case", "repeat"), "time of a call after compilation", "s"),

@@ -52,6 +52,11 @@ def check(config: Config) -> None:
             raise UsageError(f"--devices {name}: it needs a shape or a key to be made, and is for programs only.")
 
 
+def memory(config: Config) -> dict[str, float]:
+    """Bytes that the cells of one device take [B]: at each point of a curve, a handful of float32 numbers."""
+    return {f"{config.cells} cells": 16.0 * config.cells * max(POINTS.values())}
+
+
 def layout(config: Config) -> Layout:
     count = lambda n, title: Dimension(tuple(range(n)), title)  # noqa: E731
     dimensions = {

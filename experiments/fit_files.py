@@ -18,6 +18,7 @@ import tyro
 from experiments.framework.errors import UsageError
 from experiments.framework.files import printable, write_text
 from experiments.framework.seeds import check_seed
+from experiments.framework.signals import INTERRUPTION
 from experiments.framework.versions import current_versions
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ def carry_out(arguments: Arguments, say: Callable[[str], None], track: Callable)
     except KeyboardInterrupt:
         if not draft.all():
             raise
+        INTERRUPTION.finishing()
         interrupted, refusals = True, (f"what was not fitted when you interrupted; fitted is {draft.said()}.",)
     for refusal in refusals:
         say(f"xbar: left out: {refusal}")
@@ -119,6 +121,7 @@ class _Draft:
 
     def update(self, fit: Fit) -> None:
         self.current = fit
+        INTERRUPTION.catching = True  # from now on there is something to keep
         began = time.monotonic()
         if began < self.next:
             return

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-import pathlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
+
+from experiments.framework.memory import available_memory
 
 BUDGET = 4 * 2**30  # bytes that chips may take together, so that a run fits 8 GB with XLA and the data
 SHARE = 0.5  # of the memory that is free
@@ -36,11 +37,8 @@ def at_once(each: float, count: int, budget: float) -> int:
 
 def allowed() -> float:
     """Bytes that chips may take together: 4 GiB, or half of what is free."""
-    path = pathlib.Path("/proc/meminfo")
-    if not path.is_file():
-        return BUDGET
-    free = [line.split()[1] for line in path.read_text().splitlines() if line.startswith("MemAvailable:")]
-    return min(BUDGET, SHARE * 1024 * int(free[0])) if free else BUDGET
+    free = available_memory()
+    return BUDGET if free is None else min(BUDGET, SHARE * free)
 
 
 def peak_bytes(f: Callable[..., Any], *arguments: Any) -> int:

@@ -58,8 +58,14 @@ def check(config: Config) -> None:
             raise UsageError(f"--{name.replace('_', '-')} {getattr(config, name)}: give at least 1.")
 
 
+def memory(config: Config) -> dict[str, float]:
+    """Bytes that wires of the largest tile take [B]: some forty numbers a cell in the solution and its derivative."""
+    largest = max(config.sizes)
+    return {f"wires of {largest} x {largest} cells": 160.0 * largest**2}
+
+
 def layout(config: Config) -> Layout:
-    nodes = tuple(range(max(config.sizes)))
+    nodes = range(max(config.sizes))
     dimensions = {
         "size": Dimension(config.sizes, "rows and columns of a tile"),
         "ohm": Dimension(config.ohms, "wire resistance a cell", "ohm"),

@@ -12,6 +12,7 @@ import optax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from experiments.framework import progress
 from experiments.networks.network import Network, Score, cross_entropy
 
 Forward = Callable[[Any, Array, PRNGKeyArray, Any], Float[Array, "batch classes"]]
@@ -61,11 +62,14 @@ class Trainer:
         """The trained model; `rate` is the initial learning rate."""
         params, static = eqx.partition(model, eqx.is_inexact_array)
         batch = (jnp.asarray(images), jnp.asarray(labels))
-        trained = self._run(static, params, *batch, key, jnp.asarray(rate), extra)
-        return eqx.combine(trained, static)
+        state = (params, jax.jit(self.optimiser.init)(params))
+        for part in progress.steps(_parts(jax.random.split(key, self.steps)), "training"):
+            state = self._run(static, state, *batch, part, jnp.asarray(rate), extra)
+            jax.block_until_ready(state)
+        return eqx.combine(state[0], static)
 
     @eqx.filter_jit
-    def _run(self, static, params, images, labels, key, rate, extra):
+    def _run(self, static, state, images, labels, keys, rate, extra):
         def step(state, key):
             params, opt_state = state
             pick, noise = jax.random.split(key)
@@ -79,8 +83,13 @@ class Trainer:
             logits = self.forward(eqx.combine(params, static), x, noise, extra)
             return self.loss(logits, y)
 
-        state = (params, self.optimiser.init(params))
-        return jax.lax.scan(step, state, jax.random.split(key, self.steps))[0][0]
+        return jax.lax.scan(step, state, keys)[0]
+
+
+def _parts(keys: Array) -> list[Array]:
+    """The keys of all steps in equal parts, so that one program runs each of them and progress can be shown between."""
+    count = next(n for n in range(20, 0, -1) if len(keys) % n == 0)
+    return list(keys.reshape(count, -1))
 
 
 def trained(network: Network, steps: int | None = None, *, key: PRNGKeyArray) -> Any:

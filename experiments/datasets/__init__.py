@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from experiments.datasets import images, signals, text
-from experiments.datasets.dataset import Dataset, folder
+from experiments.datasets.dataset import Dataset
 from experiments.framework.errors import UsageError
+from experiments.public_data.places import find as folder
 
 SETS: dict[str, Callable[[], Dataset]] = {
     "digits": images.digits,
     "mnist": lambda: images.idx("mnist"),
     "fashion-mnist": lambda: images.idx("fashion-mnist"),
-    "cifar10-subset": images.cifar10,
+    "cifar10": images.cifar10,
+    "cifar10-subset": images.cifar10_subset,
     "wake-words": images.wake_words,
     "keywords": signals.keywords,
     "fsdd": signals.spoken_digits,

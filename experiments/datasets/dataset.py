@@ -1,9 +1,8 @@
-"""What a data set is, where its files lie, and how they are read."""
+"""What a data set is, and how its files are read."""
 
 from __future__ import annotations
 
 import dataclasses
-import os
 import pathlib
 import zipfile
 import zlib
@@ -32,29 +31,6 @@ class Dataset:
     def classes(self) -> int:
         """How many labels there are."""
         return int(max(a.max() for a in (self.y_train, self.y_test) if a.size)) + 1
-
-
-def folder(name: str, holds: str = "its files", otherwise: str = "") -> pathlib.Path:
-    """The folder of a data set: `$XBAR_DATA/datasets/NAME` or `$XBAR_DATA/NAME`.
-
-    Args:
-        holds, otherwise: what the message says of its files, and of other ways to get on.
-
-    Raises:
-        UsageError: if there is none.
-    """
-    root = os.environ.get("XBAR_DATA")
-    places = [pathlib.Path(root) / sub / name for sub in ("datasets", ".")] if root else []
-    if name == "fashion-mnist":
-        places.append(pathlib.Path("/usr/share/datasets/fashion-mnist"))  # Debian's package dataset-fashion-mnist
-    for place in places:
-        if place.is_dir():
-            return place
-    looked = ", ".join(map(str, places)) or "nowhere, as XBAR_DATA is not set"
-    raise UsageError(
-        f"data set {name!r} is not here (looked in: {looked}). Set XBAR_DATA to a folder that holds {name}/ with "
-        f"{holds}{otherwise}."
-    )
 
 
 def read_npz(path: pathlib.Path, *names: str) -> dict[str, np.ndarray]:

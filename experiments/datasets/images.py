@@ -13,8 +13,9 @@ import h5py
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from experiments.datasets.dataset import Dataset, folder, no_training, read_npz
+from experiments.datasets.dataset import Dataset, no_training, read_npz
 from experiments.framework.errors import UsageError
+from experiments.public_data.places import find as folder
 
 _IDX = {
     "x_train": "train-images-idx3",
@@ -71,8 +72,21 @@ def _read_idx(place: pathlib.Path, stem: str) -> np.ndarray:
 
 
 def cifar10() -> Dataset:
+    """CIFAR-10 whole: 50,000 training and 10,000 test images, `(n, 32, 32, 3)`, from its authors' binary files."""
+    place = folder("cifar10", "data_batch_1.bin to data_batch_5.bin and test_batch.bin")
+    train = [_records(place / f"data_batch_{i}.bin") for i in range(1, 6)]
+    x_test, y_test = _records(place / "test_batch.bin")
+    x_train, y_train = (np.concatenate(part) for part in zip(*train, strict=True))
+    return Dataset("cifar10", _unit(x_train), y_train, _unit(x_test), y_test)
+
+
+def cifar10_subset() -> Dataset:
     """The first 5,000 training and 1,000 test images of CIFAR-10, `(n, 32, 32, 3)`, lossless."""
-    place = folder("cifar10-subset", "labels.npz, train/batch_0.png to batch_4.png and test/batch_50.png")
+    holds = "labels.npz, train/batch_0.png to batch_4.png and test/batch_50.png"
+    place = folder("cifar10-subset", holds, also=("cifar10",))
+    if (place / "test_batch.bin").is_file():
+        (x, y), (x_test, y_test) = _records(place / "data_batch_1.bin"), _records(place / "test_batch.bin")
+        return Dataset("cifar10-subset", _unit(x[:5000]), y[:5000], _unit(x_test[:1000]), y_test[:1000])
     labels = read_npz(place / "labels.npz", "train", "test")
     sheets = {
         "train": [place / "train" / f"batch_{i}.png" for i in range(5)],
@@ -85,6 +99,20 @@ def cifar10() -> Dataset:
             raise UsageError(f"{place}: {len(images)} {part} images and {len(labels[part])} labels. Fetch it again.")
         found |= {f"x_{part}": _unit(images), f"y_{part}": labels[part].astype(np.int32)}
     return Dataset("cifar10-subset", **found)
+
+
+def _records(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray]:
+    """Images `(n, 32, 32, 3)` uint8 and labels int32 of a binary file: a label, then planes of red, green and blue."""
+    try:
+        rows = np.fromfile(path, np.uint8)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error}). Fetch it again.") from error
+    if not rows.size or rows.size % 3073 or rows[::3073].max() > 9:
+        raise UsageError(
+            f"{path}: it does not consist of records of 3,073 bytes with a label of 0 to 9. Fetch it again."
+        )
+    rows = rows.reshape(-1, 3073)
+    return rows[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1), rows[:, 0].astype(np.int32)
 
 
 def wake_words() -> Dataset:

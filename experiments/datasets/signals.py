@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from experiments.datasets import mfcc
-from experiments.datasets.dataset import Dataset, folder, no_training, read_npz
+from experiments.datasets.dataset import Dataset, no_training, read_npz
 from experiments.framework.errors import UsageError
+from experiments.public_data.places import find as folder
 
 BEATS = ("normal", "supraventricular", "ventricular", "fusion", "unknown")  # AAMI's five kinds
 MILLIVOLT = 200.0  # units of the beats' samples
@@ -15,7 +16,7 @@ SPEECH_RATE = 8_000  # Hz, of the spoken digits
 
 def keywords() -> Dataset:
     """MLPerf Tiny's 1,000 spoken keywords of 12 classes as MFCCs, `(n, 49, 10)`. There is no training set."""
-    path = folder("mlperf-tiny", "kws_inputs.npz") / "kws_inputs.npz"
+    path = folder("mlperf-tiny", "kws_inputs.npz", also=("mlperf-tiny-inputs",)) / "kws_inputs.npz"
     found = read_npz(path, "inputs", "labels", "scale", "zero_point")
     codes = found["inputs"].astype(np.float32) - np.float32(found["zero_point"])
     x, y = (codes * np.float32(found["scale"])).astype(np.float32), found["labels"].astype(np.int32)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from experiments.datasets.dataset import Dataset, folder
+from experiments.datasets.dataset import Dataset
 from experiments.framework.errors import UsageError
+from experiments.public_data.places import find as folder
 
 CONTEXT = 64  # characters of a window
 TRAINING_SHARE = 0.9

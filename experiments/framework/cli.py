@@ -2,81 +2,53 @@
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
-import importlib
+import errno
 import importlib.metadata
 import json
-import pathlib
 import sys
-from collections.abc import Callable, Sequence
-from typing import Annotated, Any, TypeVar
+from collections.abc import Sequence
 
 from experiments.framework.compiled_programs import keep_compiled_programs
-from experiments.framework.errors import UsageError
+from experiments.framework.endings import DONE, USAGE, attempt, complain, finish_output
 from experiments.framework.files import printable
 from experiments.framework.progress import say, track
+from experiments.framework.registry import EXPERIMENTS
+from experiments.framework.signals import INTERRUPTION
 
-Outcome = TypeVar("Outcome")
-DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
-
-EXPERIMENTS = {
-    "accuracy-energy": (
-        "experiments.accuracy_energy",
-        "accuracy of a network on crossbars over time, against the energy of an inference",
-        "2 min",
-    ),
-    "benchmark": (
-        "experiments.benchmark",
-        "how long things take, beside a reference timed in the same run",
-        "1 min",
-    ),
-    "device-zoo": (
-        "experiments.device_zoo",
-        "every published device: loops, pulses, drift, noise, programming error",
-        "2 min",
-    ),
-    "ir-drop": (
-        "experiments.ir_drop",
-        "wire resistance: error and accuracy against array size, and what helps",
-        "4 min",
-    ),
-}
-
+COMMANDS = ("list", "show", "run", "sweep", "fit", "report", "data", "doctor", "cite")
 HELP = """usage: xbar COMMAND ...
 
 Analog memristor crossbars: how accurate is a network on this device, and what does it cost in energy?
 
 commands:
-  list             the experiments
-  run NAME [...]   run one; `xbar run NAME --help` shows its settings
-  fit FILES [...]  fit device models to measurements; `xbar fit --help` shows the settings
-  cite [NAME ...]  what to cite for a device, as BibTeX; without a name, the devices there are
+  list               the experiments
+  show NAME          what an experiment does, or what is known of a device
+  run NAME [...]     run one, or your own file (./mine.py); `xbar run NAME --help` shows its settings
+  sweep NAME [...]   run it with every combination of settings: --adc-bits 4 6 8 --seed 0..4 --workers 4
+  fit FILES [...]    fit device models to measurements; `xbar fit --help` shows the settings
+  report PATH [...]  show a run again, compare two, list many, or write a table; `xbar report --help`
+  data ...           public data sets: list, fetch, path; `xbar data --help`
+  doctor             what is installed, found and writable
+  cite [NAME ...]    what to cite for a device, as BibTeX; without a name, the devices there are
 
 options:
-  --version        print the version
-  --help           print this
+  --version          print the version
+  --help             print this
 """
-
-
-@dataclasses.dataclass(frozen=True)
-class Output:
-    """Where results go and how they are shown."""
-
-    out: pathlib.Path = pathlib.Path("results")
-    """Folder of results."""
-    json: bool = False
-    """Print one JSON document on standard output, and nothing else there."""
-    fresh: bool = False
-    """Start anew even if the same run is there already."""
-    debug: bool = False
-    """Show the traceback of an error."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of the console script; leaves with the exit code."""
     keep_compiled_programs()
-    sys.exit(command(list(sys.argv[1:] if arguments is None else arguments)))
+    failure = None
+    try:
+        code = command(list(sys.argv[1:] if arguments is None else arguments))
+    except OSError as error:  # of printing; all else was caught where it happened
+        if not isinstance(error, BrokenPipeError) and error.errno not in (errno.ENOSPC, errno.EIO):
+            raise
+        code, failure = DONE, error
+    sys.exit(finish_output(code, failure))
 
 
 def command(arguments: list[str]) -> int:
@@ -92,16 +64,38 @@ def command(arguments: list[str]) -> int:
                 print(f"{name.ljust(width)}  {what} ({time})")
         case ["fit", *flags]:
             return fit(flags)
-        case ["run", name, *flags] if not name.startswith("-"):
-            return run(name, flags)
-        case [] | ["--help"] | ["-h"] | ["run" | "list" | "cite", "--help"]:
+        case ["run" | "sweep" as verb, name, *flags] if not name.startswith("-"):
+            from experiments.framework import run_command
+
+            return run_command.carry_out(verb, name, flags)
+        case ["data", *rest]:
+            from experiments.public_data import command as data
+
+            return data.run(rest)
+        case ["report", *rest]:
+            from experiments.framework import report_command
+
+            return report_command.carry_out(rest)
+        case ["doctor", *rest]:
+            from experiments.framework import doctor_command
+
+            return doctor_command.carry_out(rest)
+        case ["show", name] if not name.startswith("-"):
+            from experiments.framework import show_command
+
+            return show_command.carry_out(name)
+        case [] | ["--help"] | ["-h"] | ["run" | "sweep" | "list" | "cite" | "show", "--help"]:
             print(HELP, end="")
-        case ["run", *_]:
-            return complain(f"run needs the name of an experiment: {', '.join(EXPERIMENTS)}.")
+        case ["run" | "sweep" as verb, *_]:
+            return complain(
+                f"{verb} needs the name of an experiment: {', '.join(EXPERIMENTS)}, or a file such as ./mine.py."
+            )
+        case ["show", *_]:
+            return complain("show needs one name, of an experiment or a device.")
         case ["list" | "--version" | "cite", *rest]:
             return complain(f"{arguments[0]} takes no arguments, not {' '.join(rest)!r}.")
         case [other, *_]:
-            close = difflib.get_close_matches(other, ["list", "run", "fit", "cite"], 1)
+            close = difflib.get_close_matches(other, COMMANDS, 1)
             return complain(
                 f"there is no command {other!r}." + (f" Did you mean {close[0]!r}?" if close else " See xbar --help.")
             )
@@ -122,20 +116,6 @@ def cite(names: list[str]) -> int:
     except ValueError as error:
         return complain(str(error))
     return DONE
-
-
-def run(name: str, flags: list[str]) -> int:
-    """`xbar run NAME`: parses the settings, runs the experiment, prints what it found."""
-    if name not in EXPERIMENTS:
-        close = difflib.get_close_matches(name, EXPERIMENTS, 1, 0.3)
-        hint = f" Did you mean {close[0]!r}?" if close else f" There are: {', '.join(EXPERIMENTS)}."
-        return complain(f"there is no experiment {name!r}.{hint}")
-    module: Any = importlib.import_module(EXPERIMENTS[name][0])
-    try:
-        output, config = parse(f"xbar run {name}", module, flags)
-    except SystemExit as leave:
-        return leave.code if isinstance(leave.code, int) else USAGE
-    return carry_out(name, module, output, config)
 
 
 def fit(flags: list[str]) -> int:
@@ -161,86 +141,8 @@ def fit(flags: list[str]) -> int:
         for path in outcome.files:
             print(printable(str(path)))
     if outcome.interrupted:
-        return INTERRUPTED
+        return INTERRUPTION.code
     return DONE if outcome.device is not None or arguments.out is None else USAGE
-
-
-def parse(program: str, module: Any, flags: list[str]) -> tuple[Output, Any]:
-    """Typed flags for every setting of an experiment, and for the output."""
-    import tyro
-
-    flat = tyro.conf.arg(name="")
-    both = dataclasses.make_dataclass(
-        "Arguments", [("config", Annotated[module.Config, flat]), ("output", Annotated[Output, flat])]
-    )
-    both.__doc__ = module.TITLE
-    parsed = tyro.cli(both, prog=program, args=flags, config=(tyro.conf.FlagCreatePairsOff,))
-    return parsed.output, parsed.config
-
-
-def carry_out(name: str, module: Any, output: Output, config: Any) -> int:
-    """Runs the experiment and prints what it found."""
-    from experiments.framework import runner
-
-    outcome = attempt(
-        lambda: runner.execute(
-            name,
-            module,
-            config,
-            out=output.out,
-            fresh=output.fresh,
-            say=say,
-            track=lambda points: track(name, points),
-        ),
-        "interrupted; finished points are kept, and the same command goes on from there",
-        output.debug,
-    )
-    if isinstance(outcome, int):
-        return outcome
-    show(outcome, config, output.json)
-    return DONE
-
-
-def attempt(work: Callable[[], Outcome], interrupted: str, debug: bool) -> Outcome | int:
-    """What `work` returns, or the exit code of how else it ended, which was said in a sentence."""
-    try:
-        return work()
-    except UsageError as error:
-        return complain(str(error))
-    except KeyboardInterrupt:
-        say(interrupted)
-        return INTERRUPTED
-    except Exception as error:
-        if debug:
-            raise
-        say(f"xbar: {type(error).__name__}: {error}  (--debug shows where)")
-        return FAILED
-
-
-def show(outcome: Any, config: Any, as_json: bool) -> None:
-    """Prints the results."""
-    files = sorted(str(p) for p in outcome.folder.iterdir() if p.suffix in (".png", ".svg", ".html", ".h5"))
-    if as_json:
-        document = {
-            "folder": str(outcome.folder),
-            "files": files,
-            "config": dataclasses.asdict(config),
-            "versions": outcome.versions,
-            "summary": outcome.presentation.summary,
-            "results": outcome.results.as_json(),
-        }
-        print(json.dumps(document))
-        return
-    print(outcome.presentation.text)
-    print()
-    for path in files:
-        print(path)
-
-
-def complain(message: str) -> int:
-    """Says what was wrong with the command; the exit code for it."""
-    say(f"xbar: {message}")
-    return USAGE
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What an experiment is: a module.
+"""What an experiment is: a module, one of ours or a file of your own (`xbar run ./mine.py`).
 
 @dataclasses.dataclass(frozen=True)
 class Config:                     # every field becomes a typed flag of `xbar run NAME`; `seed` is one of them
@@ -6,21 +6,32 @@ class Config:                     # every field becomes a typed flag of `xbar ru
     noise: tuple[float, ...] = (0.0, 0.1)
 
 TITLE = "What it shows"
-def check(config): ...            # raises UsageError for settings that cannot be
 def layout(config): ...           # -> store.Layout: axes, variables, which axes make a point
-def inputs(config): ...           # optional -> {file: hash}: what else a run belongs to, beside its settings
-def prepare(config): ...          # -> anything: data, trained networks; called only if a point is missing
 def compute(config, state, point): ...   # -> {variable: values without the point's axes}; may fill others too
 def present(config, results): ... # -> Presentation
+
+Left out, these do nothing:
+def check(config): ...            # raises UsageError for settings that cannot be used
+def inputs(config): ...           # -> {file: hash}: what else a run belongs to, beside its settings
+def memory(config): ...           # -> {what for: bytes}: memory of a point, beside its results
+def prepare(config): ...          # -> anything: data, trained networks; called only if a point is missing, once a worker
 """
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import importlib
+import pathlib
+import sys
+import types
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from experiments.framework.errors import UsageError
 from experiments.framework.store import Layout, Results
+
+REQUIRED = ("Config", "TITLE", "layout", "compute", "present")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +41,7 @@ class Presentation:
     Args:
         text: the terminal's tables and sentences. figures: matplotlib figures by file name.
         method: paragraphs for the report: what was done, under which assumptions.
-        summary: a few numbers for `--json`.
+        summary: a few numbers for `--json`, and the columns of a sweep's table.
     """
 
     text: str
@@ -44,8 +55,86 @@ class Experiment(Protocol):
 
     Config: type
     TITLE: str
-    check: Callable[[Any], None]
     layout: Callable[[Any], Layout]
-    prepare: Callable[[Any], Any]
     compute: Callable[[Any, Any, dict], dict[str, Any]]
     present: Callable[[Any, Results], Presentation]
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Where an experiment comes from; it can be sent to another machine.
+
+    Args:
+        name: what its folder is called. module: its name, for one that is installed. path, text: of a user's own file.
+    """
+
+    name: str
+    module: str = ""
+    path: str = ""
+    text: str = ""
+
+    @classmethod
+    def of_file(cls, path: str) -> Source:
+        """A user's file.
+
+        Raises:
+            UsageError: if it cannot be read.
+        """
+        file = pathlib.Path(path)
+        try:
+            return cls(file.stem, path=str(file.resolve()), text=file.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"{path}: cannot be read ({error}).") from error
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """What a run of a user's file belongs to: the file's content."""
+        return {self.path: hashlib.sha256(self.text.encode()).hexdigest()[:12]} if self.path else {}
+
+    def load(self) -> Any:
+        """The module.
+
+        Raises:
+            UsageError: if a user's file fails, or lacks what an experiment has.
+        """
+        found = self._run_file() if self.path else importlib.import_module(self.module)
+        missing = [name for name in REQUIRED if not hasattr(found, name)]
+        if missing:
+            raise UsageError(f"{self.path or self.module}: has no {', '.join(missing)}; {_HINT}")
+        fields = dataclasses.fields(found.Config) if dataclasses.is_dataclass(found.Config) else ()
+        if not any(field.name == "seed" for field in fields):
+            raise UsageError(
+                f"{self.path or self.module}: Config is no dataclass with a field `seed: int = 0`; {_HINT}"
+            )
+        return found
+
+    def _run_file(self) -> types.ModuleType:
+        known = f"xbar_experiment_{hashlib.sha256((self.path + self.text).encode()).hexdigest()[:12]}"
+        if known in sys.modules:
+            return sys.modules[known]
+        module = types.ModuleType(known)
+        module.__file__ = self.path
+        sys.modules[known] = module  # dataclasses look their module up
+        if (beside := str(pathlib.Path(self.path).parent)) not in sys.path:
+            sys.path.insert(0, beside)
+        try:
+            exec(compile(self.text, self.path, "exec"), module.__dict__)
+        except Exception as error:
+            del sys.modules[known]
+            line = _line(error, self.path)
+            raise UsageError(f"{self.path}{line}: {type(error).__name__}: {error}") from error
+        return module
+
+
+_HINT = "see experiments/framework/experiment.py, or `xbar run --help`."
+
+
+def _line(error: Exception, path: str) -> str:
+    """Where in a file an error came from, as ", line N"."""
+    if isinstance(error, SyntaxError) and error.filename == path:
+        return f", line {error.lineno}"
+    at, line = error.__traceback__, None
+    while at:
+        line = at.tb_lineno if at.tb_frame.f_code.co_filename == path else line
+        at = at.tb_next
+    return f", line {line}" if line else ""

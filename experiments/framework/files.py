@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import pathlib
 from collections.abc import Iterator
 
 
 @contextlib.contextmanager
 def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
-    """A temporary file beside `path` to write to, moved into its place if nothing fails."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    """A temporary file beside `path` to write to; it is on the disk before it takes its place, and goes if anything fails.
+
+    Raises:
+        OSError: that names `path`, if it cannot be written.
+    """
+    from xbar.storage import whole_files
+
     try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        with whole_files.replacing(path) as temporary:
+            yield temporary
+    except OSError as error:
+        known = error.errno is not None
+        raise (OSError(error.errno, error.strerror, str(path)) if known else OSError(f"{path}: {error}")) from error
+
+
+def write_bytes(path: pathlib.Path, content: bytes) -> None:
+    """Writes bytes."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def write_text(path: pathlib.Path, text: str) -> None:
     """Writes text in UTF-8."""
-    with replacing(path) as temporary:
-        temporary.write_text(printable(text), encoding="utf-8")
+    write_bytes(path, printable(text).encode())
 
 
 def printable(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pathlib
 from typing import Any
 
@@ -12,7 +13,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from experiments.framework.files import replacing
+from experiments.framework.files import write_bytes
 
 # Okabe & Ito, "Color Universal Design" (2008)
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -48,6 +49,7 @@ def save(figure: Figure, stem: pathlib.Path) -> None:
     """Writes `stem.png` and `stem.svg`, each complete or not at all."""
     with plt.rc_context(STYLE):
         for kind in ("png", "svg"):
-            with replacing(stem.with_suffix(f".{kind}")) as path:
-                figure.savefig(path, format=kind, metadata={"Date": None} if kind == "svg" else None)
+            picture = io.BytesIO()
+            figure.savefig(picture, format=kind, metadata={"Date": None} if kind == "svg" else None)
+            write_bytes(stem.with_suffix(f".{kind}"), picture.getvalue())
     plt.close(figure)

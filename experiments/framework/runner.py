@@ -1,4 +1,4 @@
-"""Runs an experiment: a folder, its points one by one, figures and a report.
+"""Runs experiments: a folder for each, points one by one or by several workers, figures and a report.
 
 Points are stored as they finish. The same command finds the unfinished folder of the same settings and versions and goes on
 there; other settings get another folder.
@@ -6,21 +6,24 @@ there; other settings get another folder.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import datetime
 import json
+import math
 import pathlib
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 from experiments.framework import plots, report
-from experiments.framework.experiment import Experiment, Presentation
+from experiments.framework.experiment import Presentation, Source
 from experiments.framework.files import write_text
+from experiments.framework.memory import check_memory
+from experiments.framework.progress import Progress, say
+from experiments.framework.run_folder import RunFolder, open_run
 from experiments.framework.seeds import check_seed
-from experiments.framework.store import Results
+from experiments.framework.store import Layout, Results
 from experiments.framework.versions import current_versions
-
-Say = Callable[[str], None]
+from experiments.framework.workers import Task, Workers, forget_states
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,71 +36,117 @@ class Outcome:
     versions: dict[str, str]
 
 
+@dataclasses.dataclass
+class _Run:
+    """A run that is being worked on."""
+
+    module: Any
+    config: Any
+    layout: Layout
+    versions: dict[str, str]
+    folder: RunFolder
+    results: Results
+
+    def missing(self) -> list[dict[str, Any]]:
+        return [p for p in self.layout.points() if not self.results.is_finished(p)]
+
+
 def execute(
-    name: str, module: Experiment, config: Any, *, out: pathlib.Path, fresh: bool, say: Say, track: Callable
-) -> Outcome:
-    """Runs what is missing of an experiment, and shows all of it.
+    source: Source, configs: Sequence[Any], *, out: pathlib.Path, fresh: bool = False, workers: Workers | None = None
+) -> list[Outcome]:
+    """Runs what is missing of an experiment with each of these settings, and shows all of it.
 
     Args:
-        out: folder of results. fresh: do not look for an earlier run. say: one line of progress.
-        track: wraps the list of missing points to show progress.
+        configs: settings of each run. out: folder of results. fresh: do not look for earlier runs.
+
+    Raises:
+        UsageError: for settings or folders that cannot be used, before anything is computed.
     """
+    module = source.load()
+    layouts = [_check(module, config) for config in configs]
+    with contextlib.ExitStack() as folders:
+        runs: dict[int, _Run] = {}
+        for i in sorted(
+            range(len(configs)), key=lambda i: repr(configs[i])
+        ):  # whoever locks some of them does so in this order
+            config, layout = configs[i], layouts[i]
+            versions = current_versions() | source.inputs | getattr(module, "inputs", lambda config: {})(config)
+            folder = folders.enter_context(open_run(out / source.name, config, versions, fresh))
+            folders.callback(folder.remove_if_empty)
+            runs[i] = _Run(module, config, layout, versions, folder, folder.load(layout))
+            _say_what_is_there(runs[i])
+        in_order = [runs[i] for i in range(len(configs))]
+        try:
+            _compute(source, in_order, workers or Workers())
+        finally:
+            forget_states()
+        return [_publish(source.name, run) for run in in_order]
+
+
+def _check(module: Any, config: Any) -> Layout:
+    """The layout of a run whose settings can be used."""
     check_seed(config.seed)
-    module.check(config)
-    layout, versions = module.layout(config), current_versions()
-    versions |= getattr(module, "inputs", lambda config: {})(config)
-    folder = None if fresh else _earlier(out / name, config, versions, say)
-    found = folder is not None and (folder / "results.h5").exists()
-    results = Results.load(folder / "results.h5", layout) if folder and found else Results(layout)
-    missing = [p for p in layout.points() if not results.is_finished(p)]
-    if folder and found:
-        done = len(layout.points()) - len(missing)
-        say(f"{folder}: {done} of {len(layout.points())} points are there already" + (", going on" if missing else ""))
-    if missing:
-        say(f"{name}: preparing")
-        state = module.prepare(config)
-    if folder is None:  # only now: input that cannot be used leaves nothing behind
-        folder = _new_folder(out / name, config)
-        write_text(folder / "config.json", json.dumps(dataclasses.asdict(config), indent=1))
-        write_text(folder / "versions.json", json.dumps(versions, indent=1))
-    for point in track(missing) if missing else ():
-        results.put(point, module.compute(config, state, point))
-        results.save(folder / "results.h5")
-    presentation = module.present(config, results)
-    _publish(folder, name, module, config, versions, presentation)
-    return Outcome(folder, results, presentation, versions)
+    getattr(module, "check", lambda config: None)(config)
+    layout = module.layout(config)
+    copies = 3  # the values, the file in memory, and what is shown
+    needs = {f"{name} {_shape(layout, name)}": copies * layout.size(name) for name in layout.variables}
+    points = {"points": 500 * math.prod(layout.shape(layout.point_dims))}
+    check_memory(needs | points | getattr(module, "memory", lambda config: {})(config), "Choose smaller settings.")
+    return layout
 
 
-def _publish(
-    folder: pathlib.Path, name: str, module: Experiment, config: Any, versions: dict, shown: Presentation
+def _shape(layout: Layout, name: str) -> str:
+    dims = layout.variables[name].dims
+    return "(" + " x ".join(f"{n} {d}" for d, n in zip(dims, layout.shape(dims), strict=True)) + ")"
+
+
+def _say_what_is_there(run: _Run) -> None:
+    total, missing = len(run.layout.points()), len(run.missing())
+    if not run.folder.is_new and missing < total:
+        said = f"{run.folder.path}: {total - missing} of {total} points are there already"
+        say(said + (", going on" if missing else ""))
+
+
+def _compute(source: Source, runs: Sequence[_Run], workers: Workers) -> None:
+    """Computes what is missing of all runs, by one pool of workers, and stores each point as it is done."""
+    owners: dict[int, _Run] = {}
+    tasks: list[Task] = []
+    for run in runs:
+        settings = {field.name: getattr(run.config, field.name) for field in dataclasses.fields(run.config)}
+        for point in run.missing():
+            tasks.append(Task(source, settings, point))
+            owners[id(tasks[-1])] = run
+    if not tasks:
+        return
+    say(f"{source.name}: preparing")
+    alone = workers.alone(tasks)
+    with Progress(source.name, len(tasks)) as progress:
+        for task, found in workers.results(tasks, progress.starting):
+            run = owners[id(task)]
+            run.results.put(task.point, found)
+            run.folder.save(run.results)
+            progress.finished(task.point, among_others=not alone)
+
+
+def _publish(name: str, run: _Run) -> Outcome:
+    shown: Presentation = run.module.present(run.config, run.results)
+    folder = run.folder.path
+    write_report(folder, name, run.module.TITLE, run.config, run.versions, shown)
+    return Outcome(folder, run.results, shown, run.versions)
+
+
+def write_report(
+    folder: pathlib.Path,
+    name: str,
+    title: str,
+    config: Any,
+    versions: dict[str, str],
+    shown: Presentation,
+    remarks: Sequence[str] = (),
 ) -> None:
+    """Writes figures, report.html and summary.json of a run. `remarks`: sentences at the top of the page."""
     for stem, figure in shown.figures.items():
         plots.save(figure, folder / stem)
-    page = report.page(module.TITLE, f"xbar run {name}", shown, dataclasses.asdict(config), versions)
+    page = report.page(title, f"xbar run {name}", shown, dataclasses.asdict(config), versions, remarks)
     write_text(folder / "report.html", page)
-
-
-def _earlier(parent: pathlib.Path, config: Any, versions: dict[str, str], say: Say) -> pathlib.Path | None:
-    """The newest folder of the same settings and versions."""
-    wanted = (json.loads(json.dumps(dataclasses.asdict(config))), versions)
-    for folder in sorted(parent.glob("*/"), reverse=True):
-        try:
-            found = tuple(json.loads((folder / f).read_text()) for f in ("config.json", "versions.json"))
-        except (OSError, ValueError):
-            say(f"{folder}: no readable config.json and versions.json, left alone")
-            continue
-        if found == wanted:
-            return folder
-    return None
-
-
-def _new_folder(parent: pathlib.Path, config: Any) -> pathlib.Path:
-    stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
-    for attempt in range(100):
-        folder = parent / f"{stamp}-{config.seed}{f'.{attempt}' if attempt else ''}"
-        try:
-            folder.mkdir(parents=True)
-        except FileExistsError:
-            continue
-        return folder
-    raise FileExistsError(f"{parent}: no free folder name for {stamp}")
+    write_text(folder / "summary.json", json.dumps(shown.summary, indent=1, default=str))

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import io
+import json
+import math
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import h5py
 import numpy as np
 
 from experiments.framework.errors import UsageError
-from experiments.framework.files import replacing
+from experiments.framework.files import write_bytes
+from experiments.framework.seal import sealed
 
 Coordinate = str | int | float
 
 
 @dataclasses.dataclass(frozen=True)
 class Dimension:
-    """The values along one axis, and what they are."""
+    """The values along one axis, and what they are. Counted ones may be a `range`."""
 
-    values: tuple[Coordinate, ...]
+    values: Sequence[Coordinate]
     title: str
     unit: str = "1"
 
@@ -50,6 +54,14 @@ class Layout:
     def shape(self, dims: tuple[str, ...]) -> tuple[int, ...]:
         return tuple(len(self.dimensions[d].values) for d in dims)
 
+    def size(self, variable: str) -> int:
+        """Bytes of the values of a variable [B]."""
+        return 8 * math.prod(self.shape(self.variables[variable].dims))
+
+    def shared(self, variable: str) -> bool:
+        """Whether a variable lacks an axis of the points, so that all of them must find the same."""
+        return not set(self.point_dims) <= set(self.variables[variable].dims)
+
     def points(self) -> list[dict[str, Coordinate]]:
         """All points, in order."""
         grid = np.ndindex(*self.shape(self.point_dims))
@@ -57,19 +69,21 @@ class Layout:
 
 
 class Results:
-    """The values of a layout, complete or not."""
+    """The values of a layout, complete or not. `damaged`: how many points of a file had a wrong checksum; they are missing."""
 
     def __init__(self, layout: Layout):
         self.layout = layout
         self.values = {name: np.full(layout.shape(v.dims), np.nan) for name, v in layout.variables.items()}
         self.finished = np.zeros(layout.shape(layout.point_dims), bool)
+        self.checksums = np.zeros(layout.shape(layout.point_dims), "S64")
+        self.damaged = 0
 
     def __getitem__(self, name: str) -> np.ndarray:
         return self.values[name]
 
     def coordinates(self, dim: str) -> tuple[Any, ...]:
         """The values along `dim`."""
-        return self.layout.dimensions[dim].values
+        return tuple(self.layout.dimensions[dim].values)
 
     def axis(self, dim: str, value: Coordinate) -> int:
         """Where `value` stands along `dim`."""
@@ -77,25 +91,65 @@ class Results:
 
     def select(self, name: str, **at: Coordinate) -> np.ndarray:
         """The values of a variable at these coordinates; the other axes remain."""
-        dims = self.layout.variables[name].dims
-        return self.values[name][tuple(self.axis(d, at[d]) if d in at else slice(None) for d in dims)]
+        return self.values[name][self._where(name, at)]
 
     def is_finished(self, point: Mapping[str, Coordinate]) -> bool:
         return bool(self.finished[self._place(point)])
 
     def put(self, point: Mapping[str, Coordinate], found: Mapping[str, Any]) -> None:
-        """Enters what a point found; each value has the variable's axes without the point's."""
-        for name, value in found.items():
-            dims = self.layout.variables[name].dims
-            place = tuple(self.axis(d, point[d]) if d in point else slice(None) for d in dims)
-            shape, rest = self.values[name][place].shape, tuple(d for d in dims if d not in point)
-            if np.shape(value) != shape:
-                raise ValueError(f"{name} of point {dict(point)}: shape {np.shape(value)}, not {shape} of axes {rest}")
-            self.values[name][place] = value
-        self.finished[self._place(point)] = True
+        """Enters what a point found; each value has the variable's axes without the point's.
+
+        Raises:
+            ValueError: for other shapes, or if a variable that all points share differs from that of an earlier point;
+                nothing of the point is entered then.
+        """
+        places = {name: self._checked_place(point, name, value) for name, value in found.items()}
+        for name, place in places.items():
+            self.values[name][place] = found[name]
+        here = self._place(point)
+        self.finished[here] = True
+        self.checksums[here] = self._checksum(point)
+
+    def _checked_place(self, point: Mapping[str, Coordinate], name: str, value: Any) -> tuple[Any, ...]:
+        dims, place = self.layout.variables[name].dims, self._where(name, point)
+        earlier, rest = self.values[name][place], tuple(d for d in dims if d not in point)
+        if np.shape(value) != earlier.shape:
+            raise ValueError(
+                f"{name} of point {dict(point)}: shape {np.shape(value)}, not {earlier.shape} of axes {rest}"
+            )
+        known = np.isfinite(earlier)
+        if self.layout.shared(name) and not np.allclose(np.asarray(value)[known], earlier[known], rtol=1e-5):
+            missing = ", ".join(d for d in self.layout.point_dims if d not in dims)
+            raise ValueError(
+                f"{name} of point {dict(point)} is {value}, but {earlier} at another point. Give it the axis {missing}."
+            )
+        return place
+
+    def _where(self, name: str, at: Mapping[str, Coordinate]) -> tuple[Any, ...]:
+        return tuple(self.axis(d, at[d]) if d in at else slice(None) for d in self.layout.variables[name].dims)
 
     def _place(self, point: Mapping[str, Coordinate]) -> tuple[int, ...]:
         return tuple(self.axis(d, point[d]) for d in self.layout.point_dims)
+
+    def _checksum(self, point: Mapping[str, Coordinate]) -> bytes:
+        """Of the point's coordinates and of all that belongs to it alone."""
+        content = hashlib.sha256(json.dumps({k: str(v) for k, v in point.items()}, sort_keys=True).encode())
+        for name in sorted(n for n in self.layout.variables if not self.layout.shared(n)):
+            content.update(name.encode() + np.ascontiguousarray(self.select(name, **point)).tobytes())
+        return content.hexdigest().encode()
+
+    def _forget_damaged(self) -> int:
+        """Makes points unfinished whose checksum is not that of their values; how many there were."""
+        damaged = [p for p in self.layout.points() if self.checksums[self._place(p)] != self._stored_as(p)]
+        for point in damaged:
+            for name in self.layout.variables:
+                if not self.layout.shared(name):
+                    self.values[name][self._where(name, point)] = np.nan
+            self.finished[self._place(point)], self.checksums[self._place(point)] = False, b""
+        return len(damaged)
+
+    def _stored_as(self, point: Mapping[str, Coordinate]) -> bytes:
+        return self._checksum(point) if self.is_finished(point) else b""
 
     def as_json(self) -> dict[str, Any]:
         """Plain lists, with null for what is not known."""
@@ -111,8 +165,10 @@ class Results:
 
     def save(self, path: pathlib.Path) -> None:
         """Writes the file, whole or not at all."""
-        with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+        image = io.BytesIO()  # HDF5 answers a full disk in many ways, and a plain file in one
+        with h5py.File(image, "w") as file:
             self._write(file)
+        write_bytes(path, sealed(image.getvalue()))
 
     def _write(self, file: h5py.File) -> None:
         for name, dim in self.layout.dimensions.items():
@@ -121,6 +177,7 @@ class Results:
             scale.make_scale(name)
             scale.attrs.update(long_name=dim.title, units=dim.unit)
         every = {n: (v.dims, self.values[n], v.title, v.unit) for n, v in self.layout.variables.items()}
+        every["sha256"] = (self.layout.point_dims, self.checksums, "checksum of the point and its coordinates", "1")
         every["finished"] = (self.layout.point_dims, self.finished.astype(np.uint8), "point is computed", "1")
         for name, (dims, values, title, unit) in every.items():
             dataset = file.create_dataset(name, data=values)
@@ -133,24 +190,27 @@ class Results:
         """Reads what `save` wrote.
 
         Raises:
-            UsageError: if the file is damaged or holds other coordinates, shapes, or numbers than were written.
+            UsageError: if the file is damaged as a whole, or holds other coordinates or shapes.
         """
         results = cls(layout)
         try:
             with h5py.File(path) as file:
                 for name, dim in layout.dimensions.items():
-                    found = _own(file, name).asstr()[()] if isinstance(dim.values[0], str) else _own(file, name)[()]
-                    if tuple(np.ravel(found)) != dim.values:
+                    found = own(file, name).asstr()[()] if isinstance(dim.values[0], str) else own(file, name)[()]
+                    if tuple(np.ravel(found)) != tuple(dim.values):
                         raise ValueError(f"its {name} is {np.ravel(found).tolist()}, not {list(dim.values)}")
                 for name in layout.variables:
-                    results.values[name] = _checked(_own(file, name), results.values[name].shape, "f")
-                results.finished = _checked(_own(file, "finished"), results.finished.shape, "u").astype(bool)
+                    read = _checked if layout.shared(name) else _of_shape
+                    results.values[name] = read(own(file, name), results.values[name].shape, "f")
+                results.finished = _checked(own(file, "finished"), results.finished.shape, "u").astype(bool)
+                results.checksums = _of_shape(own(file, "sha256"), results.checksums.shape, "S")
+                results.damaged = results._forget_damaged()
         except Exception as error:  # h5py raises whatever HDF5 makes of damaged bytes
             raise UsageError(f"{path} is damaged or of another kind ({error}). Move it away or use --fresh.") from error
         return results
 
 
-def _own(file: h5py.File, name: str) -> h5py.Dataset:
+def own(file: h5py.File, name: str) -> h5py.Dataset:
     """A data set that lies in this very file."""
     found: Any = file[name] if isinstance(file.get(name, getlink=True), h5py.HardLink) else None
     if not isinstance(found, h5py.Dataset):
@@ -160,11 +220,16 @@ def _own(file: h5py.File, name: str) -> h5py.Dataset:
     return found
 
 
-def _checked(dataset: h5py.Dataset, shape: tuple[int, ...], kind: str) -> np.ndarray:
-    """The numbers, if they are those that were written."""
+def _of_shape(dataset: h5py.Dataset, shape: tuple[int, ...], kind: str) -> np.ndarray:
+    """The numbers, if they are of the kind that is written."""
     if dataset.shape != shape or dataset.dtype.kind != kind:
         raise ValueError(f"its {dataset.name} is {dataset.dtype} of shape {dataset.shape}, not of shape {shape}")
-    values = np.array(dataset[()])
+    return np.array(dataset[()])
+
+
+def _checked(dataset: h5py.Dataset, shape: tuple[int, ...], kind: str) -> np.ndarray:
+    """The numbers, if they are those that were written."""
+    values = _of_shape(dataset, shape, kind)
     if dataset.attrs.get("sha256") != _digest(values):
         raise ValueError(f"its {dataset.name} does not have its checksum")
     return values

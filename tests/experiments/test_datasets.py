@@ -84,7 +84,8 @@ def test_images_without_their_labels(mnist):
 
 def test_absent_data_says_where_it_belongs(monkeypatch, tmp_path):
     monkeypatch.delenv("XBAR_DATA", raising=False)
-    with pytest.raises(UsageError, match="XBAR_DATA is not set"):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with pytest.raises(UsageError, match=r"XBAR_DATA is not set.*Run `xbar data fetch mnist`"):
         datasets.load("mnist")
     monkeypatch.setenv("XBAR_DATA", str(tmp_path))
     with pytest.raises(UsageError, match=r"--data digits, which ships"):
@@ -111,3 +112,29 @@ def test_real_mnist():
         974,
         1009,
     ]
+
+
+def test_whole_cifar10_and_its_first_images(monkeypatch, tmp_path):
+    """Red, green and blue planes become pixels; the subset is the beginning of the first training and of the test file."""
+    rng = np.random.default_rng(0)
+    monkeypatch.setenv("XBAR_DATA", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with pytest.raises(UsageError, match="`xbar data fetch cifar10`"):
+        datasets.load("cifar10-subset")
+    records = {}
+    (tmp_path / "cifar10").mkdir()
+    for name in (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"):
+        rows = rng.integers(0, 10, (1200, 3073), np.uint8)
+        rows.tofile(tmp_path / "cifar10" / f"{name}.bin")
+        records[name] = rows
+    data = datasets.load("cifar10")
+    row = records["data_batch_2"][7]
+    assert data.x_train.shape == (6000, 32, 32, 3) and data.y_train[1207] == row[0]
+    assert np.round(data.x_train[1207, 3, 5] * 255).tolist() == [row[1 + c * 1024 + 3 * 32 + 5] for c in range(3)]
+    part = datasets.load("cifar10-subset")
+    np.testing.assert_array_equal(part.x_train, data.x_train[:1200])
+    np.testing.assert_array_equal(part.x_test, data.x_test[:1000])
+    np.testing.assert_array_equal(part.y_test, records["test_batch"][:1000, 0])
+    (tmp_path / "cifar10" / "test_batch.bin").write_bytes(b"\x0b" * 3073)
+    with pytest.raises(UsageError, match=r"test_batch.bin.*records of 3,073"):
+        datasets.load("cifar10")

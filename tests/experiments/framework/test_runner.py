@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
-from experiments.framework import cli, runner, versions
+from experiments.framework import cli, runner, seal, versions
 from experiments.framework.errors import UsageError
 from experiments.framework.store import Results
 
@@ -47,6 +47,7 @@ def test_a_run_leaves_a_folder(xbar):
         "line.png",
         "line.svg",
         "report.html",
+        "summary.json",
     }
     assert json.loads((folder / "config.json").read_text()) == {
         "slopes": [1.0, 2.0],
@@ -239,6 +240,10 @@ def _change(file):
     file["y"][0, 0] = 9.0
 
 
+def _share(file):
+    file["total"][()] = 9.0
+
+
 def _elsewhere(file):
     del file["y"]
     file["y"] = h5py.ExternalLink("other.h5", "y")
@@ -246,7 +251,7 @@ def _elsewhere(file):
 
 @pytest.mark.parametrize("damage, said", [
     (_resize, "its /y is float64 of shape .1, 2., not of shape .3, 2."), (_move, "its slope is .9.0"),
-    (_elsewhere, "it has no y"), (_change, "its /y does not have its checksum"),
+    (_elsewhere, "it has no y"), (_share, "its /total does not have its checksum"),
 ])  # fmt: skip
 def test_results_that_are_not_those_that_were_written_are_refused(xbar, tmp_path, damage, said):
     assert xbar("run", "line")[0] == 0
@@ -257,8 +262,34 @@ def test_results_that_are_not_those_that_were_written_are_refused(xbar, tmp_path
     assert code == 2 and out == "" and "is damaged or of another kind" in err and re.search(said, err)
 
 
+def test_points_that_are_not_those_that_were_written_are_computed_again(xbar, tmp_path):
+    """A byte of one point is changed: that point alone is computed once more, and the table is that of before."""
+    table = xbar("run", "line")[1].splitlines()[0]
+    (path,) = tmp_path.rglob("results.h5")
+    with h5py.File(path, "r+") as file:
+        _change(file)
+    fake.computed.clear()
+    code, out, err = xbar("run", "line")
+    assert code == 0 and "1 points do not have their checksum" in err and fake.computed == ["prepare", 1.0]
+    assert out.splitlines()[0] == table
+
+
 @pytest.mark.parametrize("seed", ["1e23", "-1", str(2**32), str(10**30)])
 def test_seeds_that_no_generator_takes_are_refused_before_work(xbar, tmp_path, seed):
     fake.computed.clear()
     code, out, _ = xbar("run", "line", "--seed", seed)
     assert code == 2 and out == "" and not fake.computed and not list(tmp_path.rglob("results.h5"))
+
+
+def test_damage_that_ends_hdf5_does_not_end_a_run(xbar, monkeypatch):
+    """A file that kills its reader is tried by another program, and refused; one that does not loses only damaged points."""
+    assert xbar("run", "line")[0] == 0
+    path = folders()[0] / "results.h5"
+    path.write_bytes(path.read_bytes()[:-1])  # its seal is broken, its numbers are not
+    assert not seal.ends_its_reader(path)
+    fake.computed.clear()
+    assert xbar("run", "line")[0] == 0 and fake.computed == [] and len(folders()) == 1 and seal.is_whole(path)
+    path.write_bytes(path.read_bytes()[:-1])
+    monkeypatch.setattr(seal, "_READ_ALL", "import os; os.abort()")
+    code, out, err = xbar("run", "line")
+    assert code == 2 and out == "" and "beyond reading" in err and "--fresh" in err

@@ -1,0 +1,29 @@
+"""The experiments there are, without importing them."""
+
+EXPERIMENTS = {  # name: (module, what it shows, time on two cores)
+    "accuracy-energy": (
+        "experiments.accuracy_energy",
+        "accuracy of a network on crossbars over time, against the energy of an inference",
+        "2 min",
+    ),
+    "benchmark": (
+        "experiments.benchmark",
+        "how long things take, beside a reference timed in the same run",
+        "1 min",
+    ),
+    "device-zoo": (
+        "experiments.device_zoo",
+        "every published device: loops, pulses, drift, noise, programming error",
+        "2 min",
+    ),
+    "ir-drop": (
+        "experiments.ir_drop",
+        "wire resistance: error and accuracy against array size, and what helps",
+        "4 min",
+    ),
+    "scale": (
+        "experiments.scale",
+        "what chips cost a computer: memory and time by the number of weights, and for a billion of them",
+        "1 min",
+    ),
+}
