@@ -29,7 +29,7 @@ class Entry:
     Args:
         what: in words. make: `(data, key) -> module` with random weights. data: sets it can be measured on, its own first.
         weights: `(folder, file)` of given weights. renamed: makes the module's arrays from the file's.
-        steps, rate, loss, metric, no_data: as in `Network`.
+        steps, rate, loss, metric, no_data, kept: as in `Network`.
     """
 
     what: str
@@ -42,6 +42,7 @@ class Entry:
     loss: Score = cross_entropy
     metric: Score = accuracy
     no_data: str = ""
+    kept: bool = False
 
 
 def _image(make: Callable[..., Any]) -> Callable[[Dataset, PRNGKeyArray], Any]:
@@ -115,6 +116,7 @@ ZOO: dict[str, Entry] = {
         ("tinyshakespeare",),
         rate=1e-3,
         steps=3000,
+        kept=True,
     ),
 }
 NAMES = tuple(ZOO)
@@ -139,6 +141,7 @@ def known(name: str, key: PRNGKeyArray, data: str | None = None) -> Network:
         entry.loss,
         entry.metric,
         entry.no_data,
+        entry.kept,
     )
 
 

@@ -170,7 +170,7 @@ x, y = np.eye(4, dtype=np.float32)[np.arange(40) % 4], np.arange(40) % 4
     pathlib.Path("mine.py").write_text(text)
     flags = ["--network", "./mine.py", "--devices", "pcm", "--chips", "2", "--adc-bits", "6", "--times", "1s", "--json"]
     told = []
-    for more in ("", "# another\n", "x_train, y_train = x, y\n"):
+    for more in ("", "# another\n"):
         pathlib.Path("mine.py").write_text(text + more)
         stream = io.StringIO()
         with contextlib.redirect_stdout(stream):

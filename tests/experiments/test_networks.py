@@ -1,5 +1,7 @@
 """Networks by name and by file: accuracies of published weights, weights from files, and what cannot be."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +9,7 @@ import pytest
 
 import devices
 import xbar
-from experiments import datasets, networks
+from experiments import datasets, networks, supervised
 from experiments.framework.errors import UsageError
 from experiments.networks import recurrent, tiny, transformer, weights
 from experiments.networks.quantised import integer_network
@@ -145,14 +147,15 @@ def test_weights_that_do_not_fit_say_so(change, says):
         weights.put(line(), {k: a for k, a in arrays.items() if a is not None})
 
 
-def test_names_that_are_none_and_data_that_do_not_go_with_one(monkeypatch):
+def test_names_that_are_none_and_data_that_do_not_go_with_one(monkeypatch, tmp_path):
     with pytest.raises(UsageError, match=r"resnet41: there is none.*Did you mean 'resnet14'"):
         networks.find("resnet41", KEY)
     with pytest.raises(UsageError, match="--data mnist: network 'resnet14' is measured on cifar10-subset"):
         networks.find("resnet14", KEY, "mnist")
     monkeypatch.delenv("XBAR_DATA", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     for name in set(networks.NAMES) - {"mlp", "cnn"}:
-        with pytest.raises(UsageError, match=r"XBAR_DATA is not set.*Set XBAR_DATA to a folder that holds"):
+        with pytest.raises(UsageError, match=r"[Ss]et XBAR_DATA to a folder that holds"):
             networks.find(name, KEY)
 
 
@@ -245,6 +248,27 @@ def test_a_module_of_pytorch_in_a_file(tmp_path):
     path.write_text(text + "module.eval()")
     network = networks.find(str(path), KEY)
     assert network.f(network.params, network.data.x_test).shape == (4, 2)
+
+
+def test_long_training_is_done_once(monkeypatch, tmp_path):
+    """Weights come from the cache, bit for bit; other data, steps or keys are trained; a damaged file is trained anew."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    network = dataclasses.replace(networks.find("mlp", KEY), kept=True)
+    calls = []
+    run = supervised.Trainer.run
+    monkeypatch.setattr(supervised.Trainer, "run", lambda *a, **k: calls.append(1) or run(*a, **k))
+    first = supervised.trained(network, 3, key=KEY)
+    again = supervised.trained(network, 3, key=KEY)
+    assert len(calls) == 1 and all(map(np.array_equal, jax.tree.leaves(first), jax.tree.leaves(again)))
+    supervised.trained(network, 2, key=KEY)
+    supervised.trained(network, 3, key=jax.random.key(1))
+    fewer = dataclasses.replace(network.data, x_train=network.data.x_train[:99], y_train=network.data.y_train[:99])
+    supervised.trained(dataclasses.replace(network, data=fewer), 3, key=KEY)
+    assert len(calls) == 4 and len(list(tmp_path.rglob("mlp-*.npz"))) == 4
+    for path in tmp_path.rglob("mlp-*.npz"):
+        path.write_bytes(b"junk")
+    anew = supervised.trained(network, 3, key=KEY)
+    assert len(calls) == 5 and all(map(np.array_equal, jax.tree.leaves(first), jax.tree.leaves(anew)))
 
 
 def test_data_sets_are_known_by_the_networks():
