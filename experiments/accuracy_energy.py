@@ -74,7 +74,7 @@ class Config:
     clip: float = 2.5
     """In hardware-aware training, weights are clipped to this many standard deviations of their layer."""
     mesh: int = 1
-    """Devices (GPUs, or threads of a CPU that act as such) over which the tiles of each chip are spread; accuracies stay the same."""
+    """Devices (GPUs, or threads of a CPU that act as such) over which the tiles of each chip are spread; accuracies stay."""
     seed: int = 0
     """Decides the training, the chips and the noise."""
 
