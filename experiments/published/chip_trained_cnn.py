@@ -57,10 +57,10 @@ def proportional_errors() -> Any:
     """Cells from 0 S whose write error is a share of the conductance, without converters."""
     import devices
     import xbar
-    from devices import curves
+    from devices import curves, programming
 
     g_max = 1e-4
-    error = devices.SpreadProgramming(spread=curves.Proportional(ALPHA * g_max), g_max=g_max)
+    error = programming.SpreadProgramming(spread=curves.Proportional(ALPHA * g_max), g_max=g_max)
     device = devices.Device(0.0, g_max, programming=error)
     mapping = xbar.Differential(per="tile")
     return xbar.Tile(device, rows=1024, cols=64, dac=xbar.DAC(bits=None), adc=xbar.ADC(bits=None), mapping=mapping)

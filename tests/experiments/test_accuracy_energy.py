@@ -13,7 +13,7 @@ import pytest
 import devices
 import devices.device_file
 from experiments import accuracy_energy, networks, supervised
-from experiments.framework import cli
+from experiments.command import cli
 
 SMALL = [
     "--chips",
