@@ -9,9 +9,11 @@ a chip stays one chip over time and gradients with respect to `nu_mean` and `nu_
 from __future__ import annotations
 
 import abc
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Num, PRNGKeyArray
 
@@ -89,7 +91,7 @@ class AbstractReadNoise(Law):
         memory do better.
         """
         variance = self(g, z, t, rate / 2)
-        return safe_sqrt(variance) * unit_normals(key, jnp.broadcast_to(g, (points, *g.shape)))
+        return safe_sqrt(variance)[None] * unit_normals(key, jnp.broadcast_to(g, (points, *g.shape)))
 
 
 class AbstractConduction(Law):
@@ -145,6 +147,10 @@ class AbstractPulseUpdate(Law):
         """Conductance [S] and latents after `n` pulses, up if positive and down if negative, none more than `most`."""
 
 
+class AsProgrammed(eqx.Module):
+    """Stands where a law remembers the conductance just after programming, which `Cells.g` holds already."""
+
+
 class Cells(eqx.Module):
     """Programmed cells: what is physically there.
 
@@ -161,3 +167,16 @@ class Cells(eqx.Module):
     faults: Any
     update: Any = None
     age: Float[Array, "*#cells"] | None = None
+
+    def compact(self) -> Cells:
+        """The same cells, without copies of `g`: where a law remembers this very array, `AsProgrammed` stands for it."""
+        return self._latents(lambda x: AsProgrammed() if x is self.g else x)
+
+    def whole(self) -> Cells:
+        """The same cells, with `g` wherever `AsProgrammed` stands: as laws need them."""
+        return self._latents(lambda x: self.g if isinstance(x, AsProgrammed) else x)
+
+    def _latents(self, change: Callable[[Any], Any]) -> Cells:
+        latents = (self.drift, self.read_noise, self.faults, self.update)
+        changed = jax.tree.map(change, latents, is_leaf=lambda x: isinstance(x, AsProgrammed))
+        return Cells(self.g, *changed, age=self.age)

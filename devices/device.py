@@ -138,6 +138,7 @@ class Device(Checked):
             ValueError: as of `program`, of targets in `where`.
         """
         _check_seconds(t)
+        cells = cells.whole()
         hit = jnp.broadcast_to(jnp.asarray(where), cells.g.shape)
         wanted = jnp.where(hit, jnp.asarray(target, cells.g.dtype), self.g_min.astype(cells.g.dtype))
         fresh = self.program(wanted, key=key)
@@ -178,6 +179,7 @@ class Device(Checked):
                 "Give Device(update=...) a law from devices.updates."
             )
         _check_seconds(t)
+        cells = cells.whole()
         hit = n != 0
         most = most_pulses(n) if most is None else most
         counts = jnp.asarray(n) if trusted else not_above(jnp.asarray(n), jnp.asarray(n), most)
@@ -212,7 +214,7 @@ class Device(Checked):
         Warns, once a device, where a concrete `t` lies beyond the times that the device's numbers come from.
         """
         self.check_time(t, cells.age)
-        age = self._age(cells, t)
+        cells, age = cells.whole(), self._age(cells, t)
         g = self.faults(self.drift(cells.g, cells.drift, age), cells.faults)
         valid = self.time_is_valid(age) & (jnp.asarray(t) >= 0)
         return jnp.where(valid, g, jnp.nan)
@@ -222,7 +224,7 @@ class Device(Checked):
     ) -> Float[Array, "*cells"]:
         """Variance [S^2] of one read with noise bandwidth [Hz] (1/(2 integration time)), `t` [s] after the cells were
         returned."""
-        g = self.conductance(cells, t)
+        g, cells = self.conductance(cells, t), cells.whole()
         return self.read_noise(g, cells.read_noise, self._age(cells, t), jnp.asarray(bandwidth, g.dtype))
 
     def trace(
@@ -246,8 +248,10 @@ class Device(Checked):
         points = round(duration * rate)
         if points < 2:
             raise ValueError(f"Device.trace: {duration:g} s at {rate:g} Hz is {points} reads; two or more are needed.")
-        g, age = self.conductance(cells, t), self._age(cells, t)
-        return g + self.read_noise.trace(g, cells.read_noise, age, jnp.asarray(rate, g.dtype), points=points, key=key)
+        g, age, cells = self.conductance(cells, t), self._age(cells, t), cells.whole()
+        return g[None] + self.read_noise.trace(
+            g, cells.read_noise, age, jnp.asarray(rate, g.dtype), points=points, key=key
+        )
 
     def _age(self, cells: Cells, t: Float[Array, ""] | float) -> Float[Array, "*#cells"]:
         """Time [s] since each cell's own last write, `t` [s] after the cells were returned."""
@@ -261,7 +265,7 @@ class Device(Checked):
             chosen, age = fresh, jnp.zeros(shape, old.g.dtype)
         else:
             hit = jnp.broadcast_to(jnp.asarray(hit), shape)
-            chosen = jax.tree.map(lambda new, before: _where(hit, new, before), _undated(fresh), _undated(old))
+            chosen = _chosen(hit, _undated(fresh), _undated(old))
             age = jnp.where(hit, 0, self._age(old, t))
         if old.age is None and not self._has_clock:
             age = None
@@ -350,6 +354,19 @@ def _check_seconds(t: Float[Array, ""] | float) -> None:
 def _undated(cells: Cells) -> Cells:
     """What a write renews."""
     return Cells(cells.g, cells.drift, cells.read_noise, None, cells.update)
+
+
+def _chosen(hit: Any, fresh: Cells, old: Cells) -> Cells:
+    """The `fresh` cells that are `hit`, else the `old` ones; an array that stands at several places of both stays one."""
+    found: dict[tuple[int, int], Any] = {}
+
+    def choose(new: Any, before: Any) -> Any:
+        pair = id(new), id(before)
+        if pair not in found:
+            found[pair] = _where(hit, new, before)
+        return found[pair]
+
+    return jax.tree.map(choose, fresh, old)
 
 
 def _where(hit: Any, new: Any, old: Any) -> Any:

@@ -192,7 +192,7 @@ class OneOverFNoise(AbstractReadNoise):
         first, rest = jax.random.split(key)
         start = unit_normals(first, jnp.broadcast_to(g, (corners, *g.shape)))
         _, moved = lax.scan(advance, start, jax.random.split(rest, points))
-        return self.amplitude(g, z) * moved
+        return self.amplitude(g, z)[None] * moved
 
 
 class Trap(eqx.Module):
@@ -282,7 +282,7 @@ class TelegraphNoise(AbstractReadNoise):
         first, rest = jax.random.split(key)
         start = (unit_uniforms(first, g) < full).astype(g.dtype)
         _, states = lax.scan(advance, start, jax.random.split(rest, points))
-        return self.step(g, z) * (full - states)
+        return self.step(g, z)[None] * (full[None] - states)
 
 
 class SumOfNoises(AbstractReadNoise):

@@ -34,7 +34,18 @@ def unit_normals(key: PRNGKeyArray, like: Float[Array, "*cells"]) -> Float[Array
 
     Breaks when: tails beyond 5.3 standard deviations matter (one draw in 1e7); float32 has no `u` between the last one and 1.
     """
-    signed = lax.bitcast_convert_type(bits(key, like.shape), jnp.int32).astype(jnp.float32) * 2.0**-31
+    return _normals(bits(key, like.shape), like)
+
+
+def unit_normals_from(
+    key: PRNGKeyArray, like: Float[Array, "*cells"], first: UInt32[Array, ""]
+) -> Float[Array, "*cells"]:
+    """Part of a longer draw of `unit_normals`, from its number `first` on."""
+    return _normals(bits(key, like.shape, first), like)
+
+
+def _normals(words: UInt32[Array, "*cells"], like: Float[Array, "*cells"]) -> Float[Array, "*cells"]:
+    signed = lax.bitcast_convert_type(words, jnp.int32).astype(jnp.float32) * 2.0**-31
     u = jnp.clip(signed, -(1 - 2.0**-24), 1 - 2.0**-24)
     w = -jnp.log((1 - u) * (1 + u))
     ratio = jnp.full_like(w, _SQUARED_RATIO[-1])
@@ -48,8 +59,8 @@ def unit_uniforms(key: PRNGKeyArray, like: Float[Array, "*cells"]) -> Float[Arra
     return ((bits(key, like.shape) >> 8).astype(jnp.float32) * 2.0**-24).astype(like.dtype)
 
 
-def bits(key: PRNGKeyArray, shape: tuple[int, ...]) -> UInt32[Array, "..."]:
-    """Uniform 32-bit words.
+def bits(key: PRNGKeyArray, shape: tuple[int, ...], first: UInt32[Array, ""] | None = None) -> UInt32[Array, "..."]:
+    """Uniform 32-bit words, from number `first` of the key's stream on.
 
     $$ x_i = m(y_i \\oplus k_1) + y_i, \\qquad y_i = m(i \\oplus k_0) $$
 
@@ -65,7 +76,9 @@ def bits(key: PRNGKeyArray, shape: tuple[int, ...]) -> UInt32[Array, "..."]:
     """
     size = math.prod(shape)
     k0, k1 = jax.random.bits(key, (2,), jnp.uint32)
-    y = _mix(lax.iota(jnp.uint32, size).reshape(shape) ^ k0)
+    place = lax.iota(jnp.uint32, size).reshape(shape)
+    place = place if first is None else place + first
+    y = _mix(place ^ k0)
     return _mix(y ^ k1) + y
 
 

@@ -226,5 +226,5 @@ class PulseUpdate(AbstractPulseUpdate):
                 xi = jnp.where(k < jnp.abs(n), fresh, xi)
             return (jnp.where(k < jnp.abs(n), jnp.maximum(law.clip(g + step), 0), g), xi), None
 
-        (hidden, xi), _ = lax.scan(pulse, (hidden, xi), (jnp.arange(most), keys), length=most)
+        (hidden, xi), _ = lax.scan(pulse, (hidden, xi), (jnp.arange(most, dtype=n.dtype), keys), length=most)
         return hidden, xi

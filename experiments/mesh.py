@@ -31,7 +31,7 @@ def check_mesh(count: int) -> None:
 
 
 def spread(tile: xbar.Tile, count: int) -> Any:
-    """The tile of each layer: spread over `count` devices by its columns of tiles, or by its rows, where these divide evenly."""
+    """The tile of each layer: over `count` devices by its columns of tiles, or by its rows, where these divide evenly."""
     if count == 1:
         return tile
     import jax

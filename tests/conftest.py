@@ -1,6 +1,7 @@
 """Shared set-up: annotations of the packages are checked at run time, oracles are found through XBAR_DATA."""
 
 import functools
+import gc
 import importlib.metadata
 import json
 import os
@@ -18,6 +19,10 @@ os.environ.setdefault("JAX_ENABLE_COMPILATION_CACHE", "false")  # commands that 
 import jax
 import pytest
 from jaxtyping import install_import_hook
+
+gc.set_threshold(
+    50_000, 20, 50
+)  # traces are millions of small objects, hardly any of them in circles: a tenth of the time
 
 MOST_MAPS = 15_000  # one module of tests adds up to 30,000
 

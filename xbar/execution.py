@@ -35,8 +35,8 @@ def _run(
         arrays = _frozen(layers, tiles, arrays, times, key)
 
     def read_layer(i, array, vectors, n, noise):
-        y, signals = read(tiles[i], array, vectors, n, t=times[i], key=noise)
-        return y, None if watch is None else watch(i, tiles[i], array, signals)
+        y, signals = read(tiles[i], array, vectors, n, t=times[i], key=noise, watched=watch is not None)
+        return y, None if watch is None or signals is None else watch(i, tiles[i], array, signals)
 
     scans = {i: x.scans for i, x in enumerate(layers)}
     return plan.run(inputs, key, Context(arrays, scans, read_layer, merge, captured))

@@ -62,19 +62,20 @@ class Progress:
     def steps(self, items: Sequence[Item], what: str) -> Iterator[Item]:
         """Passes on steps inside a point."""
         began = last = time.monotonic()
-        task = None if self._bars is None else self._bars.add_task(what, total=len(items))
+        bars: Any = self._bars
+        task = None if bars is None else bars.add_task(what, total=len(items))
         try:
             for i, item in enumerate(items):
                 yield item
                 now, left = time.monotonic(), (time.monotonic() - began) / (i + 1) * (len(items) - i - 1)
-                if task is not None:
-                    self._bars.advance(task)
+                if bars is not None:
+                    bars.advance(task)
                 elif now - last > EVERY and i + 1 < len(items):
                     last = now
                     say(f"{self.name}: {what}, {i + 1} of {len(items)} (about {duration(left)} left)")
         finally:
-            if task is not None:
-                self._bars.remove_task(task)
+            if bars is not None:
+                bars.remove_task(task)
 
     def _left(self) -> str:
         if not self.done:

@@ -83,7 +83,7 @@ class Results:
 
     def coordinates(self, dim: str) -> tuple[Any, ...]:
         """The values along `dim`."""
-        return self.layout.dimensions[dim].values
+        return tuple(self.layout.dimensions[dim].values)
 
     def axis(self, dim: str, value: Coordinate) -> int:
         """Where `value` stands along `dim`."""

@@ -60,7 +60,7 @@ def _explanations(config: type) -> dict[str, str]:
         return {}
     body: list[Any] = tree.body[0].body  # pyright: ignore[reportAttributeAccessIssue]
     return {
-        field.target.id: inspect.cleandoc(text.value.value)
+        field.target.id: inspect.cleandoc(str(text.value.value))
         for field, text in itertools.pairwise(body)
         if isinstance(field, ast.AnnAssign)
         and isinstance(text, ast.Expr)

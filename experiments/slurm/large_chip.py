@@ -57,9 +57,9 @@ def run(layers: int, width: int, batch: int, tile: int, seed: int) -> dict[str, 
         return jax.lax.scan(lambda x, w: (jnp.tanh(x @ w), None), x, weights)[0]
 
     spread = xbar.Sharding(mesh, col_tiles="all")
-    converters = dict(dac=xbar.DAC(bits=8), adc=xbar.ADC(bits=8))
+    dac, adc = xbar.DAC(bits=8), xbar.ADC(bits=8)
     network = xbar.analog(
-        apply, xbar.Tile(devices.pcm_joshi2020(), rows=tile, cols=tile, sharding=spread, **converters)
+        apply, xbar.Tile(devices.pcm_joshi2020(), rows=tile, cols=tile, dac=dac, adc=adc, sharding=spread)
     )
     began = time.perf_counter()
     chip = jax.block_until_ready(jax.jit(lambda w, k: network.program(w, x, key=k))(weights, keys[2]))

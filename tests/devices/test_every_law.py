@@ -35,7 +35,8 @@ def test_gradient_by_every_number(kind, name, law, ask):
 
         slope = np.asarray(jax.jit(jax.grad(loss))(flat)) * np.asarray(flat)
         away = jnp.diag(jnp.where(flat == 0, 0, flat) * 1e-5)
-        up, down = (np.asarray(jax.jit(jax.vmap(loss))(flat + s * away)) for s in (1, -1))
+        both = jax.jit(jax.vmap(loss))(jnp.concatenate([flat + away, flat - away]))
+        up, down = np.split(np.asarray(both), 2)
     assert np.all(np.isfinite(slope))
     checked = slice(None, -CELLS.size if name == "quantised" else None)
     scale = max(1.0, np.abs(up).max())

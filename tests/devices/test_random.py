@@ -191,3 +191,10 @@ def test_a_draw_depends_on_key_and_place_only():
 def test_any_kind_of_key(impl):
     z = random.unit_normals(jax.random.key(1, impl=impl), jnp.zeros(1000))
     assert abs(float(z.mean())) < 0.15 and abs(float(z.std()) - 1) < 0.1
+
+
+def test_a_part_of_a_draw_is_that_part():
+    whole = random.unit_normals(jax.random.key(3), jnp.zeros((4, 50)))
+    for k in range(4):
+        part = random.unit_normals_from(jax.random.key(3), jnp.zeros((1, 50)), jnp.uint32(50 * k))
+        np.testing.assert_array_equal(part[0], whole[k])

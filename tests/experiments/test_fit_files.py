@@ -11,8 +11,8 @@ import pytest
 import devices
 from devices import compact, fitting
 from devices.device_file import load, load_draws
+from experiments.command import cli
 from experiments.fit_files import _finite
-from experiments.framework import cli
 
 
 @pytest.fixture
@@ -24,7 +24,14 @@ def measured():
     return folder
 
 
-def test_from_my_measurements_to_my_network(measured, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        pytest.param(["write-verify, t"], id="one model"),
+        pytest.param(None, id="every model", marks=pytest.mark.slow),
+    ],
+)
+def test_from_my_measurements_to_my_network(measured, tmp_path, monkeypatch, capsys, chosen):
     """Write-verify logs of 100 cells -> a device file with its posterior -> accuracy of the digits network over time.
 
     Accuracy after a second must be near the digital network's (within 5 points for 8-bit converters), carry a spread over
@@ -32,13 +39,14 @@ def test_from_my_measurements_to_my_network(measured, tmp_path, monkeypatch, cap
     """
     monkeypatch.chdir(tmp_path)
     log = next(iter((measured / "rram_target_program").glob("13scheme*")))
-    assert cli.command(["fit", str(log), "--out", "my.toml", "--draws", "8"]) == 0
+    few = ["--model", *chosen, "--starts", "6"] if chosen else []
+    assert cli.command(["fit", str(log), "--out", "my.toml", "--draws", "8", *few]) == 0
     said = capsys.readouterr()
     assert "90 % interval" in said.out and "my.toml" in said.out and "my.html" in said.out
     models = [
         line.split("model ")[1].split(", kind")[0] for line in said.err.splitlines() if line.startswith("fit: point")
     ]
-    assert len(models) == len(set(models)) == len(fitting.candidates("programming"))
+    assert len(models) == len(set(models)) == len(chosen or fitting.candidates("programming"))
     device = load("my.toml")
     assert device.provenance.numbers == "fitted" and device.provenance.span is not None
     assert device.provenance.span[1] == pytest.approx(10, rel=0.2)
@@ -47,7 +55,7 @@ def test_from_my_measurements_to_my_network(measured, tmp_path, monkeypatch, cap
     assert "data:image/png;base64," in page and "http" not in page.split("base64,")[0]
 
     settings = ["--device", "my.toml", "--posterior", "--times", "1s", "1d", "--adc-bits", "8", "--chips", "4"]
-    settings += ["--steps", "300", "--hardware-steps", "60", "--json"]
+    settings += ["--steps", "300", "--hardware-steps", "30", "--json"]
     devices.device._WARNED.clear()
     with pytest.warns(UserWarning, match="my extrapolates: t = 86400 s is beyond the 10.16"):
         assert cli.command(["run", "accuracy-energy", *settings]) == 0
@@ -186,7 +194,20 @@ def test_exports_stand_beside_the_device(measured, tmp_path, monkeypatch, capsys
     g = np.concatenate([up, down]) + noise
     rows = [f"{k},{1 if k < 60 else -1},{x:.6g}" for k, x in enumerate(g)]
     pathlib.Path("pulses.csv").write_text("pulse,direction,G (S)\n" + "\n".join(rows))
-    settings = ["--out", "my.toml", "--model", "linear", "--export", "aihwkit", "neurosim", "verilog-a"]
+    settings = [
+        "--out",
+        "my.toml",
+        "--model",
+        "linear",
+        "--starts",
+        "2",
+        "--draws",
+        "2",
+        "--export",
+        "aihwkit",
+        "neurosim",
+        "verilog-a",
+    ]
     assert cli.command(["fit", "pulses.csv", *settings]) == 0
     assert "no verilog-a file" in capsys.readouterr().err
     assert json.loads(pathlib.Path("my.aihwkit.json").read_text())["parameters"]["dw_min"] > 0
@@ -272,7 +293,10 @@ def test_what_is_fitted_when_the_user_stops_is_kept(tmp_path, monkeypatch, capsy
             yield point
 
     monkeypatch.setattr(cli, "track", stopped)
-    assert cli.command(["fit", "data.csv", "--kind", "read-iv", "--out", "my.toml", "--draws", "2"]) == 130
+    assert (
+        cli.command(["fit", "data.csv", "--kind", "read-iv", "--out", "my.toml", "--draws", "2", "--starts", "2"])
+        == 130
+    )
     said = capsys.readouterr()
     assert "left out: what was not fitted when you interrupted; fitted is" in said.err
     assert "still at work" in pages[0] and "still at work" not in pathlib.Path("my.html").read_text()

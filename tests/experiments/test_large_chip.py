@@ -26,10 +26,8 @@ def ends(*processes):
     finally:
         for p in processes:
             p.kill()
-    if any("gloo" in err for _, err in found):
-        pytest.skip("this jaxlib has no collectives for CPUs")
     assert [p.returncode for p in processes] == [0] * len(processes), found
-    return json.loads(found[0][0])
+    return json.loads(found[0][0].splitlines()[-1])
 
 
 @pytest.mark.slow

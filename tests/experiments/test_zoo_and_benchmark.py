@@ -9,8 +9,8 @@ import pytest
 import devices
 import xbar
 from experiments import benchmark_cases, benchmark_peers, benchmark_view
+from experiments.command import cli
 from experiments.device_zoo_waveforms import SINES
-from experiments.framework import cli
 
 SHOWN = ("pcm_joshi2020", "reram_wan2022", "ecram_lithium_tang2018", "yakopcic_oblea2010")
 
@@ -100,7 +100,8 @@ def test_the_peers_of_the_benchmark_answer_the_same():
 
 def test_ir_drop(capsys, tmp_path):
     """Small: the error grows with the tile and with the wires' resistance, and a gain a column takes some of it away."""
-    few = ["--sizes", "8", "32", "--ohms", "1", "20", "--steps", "200", "--wire-steps", "5", "--largest-trained", "8"]
+    few = ["--sizes", "8", "16", "--ohms", "1", "20", "--steps", "100", "--wire-steps", "2", "--largest-trained", "8"]
+    few += ["--test-images", "40"]
     assert cli.command(["run", "ir-drop", *few, "--json", "--out", str(tmp_path)]) == 0
     variables = json.loads(capsys.readouterr().out)["results"]["variables"]
     error = np.array(variables["product_error"]["values"])  # size, ohm
@@ -125,6 +126,7 @@ def test_cite(capsys):
     assert cli.command(["run", "device-zoo", "--devices", "jart_vcm_v1b_variable"]) == 2
 
 
+@pytest.mark.slow
 def test_any_device_in_accuracy_energy(capsys, tmp_path):
     """A device by its own name, beyond its data: it runs, warns once, and the results say so."""
     few = ["--steps", "20", "--hardware-steps", "3", "--chips", "2", "--test-images", "20"]
@@ -135,6 +137,9 @@ def test_any_device_in_accuracy_energy(capsys, tmp_path):
     said = capsys.readouterr()
     assert code == 0, said.err
     assert "sonos_agrawal2022 extrapolates: t = 2.592e+06 s is beyond the 432000 s that its data reach" in said.out
+
+
+def test_what_is_no_device_is_refused(capsys):
     assert cli.command(["run", "accuracy-energy", "--devices", "pmc"]) == 2
     assert cli.command(["run", "accuracy-energy", "--devices", "vteam_magic"]) == 2
     assert "a compact model" in capsys.readouterr().err

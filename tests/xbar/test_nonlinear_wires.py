@@ -175,11 +175,10 @@ def test_on_a_crossbar():
     w, x = jax.random.normal(jax.random.key(0), (16, 8)), jax.random.normal(jax.random.key(1), (3, 16))
     device = devices.Device(1e-6, 1e-4, conduction=Cubic(5.0))
 
-    def output(ohm):
-        return xbar.analog(lambda w, x: x @ w, crossbar(ohm, device))(w, x, key=jax.random.key(2))
-
+    matvec = lambda w, x: x @ w  # noqa: E731
+    output = jax.jit(lambda ohm: xbar.analog(matvec, crossbar(ohm, device))(w, x, key=jax.random.key(2)))
     ideal = xbar.Tile(device=device, rows=8, cols=4, dac=xbar.DAC(None), adc=xbar.ADC(None), v_read=0.2)
-    free = xbar.analog(lambda w, x: x @ w, ideal)(w, x, key=jax.random.key(2))
+    free = xbar.analog(matvec, ideal)(w, x, key=jax.random.key(2))
     np.testing.assert_allclose(output(0.0), free, rtol=1e-4, atol=1e-4)
     lost = 1 - float(jnp.sum(free * output(100.0)) / jnp.sum(free**2))
     assert 0.005 < lost < 0.2
@@ -189,7 +188,7 @@ def test_on_a_crossbar():
 
     def joules(wires):
         tile = dataclasses.replace(crossbar(1.0, device), wires=wires)
-        chip = xbar.analog(lambda w, x: x @ w, tile).program(w, jnp.ones((3, 16)), key=jax.random.key(2))
+        chip = xbar.analog(matvec, tile).program(w, jnp.ones((3, 16)), key=jax.random.key(2))
         ledger = chip.energy(jnp.ones((3, 16)), key=jax.random.key(3))
         return float(ledger.joules[0, xbar.energy.COMPONENTS.index("array")])
 

@@ -13,7 +13,7 @@ from typing import Literal
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from devices._checks import Checked, Whole, positive
 from xbar.macro.tile_summary import converter_text, preformatted
@@ -109,18 +109,27 @@ class DAC(Checked):
         """How many times the array is read for one input vector."""
         return len(self.plane_weights())
 
-    def drive(self, x: Float[Array, "*rest"], full_scale: Float[Array, "*#rest"]) -> Float[Array, "planes *rest"]:
+    def drive(
+        self, x: Float[Array, "*rest"], full_scale: Float[Array, "*#rest"], only: Int[Array, ""] | None = None
+    ) -> Float[Array, "planes *rest"]:
         """The levels in [-1, 1] put on the word lines, a plane for each read of the array.
 
         `sum_k weights[k] * planes[k]` is the quantised `x / full_scale` (for offset inputs, half of it and a half), where
         `weights` is `plane_weights`.
+
+        Args:
+            only: number of the one plane that is wanted; None for all.
         """
+        if only is not None and self.negative == "two_phase":
+            phases = self.planes // 2
+            plane = dataclasses.replace(self, negative="bipolar").drive(x, full_scale, only % phases)
+            return jnp.where(only < phases, jnp.maximum(plane, 0), jnp.maximum(-plane, 0))
         if self.encoding != "bit_serial" or self.bits is None:
             planes = quantise(x / full_scale, jnp.ones((), x.dtype), self.bits)[None]
             if self.negative == "offset":
                 return (planes + 1) / 2
         else:
-            planes = self._bit_planes(clip_to_unit(x / full_scale))
+            planes = self._bit_planes(clip_to_unit(x / full_scale), only)
         if self.negative == "two_phase":
             return jnp.concatenate([jnp.maximum(planes, 0), jnp.maximum(-planes, 0)])
         return planes
@@ -134,14 +143,17 @@ class DAC(Checked):
         safe = jnp.where(magnitude > 0, magnitude, 1.0)
         return jnp.where(magnitude > 0, jnp.sign(volts) * jnp.sqrt(safe * v_read), 0.0)
 
-    def _bit_planes(self, unit: Float[Array, "*rest"]) -> Float[Array, "planes *rest"]:
+    def _bit_planes(
+        self, unit: Float[Array, "*rest"], only: Int[Array, ""] | None = None
+    ) -> Float[Array, "planes *rest"]:
         """Ternary planes of the sign-magnitude code, or binary ones of the offset code; the sum's slope is that of `unit`."""
         assert self.bits is not None  # as constructed
         top = top_code(self.bits)
         codes = jnp.round(jax.lax.stop_gradient(unit) * top).astype(jnp.int32)
         offset = self.negative == "offset"
         codes = codes + top if offset else codes
-        shifts = jnp.arange(self.bits if offset else self.bits - 1).reshape(-1, *(1,) * unit.ndim)
+        shifts = jnp.arange(self.bits if offset else self.bits - 1) if only is None else only.astype(jnp.int32)
+        shifts = shifts.reshape(-1, *(1,) * unit.ndim)
         digits = (jnp.abs(codes)[None] >> shifts & 1) * jnp.sign(codes)[None]
         slope = (unit / 2 / sum(self.plane_weights()) if offset else unit)[None]  # each plane carries the whole slope
         return slope + jax.lax.stop_gradient(digits.astype(unit.dtype) - slope)

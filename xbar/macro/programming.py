@@ -13,7 +13,7 @@ from jax import lax
 from jax.extend.core import Var
 from jaxtyping import Array, Float, Key, PRNGKeyArray
 
-from devices import Device
+from devices import Cells, Device
 from devices.random import DRAW
 from xbar.macro.layout import beside_rows
 from xbar.macro.partition import Partition
@@ -177,7 +177,7 @@ def _write(tile: Tile, targets: Sequence[_Targets], times: Sequence[Array | None
     def one(line, key, t):
         cells = device.program(line, key=key)
         if t is None:
-            return cells
+            return stored(device, cells)
         variance = device.read_variance(cells, t, tile.bandwidth) if device.has_read_noise else None
         return device.conductance(cells, t), variance
 
@@ -203,6 +203,11 @@ def _write(tile: Tile, targets: Sequence[_Targets], times: Sequence[Array | None
         found.append(jax.tree.map(lambda leaf, m=mine, axis=axis: jnp.swapaxes(m(leaf), axis, axis + 1), written))
         start = stop
     return found
+
+
+def stored(device: Device, cells: Cells) -> Cells:
+    """Cells as an array keeps them: without copies of a conductance, unless pulses may part what laws remember from it."""
+    return cells.compact() if device.update is None else cells
 
 
 def ideal_ones(

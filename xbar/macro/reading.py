@@ -9,17 +9,23 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from devices._numerics import safe_sqrt
-from devices.random import unit_normals
+from devices.random import unit_normals, unit_normals_from
+from xbar.macro.bit_lines import currents, each_tile, felt
 from xbar.macro.contraction import contract, contract_positive
 from xbar.macro.partition import Partition
 from xbar.macro.sharding import CELLS, Sharding
 from xbar.macro.state import ProgrammedArray, Settled, Signals
 from xbar.macro.tile import Tile
 from xbar.macro.wires.noise_map import features, total
+
+IN_TURN = (
+    2**20
+)  # inputs times planes from which on planes pass one after the other: a loop costs time where there is little
 
 
 def settle(tile: Tile, array: ProgrammedArray, t: Float[Array, ""], part: Partition) -> Settled:
@@ -44,16 +50,16 @@ def settled(
     if tile.coupled:
         by_tile = jnp.swapaxes(g, 3, 4)  # [cell, block, row tile, column tile, row, line]
         if variance is not None and not tile.needs_cells:
-            noise = _each_tile(tile, tile.wires.noise_map)(by_tile, jnp.swapaxes(variance, 3, 4))
+            noise = each_tile(tile, tile.wires.noise_map)(by_tile, jnp.swapaxes(variance, 3, 4))
             variance, error = jnp.swapaxes(noise.squares, 3, 4), noise.error
             modes = None if noise.modes is None else jnp.swapaxes(noise.modes, 3, 4)
             error = None if error is None else jnp.max(error)
         if residual is not None:
-            residual = residual * _felt(tile, by_tile)[..., : part.used_cols]
+            residual = residual * felt(tile, by_tile)[..., : part.used_cols]
         if tile.wires.isolated:  # the power is that of each cell behind its own way
-            by_tile = _each_tile(tile, tile.wires.effective)(by_tile)
+            by_tile = each_tile(tile, tile.wires.effective)(by_tile)
         else:
-            by_tile, admittance = _each_tile(tile, tile.wires.terminals)(by_tile)
+            by_tile, admittance = each_tile(tile, tile.wires.terminals)(by_tile)
             admittance = jnp.sum(admittance, (0, 3))
         g = jnp.swapaxes(by_tile, 3, 4)
     if not mapping.shared_lines and not tile.needs_cells:
@@ -64,11 +70,6 @@ def settled(
     readout = jnp.sum(jnp.abs(net) * mask, axis=(0, 3, 5))
     found = Settled(g, net if residual is None else net + residual, variance, modes, error, readout, admittance)
     return found if tile.sharding is None else _kept(tile.sharding, found)
-
-
-def _felt(tile: Tile, g: Float[Array, "cells blocks row_tiles col_tiles rows lines"]) -> Array:
-    """What of a change of a weight's conductance reaches its output through the wires, on average over its cells."""
-    return jnp.swapaxes(jnp.mean(_each_tile(tile, tile.wires.sensitivity)(lax.stop_gradient(g)), 0), 2, 3)
 
 
 def _kept(sharding: Sharding, x: Settled) -> Settled:
@@ -86,15 +87,6 @@ def _kept(sharding: Sharding, x: Settled) -> Settled:
     return dataclasses.replace(x, **kept)
 
 
-def _each_tile(tile: Tile, f: Callable) -> Callable:
-    """`f` of one array of cells, over cells, blocks, row tiles and column tiles."""
-    over_tiles = jax.vmap(jax.vmap(jax.vmap(jax.vmap(f))))
-    sharding = tile.sharding
-    if sharding is None:
-        return over_tiles
-    return lambda *x: sharding.each_device(over_tiles, ("cbij",) * len(x), "cbij")(*x)
-
-
 def freeze(tile: Tile, array: ProgrammedArray, t: Float[Array, ""], part: Partition, key: PRNGKeyArray) -> Array | None:
     """What the net conductances deviate by in all reads of one call [S], where read noise is frozen; else None."""
     if tile.read_noise != "frozen" or not tile.device.has_read_noise:
@@ -103,7 +95,7 @@ def freeze(tile: Tile, array: ProgrammedArray, t: Float[Array, ""], part: Partit
         g = tile.device.conductance(array.cells, t)
         variance = tile.device.read_variance(array.cells, t, tile.bandwidth)
         moved = jnp.swapaxes(safe_sqrt(variance) * unit_normals(key, variance), 3, 4)
-        moved = jnp.swapaxes(_each_tile(tile, tile.wires.perturbed)(jnp.swapaxes(g, 3, 4), moved), 3, 4)
+        moved = jnp.swapaxes(each_tile(tile, tile.wires.perturbed)(jnp.swapaxes(g, 3, 4), moved), 3, 4)
         return tile.mapping.combine(moved, array.code)
     variance: Any = (array.settled or settle(tile, array, t, part)).variance
     combined = not (tile.mapping.shared_lines or tile.needs_cells)
@@ -119,7 +111,8 @@ def read(
     *,
     t: Float[Array, ""],
     key: PRNGKeyArray | None,
-) -> tuple[Float[Array, "groups vectors n"], Signals]:
+    watched: bool = True,
+) -> tuple[Float[Array, "groups vectors n"], Signals | None]:
     """The analog product of input vectors with a programmed array.
 
     Digital input -> DAC -> word lines -> cells at time `t` -> combined bit-line currents + noise -> ADC -> digital scale,
@@ -127,31 +120,79 @@ def read(
 
     Args:
         x: input vectors. n: number of outputs. t: time since programming [s]. key: for the noise of this read; None
-            reads without noise.
+            reads without noise. watched: whether somebody wants the signals. Where nobody does, many planes pass one after
+            the other, in the memory of one; draws are the same.
     """
     part = tile.partition(x.shape[0], x.shape[-1], n)
-    dac_key, read_key, adc_key = (None, None, None) if key is None else jax.random.split(key, 3)
     inputs = part.split_inputs(x)
     full_scale = input_scale(tile, array, inputs)
-    levels = tile.dac.drive(inputs, full_scale)
-    in_use = part.rows_in_use().astype(x.dtype)  # rows beyond the matrix have no driver
+    now = array.settled or settle(tile, array, t, part)
+    keys = (None, None, None) if key is None else tuple(jax.random.split(key, 3))
+    planes, given = tile.dac.planes, (inputs, full_scale, t, keys)
+    if planes > 1 and not watched and planes * inputs.size >= IN_TURN:
+        found, applied = _in_turn(tile, array, now, part, *given)
+        signals = None
+    else:
+        levels, signals = _pass(tile, array, now, part, *given)
+        weights = jnp.asarray(tile.dac.plane_weights(), signals.codes.dtype)
+        together = lambda x: jnp.tensordot(weights, x, axes=1) if planes > 1 else x[0]  # noqa: E731
+        found, applied = together(signals.codes), together(jnp.sum(levels, -1, keepdims=True))
+    return part.join(_digital(tile, array, found, applied, full_scale, now.readout)), signals
+
+
+def _pass(
+    tile: Tile,
+    array: ProgrammedArray,
+    now: Settled,
+    part: Partition,
+    inputs: Float[Array, "blocks row_tiles vectors rows"],
+    full_scale: Array,
+    t: Float[Array, ""],
+    keys: tuple[PRNGKeyArray | None, PRNGKeyArray | None, PRNGKeyArray | None],
+    only: Int[Array, ""] | None = None,
+) -> tuple[Float[Array, "planes blocks row_tiles vectors rows"], Signals]:
+    """The levels of all planes, or of the plane `only`, and what they put on the wires."""
+    dac_key, read_key, adc_key = keys
+
+    def draw(key: PRNGKeyArray, like: Array) -> Array:
+        if only is None:
+            return unit_normals(key, like)
+        return unit_normals_from(key, like, only.astype(jnp.uint32) * np.uint32(like.size))
+
+    levels = tile.dac.drive(inputs, full_scale, only)
+    in_use = part.rows_in_use().astype(inputs.dtype)  # rows beyond the matrix have no driver
     if tile.dac.negative == "offset":
         levels = levels * in_use[None]
-    volts = levels * tile.v_read.astype(x.dtype)
+    volts = levels * tile.v_read.astype(inputs.dtype)
     if tile.dac.noise is not None and dac_key is not None:
-        volts = volts + tile.dac.noise * in_use[None] * unit_normals(dac_key, volts)
-    now = array.settled or settle(tile, array, t, part)
+        volts = volts + tile.dac.noise * in_use[None] * draw(dac_key, volts)
     current, watts = currents(tile, array, now, volts, t)
     if tile.read_noise == "independent":
-        current = current + _read_noise(tile, array, now, volts, t, read_key)
+        current = current + _read_noise(tile, array, now, volts, t, read_key, draw)
     if tile.adc.noise is not None and adc_key is not None:
-        current = current + tile.adc.noise * unit_normals(adc_key, current)
+        current = current + tile.adc.noise * draw(adc_key, current)
     most = output_scale(tile, array, part, current.dtype)
     reported = tile.adc.convert(current, most)
-    y = part.join(_digital(tile, array, reported, levels, full_scale, now.readout))
-    outputs = current.shape[0] * current.shape[1] * x.shape[0] * x.shape[1] * n * part.row_tiles
+    outputs = current.shape[0] * current.shape[1] * part.groups * inputs.shape[2] * part.n * part.row_tiles
     cells = tile.device.conductance(array.cells, t) if tile.coupled and array.cells is not None else None
-    return y, Signals(inputs, volts, current, reported, most, now.conductance, watts, outputs, cells)
+    return levels, Signals(inputs, volts, current, reported, most, now.conductance, watts, outputs, cells)
+
+
+def _in_turn(tile: Tile, array: ProgrammedArray, now: Settled, part: Partition, *given: Any) -> tuple[Array, Array]:
+    """Weighted sums over planes of what the ADC reports, and of the levels; one plane after the other, in derivatives too."""
+    weights = tile.dac.plane_weights()
+
+    def one(plane: Array) -> tuple[Array, Array]:
+        levels, signals = _pass(tile, array, now, part, *given, only=plane)
+        weight = jnp.asarray(weights, signals.codes.dtype)[plane]
+        return weight * signals.codes[0], weight * jnp.sum(levels[0], -1, keepdims=True)
+
+    def add(sofar, plane):
+        return jax.tree.map(jnp.add, sofar, jax.checkpoint(one)(plane)), None
+
+    shapes = jax.eval_shape(one, jnp.zeros((), jnp.int32))
+    start = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+    return lax.scan(add, start, jnp.arange(len(weights), dtype=jnp.int32))[0]
 
 
 def read_transposed(
@@ -232,71 +273,14 @@ def output_scale(tile: Tile, array: ProgrammedArray, part: Partition, dtype) -> 
     return (span * part.used_rows**0.5).astype(dtype)
 
 
-def currents(
+def _read_noise(
     tile: Tile,
     array: ProgrammedArray,
     settled: Settled,
-    volts: Float[Array, "planes blocks row_tiles vectors rows"],
+    volts: Array,
     t: Float[Array, ""],
-) -> tuple[Float[Array, "planes reads blocks row_tiles vectors col_tiles cols"], Float[Array, ""] | None]:
-    """Combined bit-line currents [A], and the drivers' power [W] where there are wires."""
-    linear = tile.device.conduction.linear
-    few = tile.coupled and tile.wires.prefers_direct_solve(volts.shape[0] * volts.shape[3])
-    few = few and tile.dac.encoding != "pulse_width"  # whose power is not that of one solution
-    if linear and not (few and array.settled is None and array.reference is None):
-        net = settled.net if array.frozen is None else settled.net + array.frozen
-        return contract(volts, net, tile.spread), _watts(tile, settled, volts)
-    residual = array.residual
-    if linear:
-        g = tile.device.conductance(array.cells, t)
-        current, watts = _through_wires(tile, array, g, volts)
-        if residual is not None:
-            residual = residual * _felt(tile, jnp.swapaxes(g, 3, 4))[..., : residual.shape[-1]]
-    elif tile.wired:
-        current, watts = _through_wires(tile, array, settled.conductance, volts)
-    else:
-        current, watts = _row_by_row(tile, array, settled.conductance, volts), None
-    for perturbation in (residual, array.frozen):
-        current = current if perturbation is None else current + contract(volts, perturbation, tile.spread)
-    return current, watts
-
-
-def _watts(tile: Tile, settled: Settled, volts: Array) -> Array | None:
-    """What the drivers deliver through ohmic wires [W], on average over the read."""
-    if settled.admittance is None:
-        return None
-    volts = tile.dac.power_levels(volts, tile.v_read)
-    drawn = jnp.einsum("pgivr,girs->pgivs", volts, settled.admittance, precision=lax.Precision.HIGHEST)
-    return jnp.sum(drawn * volts)
-
-
-def _row_by_row(tile: Tile, array: ProgrammedArray, g: Array, volts: Array) -> Array:
-    """Combined currents of cells of any conduction law between ideal wires."""
-
-    def add_row(total, row):
-        v, cells = row  # v: [planes, block, row tile, vector]; cells: [cell, block, row tile, column tile, line]
-        return total + tile.device.conduction(cells[:, None, :, :, None], v[None, ..., None, None]), None
-
-    rows = (jnp.moveaxis(volts, -1, 0), jnp.moveaxis(g, 3, 0))
-    total = jnp.zeros((g.shape[0], *volts.shape[:-1], *g.shape[-2:]), volts.dtype)
-    return jnp.moveaxis(tile.mapping.combine(lax.scan(add_row, total, rows)[0], array.code), 0, 1)
-
-
-def _through_wires(tile: Tile, array: ProgrammedArray, g: Array, volts: Array) -> tuple[Array, Array]:
-    """Combined currents of all cells, tiles and vectors solved, behind wires."""
-    planes, *_, vectors, _ = volts.shape
-    v = jnp.moveaxis(volts, 0, 2)
-    v = v.reshape(*v.shape[:2], planes * vectors, -1)  # [block, row tile, plane and vector, row]
-    law = None if tile.device.conduction.linear else tile.device.conduction
-    solve = lambda g, v: tile.wires.currents(g, v, law)  # noqa: E731
-    solve = jax.vmap(jax.vmap(jax.vmap(solve, (0, None))))  # over blocks, row tiles, column tiles
-    i, watts = jax.vmap(solve, (0, None))(jnp.swapaxes(g, 3, 4), v)
-    i = i.reshape(*i.shape[:4], planes, vectors, -1).transpose(0, 4, 1, 2, 5, 3, 6)
-    return jnp.moveaxis(tile.mapping.combine(i, array.code), 0, 1), jnp.sum(watts)
-
-
-def _read_noise(
-    tile: Tile, array: ProgrammedArray, settled: Settled, volts: Array, t: Float[Array, ""], key: PRNGKeyArray | None
+    key: PRNGKeyArray | None,
+    draw: Callable[[PRNGKeyArray, Array], Array],
 ) -> Array | float:
     """Noise current of each output [A], drawn once with the variance that all its cells have together."""
     if key is None or settled.variance is None:
@@ -310,7 +294,7 @@ def _read_noise(
         variance = contract_positive(volts**2, settled.variance, tile.spread)
         if settled.modes is not None:
             variance = total(variance, contract(features(volts), settled.modes, tile.spread))
-    noise = safe_sqrt(variance) * unit_normals(key, variance)
+    noise = safe_sqrt(variance) * draw(key, variance)
     return noise if combined else jnp.moveaxis(mapping.combine(jnp.moveaxis(noise, 1, 0), array.code), 0, 1)
 
 
@@ -329,17 +313,15 @@ def _solved_variance(tile: Tile, array: ProgrammedArray, volts: Array, t: Float[
 
 
 def _digital(
-    tile: Tile, array: ProgrammedArray, reported: Array, levels: Array, full_scale: Array, now: Array
+    tile: Tile, array: ProgrammedArray, reported: Array, total: Array, full_scale: Array, now: Array
 ) -> Float[Array, "blocks vectors all_cols"]:
-    """Weights times activations from reported currents: bit planes, drift compensation, mapping, sum over row tiles."""
-    weights = jnp.asarray(tile.dac.plane_weights(), reported.dtype)
-    planes = lambda x: jnp.tensordot(weights, x, axes=1) if len(weights) > 1 else x[0]  # noqa: E731
-    value = planes(reported) * (1 / tile.v_read.astype(reported.dtype))  # one division, not one for each output
+    """Weights times activations from reported currents and sums of levels, over planes: drift compensation, mapping, sum over
+    row tiles."""
+    value = reported * (1 / tile.v_read.astype(reported.dtype))  # one division, not one for each output
     if array.reference is not None:
         gain = jnp.where(now > 0, array.reference / jnp.where(now > 0, now, 1), 1)  # a tile of zeros has no gain
         value = value * gain[None, :, :, None, :, None].astype(value.dtype)
-    total = planes(jnp.sum(levels, -1, keepdims=True))[..., None]
-    value = tile.mapping.decode(value, total, array.code)
+    value = tile.mapping.decode(value, total[..., None], array.code)
     if array.ones is not None:
         value = 2 * value - array.ones.astype(value.dtype)
     value = value * full_scale[..., None]

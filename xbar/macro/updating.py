@@ -15,7 +15,7 @@ from devices import Cells
 from devices.device import not_above
 from xbar.macro.layout import beside_rows, to_cells
 from xbar.macro.partition import Partition
-from xbar.macro.programming import line_keys
+from xbar.macro.programming import line_keys, stored
 from xbar.macro.sharding import BY_TILE, CELLS
 from xbar.macro.state import ProgrammedArray
 from xbar.macro.tile import Tile
@@ -87,7 +87,7 @@ def _by_line(tile: Tile, f: Callable, cells: Cells, values: Any, part: Partition
 
     def write(cells, values, keys):
         tiled = jax.tree.map(_lines, cells), jax.tree.map(_lines, values)
-        found = jax.vmap(f)(*tiled, keys.reshape(-1))
+        found = jax.vmap(lambda *line: stored(tile.device, f(*line)))(*tiled, keys.reshape(-1))
         back = lambda leaf: jnp.swapaxes(leaf.reshape(*keys.shape, *leaf.shape[1:]), 3, 4)  # noqa: E731
         return jax.tree.map(back, found)
 

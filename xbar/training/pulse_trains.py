@@ -75,13 +75,13 @@ class PulseTrains(Checked):
             ValueError: if trains are random and there is no key.
         """
         p_x, p_d, used = self.probabilities(x, d, rate)
-        signs = -jnp.sign(x)[:, None] * jnp.sign(d)
+        signs = -jnp.sign(x)[:, None] * jnp.sign(d)[None]
         if self.mean_count:
-            return signs * jnp.round(jnp.round(p_x * used)[:, None] * jnp.round(p_d * used) / used)
+            return signs * jnp.round(jnp.round(p_x * used)[:, None] * jnp.round(p_d * used)[None] / used)
         if key is None:
             raise ValueError("PulseTrains: random trains need key=jax.random.key(0), or choose mean_count=True.")
         rows, cols = jax.random.split(key)
-        live = (jnp.arange(self.slots) < used)[:, None]
-        on_rows = live & (jax.random.uniform(rows, (self.slots, x.size)) < p_x)
-        on_cols = jax.random.uniform(cols, (self.slots, d.size)) < p_d
+        live = (jnp.arange(self.slots).astype(x.dtype) < used)[:, None]
+        on_rows = live & (jax.random.uniform(rows, (self.slots, x.size)) < p_x[None])
+        on_cols = jax.random.uniform(cols, (self.slots, d.size)) < p_d[None]
         return signs * (on_rows.T.astype(x.dtype) @ on_cols.astype(x.dtype))

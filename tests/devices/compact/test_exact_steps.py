@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from checks import a_million, convergence, gradients, passive, pinched
+from checks import convergence, gradients, many_cells, passive, pinched
 
 from devices.compact.data_driven import messaris_memtorch, messaris_tiox
 from devices.compact.memdiode import memdiode_aguirre
@@ -58,7 +58,7 @@ def test_pinched_passive_and_many(name):
     make, wave, _ = CASES[name]
     pinched(make(), 1.0)
     passive(run(make(), Waveform(*wave)))
-    a_million(make(), wave[1][1], wave[0][1] / 20)
+    many_cells(make(), wave[1][1], wave[0][1] / 20)
 
 
 def closed_form(name, x, v, t, kelvin=300.15):

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from checks import a_million, convergence, gradients, passive, pinched
+from checks import convergence, gradients, many_cells, passive, pinched
 
 from devices.compact.circuit import Circuit
 from devices.compact.simulation import Waveform, simulate
@@ -131,5 +131,5 @@ def test_noise_does_not_depend_on_the_step():
         simulate(model, swell(0.1, 0.2, 1e-8))
 
 
-def test_a_million_cells():
-    a_million(stanford_hfox_default(), -1.4, 1e-8)
+def test_many_cells():
+    many_cells(stanford_hfox_default(), -1.4, 1e-8)

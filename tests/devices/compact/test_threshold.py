@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from checks import a_million, convergence, gradients, passive, pinched, rate_gradients
+from checks import convergence, gradients, many_cells, passive, pinched, rate_gradients
 from conftest import data_folder
 
 from devices.compact.simmons import simmons_pickett2009
@@ -187,9 +187,9 @@ def test_team_follows_simmons():
         np.testing.assert_allclose(team.resistance(w), low / truth.current(w, low), rtol=0.1)
 
 
-def test_a_million_cells():
-    a_million(vteam_magic(), 1.0, 1e-11)
-    a_million(team_simmons(), 0.5, 1e-2)
+def test_many_cells():
+    many_cells(vteam_magic(), 1.0, 1e-11)
+    many_cells(team_simmons(), 0.5, 1e-2)
 
 
 def test_frequency_closes_the_loop():

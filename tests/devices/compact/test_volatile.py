@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from checks import a_million, convergence, gradients, passive, pinched
+from checks import convergence, gradients, many_cells, passive, pinched
 
 from devices.compact.circuit import Circuit
 from devices.compact.diffusive_silver import ag_hfo2_selector, spread
@@ -47,7 +47,7 @@ def test_pinched_passive_and_many(name):
     make, wave, _, _ = CASES[name]
     pinched(make(), 1.0)
     passive(run(make(), Waveform(*wave)))
-    a_million(make(), wave[1][1], wave[0][1] / 20)
+    many_cells(make(), wave[1][1], wave[0][1] / 20)
 
 
 def test_wox_step_is_exact_and_forgets():

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from checks import a_million, convergence, gradients, passive
+from checks import convergence, gradients, many_cells, passive
 
 from devices.compact.simulation import Waveform, simulate, sine, triangle
 from devices.compact.yakopcic import (
@@ -57,8 +57,8 @@ def test_pinched_and_passive(make):
     passive(run(model, sine(*{yakopcic_oblea2010: (0.45, 100.0)}.get(make, (1.2, 0.05)), points=100)))
 
 
-def test_a_million_cells():
-    a_million(yakopcic_oblea2010(), 0.3, 1e-5)
+def test_many_cells():
+    many_cells(yakopcic_oblea2010(), 0.3, 1e-5)
 
 
 @pytest.mark.parametrize("x", [0.0, 0.1, 0.3, 0.35, 0.9, 1.0])

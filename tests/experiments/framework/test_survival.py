@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -13,7 +14,8 @@ import h5py
 import numpy as np
 import pytest
 
-from experiments.framework import cli, workers
+from experiments.command import cli
+from experiments.framework import progress, workers
 from experiments.framework.errors import UsageError
 from experiments.framework.store import Results
 
@@ -22,7 +24,7 @@ MINE = str(HERE / "noisy_mean.py")
 sys.path.insert(0, str(HERE))
 import noisy_mean  # noqa: E402
 
-MODULE = "experiments.framework.start"
+MODULE = "experiments.command.start"
 LIMITED = f"""
 import resource, runpy
 resource.setrlimit(resource.RLIMIT_FSIZE, ({{size}}, {{size}}))
@@ -336,3 +338,20 @@ def test_sweeps_that_cannot_be(monkeypatch, capsys, tmp_path, flags, said):
     monkeypatch.chdir(tmp_path)
     assert cli.command(["sweep", MINE, *flags]) == 2
     assert said in capsys.readouterr().err and not list(tmp_path.rglob("*"))
+
+
+def test_progress_says_how_much_time_is_left(capsys, monkeypatch):
+    """Points, and steps inside a long one; here without a terminal, where bars are lines."""
+    clock = iter(np.arange(0.0, 1000.0, 7.0))
+    monkeypatch.setattr(progress.time, "monotonic", lambda: float(next(clock)))
+    assert list(progress.steps([1, 2], "training")) == [1, 2] and not capsys.readouterr().err
+    with progress.Progress("line", 3) as shown:
+        for point in ({"x": 1}, {"x": 2}, {"x": 3}):
+            shown.starting(point)
+            assert list(progress.steps([1, 2, 3], "training")) == [1, 2, 3]
+            shown.finished(point)
+    said = capsys.readouterr().err
+    assert re.search(r"line: point 1 of 3: x 1\n", said) and re.search(
+        r"line: point 3 of 3: x 3 \(about \d+ s left\)", said
+    )
+    assert re.search(r"line: training, 2 of 3 \(about \d+ s left\)", said)

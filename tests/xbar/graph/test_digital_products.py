@@ -37,8 +37,11 @@ def program(f, params, *inputs):
 
 
 @pytest.mark.parametrize("dtype", [bool, jnp.uint8, jnp.int8, jnp.int32, jnp.uint32])
-@pytest.mark.parametrize("weight", [jnp.float32, jnp.bfloat16])
-@pytest.mark.parametrize("how", ["matmul", "dot_general", "preferred", "einsum", "weight first"])
+@pytest.mark.parametrize(
+    "weight, how",
+    [(jnp.float32, how) for how in ("matmul", "dot_general", "preferred", "einsum", "weight first")]
+    + [(jnp.bfloat16, how) for how in ("matmul", "preferred")],
+)
 def test_integers_and_spikes_meet_devices(dtype, weight, how):
     """At 90e95cb no tile at all: "not real floating-point numbers"."""
     dims = (((1,), (0,)), ((), ()))
@@ -325,3 +328,23 @@ def test_every_function_of_a_trace_is_looked_at():
 def test_a_sparse_parameter_is_listed():
     chip, said = program(lambda p, x: x @ p, sparse.BCOO.fromdense(W), X)
     assert "sparse" in chip.digital_products(X)[0].reason and "sparse" in said[0]
+
+
+UNMAPPED = {  # a product that is listed, and what the one warning says of it
+    "shard_map": (INSIDE["shard_map"][0], W, "inside shard_map"),
+    "pmap": (INSIDE["pmap"][0], W, "inside "),  # of a shard_map, in JAX that makes one of it
+    "ragged_dot": (INSIDE["ragged_dot"][0], W, "decided by the group sizes"),
+    "sparse": (lambda p, x: x @ p, sparse.BCOO.fromdense(W), "the matrix is sparse"),
+}
+
+
+@pytest.mark.parametrize("name", UNMAPPED)
+def test_what_is_not_mapped_is_said_once_and_clearly(name):
+    """One warning a function, however often it is traced, with the reason that the list has too."""
+    f, params, reason = UNMAPPED[name]
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        network = xbar.analog(f, TILE)
+        chips = [network.program(params, X, key=KEY) for _ in range(2)]
+    assert [reason in str(w.message) for w in said] == [True]
+    assert any(reason in d.reason for d in chips[0].digital_products(X))

@@ -66,7 +66,9 @@ def test_ideal_cells_give_the_product(name):
     np.testing.assert_allclose(got, jax.grad(loss)(W, lambda w: X @ w), atol=1e-5)
 
 
-@pytest.mark.parametrize("name", SLICED)
+@pytest.mark.parametrize(
+    "name", [n for n in SLICED if n.endswith("-pair") or n.startswith("flipped") or n == "twos_complement-one"]
+)  # every encoding, every way to hold a slice
 def test_slices_give_the_product_of_rounded_weights(name):
     """Exactly that of weights rounded to 8 bits, whatever the digits. Gradients pass the rounding; that of a column's largest
     weight also sees the rounding errors of the column, which the scale multiplies (below 0.1 here)."""
@@ -78,7 +80,7 @@ def test_slices_give_the_product_of_rounded_weights(name):
     assert error.max() < 0.1 and np.median(error) < 1e-4
 
 
-@pytest.mark.parametrize("cell_bits", [1, 2, 3, 4])
+@pytest.mark.parametrize("cell_bits", [1, 4])  # one bit each, and digits that do not fill the last cell
 @pytest.mark.parametrize("encoding", ["sign_magnitude", "twos_complement", "flipped"])
 def test_digits_of_every_width_make_up_the_weight(cell_bits, encoding):
     """All whole numbers of 6 bits in one column, read one by one."""

@@ -22,11 +22,11 @@ def array_shares(
     Args:
         mask: 1 where cells are in use, for wires in which the others can be told apart (`AbstractWires.isolated`).
 
-    Breaks when: cells are not ohmic, wires say nothing of their parts (`AbstractWires.scaled`), or the chip was taken at a
-    time and keeps no cells: all is then booked on the cells.
+    Breaks when: cells are not ohmic, wires say nothing of their parts (`AbstractWires.scaled`), tiles are spread over devices,
+    or the chip was taken at a time and keeps no cells: all is then booked on the cells.
     """
     nothing = 0.0, 0.0, 0.0
-    if not tile.coupled or array.cells is None or signals.cells is None:
+    if not tile.coupled or tile.spread or array.cells is None or signals.cells is None:
         return nothing
     one = jnp.ones((), signals.volts.dtype)
     if tile.wires.scaled(one, one, one) is tile.wires:

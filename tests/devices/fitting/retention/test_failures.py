@@ -82,7 +82,7 @@ def test_failures_that_do_not_follow_arrhenius_are_rejected():
     trace = bake(150)
     late = np.where(trace["temperature"] == KELVIN[1], 10.0, 1.0)
     wrong = Trace("retention", {**trace.columns, "t": trace["t"] * late})
-    fit = fit_candidate(*Failures.of(wrong), wrong)
+    fit = fit_candidate(*Failures.of(wrong), wrong, advise=False)
     assert fit.rejected
     assert "Arrhenius" in fit.checks[0].sentence
 
@@ -92,7 +92,7 @@ def test_one_temperature_takes_the_attempt_time_as_given():
     candidate, data = Failures.of(trace)
     assert [p.name for p in candidate.parameters()] == ["E", "E_spread"]
     assert "attempt time is taken as 1e-13 s" in candidate.notes(data)[0]
-    fit = fit_candidate(candidate, data, trace)
+    fit = fit_candidate(candidate, data, trace, advise=False)
     expected = TRUTH["E"] + BOLTZMANN_EV * KELVIN[0] * np.log(2)  # the true attempt time is twice that
     assert fit.estimate["E"] == pytest.approx(expected, abs=5 * fit.stderr["E"])
 

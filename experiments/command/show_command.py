@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 
-from experiments.framework.endings import DONE, complain, show
+from experiments.command.endings import DONE, complain, show
 from experiments.framework.errors import UsageError
-from experiments.framework.registry import EXPERIMENTS
+from experiments.framework.known_experiments import EXPERIMENTS
 
 
 def carry_out(name: str) -> int:
@@ -19,7 +19,7 @@ def carry_out(name: str) -> int:
 
 
 def _experiment(name: str) -> str:
-    from experiments.framework.run_command import find
+    from experiments.command.run_command import find
 
     module = find(name).load()
     settings = [f"  --{f.name.replace('_', '-')} {_default(f)}" for f in dataclasses.fields(module.Config)]

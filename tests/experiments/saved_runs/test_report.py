@@ -14,9 +14,11 @@ import pytest
 from scipy import stats
 
 import experiments
-from experiments.framework import cli, comparison, saved_run, seal
+from experiments.command import cli
+from experiments.framework import seal
 from experiments.framework.errors import UsageError
 from experiments.framework.store import Results
+from experiments.saved_runs import comparison, saved_run
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import wafer

@@ -11,7 +11,7 @@ import numpy as np
 
 from experiments.framework.errors import UsageError
 from experiments.framework.files import replacing
-from experiments.framework.saved_run import SavedRun
+from experiments.saved_runs.saved_run import SavedRun
 
 
 def write_csv(run: SavedRun, path: pathlib.Path, overwrite: bool = False) -> int:

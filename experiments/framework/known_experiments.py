@@ -26,4 +26,9 @@ EXPERIMENTS = {  # name: (module, what it shows, time on two cores)
         "what chips cost a computer: memory and time by the number of weights, and for a billion of them",
         "1 min",
     ),
+    "reproduce": (
+        "experiments.reproduce",
+        "published results done again: published, here, tolerance, verdict (--case E1, E2, E6, E7)",
+        "2 to 9 min",
+    ),
 }

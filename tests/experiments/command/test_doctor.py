@@ -6,7 +6,7 @@ import tomllib
 
 import pytest
 
-from experiments.framework import cli, doctor_command
+from experiments.command import cli, doctor_command
 
 ROOT = pathlib.Path(__file__).parents[3]
 

@@ -8,7 +8,7 @@ from experiments.framework.signals import INTERRUPTION
 def main() -> None:
     """Runs the command of `sys.argv`; leaves with its exit code."""
     INTERRUPTION.listen()
-    from experiments.framework.cli import main as command
+    from experiments.command.cli import main as command
 
     command()
 

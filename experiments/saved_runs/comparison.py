@@ -9,8 +9,8 @@ import numpy as np
 from scipy import special
 
 from experiments.framework.errors import UsageError
-from experiments.framework.saved_run import SavedRun
 from experiments.framework.store import Coordinate, Variable
+from experiments.saved_runs.saved_run import SavedRun
 
 REPLICATES = ("chip", "seed", "repeat")  # axes along which the same thing is drawn again
 CONFIDENCE = 0.95

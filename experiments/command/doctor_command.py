@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 
 import tyro
 
-from experiments.framework.endings import DONE, FAILED, USAGE, attempt, show
+from experiments.command.endings import DONE, FAILED, USAGE, attempt, show
 from experiments.framework.memory import available_memory
 from experiments.framework.progress import say
 from experiments.framework.versions import installed

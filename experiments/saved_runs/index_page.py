@@ -16,9 +16,9 @@ import numpy as np
 from experiments.framework import report
 from experiments.framework.errors import UsageError
 from experiments.framework.files import write_text
-from experiments.framework.saved_run import began, check_whole, read_json
 from experiments.framework.store import own
 from experiments.framework.sweep import numbers
+from experiments.saved_runs.saved_run import began, check_whole, read_json
 
 DEEPEST = 4  # folders below the given one
 MOST_NUMBERS = 6  # of a summary on the page and in the terminal

@@ -8,11 +8,11 @@ import json
 import pathlib
 from typing import Annotated, Any
 
+from experiments.command.endings import DONE, USAGE, attempt, complain, show
 from experiments.framework import sweep
-from experiments.framework.endings import DONE, USAGE, attempt, complain, show
 from experiments.framework.errors import UsageError
 from experiments.framework.experiment import Source
-from experiments.framework.registry import EXPERIMENTS
+from experiments.framework.known_experiments import EXPERIMENTS
 
 _KEPT = "finished points are kept, and the same command goes on from there"
 

@@ -8,7 +8,7 @@ import pathlib
 from typing import Any
 
 from experiments.framework.errors import UsageError
-from experiments.framework.saved_run import SavedRun, read_run
+from experiments.saved_runs.saved_run import SavedRun, read_run
 
 
 def open_results(path: str | os.PathLike[str]) -> Any:

@@ -9,11 +9,11 @@ import json
 import sys
 from collections.abc import Sequence
 
-from experiments.framework.compiled_programs import keep_compiled_programs
-from experiments.framework.endings import DONE, USAGE, attempt, complain, finish_output
+from experiments.command.compiled_programs import keep_compiled_programs
+from experiments.command.endings import DONE, USAGE, attempt, complain, finish_output
 from experiments.framework.files import printable
+from experiments.framework.known_experiments import EXPERIMENTS
 from experiments.framework.progress import say, track
-from experiments.framework.registry import EXPERIMENTS
 from experiments.framework.signals import INTERRUPTION
 
 COMMANDS = ("list", "show", "run", "sweep", "fit", "report", "data", "doctor", "cite")
@@ -41,8 +41,6 @@ options:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of the console script; leaves with the exit code."""
     keep_compiled_programs()
-    if hasattr(sys.stderr, "reconfigure"):
-        sys.stderr.reconfigure(errors="backslashreplace")
     failure = None
     try:
         code = command(list(sys.argv[1:] if arguments is None else arguments))
@@ -50,7 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if not isinstance(error, BrokenPipeError) and error.errno not in (errno.ENOSPC, errno.EIO):
             raise
         code, failure = DONE, error
-    sys.exit(finish_output(code, failure))
+    code = finish_output(code, failure)
+    INTERRUPTION.over()
+    sys.exit(code)
 
 
 def command(arguments: list[str]) -> int:
@@ -67,7 +67,7 @@ def command(arguments: list[str]) -> int:
         case ["fit", *flags]:
             return fit(flags)
         case ["run" | "sweep" as verb, name, *flags] if not name.startswith("-"):
-            from experiments.framework import run_command
+            from experiments.command import run_command
 
             return run_command.carry_out(verb, name, flags)
         case ["data", *rest]:
@@ -75,15 +75,15 @@ def command(arguments: list[str]) -> int:
 
             return data.run(rest)
         case ["report", *rest]:
-            from experiments.framework import report_command
+            from experiments.command import report_command
 
             return report_command.carry_out(rest)
         case ["doctor", *rest]:
-            from experiments.framework import doctor_command
+            from experiments.command import doctor_command
 
             return doctor_command.carry_out(rest)
         case ["show", name] if not name.startswith("-"):
-            from experiments.framework import show_command
+            from experiments.command import show_command
 
             return show_command.carry_out(name)
         case [] | ["--help"] | ["-h"] | ["run" | "sweep" | "list" | "cite" | "show", "--help"]:

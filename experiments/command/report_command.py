@@ -12,13 +12,13 @@ from typing import Any
 
 import tyro
 
-from experiments.framework import plain_tables
-from experiments.framework.endings import DONE, USAGE, attempt, show
+from experiments.command.endings import DONE, USAGE, attempt, show
 from experiments.framework.errors import UsageError
 from experiments.framework.experiment import Presentation
 from experiments.framework.progress import say
-from experiments.framework.saved_run import SavedRun, experiment_of, is_run, read_run, settings_of
 from experiments.framework.store import Results
+from experiments.saved_runs import plain_tables
+from experiments.saved_runs.saved_run import SavedRun, experiment_of, is_run, read_run, settings_of
 
 Shown = tuple[str, Sequence[str]]  # what is printed, and what is wrong with it
 
@@ -78,7 +78,7 @@ def _one(run: SavedRun, settings: Report) -> Shown:
     problems = list(run.remarks)
     shown, files = None, []
     if settings.csv is not None:
-        from experiments.framework.csv_table import write_csv
+        from experiments.saved_runs.csv_table import write_csv
 
         count = write_csv(run, settings.csv, settings.overwrite)
         say(f"{settings.csv}: {count} values")
@@ -148,7 +148,7 @@ def _gaps_are_no_warning(run: SavedRun) -> Iterator[None]:
 
 
 def _two(first: pathlib.Path, second: pathlib.Path, settings: Report) -> Shown:
-    from experiments.framework import comparison
+    from experiments.saved_runs import comparison
 
     found = comparison.compare(read_run(first), read_run(second))
     remarks = [*found.a.remarks, *found.b.remarks]
@@ -157,7 +157,7 @@ def _two(first: pathlib.Path, second: pathlib.Path, settings: Report) -> Shown:
 
 
 def _many(folder: pathlib.Path, settings: Report) -> Shown:
-    from experiments.framework import index_page
+    from experiments.saved_runs import index_page
 
     lines = index_page.lines_below(folder)
     page = index_page.write_page(folder, lines)

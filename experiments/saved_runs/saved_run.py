@@ -15,8 +15,8 @@ import numpy as np
 
 from experiments.framework.errors import UsageError
 from experiments.framework.experiment import Source
+from experiments.framework.known_experiments import EXPERIMENTS
 from experiments.framework.memory import check_memory
-from experiments.framework.registry import EXPERIMENTS
 from experiments.framework.seal import is_whole
 from experiments.framework.store import Dimension, Layout, Results, Variable, own
 

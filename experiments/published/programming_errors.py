@@ -1,0 +1,148 @@
+"""E1: what errors of programming leave of CIFAR ResNets on four devices."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+
+from experiments.published.case import Case, Claim, Found
+
+DEVICES = {
+    "SONOS": "sonos_agrawal2022",
+    "PCM": "pcm_joshi2020",
+    "ReRAM Milo": "reram_milo2021",
+    "ReRAM Wan": "reram_wan2022",
+}
+NETWORKS = ("resnet14", "resnet20", "resnet32")
+ISCA = "CrossSim co-design notebook, ISCA 2024: one draw, 5,000 images, 8-bit converters"
+
+
+class State:
+    """Networks and images, and one compiled program for each network and kind of converter."""
+
+    def __init__(self, config: Any):
+        from experiments.published import images
+
+        self.images = images.Images.of("cifar10-subset")
+        self.networks = {name: images.network(name) for name in NETWORKS}
+
+    @functools.lru_cache(maxsize=4)  # noqa: B019
+    def reader(self, name: str, device: str, bits: int | None) -> Any:
+        """`key -> accuracy` of one chip."""
+        import equinox as eqx
+        import jax
+
+        import devices
+        import xbar
+        from experiments.published import images
+
+        network = self.networks[name]
+        weights = images.rounded(network.params)
+        tile = images.one_tile_a_layer(images.write_errors_alone(devices.find(device)()), bits)
+        analog = xbar.analog(network.f, tile)
+
+        @eqx.filter_jit
+        def read(key):
+            write, calibrate = jax.random.split(key)
+            chip = analog.program(weights, self.images.x[0], key=write)
+            if bits is not None:
+                chip = xbar.calibrate(chip, self.images.x[0], key=calibrate, method="percentile", percentile=99.99)
+            return self.images.accuracy(lambda x: chip(x, key=calibrate))
+
+        return read
+
+
+def measure(state: State, part: str, key: Any) -> dict[str, Any]:
+    """Accuracy of one draw of one network on one device."""
+    import jax
+
+    name, device, bits = part.split("|")
+    if device == "digital":
+        network = state.networks[name]
+        f = jax.jit(lambda x: network.f(network.params, x))
+        return {f"{name} digital": float(state.images.accuracy(f))}
+    value = float(state.reader(name, DEVICES[device], int(bits) if bits else None)(key))
+    return {f"{name} {device}{f' {bits} bits' if bits else ''}": value}
+
+
+PARTS = (
+    *(f"{n}|digital|" for n in NETWORKS),
+    *(f"resnet14|{d}|" for d in DEVICES),
+    *(f"resnet14|{d}|8" for d in ("SONOS", "ReRAM Milo")),
+    *(f"resnet20|{d}|" for d in DEVICES),
+)
+QUANTITIES = tuple(f"{n} {d}{f' {b} bits' if b else ''}" for n, d, b in (p.split("|") for p in PARTS))
+
+
+def _of(name: str) -> Any:
+    return lambda found: found[name]
+
+
+def _order(found: Found) -> np.ndarray:
+    """1 where the means of ResNet-14 stand in the order SONOS, PCM, Milo, Wan."""
+    means = [
+        np.nanmean(found[f"resnet14 {d}"]) if np.isfinite(found[f"resnet14 {d}"]).any() else np.nan for d in DEVICES
+    ]
+    return np.array([np.nan if np.isnan(means).any() else float(np.all(np.diff(means) < 0))])
+
+
+CASE = Case(
+    title="errors of programming on CIFAR-10 ResNets, 8-bit weights, differential cells, one tile a layer",
+    parts=PARTS,
+    quantities=QUANTITIES,
+    prepare=State,
+    measure=measure,
+    claims=(
+        Claim("ResNet-14, digital, 1,000 images", "89.40", ISCA, _of("resnet14 digital"), 0.889, 0.891, read=False),
+        Claim("ResNet-20, digital", "", "measured elsewhere", _of("resnet20 digital"), 0.910, 0.912, read=False),
+        Claim("ResNet-32, digital", "", "measured elsewhere", _of("resnet32 digital"), 0.922, 0.924, read=False),
+        Claim(
+            "ResNet-14 on SONOS: loss",
+            "0.54",
+            ISCA,
+            lambda f: np.nanmean(f["resnet14 digital"]) - f["resnet14 SONOS"],
+            high=0.015,
+        ),
+        Claim("ResNet-14 on ReRAM (Milo)", "64.48", ISCA, _of("resnet14 ReRAM Milo"), 0.565, 0.725),
+        Claim("the same with 8-bit converters", "64.48", ISCA, _of("resnet14 ReRAM Milo 8 bits"), 0.565, 0.725),
+        Claim(
+            "SONOS with 8-bit converters: loss",
+            "0.54",
+            ISCA,
+            lambda f: np.nanmean(f["resnet14 digital"]) - f["resnet14 SONOS 8 bits"],
+            high=0.015,
+        ),
+        Claim("ResNet-14 on PCM", "", "a prototype: 84.0", _of("resnet14 PCM"), 0.81, 0.87, read=False),
+        Claim(
+            "ResNet-14 on ReRAM (Wan)",
+            "",
+            "a prototype: 37.8 +- 10.3",
+            _of("resnet14 ReRAM Wan"),
+            0.18,
+            0.58,
+            read=False,
+        ),
+        Claim(
+            "order SONOS > PCM > Milo > Wan", "", "follows from the spreads", _order, 0.5, read=False, scale=1, unit=""
+        ),
+        Claim(
+            "ResNet-20 on ReRAM (Milo)",
+            "",
+            "a prototype: 78.2 +- 4.3",
+            _of("resnet20 ReRAM Milo"),
+            0.70,
+            0.87,
+            read=False,
+        ),
+    ),
+    method=(
+        "Batch normalisation is folded into the convolutions; each layer's weights are rounded to 8 bits and written "
+        "on pairs of cells of one tile with one scale, the unused cell at the lowest conductance; both get the "
+        "device's write error. No read noise; no converters unless said. The published figures are one draw on 5,000 "
+        "images with 8-bit converters; here are several draws on the first 1,000 test images, whose own standard error"
+        " is 1 point at 89 %.",
+    ),
+    minutes=6,
+)
