@@ -14,8 +14,8 @@ from xbar.energy.ledger import Ledger, price
 from xbar.energy.schedule import Schedule
 from xbar.energy.technology import Technology
 from xbar.energy.usage import LayerCosts, Usage
-from xbar.graph.digital_rows import digital_rows
 from xbar.graph.nodes import Layer, Plan, Traced
+from xbar.graph.rows_of_work import digital_rows
 from xbar.graph.work import Work
 from xbar.macro.partition import Partition
 from xbar.macro.state import ProgrammedArray, Signals
