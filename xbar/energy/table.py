@@ -78,12 +78,14 @@ def ledger_text(ledger: Ledger) -> str:
     """A ledger in a few lines; `print` has the whole table."""
     low, high = map(_joules, _spread(ledger, "total", 0))
     parts = _mean(ledger.by_component, 1)
-    largest = ", ".join(f"{ledger.components[i]} {_joules(parts[i])}" for i in np.argsort(-parts)[:5] if parts[i] != 0)
+    always = [ledger.components.index(name) for name in ("array", "adc")]
+    others = [i for i in np.argsort(-parts) if i not in always and parts[i] != 0][:3]
+    shown = ", ".join(f"{ledger.components[i]} {_joules(parts[i])}" for i in (*always, *others))
     lines = [
         f"Ledger of {len(ledger.layers)} layers" + (f", mean of {ledger.total.size}" if ledger.total.ndim else ""),
         f"  per inference  {_joules(_mean(ledger.total, 0))} ({low} to {high}), {_joules(_mean(ledger.per_mac, 0))} per MAC",
         f"  latency        {_seconds(ledger.latency)}, one inference every {_seconds(ledger.period)}",
-        f"  mostly         {largest}",
+        f"  components     {shown}, ...",
         f"  notes          {len(ledger.notes)}; print(ledger) has them, with all layers",
     ]
     return "\n".join(lines)
