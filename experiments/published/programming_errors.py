@@ -29,6 +29,15 @@ class State:
         self.networks = {name: images.network(name) for name in NETWORKS}
 
     @functools.lru_cache(maxsize=4)  # noqa: B019
+    def digital(self, name: str) -> float:
+        """Accuracy of the network without hardware."""
+        import equinox as eqx
+
+        network = self.networks[name]
+        read = eqx.filter_jit(lambda p, images: images.accuracy(lambda x: network.f(p, x)))
+        return float(read(network.params, self.images))
+
+    @functools.lru_cache(maxsize=4)  # noqa: B019
     def reader(self, name: str, device: str, bits: int | None) -> Any:
         """`key -> accuracy` of one chip."""
         import equinox as eqx
@@ -44,25 +53,23 @@ class State:
         analog = xbar.analog(network.f, tile)
 
         @eqx.filter_jit
-        def read(key):
+        def read(key, weights, images):
             write, calibrate = jax.random.split(key)
-            chip = analog.program(weights, self.images.x[0], key=write)
+            chip = analog.program(weights, images.x[0], key=write)
             if bits is not None:
-                chip = xbar.calibrate(chip, self.images.x[0], key=calibrate, method="percentile", percentile=99.99)
-            return self.images.accuracy(lambda x: chip(x, key=calibrate))
+                chip = xbar.calibrate(chip, images.x[0], key=calibrate, method="percentile", percentile=99.99)
+            return images.accuracy(lambda x: chip(x, key=calibrate))
 
-        return read
+        return lambda key: read(
+            key, weights, self.images
+        )  # arguments: XLA would fold constants of this size for minutes
 
 
 def measure(state: State, part: str, key: Any) -> dict[str, Any]:
     """Accuracy of one draw of one network on one device."""
-    import jax
-
     name, device, bits = part.split("|")
     if device == "digital":
-        network = state.networks[name]
-        f = jax.jit(lambda x: network.f(network.params, x))
-        return {f"{name} digital": float(state.images.accuracy(f))}
+        return {f"{name} digital": state.digital(name)}
     value = float(state.reader(name, DEVICES[device], int(bits) if bits else None)(key))
     return {f"{name} {device}{f' {bits} bits' if bits else ''}": value}
 
