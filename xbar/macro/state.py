@@ -84,6 +84,7 @@ class Signals(eqx.Module):
         conductance: all cells [S], in the layout of `ProgrammedArray`.
         watts: power that the drivers deliver to all vectors together [W], where a solution of the wires tells; or None.
         outputs: converted values that are in use, in all of this read: an ADC conversion each.
+        cells: the cells themselves at this time [S], without their wires, where wires are a map of them; or None.
     """
 
     inputs: Float[Array, "blocks row_tiles vectors rows"]
@@ -94,6 +95,7 @@ class Signals(eqx.Module):
     conductance: Float[Array, "cells blocks row_tiles rows col_tiles lines"]
     watts: Float[Array, ""] | None = None
     outputs: int = eqx.field(static=True, default=0)
+    cells: Float[Array, "cells blocks row_tiles rows col_tiles lines"] | None = None
 
     @property
     def driven(self) -> Bool[Array, "planes blocks row_tiles vectors rows"]:
