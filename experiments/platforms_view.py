@@ -28,7 +28,7 @@ def present(config: Any, results: Results) -> Presentation:
         results.coordinates("platform"), key=lambda p: results.select("energy", platform=p, quantile="median")
     )
     lines = [
-        f"{config.network}: {float(results['macs']):,.0f} multiply-accumulates an inference",
+        f"{config.network}: {2 * float(results['macs']):,.0f} operations an inference, a multiply-accumulate being two",
         "",
         f"{'platform':<26}{'energy':>12}{'P10 .. P90':>24}{'time':>11}  how it is known",
     ]
@@ -66,5 +66,5 @@ def _figure(config: Any, results: Results, order: list[str]) -> Any:
         "energy of an inference (J); dots: median, bands: P10 to P90 or published range; recalled constants in the "
         "report"
     )
-    axes.set_title(f"{config.network}, {float(results['macs']):,.0f} multiply-accumulates", fontsize=9)
+    axes.set_title(f"{config.network}, {2 * float(results['macs']):,.0f} operations", fontsize=9)
     return figure

@@ -31,7 +31,7 @@ def present(config: Any, results: Results) -> Presentation:
     made = platforms()
     for name in results.coordinates("platform"):
         low, high = results.select("energy", platform=name) / MWH
-        band = f"{low:,.3g}" if low == high else f"{low:,.3g} .. {high:,.3g}"
+        band = _band(low * MWH, high * MWH).removesuffix(" MWh")
         share = f"{100 * low * MWH / gpu:.3g}" + ("" if low == high else f" .. {100 * high * MWH / gpu:.3g}") + " %"
         lines.append(f"{name:<28}{band:>20}{share:>16}  {made[name][2]}")
     lines += ["", *READING]
@@ -61,20 +61,23 @@ def _method(made: dict[str, tuple[float, float, str, str]]) -> tuple[str, ...]:
     )
 
 
+def _band(low: float, high: float) -> str:
+    shown = [f"{float(f'{x / MWH:.3g}'):,.0f}" for x in (low, high)]
+    return f"{shown[0]} MWh" if low == high else f"{shown[0]} to {shown[1]} MWh"
+
+
 def _figure(results: Results, gpu: float) -> Any:
     figure, (axes,) = plots.subplots(7.0, height=3.6)
     names = ["GPUs (as claimed)", *results.coordinates("platform")]
     for i, name in enumerate(names):
         low, high = (gpu, gpu) if i == 0 else results.select("energy", platform=name)
-        axes.plot(
-            np.array([low, high]) / MWH, [i, i], "-", lw=6, color=plots.PALETTE[0 if i else 1], solid_capstyle="round"
-        )
-        axes.annotate(
-            f"{low / MWH:,.3g} MWh", (high / MWH, i), (8, 0), textcoords="offset points", va="center", fontsize=8
-        )
+        colour = plots.PALETTE[0 if i else 1]
+        axes.plot(np.array([low, high]) / MWH, [i, i], "o-", ms=5, lw=5, color=colour, solid_capstyle="round")
+        axes.annotate(_band(low, high), (high / MWH, i), (9, 0), textcoords="offset points", va="center", fontsize=8)
     axes.set_xscale("log")
+    energies = np.append(results["energy"], gpu) / MWH
+    axes.set_xlim(energies.min() / 2, energies.max() * 20)  # room for the labels
     axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
-    axes.margins(x=0.2)
     axes.set_xlabel("energy of as many operations (MWh); bands as published")
     return figure
