@@ -87,11 +87,14 @@ def _of(name: str) -> Any:
     return lambda found: found[name]
 
 
+def _mean(values: np.ndarray) -> float:
+    """Mean of what was run; NaN if nothing was."""
+    return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
+
+
 def _order(found: Found) -> np.ndarray:
     """1 where the means of ResNet-14 stand in the order SONOS, PCM, Milo, Wan."""
-    means = [
-        np.nanmean(found[f"resnet14 {d}"]) if np.isfinite(found[f"resnet14 {d}"]).any() else np.nan for d in DEVICES
-    ]
+    means = [_mean(found[f"resnet14 {d}"]) for d in DEVICES]
     return np.array([np.nan if np.isnan(means).any() else float(np.all(np.diff(means) < 0))])
 
 
@@ -109,7 +112,7 @@ CASE = Case(
             "ResNet-14 on SONOS: loss",
             "0.54",
             ISCA,
-            lambda f: np.nanmean(f["resnet14 digital"]) - f["resnet14 SONOS"],
+            lambda f: _mean(f["resnet14 digital"]) - f["resnet14 SONOS"],
             high=0.015,
         ),
         Claim("ResNet-14 on ReRAM (Milo)", "64.48", ISCA, _of("resnet14 ReRAM Milo"), 0.565, 0.725),
@@ -118,7 +121,7 @@ CASE = Case(
             "SONOS with 8-bit converters: loss",
             "0.54",
             ISCA,
-            lambda f: np.nanmean(f["resnet14 digital"]) - f["resnet14 SONOS 8 bits"],
+            lambda f: _mean(f["resnet14 digital"]) - f["resnet14 SONOS 8 bits"],
             high=0.015,
         ),
         Claim("ResNet-14 on PCM", "", "a prototype: 84.0", _of("resnet14 PCM"), 0.81, 0.87, read=False),
