@@ -63,6 +63,12 @@ def shifted(device: Device, numbers: list[PhysicalNumber], by: Float[Array, " nu
     return eqx.combine(jax.tree.unflatten(jax.tree.structure(dynamic), leaves), static)
 
 
+def values_of(drawn: Device, numbers: list[PhysicalNumber]) -> np.ndarray:
+    """The values of some numbers in devices along a leading axis, as `device_file.load_draws` gives them: [devices, numbers]."""
+    leaves = [np.asarray(leaf, float).reshape(len(leaf), -1) for _, leaf in _leaves(drawn)]
+    return np.stack([leaves[n.leaf][:, n.entry] for n in numbers], 1)
+
+
 def _leaves(device: Device) -> list[tuple[Any, jax.Array]]:
     return jax.tree_util.tree_flatten_with_path(eqx.filter(device, eqx.is_inexact_array))[0]
 

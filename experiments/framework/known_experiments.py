@@ -31,4 +31,19 @@ EXPERIMENTS = {  # name: (module, what it shows, time on two cores)
         "published results done again: published, here, tolerance, verdict (--case E1, E2, E6, E7)",
         "2 to 9 min",
     ),
+    "sensitivity": (
+        "experiments.sensitivity",
+        "which number of the device, and which layer, a network's loss is sensitive to; which layers stay digital",
+        "1 min",
+    ),
+    "specification": (
+        "experiments.specification",
+        "what a laboratory has to improve: tolerances that keep an accuracy, their exchange rates, the next measurement",
+        "2 min",
+    ),
+    "yield": (
+        "experiments.chip_yield",
+        "how many chips are good enough, against cell yield and spread",
+        "1 min",
+    ),
 }
