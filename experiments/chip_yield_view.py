@@ -92,7 +92,7 @@ def _figure(config: Any, results: Results, counts: np.ndarray, bar: float) -> An
         nudge = 0.06 * (i - (len(config.spreads) - 1) / 2)
         look = dict(color=plots.PALETTE[i % len(plots.PALETTE)], capsize=3, marker="o", ms=4)
         left.errorbar(np.arange(len(order)) + nudge, 100 * share[order], yerr=100 * bars[:, order], label=f"x {spread:g}", **look)
-    left.set(xlabel="cells that work", ylabel=f"chips of {100 * bar:.2f} % accuracy or more (%)", ylim=(-3, 103))
+    left.set(xlabel="cells that work", ylabel=f"chips of {100 * bar:.2f} % or more (%), 95 % intervals", ylim=(-3, 103))
     left.set_xticks(range(len(order)), names, rotation=30)
     left.legend(title="spread over cells")
     at = int(np.argmin(np.abs(np.asarray(config.spreads) - 1)))

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-DROP = 0.005  # of accuracy, below the digital network, where no floor is given
+DROP = 0.01  # of accuracy, below the digital network, where no floor is given
 METHODS = ("gradient", "greedy")
 
 
 def floor(given: float | None, digital: float) -> float:
-    """The accuracy floor: the one given, or half a point below the digital network."""
+    """The accuracy floor: the one given, or one point below the digital network."""
     return digital - DROP if given is None else given
 
 

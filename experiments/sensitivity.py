@@ -26,12 +26,12 @@ class Config(crossbar_study.Setting):
 
     ohm: float = 0.0
     """Resistance of the wires from one cell to the next [ohm]; 0 for ideal wires."""
-    step: float = 0.05
+    step: float = 0.1
     """Relative step of the finite differences."""
     checked: int = 60
     """How many numbers, the largest by gradient first, are checked by finite differences."""
     floor: float | None = None
-    """Accuracy that a split of layers into analog and digital has to keep; by default half a point below digital."""
+    """Accuracy that a split of layers into analog and digital has to keep; by default one point below digital."""
 
 
 def check(config: Config) -> None:
@@ -113,7 +113,7 @@ def layout(config: Config) -> Layout:
 class Knobs:
     """Everything that can be changed, as one vector of relative changes `k`: a number is multiplied by `exp(k)`.
 
-    `g_min = 0` S has no relative change: there `k` is in units of g_max.
+    `g_min = 0` S has no relative change: there `k` is in percent of g_max.
     """
 
     study: Any
@@ -166,7 +166,7 @@ class Knobs:
 
         study, start = self.study, len(self.numbers)
         values = np.array([n.value for n in self.numbers])
-        scale = float(study.device.g_max)
+        scale = 0.01 * float(study.device.g_max)
         change = jnp.where(values == 0, scale * k[:start], values * jnp.expm1(k[:start]))
         device = shifted(study.device, list(self.numbers), change)
         sizes = jnp.exp(k[start : self.size - 3]).reshape(len(self.layers), len(self.effects)) * (1 - digital)[:, None]
@@ -240,9 +240,12 @@ class Programs:
         return np.asarray(loss, float), np.asarray(accuracy, float)
 
     def difference(self, direction: np.ndarray, step: float, one_sided: bool = False) -> np.ndarray:
-        """Slope of the loss of every chip along a direction, by central (or one-sided) differences."""
-        low = self.read(0 * direction if one_sided else -step * direction)[0]
-        return (self.read(step * direction)[0] - low) / (step if one_sided else 2 * step)
+        """Slope of the loss of every chip along a direction, by central (or one-sided) differences of second order."""
+        if one_sided:  # of second order: what starts at 0 bends
+            step = 5 * step
+            near, far = (self.read(n * step / 2 * direction)[0] for n in (1, 2))
+            return (4 * near - far - 3 * self.read()[0]) / step
+        return (self.read(step * direction)[0] - self.read(-step * direction)[0]) / (2 * step)
 
 
 def macs(knobs: Knobs) -> np.ndarray:

@@ -29,7 +29,7 @@ class Config(crossbar_study.Setting):
 
     chips: int = 16
     """Chips of the search, the same for all trials."""
-    fresh: int = 64
+    fresh_chips: int = 64
     """Fresh chips, of the verification, and as many that the search is held against."""
     floor: float | None = None
     """Mean accuracy over chips that has to be kept; by default one point below the digital network."""
@@ -47,9 +47,9 @@ def check(config: Config) -> None:
         raise UsageError(f"--floor {config.floor}: give an accuracy between 0 and 1, such as 0.95.")
     if not 0 <= config.stuck_high <= 1:
         raise UsageError(f"--stuck-high {config.stuck_high}: give a share from 0 to 1.")
-    for name, least in (("fresh", 2), ("rounds", 1), ("draws", 2)):
+    for name, least in (("fresh_chips", 2), ("rounds", 1), ("draws", 2)):
         if getattr(config, name) < least:
-            raise UsageError(f"--{name} {getattr(config, name)}: give at least {least}.")
+            raise UsageError(f"--{name.replace('_', '-')} {getattr(config, name)}: give at least {least}.")
     crossbar_study.check(config)
     from experiments.networks import accuracy
 
@@ -87,7 +87,7 @@ def layout(config: Config) -> Layout:
         "question": Dimension(questions(config), "what is asked"),
         "tolerance": Dimension(tuple(t.name for t in known(config)), "imperfection"),
         "chip": Dimension(range(config.chips), "chip of the search"),
-        "fresh": Dimension(range(config.fresh), "fresh chip"),
+        "fresh": Dimension(range(config.fresh_chips), "fresh chip"),
         "part": Dimension((*next_measurement.MEASUREMENTS, "all"), "part of the device that is not known exactly"),
     }
     by = lambda *dims: ("question", *dims)  # noqa: E731
@@ -246,7 +246,7 @@ def _tolerances(config: Config, state: Search, floor: float, as_it_is: bool) -> 
 
     def between(x: np.ndarray) -> float:
         state.calibrate(x)
-        counted = state.counted(x, 2, config.fresh).mean()
+        counted = state.counted(x, 2, config.fresh_chips).mean()
         say(f"{'least improvement' if as_it_is else 'loosest'}: accuracy {100 * counted:.2f} %, floor {100 * floor:.2f} %")
         return float(counted - merit(x)[0])
 
@@ -264,8 +264,8 @@ def _tolerances(config: Config, state: Search, floor: float, as_it_is: bool) -> 
         "room": np.array(room),
         "shortfall": floor - offset - merit(best.x)[0],
         "imbalance": best.imbalance,
-        "accuracy": state.counted(best.x, 3, config.fresh),
-        "accuracy_today": state.counted(today, 3, config.fresh),
+        "accuracy": state.counted(best.x, 3, config.fresh_chips),
+        "accuracy_today": state.counted(today, 3, config.fresh_chips),
     }
 
 
