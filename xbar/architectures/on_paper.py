@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from xbar.architectures.architecture import Architecture
 from xbar.architectures.common import assumed_cell, check_choice, published_only
-from xbar.energy.adc import NeuroSimSAR
+from xbar.energy.adc import AbstractADCModel, NeuroSimSAR, NeuroSimSenseAmplifier
 from xbar.energy.adc_designs import isaac_adc
 from xbar.energy.coefficient import Coefficient, Part
 from xbar.energy.schedule import Schedule
@@ -133,7 +133,12 @@ def puma() -> Architecture:
 
 
 def neurosim_default(
-    cell_bits: int = 1, r_on: float = 100e3, on_off: float = 17.0, adc_bits: int = 8, input_bits: int = 8
+    cell_bits: int = 1,
+    r_on: float = 100e3,
+    on_off: float = 17.0,
+    adc_bits: int = 8,
+    input_bits: int = 8,
+    converter: str = "sar",
 ) -> Architecture:
     """DNN+NeuroSim V1.4 as shipped, with RRAM: 128 x 128 1T1R arrays, 8-bit weights in unsigned digits, 22 nm.
 
@@ -143,25 +148,46 @@ def neurosim_default(
 
     Args:
         cell_bits: bits of a cell, 1, 2, 4 or 8. r_on: lowest resistance [ohm]. on_off: ratio to the highest.
-        adc_bits: of the SAR. input_bits: bit planes, one after the other.
+        adc_bits: of the converters. input_bits: bit planes, one after the other.
+        converter: "sar", or "multilevel" for NeuroSim's sense amplifiers, whose energy is known at 5 bits only.
 
     Reference: DNN_NeuroSim V1.4 (numbers and formulas, no code). Energies are as printed there, without its factor 1.22.
     """
     check_choice("neurosim_default: cell_bits", cell_bits, (1, 2, 4, 8))
-    slices, volts, conversion = 8 // cell_bits, 0.55, (adc_bits + 1) * 1e-9
-    law = 0.072341 * 0.55 / 0.5 * 0.9982 / volts**2  # the exponent of NeuroSim's power of R_col is 1.0002
-    run = "a NeuroSim run of a 784-256-10 network, 1 bit a cell"
-    columns = Coefficient(
-        law, 0.3, "x", None, "R", "DNN_NeuroSim_V1.4: column power, fitted there to circuits at 0.5 V"
+    check_choice("neurosim_default: converter", converter, ("sar", "multilevel"))
+    slices, volts, access = 8 // cell_bits, 0.55, 0.25 * r_on
+    law = NeuroSimSAR() if converter == "sar" else NeuroSimSenseAmplifier()
+    conversion = float(law.time(adc_bits, 1e9))
+    tile = Tile(
+        device=assumed_cell(1 / (r_on * on_off), 1 / r_on, "NeuroSim RRAM", "linear levels, no noise"),
+        rows=128,
+        cols=128 // slices,
+        mapping=BitSliced(8, cell_bits, Offset("digital", series=access), "offset", scale=127 / 128),
+        dac=DAC(input_bits + 1, "bit_serial", range=2.0**input_bits - 1),
+        adc=ADC(adc_bits),
+        wires=SeriesWires(1.563, 4.689, access, lines=slices),
+        v_read=volts,
+        read_time=conversion,
+        fill_rows=True,
     )
-    driver = Coefficient(
-        8e-15 * (2.75 + 2.83e5 / r_on), 0.5, "J", None, "D", f"{run}, dense against sparse, at 100 and 6 kohm: 'other'"
+    said = (
+        "column power, SAR, wire and gate capacitances: DNN_NeuroSim_V1.4 [R]; the row's two capacitances from a run [M]",
+        f"sense amplifiers, adders, row drivers, all else and areas: from {_RUN} [D]; good for that size of array",
+        "energies as NeuroSim prints them: without its factor 1.22, and without leakage",
+        "rows are driven again for each of the 8 steps of the multiplexers",
     )
-    adders = Coefficient((7.72 + 1.797 * adc_bits) * 1e-15, 0.3, "J", None, "D", f"{run}: 'accumulation', 5 and 8 b")
-    other = Coefficient(
-        (22.1 + 1.57 * adc_bits) * 1e-15, 0.5, "J", None, "D", f"{run}: 'other' (buffers, buses, decoders), 5 and 8 b"
-    )
-    area = Part("array with all its circuits", "array", 0.0, 12.15e-6 / 114, 1.0, "macro", "D", f"{run}: 12.15 mm^2")
+    prices = _neurosim_prices(law, adc_bits, r_on, volts, conversion)
+    return Architecture("NeuroSim V1.4 default", tile, prices, Schedule("pipelined"), said)
+
+
+_RUN = "runs of a 784-256-10 network, 1 bit a cell"
+
+
+def _neurosim_prices(law: AbstractADCModel, adc_bits: int, r_on: float, volts: float, conversion: float) -> Technology:
+    """Prices of NeuroSim's circuits at 22 nm; R_on sizes access transistors and row drivers."""
+    sizing = 100e3 / r_on
+    power = 0.072341 * 0.55 / 0.5 * 0.9982 / volts**2  # the exponent of NeuroSim's power of R_col is 1.0002
+    square = (12.15e-6 if isinstance(law, NeuroSimSAR) else 8.04e-6) + 0.0702e-6 * (sizing - 1)
     prices = Technology(
         node=22e-9,
         feature=22e-9,
@@ -170,34 +196,32 @@ def neurosim_default(
         inputs_on_gates=True,
         columns_per_adc=8.0,
         adc_rate=1 / conversion,
-        adc_model=NeuroSimSAR(),
+        adc_model=law,
         toggling=0.0,
         activity=0.25,
         overhead=1.0,
-        array=columns,
-        driver=driver,
-        shift_add=adders,
-        register=other,
-        parts=(area,),
+        array=Coefficient(
+            power, 0.3, "x", None, "R", "DNN_NeuroSim_V1.4: column power, fitted there to circuits at 0.5 V"
+        ),
+        driver=Coefficient(
+            8e-15 * (2.75 + 2.83 * sizing),
+            0.5,
+            "J",
+            None,
+            "D",
+            f"{_RUN}, dense against sparse, 100 and 6 kohm: 'other'",
+        ),
+        shift_add=Coefficient(
+            (7.72 + 1.797 * adc_bits) * 1e-15, 0.3, "J", None, "D", f"{_RUN}: 'accumulation', 5 and 8 b"
+        ),
+        register=Coefficient(
+            (22.1 + 1.57 * adc_bits) * 1e-15,
+            0.5,
+            "J",
+            None,
+            "D",
+            f"{_RUN}: 'other' (buffers, buses, decoders), 5 and 8 b",
+        ),
+        parts=(Part("array with all its circuits", "array", 0.0, square / 114, 1.0, "macro", "D", f"{_RUN}: mm^2"),),
     )
-    kept = ("wire", "gate", "driver", "shift_add", "register")
-    prices = published_only(prices, *kept).without("adc_area")
-    tile = Tile(
-        device=assumed_cell(1 / (r_on * on_off), 1 / r_on, "NeuroSim RRAM", "linear levels, no noise"),
-        rows=128,
-        cols=128 // slices,
-        mapping=BitSliced(8, cell_bits, Offset("digital", series=0.25 * r_on), "offset", scale=127 / 128),
-        dac=DAC(input_bits + 1, "bit_serial", range=2.0**input_bits - 1),
-        adc=ADC(adc_bits),
-        wires=SeriesWires(1.563, 4.689, 0.25 * r_on, lines=slices),
-        v_read=volts,
-        read_time=conversion,
-        fill_rows=True,
-    )
-    said = (
-        "column power, SAR, wire and gate capacitances: DNN_NeuroSim_V1.4 [R]; the row's two capacitances from a run [M]",
-        f"adders, row drivers, all else and areas: from {run} [D]; good for that size of array",
-        "energies as NeuroSim prints them: without its factor 1.22, and without leakage",
-        "rows are driven again for each of the 8 steps of the multiplexers",
-    )
-    return Architecture("NeuroSim V1.4 default", tile, prices, Schedule("pipelined"), said)
+    return published_only(prices, "wire", "gate", "driver", "shift_add", "register").without("adc_area")

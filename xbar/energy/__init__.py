@@ -1,6 +1,14 @@
 """Energy: the ledger of an analog network, prices with their sources, and the GPU it is compared with."""
 
-from xbar.energy.adc import AbstractADCModel, Andrulis, NeuroSimSAR, SurveyBound, soft_min, survey_bound
+from xbar.energy.adc import (
+    AbstractADCModel,
+    Andrulis,
+    NeuroSimSAR,
+    NeuroSimSenseAmplifier,
+    SurveyBound,
+    soft_min,
+    survey_bound,
+)
 from xbar.energy.adc_designs import DesignPoint, forms_adc, isaac_adc, neurram_adc, newton_adc, timely_adc
 from xbar.energy.coefficient import Coefficient, Part
 from xbar.energy.gpu import GPU, Roofline, a100_sxm, h100_sxm, ridge_batch, roofline, roofline_range
@@ -27,6 +35,7 @@ __all__ = [
     "LayerCosts",
     "Ledger",
     "NeuroSimSAR",
+    "NeuroSimSenseAmplifier",
     "Part",
     "Roofline",
     "Schedule",

@@ -188,6 +188,30 @@ class NeuroSimSAR(AbstractADCModel):
         return range_notes("NeuroSim SAR law", bits, 1, node, 14e-9, 130e-9) + text
 
 
+class NeuroSimSenseAmplifier(AbstractADCModel):
+    """NeuroSim's multilevel sense amplifiers, a comparator for each level: 2.02 fJ (2^b - 1), done in 0.34 ns.
+
+    Reference: [D] from three runs of DNN_NeuroSim_V1.4 at 22 nm and 5 bits: a part that is the same for all inputs and cells,
+    and one that follows the columns' currents, which gives the time.
+
+    Breaks when: bits are not 5 or the node is not 22 nm (`notes` says so): nothing else was run.
+    """
+
+    def energy(self, bits: ArrayLike, rate: ArrayLike, node: ArrayLike) -> Float[Array, "*_"]:
+        """Energy per conversion [J]."""
+        return between_whole_bits(lambda b: 2.02e-15 * (2.0**b - 1.0) * jnp.ones_like(jnp.asarray(node)), bits)
+
+    def time(self, bits: ArrayLike, rate: ArrayLike) -> Float[Array, "*_"]:
+        return 0.344e-9 * jnp.ones_like(as_float(bits))
+
+    def notes(self, bits: ArrayLike, rate: ArrayLike, node: ArrayLike) -> tuple[str, ...]:
+        width = concrete(bits)
+        other = (
+            () if width in (None, 5.0) else (f"NeuroSim's sense amplifiers at {width:g} bits: scaled by levels from 5",)
+        )
+        return range_notes("NeuroSim sense-amplifier law", bits, 1, node, 22e-9, 22e-9) + other
+
+
 def range_notes(
     law: str, bits: ArrayLike, lowest: int, node: ArrayLike, smallest: float, largest: float
 ) -> tuple[str, ...]:

@@ -37,6 +37,11 @@ def assumptions(recipe: Recipe, terms: jax.Array) -> tuple[str, ...]:
     notes += scaling_notes(tech.node, tech.supply)
     for cost, use in zip(recipe.costs, recipe.usages, strict=True):
         notes += _converter_notes(cost, use, tech)
+        if cost.r_row is not None and concrete(use.word_joules + use.bit_joules + use.access_joules) == 0:
+            notes.append(
+                f"{cost.name}: all heat of the arrays is booked on their cells; its split needs ohmic cells, a chip that was not "
+                "taken at a time (chip.at), and tiles on one device"
+            )
     notes += _part_notes(tech)
     if concrete(tech.off_chip_share) == 0:
         notes.append("inputs and outputs are on the chip (Technology(off_chip_share=1) moves them over a link)")

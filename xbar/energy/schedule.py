@@ -32,9 +32,7 @@ class Schedule(eqx.Module):
     """
 
     kind: str = eqx.field(static=True, default="serial")
-    copies: tuple[tuple[str, int], ...] = eqx.field(
-        static=True, default=(), converter=lambda c: tuple(dict(c).items()) if not isinstance(c, str) else c
-    )
+    copies: tuple[tuple[str, int], ...] = eqx.field(static=True, default=(), converter=lambda c: tuple(dict(c).items()))
 
     def __check_init__(self):
         if self.kind not in KINDS:

@@ -42,7 +42,7 @@ def elasticities(recipe: Recipe, batch: int) -> dict[str, Float[Array, "*batch"]
     one = lambda a: _of_one(a, static)  # noqa: E731
     for _ in range(batch):
         one = jax.vmap(one)
-    found = one(arrays)
+    found = jax.jit(one)(arrays)
     if any(isinstance(x, Tracer) for x in found.values()):
         return found
     size = lambda name: -float(np.mean(np.abs(np.nan_to_num(np.asarray(found[name])))))  # noqa: E731

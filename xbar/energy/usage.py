@@ -50,10 +50,6 @@ class LayerCosts(eqx.Module):
         return max(self.cols // 2, 1) if self.outputs is None else self.outputs
 
 
-def _count(default: float | None = None):
-    return eqx.field(converter=as_float) if default is None else eqx.field(converter=as_float, default=default)
-
-
 class Usage(eqx.Module):
     """Events of one layer over the inferences of one run; every field is a scalar and may be traced.
 
@@ -76,25 +72,25 @@ class Usage(eqx.Module):
             series with them (drivers, sense nodes, access devices) [J].
     """
 
-    array_joules: Float[Array, "*_"] = _count()
-    dac_conversions: Float[Array, "*_"] = _count()
-    driver_pulses: Float[Array, "*_"] = _count()
-    adc_conversions: Float[Array, "*_"] = _count()
-    accumulations: Float[Array, "*_"] = _count()
-    multiplications: Float[Array, "*_"] = _count()
-    macs: Float[Array, "*_"] = _count()
-    inputs: Float[Array, "*_"] = _count(0.0)
-    outputs: Float[Array, "*_"] = _count(0.0)
+    array_joules: Float[Array, "*_"] = eqx.field(converter=as_float)
+    dac_conversions: Float[Array, "*_"] = eqx.field(converter=as_float)
+    driver_pulses: Float[Array, "*_"] = eqx.field(converter=as_float)
+    adc_conversions: Float[Array, "*_"] = eqx.field(converter=as_float)
+    accumulations: Float[Array, "*_"] = eqx.field(converter=as_float)
+    multiplications: Float[Array, "*_"] = eqx.field(converter=as_float)
+    macs: Float[Array, "*_"] = eqx.field(converter=as_float)
+    inputs: Float[Array, "*_"] = eqx.field(converter=as_float, default=0.0)
+    outputs: Float[Array, "*_"] = eqx.field(converter=as_float, default=0.0)
     active_inputs: Float[Array, "*_"] | None = eqx.field(
         converter=lambda x: x if x is None else as_float(x), default=None
     )
     active_outputs: Float[Array, "*_"] | None = eqx.field(
         converter=lambda x: x if x is None else as_float(x), default=None
     )
-    idle_conversions: Float[Array, "*_"] = _count(0.0)
-    vectors: Float[Array, "*_"] = _count(1.0)
-    line_swing: Float[Array, "*_"] = _count(0.0)
-    driven_rows: Float[Array, "*_"] = _count(0.0)
-    word_joules: Float[Array, "*_"] = _count(0.0)
-    bit_joules: Float[Array, "*_"] = _count(0.0)
-    access_joules: Float[Array, "*_"] = _count(0.0)
+    idle_conversions: Float[Array, "*_"] = eqx.field(converter=as_float, default=0.0)
+    vectors: Float[Array, "*_"] = eqx.field(converter=as_float, default=1.0)
+    line_swing: Float[Array, "*_"] = eqx.field(converter=as_float, default=0.0)
+    driven_rows: Float[Array, "*_"] = eqx.field(converter=as_float, default=0.0)
+    word_joules: Float[Array, "*_"] = eqx.field(converter=as_float, default=0.0)
+    bit_joules: Float[Array, "*_"] = eqx.field(converter=as_float, default=0.0)
+    access_joules: Float[Array, "*_"] = eqx.field(converter=as_float, default=0.0)

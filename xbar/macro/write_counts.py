@@ -103,8 +103,15 @@ def _verified(law: WriteVerify, lines: Float[Array, "lines cells"], keys: Any) -
     def one(at: Any) -> Writes:
         line, key = at
         found = law.write(line, key=jax.random.split(key, 4)[0])  # as `Device.program` does
-        sums = (found.pulses_up, found.pulses_down, found.reads, found.energy, ~found.accepted)
-        return Writes(jnp.asarray(float(line.size)), *(jnp.sum(x.astype(line.dtype)) for x in sums))
+        total = lambda x: jnp.sum(x.astype(line.dtype))  # noqa: E731
+        return Writes(
+            cells=jnp.asarray(float(line.size)),
+            pulses_up=total(found.pulses_up),
+            pulses_down=total(found.pulses_down),
+            reads=total(found.reads),
+            joules=total(found.energy),
+            refused=total(~found.accepted),
+        )
 
     together = max(1, AT_ONCE // lines.shape[-1])
     return jax.tree.map(jnp.sum, lax.map(one, (lines, keys), batch_size=together))

@@ -95,6 +95,17 @@ def test_at3_other_settings(settings):
     np.testing.assert_allclose(category(ledger(layers, **settings)), want, rtol=2e-3)
 
 
+RUNS = [("sparse", 100e3, 13.743, 8.04), ("dense", 100e3, 20.431, 8.04), ("sparse", 6e3, 22.415, 9.14)]  # nJ, mm^2
+
+
+@pytest.mark.parametrize(("kind", "r_on", "total", "square"), RUNS)
+def test_runs_with_sense_amplifiers(kind, r_on, total, square):
+    """The shipped converters, 5 bits: whole chips to 20 % (they are within 6 %), their area to 1 %."""
+    found = ledger(case(kind), r_on=r_on, adc_bits=5, converter="multilevel")
+    assert float(found.total) * 1e9 == pytest.approx(total, rel=0.06)
+    assert float(found.square_metres) * 1e6 == pytest.approx(square, rel=0.01)
+
+
 def test_at4_dense_against_sparse():
     """NeuroSim's own runs differ by 2.51; the fixed mode does not."""
     sparse, dense = (ledger(case(kind)) for kind in TARGETS)

@@ -166,7 +166,7 @@ def test_area_by_hand(chip):
 
 
 def test_idle_arrays_leak_and_links_cost(chip):
-    """Arrays of the chip that the network does not use leak as long as it works; inputs and outputs over the edge: 8 pJ/bit."""
+    """Arrays of the chip that the network does not use leak as long as it works; 8 pJ/bit over the edge."""
     chip, x = chip
     plain, more = chip.energy(x), chip.energy(x, technology=Technology(idle_arrays=100.0))
     leakage, link = COMPONENTS.index("leakage"), COMPONENTS.index("off_chip")
@@ -187,4 +187,4 @@ def test_a_wafer_has_its_own_times_and_sensitivities():
     assert ledger.total.shape == ledger.latency.shape == ledger.square_metres.shape == (2,)
     found = ledger.sensitivities()
     assert found["adc"].shape == (2,) and "mean of 2 ledgers" in str(ledger)
-    assert list(found)[0] in ("node", "0: adc_bits", "adc")
+    assert next(iter(found)) in ("node", "params: adc_bits", "adc")
