@@ -40,6 +40,7 @@ EXPERIMENTS = {  # name: (module, what it shows, time on two cores)
         "experiments.training_energy",
         "the energy of training a large model, restated on other hardware; every assumption is a flag",
         "1 s",
+    ),
     "sensitivity": (
         "experiments.sensitivity",
         "which number of the device, and which layer, a network's loss is sensitive to; which layers stay digital",
