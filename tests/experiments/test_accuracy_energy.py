@@ -13,8 +13,8 @@ import pytest
 import devices
 import devices.device_file
 from experiments import accuracy_energy, networks, supervised
-from xbar.energy import COMPONENTS
 from experiments.command import cli
+from xbar.energy import COMPONENTS
 
 SMALL = [
     "--chips",

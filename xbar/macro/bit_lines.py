@@ -50,6 +50,10 @@ def currents(
             residual = residual * felt(tile, jnp.swapaxes(g, 3, 4))[..., : residual.shape[-1]]
     elif tile.wired:
         current, watts = _through_wires(tile, array, settled.conductance, volts)
+    elif tile.device.conduction.separable:  # i = g h(v): one product, with h of the voltages
+        driven = tile.device.conduction(jnp.ones((), volts.dtype), volts)
+        current, watts = contract(driven, settled.net, tile.spread), None
+        residual = None  # it is in the net conductance
     else:
         current, watts = _row_by_row(tile, array, settled.conductance, volts), None
     for perturbation in (residual, array.frozen):
