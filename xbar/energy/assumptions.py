@@ -21,7 +21,7 @@ SPREAD_NOTE = "P10-P90: log-normal coefficients, shared by all layers, independe
 FIXED_NOTE = "FIXED ENERGY MODE: inputs and weights are left out; every cell conducts (g_min + g_max) / 2"
 
 
-def assumptions(recipe: Recipe, terms: jax.Array) -> tuple[str, ...]:
+def notes_of(recipe: Recipe, terms: jax.Array) -> tuple[str, ...]:
     """The notes of a ledger; terms that are known to be zero bring none."""
     tech = recipe.technology
     notes = [SCOPE_NOTE, SPREAD_NOTE]
@@ -39,8 +39,8 @@ def assumptions(recipe: Recipe, terms: jax.Array) -> tuple[str, ...]:
         notes += _converter_notes(cost, use, tech)
         if cost.r_row is not None and concrete(use.word_joules + use.bit_joules + use.access_joules) == 0:
             notes.append(
-                f"{cost.name}: all heat of the arrays is booked on their cells; its split needs ohmic cells, a chip that was not "
-                "taken at a time (chip.at), and tiles on one device"
+                f"{cost.name}: all heat of the arrays is booked on their cells; its split needs ohmic cells, a chip "
+                "that was not taken at a time (chip.at), and tiles on one device"
             )
     notes += _part_notes(tech)
     if concrete(tech.off_chip_share) == 0:

@@ -14,8 +14,8 @@ from xbar.energy.ledger import Ledger, price
 from xbar.energy.schedule import Schedule
 from xbar.energy.technology import Technology
 from xbar.energy.usage import LayerCosts, Usage
-from xbar.graph.digital_rows import digital_rows
 from xbar.graph.nodes import Layer, Plan, Traced
+from xbar.graph.rows_of_work import digital_rows
 from xbar.graph.work import Work
 from xbar.macro.partition import Partition
 from xbar.macro.state import ProgrammedArray, Signals
@@ -28,7 +28,7 @@ def usage_of_read(layer: Layer, tile: Tile, array: ProgrammedArray, signals: Sig
     groups, k, n = layer.product.sizes
     part = tile.partition(groups, k, n)
     planes, reads, vectors = *signals.current.shape[:2], signals.volts.shape[3]
-    driven = jnp.sum(_driven(tile, signals)) * part.col_tiles
+    driven = _count(_driven(tile, signals)) * part.col_tiles
     outputs = groups * vectors * n
     mask = _held(part.mask(), signals)
     joules = array_joules(tile, signals, mask)
@@ -39,7 +39,7 @@ def usage_of_read(layer: Layer, tile: Tile, array: ProgrammedArray, signals: Sig
         array_joules=joules,
         active_inputs=groups * vectors * k * _input_activity(tile, part, signals),
         active_outputs=outputs * _output_activity(tile, part, signals),
-        idle_conversions=reads * n * groups * jnp.sum(~jnp.any(_driven(tile, signals), -1)) / part.blocks,
+        idle_conversions=reads * n * groups * _count(~jnp.any(_driven(tile, signals), -1)) / part.blocks,
         line_swing=_swing(signals.volts) * part.col_tiles,
         driven_rows=driven,
         word_joules=word,
@@ -87,6 +87,11 @@ def _driven(tile: Tile, signals: Signals) -> Array:
     return jnp.abs(signals.volts) > least
 
 
+def _count(true: Array) -> Array:
+    """How many are true, as a real number."""
+    return jnp.sum(true.astype(jnp.result_type(float)))
+
+
 def _swing(volts: Float[Array, "planes blocks row_tiles vectors rows"]) -> Float[Array, ""]:
     """Sum over word lines and edges of dV^2 / 2 [V^2], from 0 through the planes of each vector and back to 0."""
     ends = jnp.pad(volts, ((1, 1), *((0, 0),) * 4))
@@ -97,10 +102,10 @@ def _input_activity(tile: Tile, part: Partition, signals: Signals) -> Array:
     """Set bits of the inputs' codes, against half of those of a magnitude."""
     rows = signals.volts.shape[0] * part.groups * signals.volts.shape[3] * part.k
     if tile.dac.encoding == "bit_serial":
-        return jnp.sum(_driven(tile, signals)) / (0.5 * rows)
+        return _count(_driven(tile, signals)) / (0.5 * rows)
     level = jnp.abs(signals.volts) / tile.v_read.astype(signals.volts.dtype)
     if tile.dac.bits is None:
-        return 2.0 * jnp.sum(level > 0) / rows
+        return 2.0 * _count(level > 0) / rows
     return jnp.sum(_set_bits(level, tile.dac.bits)) / (0.5 * (tile.dac.bits - 1) * rows)
 
 

@@ -16,7 +16,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 from scipy.special import ndtri
 
-from xbar.energy.assumptions import assumptions
+from xbar.energy.assumptions import notes_of
 from xbar.energy.coefficient import AT_LEAST_0
 from xbar.energy.pricing import COMPONENTS, TERMS, Recipe, by_component, converters, priced
 from xbar.energy.schedule import Schedule, balanced_copies, schedule_text
@@ -338,7 +338,7 @@ def price(
         area=found.area,
         macs=macs / inferences,
         recipe=recipe,
-        notes=assumptions(recipe, found.terms),
+        notes=notes_of(recipe, found.terms),
     )
 
 

@@ -77,13 +77,15 @@ def ledger_table(ledger: Ledger) -> str:
 def ledger_text(ledger: Ledger) -> str:
     """A ledger in a few lines; `print` has the whole table."""
     low, high = map(_joules, _spread(ledger, "total", 0))
-    shares = zip(ledger.components, _mean(ledger.by_component, 1), strict=True)
-    parts = ", ".join(f"{name} {_joules(x)}" for name, x in shares if x)
+    parts = _mean(ledger.by_component, 1)
+    always = [ledger.components.index(name) for name in ("array", "adc")]
+    others = [i for i in np.argsort(-parts) if i not in always and parts[i] != 0][:3]
+    shown = ", ".join(f"{ledger.components[i]} {_joules(parts[i])}" for i in (*always, *others))
     lines = [
         f"Ledger of {len(ledger.layers)} layers" + (f", mean of {ledger.total.size}" if ledger.total.ndim else ""),
         f"  per inference  {_joules(_mean(ledger.total, 0))} ({low} to {high}), {_joules(_mean(ledger.per_mac, 0))} per MAC",
         f"  latency        {_seconds(ledger.latency)}, one inference every {_seconds(ledger.period)}",
-        *textwrap.wrap(f"  components     {parts}", WIDTH, subsequent_indent=" " * 17),
+        f"  components     {shown}, ...",
         f"  notes          {len(ledger.notes)}; print(ledger) has them, with all layers",
     ]
     return "\n".join(lines)

@@ -6,7 +6,7 @@ import pytest
 
 import devices
 import xbar
-from xbar.graph.digital_rows import digital_rows
+from xbar.graph.rows_of_work import digital_rows
 
 KEY = jax.random.key(0)
 TILE = xbar.Tile(device=devices.ideal(), rows=32, cols=32)
