@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import hashlib
 import pathlib
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from experiments import chosen_devices, mesh
+from experiments import chosen_devices, chosen_networks, mesh
 from experiments.framework.errors import UsageError
 from experiments.framework.store import Dimension, Layout, Results, Variable
 
@@ -110,7 +109,7 @@ def check(config: Config) -> None:
             chosen_devices.drawn(device, config.chips, config.assume)
         if not _tools(config, device).known:
             raise UsageError(f"--times {' '.join(config.times)}: {device} has data at none of them; add 1s.")
-    _network(config).measured_on()
+    chosen_networks.find(config).measured_on()
     if config.assume is not None and not any(
         chosen_devices.completes(device, config.assume) for device in config.devices
     ):
@@ -121,16 +120,13 @@ def check(config: Config) -> None:
 
 def inputs(config: Config) -> dict[str, str]:
     """Contents of the files of devices and of the network, as a hash: a run belongs to them."""
-    from experiments import networks
-
     files = [pathlib.Path(name) for name in (*config.devices, config.assume or "") if name.endswith(".toml")]
-    own = {path.name: _hash(path) for path in networks.files(config.network)}
-    return {str(path): _hash(path) for path in files} | own
+    return {str(path): chosen_networks.hash_of(path) for path in files} | chosen_networks.inputs(config)
 
 
 def trainings(config: Config) -> tuple[str, ...]:
     """How the weights are trained: as the network's data and the settings allow."""
-    return TRAININGS if config.hardware_steps and _network(config).teachable else TRAININGS[:1]
+    return TRAININGS if config.hardware_steps and chosen_networks.find(config).teachable else TRAININGS[:1]
 
 
 def layout(config: Config) -> Layout:
@@ -194,7 +190,7 @@ def prepare(config: Config) -> State:
     import xbar
     from experiments import supervised
 
-    network = _network(config)
+    network = chosen_networks.find(config)
     model = supervised.trained(network, config.steps, key=jax.random.fold_in(jax.random.key(config.seed), 1))
     gpu = xbar.gpu_baseline(network.f, model, jnp.asarray(network.measured_on().x_test[:1]))
     energies = [e for case in (gpu.one, gpu.ridge) for e in (case.energy, case.energy_without_launch)]
@@ -239,7 +235,7 @@ class _Tools:
         self.config = config
         self.name = device
         self.device = chosen_devices.find(device, config.assume)
-        self.network = _network(config)
+        self.network = chosen_networks.find(config)
         self.times = [SECONDS[t] for t in config.times]
         self.known = [i for i, t in enumerate(self.times) if self._has_data(t)]
         steps = max(config.hardware_steps // len(RATES), 1)
@@ -354,27 +350,6 @@ class _Tools:
         return read
 
 
-def _network(config: Config) -> Network:
-    """The network of a run, read once from its files as they are."""
-    from experiments import networks
-
-    hashes = tuple(map(_hash, networks.files(config.network)))
-    return _found(config.network, config.seed, config.data, hashes)
-
-
-@functools.lru_cache(maxsize=2)
-def _found(name: str, seed: int, data: str | None, hashes: tuple[str, ...]) -> Network:
-    import jax
-
-    from experiments import networks
-
-    return networks.find(name, jax.random.fold_in(jax.random.key(seed), 0), data)
-
-
-def _hash(path: pathlib.Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
-
-
 @functools.lru_cache(maxsize=8)
 def _tools(config: Config, device: str) -> _Tools:
     return _Tools(config, device)
@@ -391,19 +366,4 @@ def present(config: Config, results: Results) -> Any:
     )
     lacks = {n: d.unmeasured for n, d in made.items() if d.provenance.numbers != "none"}
     assumed = {n: tuple(x for x in d.provenance.notes if x.startswith("ASSUMED")) for n, d in made.items()}
-    return view.present(config, results, view.About(sources, beyond, lacks, assumed, _said(config)))
-
-
-def _said(config: Config) -> tuple[str, ...]:
-    """What must be said of the network: how it came by its weights, what its converters were calibrated on, notes on its data."""
-    network = _network(config)
-    data = network.measured_on()
-    steps = network.steps if config.steps is None else config.steps
-    weights = f"trained digitally on {data.name} ({steps} Adam steps)"
-    said = [f"The network is {network.name}, {'with given weights' if network.trained else weights}."]
-    if not network.teachable:
-        said.append(
-            f"{data.name} has no training set: no hardware-aware training, and converter ranges are taken from its first "
-            "256 test inputs, without their labels."
-        )
-    return (*said, *data.notes)
+    return view.present(config, results, view.About(sources, beyond, lacks, assumed, chosen_networks.sentences(config)))

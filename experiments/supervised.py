@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
+import pathlib
 from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from experiments.framework import progress
+from experiments.framework.errors import UsageError
+from experiments.networks import weights
 from experiments.networks.network import Network, Score, cross_entropy
+from experiments.public_data.places import cache
 
 Forward = Callable[[Any, Array, PRNGKeyArray, Any], Float[Array, "batch classes"]]
 
@@ -95,6 +101,9 @@ def _parts(keys: Array) -> list[Array]:
 def trained(network: Network, steps: int | None = None, *, key: PRNGKeyArray) -> Any:
     """The parameters of a network after digital training; those that it has if its weights are given.
 
+    Training that takes minutes (`network.kept`) is done once: its weights are kept in the cache, under a hash of all that they
+    depend on.
+
     Args:
         steps: gradient steps, the network's own number if None.
 
@@ -103,6 +112,27 @@ def trained(network: Network, steps: int | None = None, *, key: PRNGKeyArray) ->
     """
     if network.trained:
         return network.params
+    data, steps = network.measured_on(), steps or network.steps
+    path = _place(network, steps, key) if network.kept else None
+    if path is not None and path.is_file():
+        try:
+            return weights.load(network.params, path)
+        except UsageError:
+            pass  # damaged: trained and written anew
+    plain = Trainer(lambda m, x, k, extra: network.f(m, x), steps=steps, loss=network.loss)
+    params = plain.run(network.params, data.x_train, data.y_train, key=key, rate=network.rate)
+    if path is not None:
+        weights.save(params, path)
+    return params
+
+
+def _place(network: Network, steps: int, key: PRNGKeyArray) -> pathlib.Path:
+    """Where the trained weights are kept: a hash of the network's program and first weights, its data, and the training."""
     data = network.measured_on()
-    plain = Trainer(lambda m, x, k, extra: network.f(m, x), steps=steps or network.steps, loss=network.loss)
-    return plain.run(network.params, data.x_train, data.y_train, key=key, rate=network.rate)
+    first = jnp.asarray(data.x_train[:1])
+    seen = hashlib.sha256(str(jax.make_jaxpr(lambda x: network.f(network.params, x))(first)).encode())
+    for array in (*jax.tree.leaves(eqx.filter(network.params, eqx.is_array)), data.x_train, data.y_train):
+        seen.update(np.ascontiguousarray(array).tobytes())
+    settings = (steps, network.rate, network.loss.__name__, jax.random.key_data(key).tolist(), jax.__version__)
+    seen.update(repr(settings).encode())
+    return cache().parent / "networks" / f"{network.name}-{seen.hexdigest()[:16]}.npz"

@@ -19,6 +19,7 @@ from xbar.macro.converters import ADC, DAC
 from xbar.macro.reading import settle
 from xbar.macro.state import ProgrammedArray, Ranges, Signals
 from xbar.macro.tile import Tile
+from xbar.order_statistics import percentile_of_magnitudes
 
 
 def calibrate(
@@ -127,7 +128,7 @@ class _Magnitude:
             part.columns_in_use()[None, None],
         )  # as the axes of inputs and of currents are
         used = rows if self.signal == "inputs" else columns
-        return jnp.nanpercentile(jnp.where(used > 0, x, jnp.nan), self.percentile, axis=axes)
+        return percentile_of_magnitudes(jnp.where(used > 0, x, jnp.nan), self.percentile, axes)
 
 
 def _share(method: str | None, percentile: float | None) -> float:

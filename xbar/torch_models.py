@@ -19,8 +19,8 @@ _LOADING = threading.Lock()
 def from_torch(module: Any) -> tuple[Callable[..., Any], dict[str, jax.Array]]:
     """A PyTorch module as a JAX function and its parameters, for `xbar.analog`, `jax.jit` and `jax.grad`.
 
-    `f(params, *inputs, **options)` is `module(*inputs, **options)` on arrays of NumPy or JAX: tuples, lists and dictionaries of
-    them go in and come out as such (a model output of another library, such as a dataclass that is a dictionary, as a
+    `f(params, *inputs, **options)` is `module(*inputs, **options)` on arrays of NumPy or JAX. Tuples, lists and dictionaries
+    of them go in and come out as such (a model output of another library, such as a dataclass that is a dictionary, as a
     dictionary). `xbar.analog` passes inputs by position: `xbar.analog(lambda p, ids, mask: f(p, input_ids=ids,
     attention_mask=mask), tile)`.
 
@@ -44,7 +44,9 @@ def from_torch(module: Any) -> tuple[Callable[..., Any], dict[str, jax.Array]]:
     """
     torchax, torch = _loaded()
     if not isinstance(module, torch.nn.Module):
-        raise TypeError(f"xbar.from_torch: {type(module).__name__} is no torch.nn.Module; give a model, as nn.Linear(2, 3).")
+        raise TypeError(
+            f"xbar.from_torch: {type(module).__name__} is no torch.nn.Module; give a model, as nn.Linear(2, 3)."
+        )
     _check_evaluates(module)
     states, run = torchax.extract_jax(_plain_outputs(torch, module))
     states = {name.removeprefix("module."): array for name, array in states.items()}
@@ -79,8 +81,8 @@ def _explained(torchax: Any, name: str) -> Iterator[None]:
         yield
     except torchax.tensor.OperatorNotFound as error:
         raise NotImplementedError(
-            f"xbar.from_torch: torchax cannot run an operator of {name}: {str(error).strip().splitlines()[0]}. Write that part "
-            "with other operators of torch, or in JAX."
+            f"xbar.from_torch: torchax cannot run an operator of {name}: {str(error).strip().splitlines()[0]}. Write that "
+            "part with other operators of torch, or in JAX."
         ) from error
     except AssertionError as error:
         if "mixed math" not in str(error):
@@ -142,7 +144,8 @@ def _loaded() -> tuple[Any, Any]:
         ) from error
     except Exception as error:
         raise ImportError(
-            f"xbar.from_torch: torchax does not load with torch {torch.__version__} ({type(error).__name__}: {error}). {TRIED}."
+            f"xbar.from_torch: torchax does not load with torch {torch.__version__} ({type(error).__name__}: {error}). "
+            f"{TRIED}."
         ) from error
     return torchax, torch
 

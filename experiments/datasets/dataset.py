@@ -40,7 +40,7 @@ def read_npz(path: pathlib.Path, *names: str) -> dict[str, np.ndarray]:
         UsageError: for a file that is missing, damaged, or lacks one of them.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in (names or archive.files)}
     except (OSError, ValueError, KeyError, EOFError, TypeError, AttributeError) as error:
         raise UsageError(f"{path}: cannot be read ({error}). Fetch it again.") from error

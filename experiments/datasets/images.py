@@ -53,8 +53,9 @@ def idx(name: str) -> Dataset:
     for part in ("train", "test"):
         if len(arrays[f"x_{part}"]) != len(arrays[f"y_{part}"]) or arrays[f"x_{part}"].ndim != 3:
             raise UsageError(f"{place}: images and labels of the {part} set do not belong together. Fetch them again.")
-    scaled = {k: v.astype(np.float32) / 255 if k[0] == "x" else v.astype(np.int32) for k, v in arrays.items()}
-    return Dataset(name, **scaled)
+    x_train, x_test = (_unit(arrays[f"x_{part}"]) for part in ("train", "test"))
+    y_train, y_test = (arrays[f"y_{part}"].astype(np.int32) for part in ("train", "test"))
+    return Dataset(name, x_train, y_train, x_test, y_test)
 
 
 def _read_idx(place: pathlib.Path, stem: str) -> np.ndarray:

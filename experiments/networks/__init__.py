@@ -9,7 +9,7 @@ from jaxtyping import PRNGKeyArray
 
 from experiments.framework.errors import UsageError
 from experiments.networks.network import Network, accuracy, cross_entropy, forward, squared_error
-from experiments.networks.own import own as _own
+from experiments.networks.own_file import own as _own
 from experiments.networks.zoo import NAMES, ZOO, known, weights_file
 
 __all__ = ["NAMES", "ZOO", "Network", "accuracy", "cross_entropy", "files", "find", "forward", "squared_error"]

@@ -58,13 +58,13 @@ class ResNet(eqx.Module):
     def __call__(self, image: Float[Array, "32 32 3"]) -> Float[Array, " classes"]:
         x = jnp.moveaxis((image - jnp.array(MEAN)) / jnp.array(SPREAD), -1, 0)
         x = jax.nn.relu(self.conv1(x))
-        for block in sum(self.stages, []):
+        for block in (block for stage in self.stages for block in stage):
             x = block(x)
         return self.dense(x.mean((1, 2)))
 
 
 def from_torch_names(arrays: Arrays) -> dict[str, np.ndarray]:
-    """Arrays of a PyTorch checkpoint (`res1.0.conv1.weight`, `res1.0.bn1.running_mean`, ...) under `ResNet`'s paths, folded."""
+    """Arrays of a PyTorch checkpoint (`res1.0.conv1.weight`, `res1.0.bn1.running_mean`) under `ResNet`'s paths, folded."""
     found = {"dense.weight": arrays["classifier.2.weight"], "dense.bias": arrays["classifier.2.bias"]}
     convolutions = [n for n, a in arrays.items() if n.endswith(".weight") and a.ndim == 4]
     for name in convolutions:

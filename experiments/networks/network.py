@@ -49,6 +49,7 @@ class Network:
         data: what it is trained and measured on; None where none is to be had, with the reason in `no_data`.
         trained: whether the weights are given. Such a network is not trained digitally.
         steps, rate: of digital training otherwise: gradient steps, and the initial learning rate.
+        kept: whether trained weights are kept in the cache.
         loss: what training makes small. metric: what experiments report.
     """
 
@@ -62,6 +63,7 @@ class Network:
     loss: Score = cross_entropy
     metric: Score = accuracy
     no_data: str = ""
+    kept: bool = False
 
     @property
     def teachable(self) -> bool:

@@ -72,7 +72,7 @@ class ResNet8(eqx.Module):
 
 
 class Autoencoder(eqx.Module):
-    """Anomaly detection: dense layers 640-128-128-128-128-8-128-128-128-128-640 with ReLU. For five frames of 128 log-mels [dB]."""
+    """Anomaly detection: dense layers 640-128-128-128-128-8-128-128-128-128-640 with ReLU. For 5 frames of 128 log-mels."""
 
     layers: Layers
 

@@ -44,7 +44,7 @@ class Block(eqx.Module):
 
 
 class Transformer(eqx.Module):
-    """Embeddings of symbols and positions, equal blocks, a layer norm and a dense layer: logits of the next symbol at each place.
+    """Embeddings of symbols and positions, equal blocks, a layer norm, a dense layer: logits of the next symbol at each place.
 
     Args:
         symbols: how many there are. context: longest window. width, depth, heads: of the blocks.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -13,6 +14,7 @@ from jaxtyping import Float
 
 from experiments.datasets.dataset import read_npz
 from experiments.framework.errors import UsageError
+from experiments.framework.files import write_bytes
 
 Arrays = Mapping[str, np.ndarray]
 Model = TypeVar("Model")
@@ -106,6 +108,15 @@ def load(model: Model, path: str | pathlib.Path, renamed: Callable[[Arrays], Arr
         return put(model, renamed(arrays), str(path))
     except KeyError as error:
         raise UsageError(f"{path}: lacks {error}.") from error
+
+
+def save(model: Any, path: pathlib.Path) -> None:
+    """Writes the arrays of a model under their paths to a `.npz` file, which `load` reads; whole or not at all."""
+    found = jax.tree_util.tree_flatten_with_path(model)[0]
+    file = io.BytesIO()
+    np.savez(file, **{_name(at): np.asarray(leaf) for at, leaf in found if hasattr(leaf, "shape")})  # pyright: ignore[reportArgumentType]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, file.getvalue())
 
 
 def _fitted(array: np.ndarray, leaf: Any, name: str) -> jax.Array:

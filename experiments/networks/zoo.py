@@ -29,7 +29,7 @@ class Entry:
     Args:
         what: in words. make: `(data, key) -> module` with random weights. data: sets it can be measured on, its own first.
         weights: `(folder, file)` of given weights. renamed: makes the module's arrays from the file's.
-        steps, rate, loss, metric, no_data: as in `Network`.
+        steps, rate, loss, metric, no_data, kept: as in `Network`.
     """
 
     what: str
@@ -42,6 +42,7 @@ class Entry:
     loss: Score = cross_entropy
     metric: Score = accuracy
     no_data: str = ""
+    kept: bool = False
 
 
 def _image(make: Callable[..., Any]) -> Callable[[Dataset, PRNGKeyArray], Any]:
@@ -115,6 +116,7 @@ ZOO: dict[str, Entry] = {
         ("tinyshakespeare",),
         rate=1e-3,
         steps=3000,
+        kept=True,
     ),
 }
 NAMES = tuple(ZOO)
@@ -126,8 +128,8 @@ def known(name: str, key: PRNGKeyArray, data: str | None = None) -> Network:
     chosen = _chosen(name, entry, data)
     found = None if chosen is None else datasets.load(chosen)
     model = entry.make(found, key)
-    if entry.weights:
-        model = weights.load(model, weights_file(name), entry.renamed)
+    if (file := weights_file(name)) is not None:
+        model = weights.load(model, file, entry.renamed)
     return Network(
         name,
         forward,
@@ -139,6 +141,7 @@ def known(name: str, key: PRNGKeyArray, data: str | None = None) -> Network:
         entry.loss,
         entry.metric,
         entry.no_data,
+        entry.kept,
     )
 
 
@@ -148,9 +151,10 @@ def weights_file(name: str) -> pathlib.Path | None:
     Raises:
         UsageError: if its folder is not here.
     """
-    if name not in ZOO or ZOO[name].weights is None:
+    entry = ZOO.get(name)
+    if entry is None or entry.weights is None:
         return None
-    folder, file = ZOO[name].weights
+    folder, file = entry.weights
     return datasets.folder(folder, file) / file
 
 

@@ -12,7 +12,7 @@ import pytest
 
 import devices
 import devices.device_file
-from experiments import accuracy_energy, datasets, networks, supervised
+from experiments import accuracy_energy, networks, supervised
 from experiments.framework import cli
 
 SMALL = [
@@ -93,6 +93,10 @@ def test_files(run):
         (["--devices", "pcm", "--posterior"], "none of pcm is a device file"),
         (["--assume", "no-such-device"], "--assume no-such-device: there is no device"),
         (["--devices", "pcm", "--assume", "0.03"], "it has no law that pcm lacks"),
+        (["--network", "mpl"], "there is none of this name. Did you mean 'mlp'"),
+        (["--network", "./none.py"], "none.py is not here"),
+        (["--data", "cifar10-subset"], "network 'mlp' is measured on digits or mnist or fashion-mnist"),
+        (["--hardware-steps", "-1"], "at least 0"),
     ],
 )
 def test_settings_that_cannot_be(flags, says, tmp_path, capsys):
@@ -102,11 +106,9 @@ def test_settings_that_cannot_be(flags, says, tmp_path, capsys):
 
 @pytest.mark.parametrize("name, least", [("mlp", 0.96), ("cnn", 0.95)])
 def test_networks_learn_digits(name, least, optimised):
-    data = datasets.load("digits")
-    model = networks.make(name, 8, 8, key=jax.random.key(0))
-    trainer = supervised.Trainer(lambda m, x, k, extra: networks.forward(m, x), steps=600)
-    model = trainer.run(model, data.x_train, data.y_train, key=jax.random.key(1))
-    assert float(networks.accuracy(networks.forward(model, jnp.asarray(data.x_test)), data.y_test)) > least
+    network = networks.find(name, jax.random.key(0), "digits")
+    model = supervised.trained(network, 600, key=jax.random.key(1))
+    assert float(network.metric(network.f(model, jnp.asarray(network.data.x_test)), network.data.y_test)) > least
 
 
 def test_clipping_keeps_weights_within_their_sigmas():
@@ -158,3 +160,35 @@ def test_a_run_belongs_to_the_contents_of_the_file_it_assumes(tmp_path, monkeypa
         devices.device_file.save(devices.assume_spread(devices.Device(1e-6, 1e-4), share), "other.toml")
         seen.append(accuracy_energy.inputs(config)["other.toml"])
     assert seen[0] != seen[1]
+
+
+def test_a_network_of_ones_own_without_a_training_set(tmp_path, monkeypatch):
+    """Mapped as it is, calibrated on its test inputs, which is said; a changed file is another run."""
+    monkeypatch.chdir(tmp_path)
+    text = """
+import numpy as np
+f = lambda p, x: x @ p
+params = np.eye(4, dtype=np.float32)
+x, y = np.eye(4, dtype=np.float32)[np.arange(40) % 4], np.arange(40) % 4
+"""
+    pathlib.Path("mine.py").write_text(text)
+    flags = ["--network", "./mine.py", "--devices", "pcm", "--chips", "2", "--adc-bits", "6", "--times", "1s", "--json"]
+    told = []
+    for more in ("", "# another\n"):
+        pathlib.Path("mine.py").write_text(text + more)
+        stream = io.StringIO()
+        with contextlib.redirect_stdout(stream):
+            assert cli.command(["run", "accuracy-energy", *flags, "--hardware-steps", "3"]) == 0
+        told.append(json.loads(stream.getvalue()))
+    assert len({run["folder"] for run in told}) == 2 and len(values(told[0], "accuracy")) == 1
+    assert values(told[0], "accuracy").min() > 0.9 and "largest_gain_points" not in told[0]["summary"]
+    page = next(pathlib.Path(told[0]["folder"]).glob("report.html")).read_text()
+    for words in (
+        "with given weights",
+        "mine.py has no training set: no hardware-aware training",
+        "without their labels",
+    ):
+        assert words in page
+    pathlib.Path("mine.py").write_text(text + "x_train, y_train = x, y\n")
+    for steps, expected in ((3, ("naive", "hardware-aware")), (0, ("naive",))):
+        assert accuracy_energy.trainings(accuracy_energy.Config(network="./mine.py", hardware_steps=steps)) == expected

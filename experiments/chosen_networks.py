@@ -1,0 +1,56 @@
+"""The network that settings name (`network`, `data`, `seed`, `steps`), and what must be said of it."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import pathlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from experiments.networks import Network
+
+
+def find(config: Any) -> Network:
+    """The network of a run, read once from its files as they are.
+
+    Raises:
+        UsageError: if it is not to be had; see `experiments.networks.find`.
+    """
+    return _found(config.network, config.seed, config.data, tuple(inputs(config).values()))
+
+
+@functools.lru_cache(maxsize=2)
+def _found(name: str, seed: int, data: str | None, hashes: tuple[str, ...]) -> Network:
+    import jax
+
+    from experiments import networks
+
+    return networks.find(name, jax.random.fold_in(jax.random.key(seed), 0), data)
+
+
+def inputs(config: Any) -> dict[str, str]:
+    """Contents of the network's files, as hashes: a run belongs to them."""
+    from experiments import networks
+
+    return {path.name: hash_of(path) for path in networks.files(config.network)}
+
+
+def hash_of(path: pathlib.Path) -> str:
+    """A short hash of a file's contents."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+
+
+def sentences(config: Any) -> tuple[str, ...]:
+    """Where the network's weights are from, what its converters were calibrated on, and notes on its data."""
+    network = find(config)
+    data = network.measured_on()
+    steps = network.steps if config.steps is None else config.steps
+    weights = f"trained digitally on {data.name} ({steps} Adam steps)"
+    said = [f"The network is {network.name}, {'with given weights' if network.trained else weights}."]
+    if not network.teachable:
+        said.append(
+            f"{data.name} has no training set: no hardware-aware training, and converter ranges are taken from its first "
+            "256 test inputs, without their labels."
+        )
+    return (*said, *data.notes)
