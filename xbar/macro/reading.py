@@ -17,6 +17,7 @@ from devices._numerics import safe_sqrt
 from devices.random import unit_normals, unit_normals_from
 from xbar.macro.bit_lines import currents, each_tile, felt
 from xbar.macro.contraction import contract, contract_positive
+from xbar.macro.layout import beside_rows
 from xbar.macro.partition import Partition
 from xbar.macro.sharding import CELLS, Sharding
 from xbar.macro.state import ProgrammedArray, Settled, Signals
@@ -62,7 +63,7 @@ def settled(
         variance = None if variance is None else mapping.combine_variance(variance, code)
         modes = None if modes is None else mapping.combine_variance(modes, code)
     net = mapping.combine(g, code)
-    mask = jnp.swapaxes(part.mask(), 1, 2).astype(g.dtype)[None, None]
+    mask = beside_rows(part.mask()).astype(g.dtype)[None]
     readout = jnp.sum(jnp.abs(net) * mask, axis=(0, 3))
     found = Settled(g, net if residual is None else net + residual, variance, modes, error, readout, admittance)
     return found if tile.sharding is None else _kept(tile.sharding, found)

@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool, PRNGKeyArray
 from devices.programming import AbstractProgramming
 from xbar.chip import Chip
 from xbar.graph.stationary_weights import weights as matrices_of
-from xbar.graph.tracing import flatten
+from xbar.graph.tracing import is_array
 from xbar.macro.layout import to_cells
 from xbar.training.array_weights import ArrayWeights, chosen_weights
 from xbar.transform import Analog
@@ -120,7 +120,8 @@ def program_selectively(
     finely = Analog(network.f, _each_tile(network, finer), network.straight_through)
     other = finely.program(params, *inputs, key=key)
     traced, given = chip._traced(inputs)
-    marks = [jnp.asarray(m, jnp.float32) for m in flatten(careful)[0]]
+    pairs = zip(jax.tree.leaves(careful), jax.tree.leaves(params), strict=True)
+    marks = [jnp.asarray(m, jnp.float32) for m, leaf in pairs if is_array(leaf)]
     on_arrays = matrices_of(traced, marks, given.captured, frozenset(chip.arrays))
     arrays = dict(chip.arrays)
     for i, mark in on_arrays.items():
