@@ -27,7 +27,8 @@ def test_tiles_hold_the_matrix_exactly(groups, k, n, rows, cols, pack):
     assert part.used_rows <= rows and part.used_cols <= cols
     y = np.einsum("simr,sijrc->smjc", pieces, blocks).reshape(part.blocks, 2, -1)
     np.testing.assert_allclose(part.join(jnp.asarray(y)), x @ w, atol=1e-4)
-    assert int(part.mask().sum()) == groups * k * n and 0 < part.utilisation <= 1
+    assert int(part.mask().sum()) == part.packed**2 * k * n and int(part.weights_mask().sum()) == groups * k * n
+    assert 0 < part.utilisation <= 1
     assert int(part.rows_in_use().sum()) == groups * k and int(part.columns_in_use().sum()) == groups * n
     assert pack is True or part.packed == 1
     assert pack == "in_turns" or part.shared == 1

@@ -104,7 +104,12 @@ class Partition(eqx.Module):
             y = y.reshape(self.blocks * self.packed, -1, self.n)
         return y[: self.groups]
 
-    def mask(self) -> Float[Array, "blocks row_tiles col_tiles rows cols"]:
+    def mask(self) -> Float[Array, "row_tiles col_tiles rows cols"]:
+        """1 where a tile's cells are in use, 0 where it is padded; the same for all blocks."""
+        one = Partition(1, self.packed * self.k, self.packed * self.n, self.rows, self.cols)
+        return one.split(jnp.ones((1, one.k, one.n)))[0]
+
+    def weights_mask(self) -> Float[Array, "blocks row_tiles col_tiles rows cols"]:
         """1 where a tile's cells hold a weight, 0 where it is padded or the rows of one group cross the columns of another."""
         return self.split(jnp.ones((self.groups, self.k, self.n)))
 

@@ -63,7 +63,7 @@ def settled(
         variance = None if variance is None else mapping.combine_variance(variance, code)
         modes = None if modes is None else mapping.combine_variance(modes, code)
     net = mapping.combine(g, code)
-    mask = beside_rows(part.mask()).astype(g.dtype)[None]
+    mask = beside_rows(part.weights_mask()).astype(g.dtype)[None]
     readout = jnp.sum(jnp.abs(net) * mask, axis=(0, 3))
     found = Settled(g, net if residual is None else net + residual, variance, modes, error, readout, admittance)
     return found if tile.sharding is None else _kept(tile.sharding, found)

@@ -43,9 +43,9 @@ class Tile(Checked):
         read_time: time for which the voltages of one read are applied and the currents are integrated [s]; the noise
             bandwidth of a read is 1/(2 read_time).
         pack_groups: how small matrices of one layer (groups of a convolution) share a tile, block-diagonally, where rows and
-            columns allow. `"in_turns"`: one is read after the other, the word lines of the others at rest. True: all at once,
-            faster, but errors and noise of the cells where the rows of one cross the columns of another add up in every
-            output. False: each has a tile of its own.
+            columns allow. `"in_turns"`: one is read after the other, the word lines of the others at rest and their bit lines
+            open. True: all at once, in the time of one, but errors and noise of the cells where the rows of one cross the
+            columns of another add up in every output. False: each has a tile of its own.
         backward: converters of a read in the other direction; None: there is none.
         sharding: devices of a mesh over which the tiles of each matrix are spread, if any. It changes no chip.
 
