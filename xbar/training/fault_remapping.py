@@ -78,9 +78,7 @@ def _around(tile: Tile, w: Float[Array, "blocks row_tiles col_tiles rows cols"],
     return jnp.where(where, jnp.clip(partner, device.g_min, device.g_max), targets), where
 
 
-def line_order(
-    w: Float[Array, "k n"], stuck: Bool[Array, "2 k n"], at: Float[Array, "2 k n"]
-) -> Int[np.ndarray, " k"]:
+def line_order(w: Float[Array, "k n"], stuck: Bool[Array, "2 k n"], at: Float[Array, "2 k n"]) -> Int[np.ndarray, " k"]:
     """Which input each word line should carry so that stuck cells cost least: an optimal assignment.
 
     $$ \\min_\\pi \\sum_j \\sum_c \\bigl(w_{\\pi(j) c} - \\hat w_{\\pi(j) c}(j)\\bigr)^2 $$

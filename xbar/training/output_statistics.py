@@ -120,7 +120,11 @@ def _matched(
 
 
 def _digital_statistics(
-    plan: Plan, scans: dict[int, tuple[int, ...]], matrices: dict[int, Array], inputs: list[Any], captured: Sequence[Any]
+    plan: Plan,
+    scans: dict[int, tuple[int, ...]],
+    matrices: dict[int, Array],
+    inputs: list[Any],
+    captured: Sequence[Any],
 ) -> dict[int, Statistics]:
     """Of each layer's products in the digital network, in two passes: the second about the mean of the first."""
 

@@ -56,9 +56,7 @@ def curvature(loss: Callable[..., Any], params: Any, *rest: Any, key: PRNGKeyArr
     return eqx.combine(found, static)
 
 
-def most_sensitive(
-    sensitivity: Any, share: float, *, variance: Any = None, weights: ArrayWeights | None = None
-) -> Any:
+def most_sensitive(sensitivity: Any, share: float, *, variance: Any = None, weights: ArrayWeights | None = None) -> Any:
     """Which weights are worth verifying: those where `H_ii var(w_i) / 2`, the expected cost of their error, is largest.
 
     Args:
@@ -75,8 +73,8 @@ def most_sensitive(
     if not 0 <= share <= 1:
         raise ValueError(f"most_sensitive: share={share!r}; it is a share of the weights, from 0 to 1.")
     leaves, tree = jax.tree.flatten(sensitivity)
-    spread = jax.tree.leaves(variance) if variance is not None and jnp.ndim(variance) == 0 else None
-    each = [1.0] * len(leaves) if variance is None else spread * len(leaves) if spread else jax.tree.leaves(variance)
+    each = [1.0] if variance is None else jax.tree.leaves(variance)
+    each = each * len(leaves) if len(each) == 1 else each
     chosen = chosen_weights(weights, sensitivity).channels
     cost = [None if c is None else np.asarray(h * v, float) for h, v, c in zip(leaves, each, chosen, strict=True)]
     together = np.concatenate([c.ravel() for c in cost if c is not None])

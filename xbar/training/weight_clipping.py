@@ -36,7 +36,9 @@ def clip_weights(
     Breaks when: the clean network needs its outliers: clip while training, not afterwards, or clean accuracy is lost.
     """
     if (sigmas is None) == (limit is None) or (sigmas or limit or 0) <= 0:
-        raise ValueError(f"clip_weights: sigmas={sigmas}, limit={limit}; give one of both, above 0, sigmas=2.5 for one.")
+        raise ValueError(
+            f"clip_weights: sigmas={sigmas}, limit={limit}; give one of both, above 0, sigmas=2.5 for one."
+        )
 
     def clipped(w: Array, axes: tuple[int, ...]) -> Array:
         most = jnp.asarray(limit, w.dtype) if sigmas is None else sigmas * jnp.std(w, axes, keepdims=True)

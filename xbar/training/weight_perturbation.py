@@ -102,7 +102,9 @@ class NoisePool(eqx.Module):
     def __call__(self, key: PRNGKeyArray, like: Float[Array, "..."]) -> Float[Array, "..."]:
         """As many normals as `like` has elements, in its shape."""
         if like.size > self.values.size:
-            raise ValueError(f"NoisePool of {self.values.size} normals for {like.size} weights: make it larger (size=).")
+            raise ValueError(
+                f"NoisePool of {self.values.size} normals for {like.size} weights: make it larger (size=)."
+            )
         start = jax.random.randint(key, (), 0, self.values.size - like.size + 1)
         return jax.lax.dynamic_slice(self.values, (start,), (like.size,)).reshape(like.shape).astype(like.dtype)
 
@@ -114,7 +116,9 @@ def log_uniform_times(first: float = 1.0, last: float = YEAR, count: int = 9) ->
         first, last: [s], by default a second and a year. count: how many, at least 2.
     """
     if not 0 < first < last or count < 2:
-        raise ValueError(f"log_uniform_times: first={first} s, last={last} s, count={count}: 0 < first < last, 2 or more.")
+        raise ValueError(
+            f"log_uniform_times: first={first} s, last={last} s, count={count}: 0 < first < last, 2 or more."
+        )
     return tuple(float(t) for t in jnp.geomspace(first, last, count))
 
 
