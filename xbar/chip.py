@@ -324,8 +324,8 @@ class Chip(eqx.Module):
         return self.with_arrays({i: dataclasses.replace(a, ranges=ranges[i]) for i, a in self.arrays.items()})
 
     def with_corrections(self, corrections: dict[int, Correction]) -> Chip:
-        """This chip with digital corrections of some layers: what one says (gain, offset, matrices of low rank) takes the place
-        of what was there, what it leaves out stays."""
+        """This chip with digital corrections of some layers: what one says (gain, offset, matrices of low rank) takes the
+        place of what was there, what it leaves out stays."""
         unknown = corrections.keys() - self.arrays.keys()
         if unknown:
             raise ValueError(f"corrections for layers {sorted(unknown)}; the chip has layers {sorted(self.arrays)}.")

@@ -14,9 +14,9 @@ from jax.core import Tracer
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from devices._numerics import at_least_float32
+from xbar.arguments import check_inputs, check_one_time, layer_times, typed_key
 from xbar.calibration import Per
 from xbar.calibration import compensate as compensated
-from xbar.arguments import check_inputs, check_one_time, layer_times, typed_key
 from xbar.chip import Chip
 from xbar.graph.digital import warn_of_digital
 from xbar.graph.nodes import Layer, Traced
@@ -101,8 +101,8 @@ class Analog(eqx.Module):
             ranges: converter ranges to train with, for example `chip.ranges` of a calibrated chip. They may be trained, too:
                 the gradient by a full scale is that of learned step sizes (Esser et al. 2020, arXiv:1902.08153).
             corrections: digital corrections of layers, such as `xbar.training.low_rank_adapters`.
-            compensate: `"tile"` or `"column"` compensates drift from the earliest time with data on, as `xbar.compensate` does;
-                None reads what drift has left.
+            compensate: `"tile"` or `"column"` compensates drift from the earliest time with data on, as `xbar.compensate`
+                does; None reads what drift has left.
         """
         check_one_time(t)
         program_key, read_key = jax.random.split(typed_key(key))

@@ -1,8 +1,8 @@
 """Training for the arrays, and on them.
 
-Small pieces for a training loop of one's own (plain JAX, Equinox, Flax; Optax transformations where updates are meant): noise and
-faults on weights, clipping, losses, gradients, adapters; what brings a programmed chip back without training; pulses instead of
-computed weights. Each says where it comes from and when it breaks.
+Small pieces for a training loop of one's own (plain JAX, Equinox, Flax; Optax transformations where updates are meant):
+noise and faults on weights, clipping, losses, gradients, adapters; what brings a programmed chip back without training;
+pulses instead of computed weights. Each says where it comes from and when it breaks.
 """
 
 from xbar.training.array_weights import ArrayWeights, weights_of

@@ -17,7 +17,7 @@ from xbar.graph.tracing import Function, flatten, trace
 from xbar.transform import Analog
 
 Per = Literal["tensor", "channel"]
-OfOne = Callable[[Float[Array, "..."], tuple[int, ...]], Float[Array, "..."]]
+OfOne = Callable[..., Float[Array, "..."]]  # (w, axes, *others)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -35,7 +35,8 @@ def learn_ranges(
     Args:
         chip: calibrated, for ranges to start from. inputs: a representative batch.
         key: for the noise of the reads, the same in each step; None reads without noise. t: time since programming [s].
-        loss: `outputs -> number` of your own, such as a cross-entropy with labels. steps, rate: of Adam; the rate is that of ln r.
+        loss: `outputs -> number` of your own, such as a cross-entropy with labels. steps, rate: of Adam; the rate is that
+            of ln r.
 
     Returns:
         The chip with the ranges of the least loss that was seen.
@@ -44,7 +45,8 @@ def learn_ranges(
         ValueError: for a chip that is not calibrated.
 
     Reference: Esser et al. 2020, arXiv:1902.08153 (learned step size); Rasch et al. 2023, 10.1038/s41467-023-40770-4, and
-    Buechel et al. 2025, arXiv:2505.09663, learn input ranges while training: give `network(..., ranges=)` ranges to differentiate by.
+    Buechel et al. 2025, arXiv:2505.09663, learn input ranges while training: give `network(..., ranges=)` ranges to
+    differentiate by.
 
     Breaks when: the batch does not have the extremes that later inputs have.
     """

@@ -47,7 +47,8 @@ def program_around_faults(
         if not isinstance(tile.mapping, Differential):
             kind = type(tile.mapping).__name__
             raise ValueError(
-                f"program_around_faults: {chip.plan_layers[i].path} is mapped by {kind}; only a Differential pair has partners."
+                f"program_around_faults: {chip.plan_layers[i].path} is mapped by {kind}; only cells of a "
+                "Differential pair have partners."
             )
     traced, given = chip._traced(inputs)
     matrices = matrices_of(traced, flatten(params)[0], given.captured, frozenset(chip.arrays))
@@ -87,8 +88,8 @@ def line_order(w: Float[Array, "k n"], stuck: Bool[Array, "2 k n"], at: Float[Ar
     `w[order]` and read it with `x[..., order]`: the product is the same.
 
     Args:
-        w: weights in units of their column's scale, from -1 to 1. stuck: which cells of each pair (positive, negative) are stuck,
-            by physical line. at: where [share of the conductance range], 0 to 1.
+        w: weights in units of their column's scale, from -1 to 1. stuck: which cells of each pair (positive, negative) are
+            stuck, by physical line. at: where [share of the conductance range], 0 to 1.
 
     Returns:
         `order`: line j carries input `order[j]`.
@@ -99,8 +100,8 @@ def line_order(w: Float[Array, "k n"], stuck: Bool[Array, "2 k n"], at: Float[Ar
     """
     from scipy.optimize import linear_sum_assignment
 
-    w, stuck, at = np.asarray(w, float), np.asarray(stuck), np.asarray(at, float)
-    cost = np.stack([_held_errors(w, stuck[:, j], at[:, j]) for j in range(len(w))])
+    rows, dead, share = np.asarray(w, float), np.asarray(stuck), np.asarray(at, float)
+    cost = np.stack([_held_errors(rows, dead[:, j], share[:, j]) for j in range(len(rows))])
     return linear_sum_assignment(cost)[1]
 
 

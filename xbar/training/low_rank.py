@@ -26,12 +26,13 @@ def low_rank_adapters(
         adapters = low_rank_adapters(chip, 4, key=key)
         loss = lambda adapters: task(chip.with_corrections(adapters)(x, t=t, key=k), y)
 
-    or `network(params, x, key=k, corrections=adapters)` for fresh devices in every step. As `B` is 0, nothing changes at first.
-    A new task or an older chip needs new adapters and no writing of cells.
+    or `network(params, x, key=k, corrections=adapters)` for fresh devices in every step. As `B` is 0, nothing changes at
+    first. A new task or an older chip needs new adapters and no writing of cells.
 
     Args:
         chip: which layers there are, whatever the function is. rank: `r`, 1 to 16 as a rule. key: decides `A`.
-        layers: `path -> bool`: which layers get one; all by default. Layers of one path in a loop of equal blocks get one each.
+        layers: `path -> bool`: which layers get one; all by default. Layers of one path in a loop of equal blocks get one
+            each.
 
     Raises:
         ValueError: for a rank that is no whole number above 0, or if no layer is chosen.

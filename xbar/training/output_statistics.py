@@ -52,9 +52,9 @@ def match_statistics(
 
     with the mean and standard deviation over a batch (and positions) of the digital products, and hatted those of the chip. It
     needs no labels, no training and no writing of cells: a factor and an offset a channel, in digital logic. Where batch norm
-    stands behind a layer or was folded into it, this is batch-norm re-calibration: its running statistics are replaced by those
-    of the chip at `t`. Layers are corrected one after the other in one pass, each with the inputs that corrected ones give it,
-    so that on these inputs, read without noise, the statistics are met exactly.
+    stands behind a layer or was folded into it, this is batch-norm re-calibration: its running statistics are replaced by
+    those of the chip at `t`. Layers are corrected one after the other in one pass, each with the inputs that corrected
+    ones give it, so that on these inputs, read without noise, the statistics are met exactly.
 
     Args:
         chip: programmed, and calibrated if its converters are real; cells, ranges and drift compensation stay.
@@ -70,9 +70,9 @@ def match_statistics(
 
     Reference: Joshi et al. 2020, 10.1038/s41467-020-16108-9 (AdaBS, on some 5 % of the training set, at each time).
 
-    Breaks when: the batch is small (the statistics are its own), or a channel hardly varies in the chip: its noise is scaled up
-    with its signal. A layer that is used several times (recurrent networks) gets one gain and offset from all of its uses,
-    measured before it is corrected itself.
+    Breaks when: the batch is small (the statistics are its own), or a channel hardly varies in the chip: its noise is
+    scaled up with its signal. A layer that is used several times (recurrent networks) gets one gain and offset from all of
+    its uses, measured before it is corrected itself.
     """
     if chip.wafer:
         each = lambda one, k: match_statistics(one, params, *inputs, key=k, t=t, layers=layers)  # noqa: E731

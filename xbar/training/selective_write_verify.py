@@ -33,7 +33,8 @@ def curvature(loss: Callable[..., Any], params: Any, *rest: Any, key: PRNGKeyArr
         loss: `(params, *rest) -> number`. key: decides the probes. probes: products with H, each twice a gradient's work.
 
     Returns:
-        A pytree like `params`, in units of the loss by the square of each parameter's; leaves that are not real stay as they are.
+        A pytree like `params`, in units of the loss by the square of each parameter's; leaves that are not real stay as
+        they are.
 
     Reference: Yan et al. 2022, 10.1145/3489517.3530459 (SWIM: second derivatives as sensitivities); the estimate: Bekas et al.
     2007, 10.1016/j.apnum.2007.01.003.
@@ -103,7 +104,8 @@ def program_selectively(
     Args:
         network, params, inputs, key: as in `network.program`; the cells that are not chosen are those of that chip.
         careful: truth values like `params`, as `most_sensitive` gives them.
-        programming: the law of write-verified cells, for example `devices.programming.ExactProgramming()`, or that of a narrow window.
+        programming: the law of write-verified cells, for example `devices.programming.ExactProgramming()`, or that of a
+            narrow window.
 
     Raises:
         ValueError: if `careful` does not have the structure of `params`.

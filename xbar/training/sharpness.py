@@ -19,7 +19,8 @@ def sharpness_aware(
        \\text{adaptive: } w + \\rho \\frac{w^2 g}{\\lVert w\\, g \\rVert} $$
 
     Args:
-        gradient: `(params, *rest) -> gradients`, as `jax.grad` and `eqx.filter_grad` give it; called twice with the same `rest`, so that both see the same devices.
+        gradient: `(params, *rest) -> gradients`, as `jax.grad` and `eqx.filter_grad` give it; called twice with the same
+            `rest`, so that both see the same devices.
         radius: `rho`, in the units of the weights (.05), or, adaptive, relative to them (.5 as a rule).
         adaptive: larger weights may move further, as under errors in proportion to them.
 

@@ -25,8 +25,8 @@ def clip_weights(
     $$ w' = \\mathrm{clip}(w, -c, c), \\qquad c = k\\, \\mathrm{std}(w) \\text{ or a fixed limit} $$
 
     Args:
-        sigmas: `k`, of each tensor's or channel's own standard deviation. limit: `c` itself, in the units of the weights. One of
-            both. per, weights: as in `weight_noise`.
+        sigmas: `k`, of each tensor's or channel's own standard deviation. limit: `c` itself, in the units of the weights.
+            One of both. per, weights: as in `weight_noise`.
 
     Raises:
         ValueError: for both or neither of them, or numbers that are not positive.

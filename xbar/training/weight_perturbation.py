@@ -8,6 +8,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from devices.random import unit_normals, unit_uniforms
@@ -47,8 +48,8 @@ def weight_noise(
     Reference: Joshi et al. 2020, 10.1038/s41467-020-16108-9 (per layer, up to 8 % of its largest weight); Buechel et al. 2025,
     arXiv:2505.09663 (analog foundation models: 3 % per channel).
 
-    Breaks when: the share is so large that training no longer finds the task (above .08, Joshi et al.); one outlier sets `m` of
-    all weights that share it: clip (`clip_weights`).
+    Breaks when: the share is so large that training no longer finds the task (above .08, Joshi et al.); one outlier sets
+    `m` of all weights that share it: clip (`clip_weights`).
     """
     chosen = chosen_weights(weights, params, per)
 
@@ -75,7 +76,7 @@ def drop_weights(
 
     Breaks when: faults stick at a high conductance: the weight is then large, not 0.
     """
-    if not isinstance(rate, jax.core.Tracer) and not 0 <= float(rate) < 1:
+    if not isinstance(rate, Tracer) and not 0 <= float(rate) < 1:
         raise ValueError(f"drop_weights: rate={rate!r}; it is the probability that a weight is 0, in [0, 1).")
     chosen = chosen_weights(weights, params)
     drop = lambda w, axes, own: jnp.where(unit_uniforms(own, w) < rate, jnp.zeros((), w.dtype), w)  # noqa: E731
@@ -90,8 +91,8 @@ class NoisePool(eqx.Module):
     Args:
         key: decides the pool. size: how many normals; several times the largest weight.
 
-    Breaks when: statistics are measured: stretches overlap, so that draws of different steps or layers are correlated. Use fresh
-    draws in tests and for chips.
+    Breaks when: statistics are measured: stretches overlap, so that draws of different steps or layers are correlated. Use
+    fresh draws in tests and for chips.
     """
 
     values: Float[Array, " size"]

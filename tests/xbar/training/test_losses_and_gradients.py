@@ -17,7 +17,7 @@ def quadratic(w):
 
 
 def test_distillation_is_the_divergence_and_pulls_to_the_teacher():
-    """Cross-entropy with the teacher's probabilities less its entropy; the gradient is q - p over the batch; T = 2 by its formula."""
+    """Cross-entropy with the teacher's probabilities less its entropy; its gradient is q - p over the batch; also at T = 2."""
     student, teacher = jax.random.normal(jax.random.key(0), (2, 5, 4))
     p = jax.nn.softmax(teacher)
     expected = -jnp.mean(jnp.sum(p * jax.nn.log_softmax(student), -1)) + jnp.mean(jnp.sum(p * jnp.log(p), -1))
@@ -27,7 +27,7 @@ def test_distillation_is_the_divergence_and_pulls_to_the_teacher():
     assert not by_teacher.any() and abs(float(training.distillation_loss(teacher, teacher))) < 1e-6
     soft = training.distillation_loss(student, teacher, 2.0)
     np.testing.assert_allclose(soft, 4 * training.distillation_loss(student / 2, teacher / 2), rtol=1e-5)
-    with pytest.raises(ValueError, match="temperature=0.0"):
+    with pytest.raises(ValueError, match=r"temperature=0\.0"):
         training.distillation_loss(student, teacher, 0.0)
 
 
@@ -47,7 +47,7 @@ def test_sharpness_aware_gradients_of_modules_and_of_nothing():
     slope = training.sharpness_aware(eqx.filter_grad(loss))(model, jnp.ones((3, 2)))
     assert all(bool(jnp.isfinite(x).all()) for x in jax.tree.leaves(slope))
     assert not training.sharpness_aware(jax.grad(quadratic))(jnp.zeros(2)).any()
-    with pytest.raises(ValueError, match="radius=0.0"):
+    with pytest.raises(ValueError, match=r"radius=0\.0"):
         training.sharpness_aware(jax.grad(quadratic), 0.0)
 
 

@@ -57,8 +57,8 @@ def test_compensation_by_columns_undoes_a_gain_of_each_column():
 
 @pytest.mark.parametrize("per", ["tile", "column"])
 def test_training_may_compensate_drift(per):
-    """`network(..., compensate=)` is a chip of the same keys, compensated and read at that time; its gradient by the time is that
-    of finite differences."""
+    """`network(..., compensate=)` is a chip of the same keys, compensated and read at that time; its gradient by the time
+    is that of finite differences."""
     network = xbar.analog(apply, xbar.Tile(FADING, 16, 16, **EXACT))
     write, read = jax.random.split(jax.random.key(5))
     chip = xbar.compensate(network.program(PARAMS, X, key=write), per=per)
@@ -204,7 +204,8 @@ def test_chosen_weights_are_written_carefully():
 
 
 def test_a_committee_errs_less():
-    """The error of 16 chips' mean is a quarter of one's, to a fifth of it (40 outputs x 64 inputs); its gradient is the mean's."""
+    """The error of 16 chips' mean is a quarter of one's, to a fifth of it (40 outputs x 64 inputs), and its
+    gradient is the mean's."""
     noisy = devices.Device(5e-6, 25e-6, programming=devices.programming.SpreadProgramming(5e-7, 25e-6))  # none at 0 S
     product = xbar.analog(lambda w, x: x @ w, xbar.Tile(noisy, 16, 64, **EXACT))
     w = jax.random.normal(B, (K, 40))
