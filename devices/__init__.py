@@ -7,6 +7,7 @@ interfaces). `devices.compact` has state-equation models.
 """
 
 from devices import (
+    amplification,
     catalogue,
     compact,
     conduction,
@@ -20,6 +21,7 @@ from devices import (
     updates,
     write_verify,
 )
+from devices.amplification import Factors, amplify
 from devices.assumptions import assume, assume_spread
 from devices.base import (
     AbstractConduction,
@@ -33,6 +35,7 @@ from devices.base import (
 from devices.catalogue import Provenance, bibtex, describe, description, find, names, published
 from devices.device import Device
 from devices.moment_matching import moment_matched
+from devices.physical_numbers import device_numbers
 from devices.presets import *  # noqa: F403
 from devices.presets import __all__ as _presets
 from devices.references import Reference
@@ -48,8 +51,11 @@ __all__ = [
     "AbstractReadNoise",
     "Cells",
     "Device",
+    "Factors",
     "Provenance",
     "Reference",
+    "amplification",
+    "amplify",
     "assume",
     "assume_spread",
     "bibtex",
@@ -59,6 +65,7 @@ __all__ = [
     "curves",
     "describe",
     "description",
+    "device_numbers",
     "drift",
     "faults",
     "find",

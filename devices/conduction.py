@@ -19,6 +19,7 @@ class Ohmic(AbstractConduction):
     """`i = g v`."""
 
     linear: ClassVar[bool] = True
+    separable: ClassVar[bool] = True
 
     def __call__(self, g: Float[Array, "*#cells"], v: Float[Array, "*#cells"]) -> Float[Array, "*cells"]:
         return g * v
@@ -34,6 +35,7 @@ class Cubic(AbstractConduction):
     """
 
     linear: ClassVar[bool] = False
+    separable: ClassVar[bool] = True
     curvature: Float[Array, ""] = eqx.field(converter=Number("1/V^2"))
 
     def __call__(self, g: Float[Array, "*#cells"], v: Float[Array, "*#cells"]) -> Float[Array, "*cells"]:
@@ -48,6 +50,7 @@ class Sinh(AbstractConduction):
     """
 
     linear: ClassVar[bool] = False
+    separable: ClassVar[bool] = True
     v0: Float[Array, ""] = eqx.field(converter=volts)
 
     def __call__(self, g: Float[Array, "*#cells"], v: Float[Array, "*#cells"]) -> Float[Array, "*cells"]:
@@ -65,6 +68,7 @@ class PooleFrenkel(AbstractConduction):
     """
 
     linear: ClassVar[bool] = False
+    separable: ClassVar[bool] = True
     v0: Float[Array, ""] = eqx.field(converter=volts)
 
     def __call__(self, g: Float[Array, "*#cells"], v: Float[Array, "*#cells"]) -> Float[Array, "*cells"]:
@@ -85,6 +89,7 @@ class Schottky(AbstractConduction):
     """
 
     linear: ClassVar[bool] = False
+    separable: ClassVar[bool] = True
     ideality: Float[Array, ""] = eqx.field(converter=positive, default=1.0)
     v_lowering: Float[Array, ""] = eqx.field(converter=volts.but(infinite=True), default=jnp.inf)
     temperature: Float[Array, ""] = eqx.field(converter=kelvin, default=300.0)
@@ -193,6 +198,10 @@ class AtTemperature(AbstractConduction):
     @property
     def linear(self) -> bool:
         return self.law.linear
+
+    @property
+    def separable(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.law.separable
 
     def __call__(self, g: Float[Array, "*#cells"], v: Float[Array, "*#cells"]) -> Float[Array, "*cells"]:
         metallic = 1 + self.coefficient * (self.temperature - self.reference)

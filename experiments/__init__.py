@@ -15,6 +15,6 @@ def open_results(path: str | os.PathLike[str]) -> Any:
     Raises:
         UsageError: if xarray is not installed, if there is no run, or if it is damaged.
     """
-    from experiments.framework import as_xarray
+    from experiments.saved_runs import as_xarray
 
     return as_xarray.open_results(path)

@@ -1,8 +1,8 @@
 """What chips cost a computer: memory, programming and reading by the number of weights, and what a large network would take.
 
-One dense layer on phase-change memory, square, of growing size. Unit costs of the largest size are carried on to a network of
-`--weights` weights on `--target-devices` devices like this one: cost grows in proportion to weights, tiles, chips and times, as
-tiles are independent; what is added by links between machines is not known from one of them.
+One dense layer on phase-change memory, square, of growing size. Unit costs of the largest size are carried on to
+`--weights` weights on `--target-devices` devices like this one: cost grows in proportion to weights, tiles, chips and
+times, for tiles are independent; what is added by links between machines is not known from one of them.
 """
 
 from __future__ import annotations

@@ -35,6 +35,7 @@ class Interruption:
         self.outcome = "nothing was written"
         self._number: int | None = None
         self._finishing = False
+        self._listening = False
 
     def finishing(self) -> None:
         """Says that what is finished is now being written, however long it takes; a second signal ends the program."""
@@ -62,6 +63,13 @@ class Interruption:
             signal.signal(number, self._receive)
         signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
         threading.Thread(target=self._watch, args=(reader,), daemon=True, name="signals").start()
+        self._listening = True
+
+    def over(self) -> None:
+        """Says that all is done and said: while Python ends, signals are not listened to any more."""
+        if self._listening:
+            for number in NAMES:
+                signal.signal(number, signal.SIG_IGN)
 
     def _receive(self, number: int, frame: Any) -> None:
         if self.catching:

@@ -13,8 +13,8 @@ from typing import Annotated
 
 import tyro
 
-from experiments.framework.endings import DONE, FAILED, USAGE, attempt, complain
-from experiments.framework.endings import show as show_text
+from experiments.command.endings import DONE, FAILED, USAGE, attempt, complain
+from experiments.command.endings import show as show_text
 from experiments.framework.errors import UsageError
 from experiments.framework.progress import duration, say
 from experiments.public_data.fetching import FetchError, fetch

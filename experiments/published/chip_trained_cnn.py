@@ -38,29 +38,28 @@ class State:
             trainer = supervised.Trainer(forward, steps=steps, batch=BATCH)
             key = jax.random.fold_in(jax.random.key(config.seed), 1)
             self.models[name] = trainer.run(start, data.x_train, data.y_train, key=key, rate=1e-3)
-        self._read = jax.jit(self._accuracy)
 
-    def _accuracy(self, model: Any, key: Any) -> Any:
+    def _accuracy(self, model: Any, x: Any, y: Any, key: Any) -> Any:
         import jax.numpy as jnp
 
-        chip = self.analog.program(model, self.x[:1], key=key)
-        return jnp.mean(jnp.argmax(chip(self.x), -1) == self.y)
+        chip = self.analog.program(model, x[:1], key=key)
+        return jnp.mean(jnp.argmax(chip(x), -1) == y)
 
     def accuracy(self, name: str, key: Any) -> float:
         """Of one draw of errors."""
         import equinox as eqx
 
-        return float(eqx.filter_jit(self._accuracy)(self.models[name], key))
+        return float(eqx.filter_jit(self._accuracy)(self.models[name], self.x, self.y, key))
 
 
 def proportional_errors() -> Any:
     """Cells from 0 S whose write error is a share of the conductance, without converters."""
     import devices
     import xbar
-    from devices import curves
+    from devices import curves, programming
 
     g_max = 1e-4
-    error = devices.SpreadProgramming(spread=curves.Proportional(ALPHA * g_max), g_max=g_max)
+    error = programming.SpreadProgramming(spread=curves.Proportional(ALPHA * g_max), g_max=g_max)
     device = devices.Device(0.0, g_max, programming=error)
     mapping = xbar.Differential(per="tile")
     return xbar.Tile(device, rows=1024, cols=64, dac=xbar.DAC(bits=None), adc=xbar.ADC(bits=None), mapping=mapping)

@@ -12,14 +12,14 @@ import numpy as np
 
 import devices
 import xbar
+from devices import noise
 from experiments import datasets, networks
 
 BATCH = 100
 """Images that a chip reads at a time: patches of a convolution are the memory."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Images:
+class Images(eqx.Module):
     """Test images and labels, in batches."""
 
     x: jax.Array
@@ -68,4 +68,4 @@ def one_tile_a_layer(device: devices.Device, bits: int | None = None) -> xbar.Ti
 
 def write_errors_alone(device: devices.Device) -> devices.Device:
     """The device without read noise."""
-    return dataclasses.replace(device, read_noise=devices.NoReadNoise())
+    return dataclasses.replace(device, read_noise=noise.NoReadNoise())

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from experiments.framework import runner
 from experiments.framework.errors import UsageError
 from experiments.framework.experiment import Source
-from experiments.framework.registry import EXPERIMENTS
+from experiments.framework.known_experiments import EXPERIMENTS
 
 INTEGERS = st.sampled_from([-(10**9), -1, 0, 1, 2, 3, 8, 17, 1000, 2**31, 10**12])
 FLOATS = st.sampled_from([float("nan"), float("inf"), -1.0, 0.0, 1e-9, 0.5, 1.0, 99.0, 1e300])

@@ -11,8 +11,8 @@ import pytest
 import devices
 from devices import compact, fitting
 from devices.device_file import load, load_draws
+from experiments.command import cli
 from experiments.fit_files import _finite
-from experiments.framework import cli
 
 
 @pytest.fixture

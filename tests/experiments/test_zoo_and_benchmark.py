@@ -9,8 +9,8 @@ import pytest
 import devices
 import xbar
 from experiments import benchmark_cases, benchmark_peers, benchmark_view
+from experiments.command import cli
 from experiments.device_zoo_waveforms import SINES
-from experiments.framework import cli
 
 SHOWN = ("pcm_joshi2020", "reram_wan2022", "ecram_lithium_tang2018", "yakopcic_oblea2010")
 

@@ -15,7 +15,8 @@ class Partition(eqx.Module):
     """The tiles of a stack of matrices: `groups` matrices of `k` inputs and `n` outputs on tiles of `rows` x `cols` weights.
 
     Tiles share rows and columns evenly, each filled from its first row and column on, so that no line is longer than it must
-    be. `used_rows` and `used_cols` are what is simulated of each tile; the last ones may leave a few of them empty.
+    be; with `fill`, rows fill one tile after the other. `used_rows` and `used_cols` are what is simulated of each tile; the
+    last ones may leave a few of them empty.
 
     With `packed` > 1 so many matrices share a tile, block-diagonally: each has rows and columns of its own, and the cells
     where the rows of one cross the columns of another hold 0. All of them are read at once. `blocks` is what is left to be
@@ -32,14 +33,16 @@ class Partition(eqx.Module):
     cols: int = eqx.field(static=True)
     packed: int = eqx.field(static=True, default=1)
     shared: int = eqx.field(static=True, default=1)
+    fill: bool = eqx.field(static=True, default=False)
 
     @classmethod
-    def of(cls, groups: int, k: int, n: int, rows: int, cols: int, pack: Pack) -> Partition:
+    def of(cls, groups: int, k: int, n: int, rows: int, cols: int, pack: Pack, fill: bool = False) -> Partition:
         """The partition with the fewest tiles, and of these the one that shares groups evenly."""
         most = min(rows // k, cols // n, groups) if pack and k <= rows and n <= cols else 1
         blocks = -(-groups // max(most, 1))
         together = -(-groups // blocks)
-        return cls(groups, k, n, rows, cols, *((1, together) if pack == "in_turns" else (together, 1)))
+        packed, shared = (1, together) if pack == "in_turns" else (together, 1)
+        return cls(groups, k, n, rows, cols, packed, shared, fill)
 
     @property
     def blocks(self) -> int:
@@ -55,7 +58,7 @@ class Partition(eqx.Module):
 
     @property
     def used_rows(self) -> int:
-        return -(-self.packed * self.k // self.row_tiles)
+        return self.rows if self.fill and self.row_tiles > 1 else -(-self.packed * self.k // self.row_tiles)
 
     @property
     def used_cols(self) -> int:
@@ -105,7 +108,7 @@ class Partition(eqx.Module):
 
     def mask(self) -> Float[Array, "row_tiles col_tiles rows cols"]:
         """1 where a tile's cells are in use, 0 where it is padded; the same for all blocks."""
-        one = Partition(1, self.packed * self.k, self.packed * self.n, self.rows, self.cols)
+        one = Partition(1, self.packed * self.k, self.packed * self.n, self.rows, self.cols, fill=self.fill)
         return one.split(jnp.ones((1, one.k, one.n)))[0]
 
     def weights_mask(self) -> Float[Array, "blocks row_tiles col_tiles rows cols"]:

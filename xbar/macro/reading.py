@@ -57,8 +57,12 @@ def settled(
             error = None if error is None else jnp.max(error)
         if residual is not None:
             residual = residual * felt(tile, by_tile)[..., : part.used_cols]
-        by_tile, admittance = each_tile(tile, tile.wires.terminals)(by_tile)
-        g, admittance = jnp.swapaxes(by_tile, 3, 4), jnp.sum(admittance, (0, 3))
+        if tile.wires.isolated:  # the power is that of each cell behind its own way
+            by_tile = each_tile(tile, tile.wires.effective)(by_tile)
+        else:
+            by_tile, admittance = each_tile(tile, tile.wires.terminals)(by_tile)
+            admittance = jnp.sum(admittance, (0, 3))
+        g = jnp.swapaxes(by_tile, 3, 4)
     if not mapping.shared_lines and not tile.needs_cells:
         variance = None if variance is None else mapping.combine_variance(variance, code)
         modes = None if modes is None else mapping.combine_variance(modes, code)
@@ -173,7 +177,8 @@ def _pass(
     most = output_scale(tile, array, part, current.dtype)
     reported = tile.adc.convert(current, most)
     outputs = current.shape[0] * current.shape[1] * part.groups * inputs.shape[2] * part.n * part.row_tiles
-    return levels, Signals(inputs, volts, current, reported, most, now.conductance, watts, outputs)
+    cells = tile.device.conductance(array.cells, t) if tile.coupled and array.cells is not None else None
+    return levels, Signals(inputs, volts, current, reported, most, now.conductance, watts, outputs, cells)
 
 
 def _in_turn(tile: Tile, array: ProgrammedArray, now: Settled, part: Partition, *given: Any) -> tuple[Array, Array]:

@@ -119,6 +119,7 @@ class Signals(eqx.Module):
         watts: power that the drivers deliver to all vectors together [W], where a solution of the wires tells; or None.
         outputs: converted values that are in use, in all of this read: an ADC conversion each.
         products: weights times activations, as the macro reports them, before a `Correction`.
+        cells: the cells themselves at this time [S], without their wires, where wires are a map of them; or None.
     """
 
     inputs: Float[Array, "blocks row_tiles vectors rows"]
@@ -130,6 +131,7 @@ class Signals(eqx.Module):
     watts: Float[Array, ""] | None = None
     outputs: int = eqx.field(static=True, default=0)
     products: Float[Array, "groups vectors n"] | None = None
+    cells: Float[Array, "cells blocks row_tiles rows col_tiles lines"] | None = None
 
     @property
     def driven(self) -> Bool[Array, "planes blocks row_tiles vectors rows"]:

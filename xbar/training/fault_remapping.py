@@ -94,7 +94,7 @@ def line_order(w: Float[Array, "k n"], stuck: Bool[Array, "2 k n"], at: Float[Ar
     Returns:
         `order`: line j carries input `order[j]`.
 
-    Reference: Chen et al. 2017, 10.23919/DATE.2017.7926952 (bipartite matching of rows).
+    Reference: Chen et al. 2017, 10.23919/DATE.2017.7926952 (large weights away from abnormal cells).
 
     Breaks when: most lines have faults in most columns: every order is then about as bad.
     """

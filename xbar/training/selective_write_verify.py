@@ -36,7 +36,7 @@ def curvature(loss: Callable[..., Any], params: Any, *rest: Any, key: PRNGKeyArr
         A pytree like `params`, in units of the loss by the square of each parameter's; leaves that are not real stay as
         they are.
 
-    Reference: Yan et al. 2022, 10.1145/3489517.3530459 (SWIM: second derivatives as sensitivities); the estimate: Bekas et al.
+    Reference: Yan et al. 2022, arXiv:2202.08395 (SWIM: second derivatives as sensitivities); the estimate: Bekas et al.
     2007, 10.1016/j.apnum.2007.01.003.
 
     Breaks when: the loss is piecewise linear (hinge) or far from a minimum, where the gradient counts.

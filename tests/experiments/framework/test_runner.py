@@ -9,7 +9,8 @@ import h5py
 import numpy as np
 import pytest
 
-from experiments.framework import cli, runner, seal, versions
+from experiments.command import cli
+from experiments.framework import runner, seal, versions
 from experiments.framework.errors import UsageError
 from experiments.framework.store import Results
 

@@ -14,7 +14,8 @@ import h5py
 import numpy as np
 import pytest
 
-from experiments.framework import cli, progress, workers
+from experiments.command import cli
+from experiments.framework import progress, workers
 from experiments.framework.errors import UsageError
 from experiments.framework.store import Results
 
@@ -23,7 +24,7 @@ MINE = str(HERE / "noisy_mean.py")
 sys.path.insert(0, str(HERE))
 import noisy_mean  # noqa: E402
 
-MODULE = "experiments.framework.start"
+MODULE = "experiments.command.start"
 LIMITED = f"""
 import resource, runpy
 resource.setrlimit(resource.RLIMIT_FSIZE, ({{size}}, {{size}}))

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from experiments import datasets
-from experiments.framework import cli
+from experiments.command import cli
 from experiments.framework.errors import UsageError
 from experiments.public_data import command, registry
 from experiments.public_data.conversions import held_against_its_sums

@@ -67,6 +67,15 @@ def test_groups_in_turns_are_read_as_if_alone():
     assert xbar.Tile(pcm).pack_groups == "in_turns"
 
 
+def test_turns_take_time():
+    """Seven groups on a tile, one after the other: seven reads for each vector."""
+    reads = {}
+    for pack in (True, "in_turns", False):
+        chip = xbar.analog(depthwise, tile(pack)).program(KERNEL, IMAGE, key=jax.random.key(2))
+        reads[pack] = chip.energy(IMAGE, inferences=2).recipe.costs[0].planes
+    assert reads == {True: 1, "in_turns": 7, False: 1}
+
+
 def test_drift_compensation_counts_the_cells_that_hold_weights():
     """Off the diagonal blocks of a packed tile lie 6/7 of its cells, at g_min, and drift otherwise than the weights: counted
     in, they would make a compensated product after a day too large or too small by several per cent."""

@@ -1,0 +1,1 @@
+"""The command `xbar`: one file a subcommand."""

@@ -1,0 +1,213 @@
+"""One network on one device at one time, chip by chip: what sensitivity, specification and yield ask about."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import pathlib
+from typing import Any, Literal
+
+from experiments import chosen_devices, chosen_networks
+from experiments.framework.errors import UsageError
+
+SECONDS = {"1s": 1.0, "1h": 3_600.0, "1d": 86_400.0, "1mo": 2_592_000.0, "1y": 31_536_000.0}
+SPOKEN = {"1s": "1 s", "1h": "1 hour", "1d": "1 day", "1mo": "1 month", "1y": "1 year"}
+V_READ = 0.2  # V, of a full-scale input
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """Settings that these experiments share."""
+
+    network: str = "mlp"
+    """Network: mlp, cnn, lenet5, resnet8, ds-cnn, mobilenet, resnet14, resnet20, resnet32, gru, lstm, speech-cnn, ecg-cnn,
+    transformer; or a Python file, ./mine.py, that defines f and params (or module) with x and y."""
+    data: str | None = None
+    """Data set, where a network knows several: digits ships, the others come from XBAR_DATA."""
+    device: str = "pcm"
+    """Memory cell: pcm (Joshi 2020), reram (Wan 2022), any device that `xbar cite` lists, or a device file (*.toml)."""
+    assume: str | None = None
+    """What the device lacks (write errors, drift, read noise): that of another device, such as pcm_joshi2020, scaled to its
+    range, or write errors of a share of the range, such as 0.03."""
+    time: Literal["1s", "1h", "1d", "1mo", "1y"] = "1d"
+    """Time after programming."""
+    adc_bits: int = 8
+    """Resolution of the output converters."""
+    dac_bits: int = 8
+    """Resolution of the input converters."""
+    rows: int = 64
+    """Word lines of a tile."""
+    cols: int = 64
+    """Bit-line pairs of a tile."""
+    percentile: float = 99.9
+    """Converter ranges cover this percentage of what a calibration batch puts on them."""
+    chips: int = 16
+    """Chips, each with cells of its own."""
+    images: int = 500
+    """Test inputs at most."""
+    steps: int | None = None
+    """Steps of digital training, of networks without given weights; by default those of the network."""
+    seed: int = 0
+    """Decides the training, the chips and the noise."""
+
+
+def check(config: Any) -> None:
+    """Raises UsageError for settings that cannot be used."""
+    least = dict(chips=2, rows=1, cols=1, images=1, steps=1)
+    for name, bound in least.items():
+        if (value := getattr(config, name)) is not None and value < bound:
+            raise UsageError(f"--{name.replace('_', '-')} {value}: give at least {bound}.")
+    for name in ("adc_bits", "dac_bits"):
+        if not 2 <= getattr(config, name) <= 16:
+            raise UsageError(f"--{name.replace('_', '-')} {getattr(config, name)}: give 2 to 16 bits.")
+    for name in ("rows", "cols"):
+        if getattr(config, name) > 8192:
+            raise UsageError(f"--{name} {getattr(config, name)}: no macro has so many lines; give at most 8192.")
+    if not 0 < config.percentile <= 100:
+        raise UsageError(f"--percentile {config.percentile}: give a number above 0 and at most 100.")
+    device = chosen_devices.find(config.device, config.assume)
+    try:
+        device.check_time(SECONDS[config.time])
+    except ValueError as error:
+        raise UsageError(f"--time {config.time}: {error}") from error
+    if config.assume is not None and not chosen_devices.completes(config.device, config.assume):
+        raise UsageError(f"--assume {config.assume}: it has no law that {config.device} lacks. Leave it out.")
+    chosen_networks.find(config).measured_on()
+
+
+def inputs(config: Any) -> dict[str, str]:
+    """Contents of the files of the device and of the network, as a hash: a run belongs to them."""
+    files = [pathlib.Path(name) for name in (config.device, config.assume or "") if name.endswith(".toml")]
+    return {str(path): chosen_networks.hash_of(path) for path in files} | chosen_networks.inputs(config)
+
+
+def layers(config: Any) -> tuple[str, ...]:
+    """Names of the weights that can lie on arrays, in the order in which the network uses them."""
+    return _layers(config.network, config.data, config.seed, tuple(chosen_networks.inputs(config).values()))
+
+
+@functools.lru_cache(maxsize=4)
+def _layers(name: str, data: str | None, seed: int, hashes: tuple[str, ...]) -> tuple[str, ...]:
+    import warnings
+
+    import jax
+    import jax.numpy as jnp
+
+    import xbar
+    from experiments import networks
+
+    network = networks.find(name, jax.random.fold_in(jax.random.key(seed), 0), data)
+    seen: dict[str, None] = {}
+
+    def choose(path: str, shape: tuple[int, ...]) -> None:
+        seen[path] = None
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # nothing is mapped here: what stays digital is said of real chips
+        x = jnp.asarray(network.measured_on().x_test[:1])
+        xbar.analog(network.f, choose).program(network.params, x, key=jax.random.key(0))
+    if not seen:
+        raise UsageError(f"--network {name}: it has no product of weights and inputs that could lie on arrays.")
+    return tuple(seen)
+
+
+@dataclasses.dataclass(frozen=True)
+class Study:
+    """A trained network, its data, and the device.
+
+    Args:
+        config: a `Setting`. network, model: the function and its trained parameters. device: with what is assumed of it.
+        x, y: test inputs and labels. x_cal: inputs that converter ranges are taken from. t: time since programming [s].
+    """
+
+    config: Any
+    network: Any
+    model: Any
+    device: Any
+    x: Any
+    y: Any
+    x_cal: Any
+    t: float
+
+    @classmethod
+    def of(cls, config: Any) -> Study:
+        """Loads the data, and trains the network if its weights are not given."""
+        import jax
+        import jax.numpy as jnp
+
+        from experiments import supervised
+
+        network = chosen_networks.find(config)
+        model = supervised.trained(network, config.steps, key=jax.random.fold_in(jax.random.key(config.seed), 1))
+        data = network.measured_on()
+        x, y = (jnp.asarray(a[: config.images]) for a in (data.x_test, data.y_test))
+        calibration = jnp.asarray((data.x_train if network.teachable else data.x_test)[:256])
+        device = chosen_devices.find(config.device, config.assume)
+        return cls(config, network, model, device, x, y, calibration, SECONDS[config.time])
+
+    def keys(self, purpose: int, count: int) -> Any:
+        """Keys of `count` chips; other chips for another purpose."""
+        import jax
+
+        return jax.random.split(jax.random.fold_in(jax.random.key(self.config.seed), 100 + purpose), count)
+
+    def tile(self, device: Any, *, wires: Any = None, adc_bits: Any = None) -> Any:
+        """The macro of the settings around some device."""
+        import xbar
+
+        c = self.config
+        dac, adc = xbar.DAC(bits=c.dac_bits), xbar.ADC(bits=c.adc_bits if adc_bits is None else adc_bits)
+        more = {} if wires is None else {"wires": wires}
+        return xbar.Tile(device=device, rows=c.rows, cols=c.cols, dac=dac, adc=adc, v_read=V_READ, **more)
+
+    def chip(self, tile: Any, model: Any, key: Any, ranges: Any = None, scale: Any = None) -> Any:
+        """One chip at the study's time; calibrated just after programming, or with converter `ranges` that are given.
+
+        Args:
+            tile: a `Tile`, or `(path, shape) -> Tile | None`. model: the parameters.
+            ranges: of the converters, by layer number. scale: `(path) -> (dac, adc)`, factors of the ranges of a layer.
+        """
+        import xbar
+
+        network = xbar.analog(self.network.f, tile)
+        chip = network.program(model, self.x_cal[:1], key=key)
+        if ranges is None:
+            chip = xbar.calibrate(chip, self.x_cal, method="percentile", percentile=self.config.percentile)
+        else:
+            if scale is not None:
+                paths = {i: chip.plan_layers[i].path for i in ranges}
+                ranges = {i: _scaled(r, *scale(paths[i])) for i, r in ranges.items()}
+            chip = xbar.compensate(chip.with_ranges(ranges))
+        return chip.at(self.t)
+
+    def digital(self) -> float:
+        """Accuracy (or what the network reports) without hardware."""
+        return float(self.network.metric(self.network.f(self.model, self.x), self.y))
+
+
+def _scaled(ranges: Any, dac: Any, adc: Any) -> Any:
+    return dataclasses.replace(ranges, dac=ranges.dac * dac, adc=ranges.adc * adc)
+
+
+def sentences(config: Any) -> tuple[str, ...]:
+    """Source of the device and of the weights, and what must be said of both."""
+    device = chosen_devices.find(config.device, config.assume)
+    about = device.provenance
+    said = [f"Device {config.device}: {about.name}, {', '.join(about.dois) or 'no publication'}."]
+    said += [note for note in about.notes if note.startswith("ASSUMED")]
+    if device.unmeasured and about.numbers != "none":
+        said.append(
+            f"{config.device} has no law of {', '.join(device.unmeasured)}: its cells are ideal there because nothing was "
+            "measured. --assume fills it in from another device."
+        )
+    beyond = device.extrapolates(SECONDS[config.time], V_READ)
+    return (*said, *((beyond,) if beyond else ()), *chosen_networks.sentences(config))
+
+
+def conditions(config: Any) -> str:
+    """How chips are made, in a sentence."""
+    return (
+        f"Weights lie on differential pairs in tiles of {config.rows} x {config.cols}, with {config.dac_bits}-bit input and "
+        f"{config.adc_bits}-bit output converters whose ranges cover {config.percentile:g} % of 256 calibration inputs; "
+        f"global drift compensation, one factor a tile; {V_READ:g} V; read {SPOKEN[config.time]} after programming."
+    )
