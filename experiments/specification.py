@@ -92,7 +92,9 @@ def layout(config: Config) -> Layout:
     }
     by = lambda *dims: ("question", *dims)  # noqa: E731
     variables = {
-        "value": Variable(by("tolerance"), "tolerance: shares of the range or of Ohm's law, g_min/g_max, share of cells"),
+        "value": Variable(
+            by("tolerance"), "tolerance: shares of the range or of Ohm's law, g_min/g_max, share of cells"
+        ),
         "slope": Variable(by("tolerance", "chip"), "d accuracy / d ln(tolerance) at the tolerances"),
         "slope_today": Variable(by("tolerance", "chip"), "d accuracy / d ln(tolerance) of the device as it is"),
         "free": Variable(by("tolerance"), "1 where a tolerance is at no bound of its search"),
@@ -103,7 +105,9 @@ def layout(config: Config) -> Layout:
         "digital_accuracy": Variable(by(), "accuracy without hardware"),
         "accuracy": Variable(by("fresh"), "accuracy of fresh chips at the tolerances"),
         "accuracy_today": Variable(by("fresh"), "accuracy of fresh chips of the device as it is"),
-        "deviation": Variable(by("part"), "standard deviation of the accuracy by what is not known of a part, linearised"),
+        "deviation": Variable(
+            by("part"), "standard deviation of the accuracy by what is not known of a part, linearised"
+        ),
         "deviation_left": Variable(by("part"), "the same of all parts, once this one is known"),
         "deviation_read": Variable(by("part"), "the same as `deviation`, of chips that were read with draws"),
     }
@@ -120,7 +124,9 @@ class Search:
         import jax.numpy as jnp
 
         self.config, self.known, self.study = config, known(config), crossbar_study.Study.of(config)
-        self.tau = SOFTNESS * float(jnp.median(jnp.abs(self.margin(self.study.network.f(self.study.model, self.study.x), self.study.y))))
+        self.tau = SOFTNESS * float(
+            jnp.median(jnp.abs(self.margin(self.study.network.f(self.study.model, self.study.x), self.study.y)))
+        )
         self.keys, self.ranges, self.span = self.study.keys(1, config.chips), None, 1.0
 
     def margin(self, logits: Any, labels: Any) -> Any:
@@ -203,7 +209,9 @@ class Search:
         """Accuracy of other chips, each calibrated for itself."""
         import jax.numpy as jnp
 
-        return np.asarray(self._counted(jnp.asarray(x, jnp.float32), self.study.arrays, self.study.keys(purpose, count)), float)
+        return np.asarray(
+            self._counted(jnp.asarray(x, jnp.float32), self.study.arrays, self.study.keys(purpose, count)), float
+        )
 
 
 prepare = Search
@@ -243,7 +251,9 @@ def _tolerances(config: Config, state: Search, floor: float, as_it_is: bool) -> 
     def between(x: np.ndarray) -> float:
         state.calibrate(x)
         counted = state.counted(x, 2, config.fresh_chips).mean()
-        say(f"{'least improvement' if as_it_is else 'loosest'}: accuracy {100 * counted:.2f} %, floor {100 * floor:.2f} %")
+        say(
+            f"{'least improvement' if as_it_is else 'loosest'}: accuracy {100 * counted:.2f} %, floor {100 * floor:.2f} %"
+        )
         return float(counted - merit(x)[0])
 
     state.calibrate(today)
