@@ -78,18 +78,15 @@ class Wafer:
     @functools.cached_property
     def _read(self) -> Any:
         import equinox as eqx
-        import jax
 
         from experiments import in_turns
 
-        study = self.study
-
-        def read(share, spread, model, keys):
+        def read(share, spread, arrays, keys):
+            study = self.study.holding(arrays)
             tile = study.tile(with_faults(study.device, share, spread, self.config.stuck_high))
 
             def one(key):
-                chip = study.chip(tile, model, key)
-                return study.network.metric(chip(study.x, key=jax.random.fold_in(key, 1)), study.y)
+                return study.network.metric(study.outputs(study.chip(tile, key), key), study.y)
 
             return in_turns.over(one, keys)
 
@@ -100,7 +97,7 @@ class Wafer:
         import jax.numpy as jnp
 
         keys = self.study.keys(0, self.config.chips)
-        return np.asarray(self._read(jnp.asarray(1 - cell_yield), jnp.asarray(spread), self.study.model, keys), float)
+        return np.asarray(self._read(jnp.asarray(1 - cell_yield), jnp.asarray(spread), self.study.arrays, keys), float)
 
 
 def with_faults(device: Any, share: Any, spread: Any, high: float) -> Any:

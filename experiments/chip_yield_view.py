@@ -28,7 +28,12 @@ def present(config: Any, results: Results) -> Presentation:
         "answer": said,
     }
     text = "\n\n".join(["\n".join(table(config, results, counts, bar)), *said, *remarks])
-    return Presentation(text, {"yield": _figure(config, results, counts, bar)}, (*METHOD, crossbar_study.conditions(config), *remarks), summary)
+    return Presentation(
+        text,
+        {"yield": _figure(config, results, counts, bar)},
+        (*METHOD, crossbar_study.conditions(config), *remarks),
+        summary,
+    )
 
 
 def table(config: Any, results: Results, counts: np.ndarray, bar: float) -> list[str]:
@@ -91,7 +96,9 @@ def _figure(config: Any, results: Results, counts: np.ndarray, bar: float) -> An
         bars = np.abs(ends.T - share)
         nudge = 0.06 * (i - (len(config.spreads) - 1) / 2)
         look = dict(color=plots.PALETTE[i % len(plots.PALETTE)], capsize=3, marker="o", ms=4)
-        left.errorbar(np.arange(len(order)) + nudge, 100 * share[order], yerr=100 * bars[:, order], label=f"x {spread:g}", **look)
+        left.errorbar(
+            np.arange(len(order)) + nudge, 100 * share[order], yerr=100 * bars[:, order], label=f"x {spread:g}", **look
+        )
     left.set(xlabel="cells that work", ylabel=f"chips of {100 * bar:.2f} % or more (%), 95 % intervals", ylim=(-3, 103))
     left.set_xticks(range(len(order)), names, rotation=30)
     left.legend(title="spread over cells")
@@ -101,7 +108,9 @@ def _figure(config: Any, results: Results, counts: np.ndarray, bar: float) -> An
         grade = (place + 0.5) / len(order)
         right.plot(values, 100 * (np.arange(len(values)) + 1) / len(values), color=_shade(grade), label=names[place])
     right.axvline(100 * bar, color="0.4", ls="--", lw=1)
-    right.set(xlabel="accuracy of a chip (%)", ylabel=f"chips below (%), spread x {config.spreads[at]:g}, n = {config.chips}")
+    right.set(
+        xlabel="accuracy of a chip (%)", ylabel=f"chips below (%), spread x {config.spreads[at]:g}, n = {config.chips}"
+    )
     right.legend(title="cells that work")
     return figure
 

@@ -83,7 +83,9 @@ def tolerances(device: Any, t: float, key: Any) -> tuple[Tolerance, ...]:
     bent = abs(departure_from_ohm(device, V_READ))
     reference = bent or 0.01
     found.append(
-        Tolerance("nonlinearity", "departure from Ohm's law", reference, bent, min(1e-4, reference / 10), max(0.5, 2 * bent))
+        Tolerance(
+            "nonlinearity", "departure from Ohm's law", reference, bent, min(1e-4, reference / 10), max(0.5, 2 * bent)
+        )
     )
     return tuple(found)
 
@@ -121,9 +123,7 @@ def built(device: Any, known: tuple[Tolerance, ...], x: Any, high: float, graded
     made = devices.amplify(device, factors)
     g_min, p = device.g_max * value["on_off"], jnp.minimum(value["stuck"], 0.6)
     faults = (
-        PartlyStuck(p, high, g_min, device.g_max)
-        if graded
-        else StuckAt(p * (1 - high), p * high, g_min, device.g_max)
+        PartlyStuck(p, high, g_min, device.g_max) if graded else StuckAt(p * (1 - high), p * high, g_min, device.g_max)
     )
     if not isinstance(device.faults, NoFaults | StuckAt):
         faults = SumOfFaults((device.faults, faults))

@@ -68,7 +68,13 @@ def present(config: Any, results: Results) -> Presentation:
     said = answer(config, results, table)
     remarks = (*disagreements(table), *crossbar_study.sentences(config))
     text = "\n\n".join(
-        ["\n".join(_head(config, results)), "\n".join(_table(table)), "\n".join(_layers(config, results)), *said, *remarks]
+        [
+            "\n".join(_head(config, results)),
+            "\n".join(_table(table)),
+            "\n".join(_layers(config, results)),
+            *said,
+            *remarks,
+        ]
     )
     figures = {"sensitivity": _figure(config, results, table), "layers": _layer_figure(config, results)}
     summary = {
@@ -255,9 +261,7 @@ def _layer_figure(config: Any, results: Results) -> Any:
         left.barh(range(len(names)), mean, left=before, color=plots.PALETTE[j], label=WORDS[effect], height=0.65)
         before = before + mean
     total = slope[order].sum(1)
-    left.errorbar(
-        total.mean(-1), range(len(names)), xerr=[_error(v) for v in total], fmt="none", ecolor="k", capsize=2
-    )
+    left.errorbar(total.mean(-1), range(len(names)), xerr=[_error(v) for v in total], fmt="none", ecolor="k", capsize=2)
     left.plot(1e3 * results["layer_difference"][0][order].mean(-1), range(len(names)), "D", ms=4, mfc="none", color="k")
     left.set_yticks(range(len(names)), [names[i] for i in order], fontsize=7)
     left.invert_yaxis()

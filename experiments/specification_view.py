@@ -29,7 +29,11 @@ ALMOST = 1.02  # factor of an improvement that is none
 def present(config: Any, results: Results) -> Presentation:
     """Tables, the answer and figures of a finished run."""
     measured = MEASURE in results.coordinates("question")
-    parts = ["\n".join(_head(config, results)), "\n".join(_tolerances(config, results)), "\n".join(_rates(config, results))]
+    parts = [
+        "\n".join(_head(config, results)),
+        "\n".join(_tolerances(config, results)),
+        "\n".join(_rates(config, results)),
+    ]
     parts += ["\n".join(_measurement(config, results))] if measured else []
     said = answer(config, results)
     remarks = (*cautions(config, results), *crossbar_study.sentences(config))
@@ -61,7 +65,10 @@ def _head(config: Any, results: Results) -> list[str]:
     ]
     for question in (LEAST, LOOSEST):
         lines.append(f"  {question:<19} {_mean(results.select('accuracy', question=question))}")
-    return [*lines, f"  mean ± standard error over {config.fresh_chips} fresh chips, stuck cells and decisions counted as such"]
+    return [
+        *lines,
+        f"  mean ± standard error over {config.fresh_chips} fresh chips, stuck cells and decisions counted as such",
+    ]
 
 
 def _tolerances(config: Any, results: Results) -> list[str]:
@@ -173,7 +180,9 @@ def cautions(config: Any, results: Results) -> tuple[str, ...]:
         said.append(
             f"{LOOSEST}: slopes differ by {100 * off:.0f} % where they should be equal; more --rounds or --chips come closer."
         )
-    bound = [SHORT[t.name] for t, f in zip(known(config), results.select("free", question=LOOSEST), strict=True) if not f]
+    bound = [
+        SHORT[t.name] for t, f in zip(known(config), results.select("free", question=LOOSEST), strict=True) if not f
+    ]
     if bound:
         said.append(f"{LOOSEST}: {', '.join(bound)} ended at a bound of the search.")
     return tuple(said)
@@ -204,7 +213,9 @@ def _figure(config: Any, results: Results) -> Any:
             axes.plot(100 * t.today, i, "o", color="0.35", ms=6, label="today")
             axes.plot(100 * least[i], i, "s", color=plots.PALETTE[0], ms=5, label=LEAST)
         axes.plot(100 * loose[i], i, "|", color=plots.PALETTE[1], ms=16, mew=3, label=LOOSEST)
-        axes.annotate(t.shown(loose[i]), (100 * loose[i], i), (0, 11), textcoords="offset points", ha="center", fontsize=7)
+        axes.annotate(
+            t.shown(loose[i]), (100 * loose[i], i), (0, 11), textcoords="offset points", ha="center", fontsize=7
+        )
     axes.set_yticks(range(len(loose)), [t.what for t in known(config)], fontsize=8)
     axes.invert_yaxis()
     axes.set(xscale="log", xlabel="size of the imperfection (%)", ylim=(len(loose) - 0.4, -0.8))

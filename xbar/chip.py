@@ -26,7 +26,7 @@ from xbar.macro.layout import to_cells
 from xbar.macro.programming import stacked_keys
 from xbar.macro.reading import draws_at_read
 from xbar.macro.sharding import check_automatic
-from xbar.macro.state import ProgrammedArray, Ranges
+from xbar.macro.state import Correction, ProgrammedArray, Ranges
 from xbar.macro.tile import Tile
 from xbar.macro.tile_summary import preformatted
 from xbar.macro.updating import pulse, reprogram, wait
@@ -34,6 +34,8 @@ from xbar.macro.wires.noise_map import warn_of_error
 from xbar.macro.write_counts import Writes, pulse_writes
 from xbar.summaries import chip_text
 from xbar.tile_map import TileMap
+
+UNCOUNTED = "digital corrections of layers (gains, offsets, low-rank adapters) are not counted"
 
 
 class Chip(eqx.Module):
@@ -158,6 +160,8 @@ class Chip(eqx.Module):
         plan, elements = traced.pruned(frozenset(self.arrays)), (elements_of(inputs), elements_of([outs]))
         how = dict(schedule=schedule, fixed=fixed, elements=elements)
         found = ledger(traced, plan, self.tiles, usages, technology, count, **how)
+        if any(a.correction is not None for a in self.arrays.values()):
+            found = dataclasses.replace(found, notes=(*found.notes, UNCOUNTED))
         if inferences is None and count > 1:
             said = (
                 f"per inference: the inputs' leading axis was taken for {count} inferences (inferences= says otherwise)"
@@ -356,6 +360,20 @@ class Chip(eqx.Module):
         if ranges.keys() != self.arrays.keys():
             raise ValueError(f"ranges for layers {sorted(ranges)} do not fit a chip with layers {sorted(self.arrays)}.")
         return self.with_arrays({i: dataclasses.replace(a, ranges=ranges[i]) for i, a in self.arrays.items()})
+
+    def with_corrections(self, corrections: dict[int, Correction]) -> Chip:
+        """This chip with digital corrections of some layers: what one says (gain, offset, matrices of low rank) takes the
+        place of what was there, what it leaves out stays."""
+        unknown = corrections.keys() - self.arrays.keys()
+        if unknown:
+            raise ValueError(f"corrections for layers {sorted(unknown)}; the chip has layers {sorted(self.arrays)}.")
+        arrays = dict(self.arrays)
+        for i, new in corrections.items():
+            old = self.arrays[i].correction or Correction()
+            names = [f.name for f in dataclasses.fields(Correction)]
+            own = {n: getattr(old if getattr(new, n) is None else new, n) for n in names}
+            arrays[i] = dataclasses.replace(arrays[i], correction=Correction(**own))
+        return self.with_arrays(arrays)
 
     def with_arrays(self, arrays: dict[int, ProgrammedArray]) -> Chip:
         """This chip with other arrays."""

@@ -15,6 +15,8 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from devices._numerics import at_least_float32
 from xbar.arguments import check_inputs, check_one_time, layer_times, typed_key
+from xbar.calibration import Per
+from xbar.calibration import compensate as compensated
 from xbar.chip import Chip
 from xbar.graph.digital import warn_of_digital
 from xbar.graph.nodes import Layer, Traced
@@ -22,7 +24,7 @@ from xbar.graph.stationary_weights import weights
 from xbar.graph.tracing import Function, aval_of, flatten, trace
 from xbar.macro.programming import Job, program_all, stacked_keys
 from xbar.macro.sharding import check_automatic
-from xbar.macro.state import ProgrammedArray, Ranges
+from xbar.macro.state import Correction, ProgrammedArray, Ranges
 from xbar.macro.tile import Tile
 from xbar.macro.tile_summary import preformatted
 from xbar.macro.write_counts import AssumedWrites, Writes, writes_of
@@ -89,20 +91,34 @@ class Analog(eqx.Module):
         key: PRNGKeyArray,
         t: Float[Array, ""] | float | None = None,
         ranges: dict[int, Ranges] | None = None,
+        corrections: dict[int, Correction] | None = None,
+        compensate: Per | None = None,
     ) -> Any:
         """`f(params, *inputs)` on devices programmed afresh, for hardware-aware training.
 
         Args:
             key: decides the devices and the read noise.
             t: time since programming [s]; the earliest that the device's data describe if None.
-            ranges: converter ranges to train with, for example `chip.ranges` of a calibrated chip.
+            ranges: converter ranges to train with, for example `chip.ranges` of a calibrated chip. They may be trained, too:
+                the gradient by a full scale is that of learned step sizes (Esser et al. 2020, arXiv:1902.08153).
+            corrections: digital corrections of layers, such as `xbar.training.low_rank_adapters`.
+            compensate: `"tile"` or `"column"` compensates drift from the earliest time with data on, as `xbar.compensate`
+                does; None reads what drift has left.
         """
         check_one_time(t)
         program_key, read_key = jax.random.split(typed_key(key))
-        chip = self._program(params, inputs, program_key, t=t, drawn=True)
+        chip = self._program(params, inputs, program_key, t=t, drawn=compensate is None)
         if ranges is not None:
             chip = chip.with_ranges(ranges)
+        if corrections is not None:
+            chip = chip.with_corrections(corrections)
+        if compensate is not None:
+            chip = compensated(chip, per=compensate)
         return chip(*inputs, t=None if chip.taken is not None else t, key=read_key)
+
+    def tile_of(self, path: str, shape: tuple[int, ...]) -> Tile | None:
+        """The macro of a layer, from the path of its parameter and the shape of its matrix; None if it stays digital."""
+        return self.tile if isinstance(self.tile, Tile) else self.tile(path, shape)
 
     def program(self, params: Any, *inputs: Any, key: PRNGKeyArray) -> Chip:
         """Programs one physical chip.

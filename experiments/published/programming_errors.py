@@ -13,10 +13,29 @@ DEVICES = {
     "SONOS": "sonos_agrawal2022",
     "PCM": "pcm_joshi2020",
     "ReRAM Milo": "reram_milo2021",
-    "ReRAM Wan": "reram_wan2022",
+    "ReRAM Wan (aihwkit)": "reram_wan2022",
+    "ReRAM Wan": "CrossSim",
 }
+WAN = DEVICES["ReRAM Wan"]
+ORDER = ("SONOS", "PCM", "ReRAM Milo", "ReRAM Wan")
 NETWORKS = ("resnet14", "resnet20", "resnet32")
 ISCA = "CrossSim co-design notebook, ISCA 2024: one draw, 5,000 images, 8-bit converters"
+
+
+def wan_of_crosssim() -> Any:
+    """NeuRRAM's cells after one second as CrossSim fits them; aihwkit's fit of the same has a third of the spread at 0 S.
+
+    $$ \\sigma = 1.053 + 0.2374 G - 1.167 \\cdot 10^{-2} G^2 + 1.536 \\cdot 10^{-4} G^3, \\qquad G \\le 39.26 $$
+
+    in microsiemens.
+    """
+    import devices
+    from devices import curves, programming
+
+    top = 39.26
+    spread = curves.Polynomial([c * top**k * 1e-6 for k, c in enumerate((1.053, 0.2374, -1.167e-2, 1.536e-4))])
+    error = programming.SpreadProgramming(spread=spread, g_max=top * 1e-6)
+    return devices.Device(0.0, top * 1e-6, programming=error)
 
 
 class State:
@@ -49,7 +68,8 @@ class State:
 
         network = self.networks[name]
         weights = images.rounded(network.params)
-        tile = images.one_tile_a_layer(images.write_errors_alone(devices.find(device)()), bits)
+        made = wan_of_crosssim() if device == WAN else devices.find(device)()
+        tile = images.one_tile_a_layer(images.write_errors_alone(made), bits)
         analog = xbar.analog(network.f, tile)
 
         @eqx.filter_jit
@@ -78,7 +98,7 @@ PARTS = (
     *(f"{n}|digital|" for n in NETWORKS),
     *(f"resnet14|{d}|" for d in DEVICES),
     *(f"resnet14|{d}|8" for d in ("SONOS", "ReRAM Milo")),
-    *(f"resnet20|{d}|" for d in DEVICES),
+    *(f"resnet20|{d}|" for d in ("SONOS", "ReRAM Milo")),
 )
 QUANTITIES = tuple(f"{n} {d}{f' {b} bits' if b else ''}" for n, d, b in (p.split("|") for p in PARTS))
 
@@ -94,7 +114,7 @@ def _mean(values: np.ndarray) -> float:
 
 def _order(found: Found) -> np.ndarray:
     """1 where the means of ResNet-14 stand in the order SONOS, PCM, Milo, Wan."""
-    means = [_mean(found[f"resnet14 {d}"]) for d in DEVICES]
+    means = [_mean(found[f"resnet14 {d}"]) for d in ORDER]
     return np.array([np.nan if np.isnan(means).any() else float(np.all(np.diff(means) < 0))])
 
 
@@ -125,6 +145,15 @@ CASE = Case(
             high=0.015,
         ),
         Claim("ResNet-14 on PCM", "", "a prototype: 84.0", _of("resnet14 PCM"), 0.81, 0.87, read=False),
+        Claim(
+            "the same cells (Wan) as aihwkit fits them",
+            "",
+            "aihwkit 1.2.0, ReRamWan2022NoiseModel: another fit",
+            _of("resnet14 ReRAM Wan (aihwkit)"),
+            0.55,
+            0.80,
+            read=False,
+        ),
         Claim(
             "ResNet-14 on ReRAM (Wan)",
             "",

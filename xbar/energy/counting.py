@@ -225,7 +225,7 @@ def _costs(name: str, layer: Layer, tile: Tile, blocks: int) -> LayerCosts:
         read_time=tile.read_time,
         v_read=tile.v_read,
         encoding=tile.dac.encoding,
-        planes=tile.dac.planes,
+        planes=tile.dac.planes * part.shared,
         outputs=tile.cols * tile.mapping.reads,
         tiles=part.tiles * stack // blocks,
         row_tiles=part.row_tiles,

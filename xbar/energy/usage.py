@@ -21,7 +21,7 @@ class LayerCosts(eqx.Module):
         read_time: time one read (one bit plane) is held [s].
         v_read: full-scale read voltage [V].
         encoding: of the inputs: "amplitude", "bit_serial" or "pulse_width".
-        planes: reads of an array for one input vector.
+        planes: reads of an array for one input vector: bit planes and phases, of all groups that share a tile in turns.
         outputs: values that the converters of one tile make of one read; None: `cols / 2`.
         tiles: physical arrays of the layer. row_tiles: those whose outputs are summed.
         g_max: largest conductance of a cell [S], by which an access transistor is sized.
