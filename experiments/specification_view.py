@@ -193,6 +193,20 @@ def cautions(config: Any, results: Results) -> tuple[str, ...]:
     return tuple(said)
 
 
+def _linearisation(results: Results) -> list[str]:
+    """Where chips that were read with draws say something else than the slopes."""
+    alone, read = (results.select(n, question=MEASURE) for n in ("deviation", "deviation_read"))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        apart = np.abs(np.log(alone / read))
+    wrong = [p for p, a in zip(results.coordinates("part"), apart, strict=True) if a > np.log(2)]
+    if not wrong:
+        return []
+    return [
+        f"The accuracy is not linear over the posterior of {', '.join(wrong)}: chips that were read with draws differ from the "
+        "linearisation by more than a factor of two; trust the column of chips that were read."
+    ]
+
+
 METHOD = (
     "Write error, drift spread and read noise follow the device's own laws, multiplied; they are named by their size "
     "in cells in the middle of the "
