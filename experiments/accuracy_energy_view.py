@@ -131,17 +131,20 @@ def posterior_table(results: Results) -> str:
 
 def energy_table(results: Results) -> str:
     """Energy of an inference with its P10-P90, the share of its largest parts, and the GPU beside it."""
-    components, wide = results.coordinates("component"), _name_width(results)
+    wide = _name_width(results)
+    components, large = _large_components(results)
     lines = [
         "Energy of an inference (naive mapping, first time with data), median coefficients",
-        f"{'device':<{wide}}{'ADC':<7}{'total':>9}{'P10 - P90':>22}  " + "".join(f"{c:>11}" for c in components),
+        f"{'device':<{wide}}{'ADC':<7}{'total':>9}{'P10 - P90':>22}  "
+        + "".join(f"{c:>11}" for c in (*components, "other")),
     ]
     for device in results.coordinates("device"):
         for bits in results.coordinates("adc_bits"):
             at = dict(training="naive", device=device, adc_bits=bits, time=_known(results, device)[0])
             parts = results.select("energy", **at).mean(0)
             low, high = results.select("energy_quantile", **at)
-            shares = "".join(f"{p / parts.sum():>11.0%}" for p in parts)
+            shown = (*parts[large], parts.sum() - parts[large].sum())
+            shares = "".join(f"{p / parts.sum():>11.0%}" for p in shown)
             spread = f"{engineering(low, 'J')} - {engineering(high, 'J')}"
             lines.append(
                 f"{_shown(device):<{wide}}{f'{bits} bit':<7}{engineering(parts.sum(), 'J'):>9}{spread:>22}  {shares}"
@@ -150,6 +153,14 @@ def energy_table(results: Results) -> str:
     cases = zip(results.coordinates("gpu_case"), results["gpu_energy"], strict=True)
     lines += [f"{name:<28}{engineering(joules, 'J'):>9}" for name, joules in cases]
     return "\n".join(lines)
+
+
+def _large_components(results: Results) -> tuple[list[str], np.ndarray]:
+    """Components that are a fiftieth of the energy or more somewhere, and their places."""
+    energy = np.asarray(results["energy"], float)
+    share = energy / energy.sum(-1, keepdims=True)
+    large = np.flatnonzero(np.nanmax(share.reshape(-1, share.shape[-1]), 0) >= 0.02)
+    return [results.coordinates("component")[i] for i in large], large
 
 
 def _gains(results: Results) -> list[tuple[float, str, float, int]]:
@@ -314,8 +325,8 @@ def method(config: Any, results: Results, weights: str) -> tuple[str, ...]:
         "extrapolation; reram is known at 1 s, 1 day and 2 days only.",
         "Energy comes from the voltages and conductances of these inferences (the array) and from published coefficients at "
         "22 nm (the rest), see xbar.energy.Technology. P10 - P90 is the log-normal uncertainty of those coefficients; their "
-        "spreads are judged. Not priced: leakage, clock and control, links between tiles, off-chip memory, programming, "
-        "calibration.",
+        "spreads are judged. Layers work one after the other and leak as long as that takes; the network on chip and clocks "
+        "are priced. Not priced: the chip's links to the outside, programming, calibration.",
         "The H100 is a roofline in INT8: weights stream from HBM once a batch, a kernel for each product, 5 us and idle "
         "power (70 W, recalled) a launch. 'Launches free' leaves the launches out. 'Ridge batch' is the smallest batch at "
         "which reading the weights takes no longer than the arithmetic. Such a small network is far from what a GPU is made "

@@ -15,32 +15,32 @@ import optax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from experiments import checkpoints
 from experiments.framework import progress
 from experiments.framework.errors import UsageError
 from experiments.networks import weights
 from experiments.networks.network import Network, Score, cross_entropy
 from experiments.public_data.places import cache
+from xbar.training import clip_weights
 
+Perturb = Callable[[Any, PRNGKeyArray, Array], Any]
 Forward = Callable[[Any, Array, PRNGKeyArray, Any], Float[Array, "batch classes"]]
-
-
-def clip_weights(params: Any, sigmas: float) -> Any:
-    """Clips each array of two or more dimensions to `sigmas` times its own standard deviation.
-
-    Reference: Joshi et al. 2020, 10.1038/s41467-020-16108-9: without outliers the other weights use more of the conductances.
-    """
-    limit = lambda w: sigmas * jnp.std(w)  # noqa: E731
-    return jax.tree.map(lambda w: jnp.clip(w, -limit(w), limit(w)) if w.ndim > 1 else w, params)
 
 
 class Trainer:
     """Adam with a cosine schedule on the loss of a forward pass; compiled once, then run on any data.
 
+    A convenience of experiments: what it puts together are functions of `xbar.training` and Optax, for loops of one's own.
+
     Args:
-        forward: `(model, images, key, extra) -> logits`; `key` is new in each step, `extra` is what `run` was given.
-        steps: gradient steps of one run. batch: images a step.
-        clip: clip each weight matrix to this many of its standard deviations after each step, or None.
-        loss: `(logits, labels) -> number`.
+        forward: `(model, inputs, key, extra) -> outputs`; `key` is new in each step, `extra` is what `run` was given.
+        steps: gradient steps of one run. batch: inputs a step.
+        clip: clip each weight to this many standard deviations of its tensor after each step, or None.
+        loss: `(outputs, labels) -> number`. To distil, `xbar.training.distillation_loss`, with the teacher's logits as labels.
+        optimiser: whose updates are multiplied by the rate of a run; Adam with a cosine schedule by default.
+        perturb: `(model, key, progress) -> model` in the forward pass only, such as noise on weights; `progress` goes from 0
+            to 1, for a schedule of it.
+        gradient: makes another gradient function of one, such as `xbar.training.sharpness_aware`.
     """
 
     def __init__(
@@ -51,9 +51,13 @@ class Trainer:
         batch: int = 64,
         clip: float | None = None,
         loss: Score = cross_entropy,
+        optimiser: optax.GradientTransformation | None = None,
+        perturb: Perturb | None = None,
+        gradient: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None,
     ):
         self.forward, self.steps, self.batch, self.clip, self.loss = forward, steps, batch, clip, loss
-        self.optimiser = optax.adam(optax.cosine_decay_schedule(1.0, steps))
+        self.optimiser = optimiser or optax.adam(optax.cosine_decay_schedule(1.0, steps))
+        self.perturb, self.gradient = perturb, gradient or (lambda f: f)
 
     def run(
         self,
@@ -64,32 +68,51 @@ class Trainer:
         key: PRNGKeyArray,
         rate: float = 3e-3,
         extra: Any = None,
+        checkpoint: pathlib.Path | None = None,
     ) -> Any:
-        """The trained model; `rate` is the initial learning rate."""
+        """The trained model; `rate` is the initial learning rate.
+
+        Args:
+            checkpoint: a file that keeps the state between parts of the run. After a kill, the same run goes on from there and
+                ends with the same weights; it starts anew if anything that it depends on, the program apart, has changed.
+        """
         params, static = eqx.partition(model, eqx.is_inexact_array)
         batch = (jnp.asarray(images), jnp.asarray(labels))
         state = (params, jax.jit(self.optimiser.init)(params))
-        for part in progress.steps(_parts(jax.random.split(key, self.steps)), "training"):
-            state = self._run(static, state, *batch, part, jnp.asarray(rate), extra)
+        parts = list(enumerate(_parts(jax.random.split(key, self.steps))))
+        done, name = 0, ""
+        if checkpoint is not None:
+            settings = (self.steps, self.batch, self.clip, rate)
+            name = checkpoints.fingerprint(params, batch, jax.random.key_data(key), settings, extra)
+            done, state = checkpoints.load(checkpoint, name, state)
+        for i, part in progress.steps(parts[done:], "training"):
+            first = jnp.asarray(i * len(part))
+            state = self._run(static, state, *batch, part, first, jnp.asarray(rate), extra)
             jax.block_until_ready(state)
+            if checkpoint is not None:
+                checkpoints.save(checkpoint, name, i + 1, state)
         return eqx.combine(state[0], static)
 
     @eqx.filter_jit
-    def _run(self, static, state, images, labels, keys, rate, extra):
-        def step(state, key):
-            params, opt_state = state
+    def _run(self, static, state, images, labels, keys, first, rate, extra):
+        def step(state, at):
+            (params, opt_state), (key, number) = state, at
             pick, noise = jax.random.split(key)
             rows = jax.random.randint(pick, (self.batch,), 0, len(labels))
-            grads = jax.grad(loss)(params, images[rows], labels[rows], noise)
-            updates, opt_state = self.optimiser.update(grads, opt_state)
+            share = number / self.steps
+            grads = self.gradient(jax.grad(loss))(params, images[rows], labels[rows], noise, share)
+            updates, opt_state = self.optimiser.update(grads, opt_state, params)
             params = optax.apply_updates(params, jax.tree.map(lambda u: rate * u, updates))
             return (params if self.clip is None else clip_weights(params, self.clip), opt_state), None
 
-        def loss(params, x, y, noise):
-            logits = self.forward(eqx.combine(params, static), x, noise, extra)
-            return self.loss(logits, y)
+        def loss(params, x, y, noise, share):
+            model = eqx.combine(params, static)
+            if self.perturb is not None:
+                noise, own = jax.random.split(noise)
+                model = self.perturb(model, own, share)
+            return self.loss(self.forward(model, x, noise, extra), y)
 
-        return jax.lax.scan(step, state, keys)[0]
+        return jax.lax.scan(step, state, (keys, first + jnp.arange(len(keys))))[0]
 
 
 def _parts(keys: Array) -> list[Array]:

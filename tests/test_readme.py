@@ -11,11 +11,13 @@ README = (pathlib.Path(__file__).parents[1] / "README.md").read_text()
 PROGRAMS = [p for p in re.findall(r"```python\n(.*?)```", README, re.S) if "apply(params, x): any JAX" not in p]
 
 
-def test_there_are_six_programs():
-    assert len(PROGRAMS) == 6
+def test_there_are_eight_programs():
+    assert len(PROGRAMS) == 8
 
 
-@pytest.mark.parametrize("program", PROGRAMS, ids=["fit", "experiment", "torch", "device", "synapse", "training"])
+@pytest.mark.parametrize(
+    "program", PROGRAMS, ids=["fit", "experiment", "architecture", "torch", "device", "synapse", "training", "one-line"]
+)
 def test_journey(program, capsys):
     """Each of the journeys runs without an error; the first prints a tile map and a ledger."""
     if "from_torch" in program:
@@ -28,6 +30,8 @@ def test_journey(program, capsys):
     out = capsys.readouterr().out
     if "chip.layers" in program:
         assert "layers.0.weight" in out and "P10-P90" in out and "H100" in out
+    if "architectures" in program:
+        assert "recalled [L]" in out and "Yao" in out
     if "LogRelaxation" in program:
         assert 0 < float(out.splitlines()[0]) < 1e-5 and "NeuRRAM" in out
     if "fitting.fit" in program:

@@ -14,7 +14,8 @@ if not getattr(_devices, "IS_XBAR_DEVICES", False):
         "Rename or remove that file, or put it behind xbar's on sys.path."
     )
 
-from xbar import training
+from xbar import architectures, training
+from xbar.architectures.architecture import Architecture
 from xbar.calibration import calibrate, compensate
 from xbar.chip import Chip
 from xbar.energy.baselines import GPUBaseline, gpu_baseline
@@ -23,7 +24,7 @@ from xbar.macro.converters import ADC, DAC, Periphery
 from xbar.macro.mappings import AbstractMapping, BitSliced, Differential, Offset, Redundant
 from xbar.macro.sharding import Sharding
 from xbar.macro.tile import Tile
-from xbar.macro.wires import AbstractWires, IdealWires, ResistiveWires, ohm_per_cell
+from xbar.macro.wires import AbstractWires, IdealWires, ResistiveWires, SeriesWires, ohm_per_cell
 from xbar.storage import ChipFileError, export_targets, load, save
 from xbar.torch_models import from_torch
 from xbar.transform import Analog, analog
@@ -36,6 +37,7 @@ __all__ = [
     "AbstractMapping",
     "AbstractWires",
     "Analog",
+    "Architecture",
     "BitSliced",
     "Chip",
     "ChipFileError",
@@ -46,9 +48,11 @@ __all__ = [
     "Periphery",
     "Redundant",
     "ResistiveWires",
+    "SeriesWires",
     "Sharding",
     "Tile",
     "analog",
+    "architectures",
     "calibrate",
     "compensate",
     "export_targets",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import warnings
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import equinox as eqx
 import jax
@@ -21,6 +21,8 @@ from xbar.macro.state import ProgrammedArray, Ranges, Signals
 from xbar.macro.tile import Tile
 from xbar.order_statistics import percentile_of_magnitudes
 
+Per = Literal["tile", "column"]
+
 
 def calibrate(
     chip: Chip,
@@ -30,7 +32,7 @@ def calibrate(
     method: Literal["max", "percentile"] | None = None,
     percentile: float | None = None,
     momentum: float = 0.0,
-    compensate_drift: bool = True,
+    compensate_drift: bool | Per = True,
 ) -> Chip:
     """Sets a chip's converter ranges from what its converters see, and stores the reference for drift compensation.
 
@@ -45,7 +47,8 @@ def calibrate(
         t: time since programming at which the chip is calibrated [s].
         method: `"max"` or `"percentile"`; by default what `percentile` implies. percentile: in (0, 100], by default 99.9.
         momentum: weight of the ranges the chip already has, 0 to forget them; for a moving calibration over batches.
-        compensate_drift: store the reference (True) or read without compensation (False).
+        compensate_drift: store the reference of each tile (True, or "tile") or of each of its columns ("column"), or read
+            without compensation (False).
 
     Returns:
         The chip with ranges set; the same cells.
@@ -79,22 +82,34 @@ def calibrate(
     ranges = {i: Ranges(_positive(dac[i], given(i)), _positive(adc[i], _physical(chip, i))) for i in dac}
     ranges = _moved(chip.ranges, _complete(chip, ranges), momentum)
     ready = chip.with_ranges(ranges)
-    return compensate(ready, t=t) if compensate_drift else _without_reference(ready)
+    if not compensate_drift:
+        return _without_reference(ready)
+    return compensate(ready, t=t, per="tile" if isinstance(compensate_drift, bool) else compensate_drift)
 
 
-def compensate(chip: Chip, *, t: Float[Array, ""] | float | None = None) -> Chip:
-    """Global drift compensation alone: stores the conductance read-out of each tile at `t` [s] as its reference.
+def compensate(chip: Chip, *, t: Float[Array, ""] | float | None = None, per: Per = "tile") -> Chip:
+    """Drift compensation alone: stores the conductance read-out of each tile, or each of its columns, at `t` [s].
 
-    From then on what each tile reports at a later time is multiplied by `S(t) / S(later)`; see `calibrate`.
+    From then on what is reported at a later time is multiplied by `S(t) / S(later)`; see `calibrate`.
 
     Args:
         t: time since programming at which the reference is taken [s]; the earliest with data if None.
+        per: `"tile"` for one factor a tile, `"column"` for one a column of a tile.
 
-    Breaks when: drift depends on the conductance, so that one factor a tile does not fit all of its weights.
+    Raises:
+        ValueError: for another `per`.
+
+    Reference: Joshi et al. 2020, 10.1038/s41467-020-16108-9 (one factor a layer).
+
+    Breaks when: drift depends on the conductance, so that one factor does not fit all weights that share it.
     """
+    if per not in get_args(Per):
+        raise ValueError(f"compensate: per={per!r}; it is 'tile' or 'column'.")
     if chip.wafer:
-        return chip.each_chip(lambda one, _: compensate(one, t=t))
+        return chip.each_chip(lambda one, _: compensate(one, t=t, per=per))
     references = _references(chip.plan_layers, chip.tiles, _without_reference(chip).arrays, chip.times(t))
+    if per == "tile":
+        references = {i: jnp.sum(x, -1, keepdims=True) for i, x in references.items()}
     return chip.with_arrays({i: dataclasses.replace(a, reference=references[i]) for i, a in chip.arrays.items()})
 
 
@@ -179,6 +194,11 @@ def _positive(x: Array, otherwise: Any) -> Array:
     return jnp.where(x > 0, x, jnp.asarray(otherwise, x.dtype))
 
 
+def with_ideal_converters(chip: Chip) -> Chip:
+    """The chip with converters that neither round nor clip nor have noise; cells and their noise stay."""
+    return _with_converters(chip, dac=False, adc=False)
+
+
 def _uncalibrated(chip: Chip) -> Chip:
     arrays = {i: dataclasses.replace(a, ranges=None, reference=None) for i, a in chip.arrays.items()}
     return chip.with_arrays(arrays)
@@ -215,7 +235,7 @@ def _references(
     arrays: dict[int, ProgrammedArray],
     times: dict[int, Array],
 ) -> dict[int, Array]:
-    """The conductance read-out of every tile at `times`."""
+    """The conductance read-out of every column at `times`."""
     references = {}
     for i, array in arrays.items():
         part = tiles[i].partition(*layers[i].product.sizes)

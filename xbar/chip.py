@@ -15,22 +15,27 @@ from jaxtyping import Array, Float, Num, PRNGKeyArray
 
 from devices._numerics import at_least_float32
 from devices.device import most_pulses
+from xbar.architectures.architecture import Architecture
 from xbar.arguments import check_inputs, check_one_time, inferences_of, layer_times, needs_key, typed_key
-from xbar.energy import Ledger, Technology
-from xbar.energy.counting import Counter, ledger
+from xbar.energy import Ledger, Schedule, Technology
+from xbar.energy.counting import Counter, elements_of, ledger
 from xbar.execution import Watch, rewrite_layer, run_layers, settle_layers
 from xbar.graph.nodes import Layer, Traced
 from xbar.graph.tracing import Frame, Function, Given, trace
+from xbar.macro.layout import to_cells
 from xbar.macro.programming import stacked_keys
 from xbar.macro.reading import draws_at_read
 from xbar.macro.sharding import check_automatic
-from xbar.macro.state import ProgrammedArray, Ranges
+from xbar.macro.state import Correction, ProgrammedArray, Ranges
 from xbar.macro.tile import Tile
 from xbar.macro.tile_summary import preformatted
 from xbar.macro.updating import pulse, reprogram, wait
 from xbar.macro.wires.noise_map import warn_of_error
+from xbar.macro.write_counts import Writes, pulse_writes
 from xbar.summaries import chip_text
 from xbar.tile_map import TileMap
+
+UNCOUNTED = "digital corrections of layers (gains, offsets, low-rank adapters) are not counted"
 
 
 class Chip(eqx.Module):
@@ -120,29 +125,43 @@ class Chip(eqx.Module):
         *inputs: Any,
         t: Float[Array, ""] | float | None = None,
         key: PRNGKeyArray | None = None,
-        technology: Technology | None = None,
+        technology: Technology | Architecture | None = None,
         inferences: int | None = None,
+        schedule: Schedule | None = None,
+        fixed: bool = False,
     ) -> Ledger:
-        """Energy [J] of computing these inputs, by layer and component, from the voltages and conductances of this call.
+        """Energy [J], time [s] and area [m^2] of computing these inputs, by layer and component, from the voltages and
+        conductances of this call.
 
         Args:
             t: time since programming [s], as in a call.
             key: for the noise of the reads, which hardly moves the energy; left out if None.
             inferences: how many inferences the inputs hold; the ledger is per inference. By default the leading axis of inputs
                 that are no vectors, if the outputs have it too; the ledger's notes say so.
-            technology: cost of converters and digital work; `xbar.energy.Technology()` if None.
+            technology: cost of converters and digital work, or an architecture, which brings its schedule;
+                `xbar.energy.Technology()` if None.
+            schedule: order of work; the architecture's, or one layer after the other, if None.
+            fixed: leave the data out: every cell conducts (g_min + g_max)/2, word lines switch with `technology.activity`.
+                The ledger says so.
         """
+        if isinstance(technology, Architecture):
+            schedule = technology.schedule if schedule is None else schedule
+            technology = technology.technology
         traced = self._traced(inputs)[0]
         if inferences is not None and (isinstance(inferences, bool) or int(inferences) != inferences or inferences < 1):
             raise ValueError(
                 f"inferences={inferences!r}: how many inferences the inputs hold, a whole number of at least 1."
             )
         if self.wafer:
-            each = lambda chip, k: chip.energy(*inputs, t=t, key=k, technology=technology, inferences=inferences)  # noqa: E731
-            return self.each_chip(each, key)
-        outs, usages = self.watch(inputs, t=t, key=key, watch=Counter(traced.layers))
+            how: dict[str, Any] = dict(technology=technology, inferences=inferences, schedule=schedule, fixed=fixed)
+            return self.each_chip(lambda chip, k: chip.energy(*inputs, t=t, key=k, **how), key)
+        outs, usages = self.watch(inputs, t=t, key=key, watch=Counter(traced.layers, fixed))
         count = inferences_of(inputs, outs) if inferences is None else int(inferences)
-        found = ledger(traced, traced.pruned(frozenset(self.arrays)), self.tiles, usages, technology, count)
+        plan, elements = traced.pruned(frozenset(self.arrays)), (elements_of(inputs), elements_of([outs]))
+        how = dict(schedule=schedule, fixed=fixed, elements=elements)
+        found = ledger(traced, plan, self.tiles, usages, technology, count, **how)
+        if any(a.correction is not None for a in self.arrays.values()):
+            found = dataclasses.replace(found, notes=(*found.notes, UNCOUNTED))
         if inferences is None and count > 1:
             said = (
                 f"per inference: the inputs' leading axis was taken for {count} inferences (inferences= says otherwise)"
@@ -216,6 +235,29 @@ class Chip(eqx.Module):
         most = most_pulses(n) if most is None else most
         counts = self._spread(i, chosen, jnp.asarray(n), self.tiles[i].mapping.cells)
         return self._rewritten(i, functools.partial(pulse, most=most), (counts,), t, key)
+
+    def pulse_writes(
+        self, layer: str | int, n: Num[Array, "..."] | int, *, v_up: float, v_down: float, width: float, t: float = 0.0
+    ) -> Writes:
+        """What `pulse` with the same `layer`, `n` and `t` sends: pulses, and their heat in the cells [J].
+
+        Args:
+            v_up, v_down: voltages of a pulse up and down [V]. width: duration [s].
+        """
+        if self.wafer:
+            return self.each_chip(
+                lambda chip, _: chip.pulse_writes(layer, n, v_up=v_up, v_down=v_down, width=width, t=t)
+            )
+        self._check_writable("pulse_writes")
+        i, chosen = self._find(layer)
+        tile, array, sizes = self.tiles[i], self.arrays[i], self.plan_layers[i].product.sizes
+        part = tile.partition(*sizes)
+        one = lambda n, cells: to_cells(n, part, cells.shape[-1] - part.used_cols)  # noqa: E731
+        g = tile.device.conductance(array.cells, t)
+        for _ in self.plan_layers[i].lengths:
+            one = jax.vmap(one)
+        counts = one(self._spread(i, chosen, jnp.asarray(n), tile.mapping.cells), g)
+        return pulse_writes(g, counts, v_up, v_down, width)
 
     def reprogram(
         self,
@@ -318,6 +360,20 @@ class Chip(eqx.Module):
         if ranges.keys() != self.arrays.keys():
             raise ValueError(f"ranges for layers {sorted(ranges)} do not fit a chip with layers {sorted(self.arrays)}.")
         return self.with_arrays({i: dataclasses.replace(a, ranges=ranges[i]) for i, a in self.arrays.items()})
+
+    def with_corrections(self, corrections: dict[int, Correction]) -> Chip:
+        """This chip with digital corrections of some layers: what one says (gain, offset, matrices of low rank) takes the
+        place of what was there, what it leaves out stays."""
+        unknown = corrections.keys() - self.arrays.keys()
+        if unknown:
+            raise ValueError(f"corrections for layers {sorted(unknown)}; the chip has layers {sorted(self.arrays)}.")
+        arrays = dict(self.arrays)
+        for i, new in corrections.items():
+            old = self.arrays[i].correction or Correction()
+            names = [f.name for f in dataclasses.fields(Correction)]
+            own = {n: getattr(old if getattr(new, n) is None else new, n) for n in names}
+            arrays[i] = dataclasses.replace(arrays[i], correction=Correction(**own))
+        return self.with_arrays(arrays)
 
     def with_arrays(self, arrays: dict[int, ProgrammedArray]) -> Chip:
         """This chip with other arrays."""

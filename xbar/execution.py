@@ -32,7 +32,7 @@ def _run(
 ) -> tuple[list[Any], dict[int, Any]]:
     arrays, tiles, times = cells
     if key is not None:
-        arrays = _frozen(layers, tiles, arrays, times, key)
+        arrays = with_frozen_noise(layers, tiles, arrays, times, key)
 
     def read_layer(i, array, vectors, n, noise):
         y, signals = read(tiles[i], array, vectors, n, t=times[i], key=noise, watched=watch is not None)
@@ -42,7 +42,7 @@ def _run(
     return plan.run(inputs, key, Context(arrays, scans, read_layer, merge, captured))
 
 
-def _frozen(
+def with_frozen_noise(
     layers: tuple[Layer, ...],
     tiles: dict[int, Tile],
     arrays: dict[int, ProgrammedArray],

@@ -71,8 +71,8 @@ def _rows(layer: Layer, tile: Tile | None) -> list[LayerRow]:
     if tile is None:
         return [LayerRow(name, *common, 0, None, 0.0, "digital") for name in layer.names]
     part = tile.partition(groups, k, n)
-    used = (part.tiles * stack, (tile.rows, tile.cols), part.utilisation, tile.device.provenance.name, part.packed)
-    return [LayerRow(name, *common, *used) for name in layer.names]
+    used = (part.tiles * stack, (tile.rows, tile.cols), part.utilisation, tile.device.provenance.name)
+    return [LayerRow(name, *common, *used, part.packed * part.shared) for name in layer.names]
 
 
 def _cells(row: LayerRow) -> tuple[str, ...]:

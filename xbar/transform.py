@@ -15,6 +15,8 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from devices._numerics import at_least_float32
 from xbar.arguments import check_inputs, check_one_time, layer_times, typed_key
+from xbar.calibration import Per
+from xbar.calibration import compensate as compensated
 from xbar.chip import Chip
 from xbar.graph.digital import warn_of_digital
 from xbar.graph.nodes import Layer, Traced
@@ -22,9 +24,10 @@ from xbar.graph.stationary_weights import weights
 from xbar.graph.tracing import Function, aval_of, flatten, trace
 from xbar.macro.programming import Job, program_all, stacked_keys
 from xbar.macro.sharding import check_automatic
-from xbar.macro.state import ProgrammedArray, Ranges
+from xbar.macro.state import Correction, ProgrammedArray, Ranges
 from xbar.macro.tile import Tile
 from xbar.macro.tile_summary import preformatted
+from xbar.macro.write_counts import AssumedWrites, Writes, writes_of
 from xbar.summaries import analog_text
 
 Gradient = Literal["exact", "straight_through"]
@@ -88,20 +91,34 @@ class Analog(eqx.Module):
         key: PRNGKeyArray,
         t: Float[Array, ""] | float | None = None,
         ranges: dict[int, Ranges] | None = None,
+        corrections: dict[int, Correction] | None = None,
+        compensate: Per | None = None,
     ) -> Any:
         """`f(params, *inputs)` on devices programmed afresh, for hardware-aware training.
 
         Args:
             key: decides the devices and the read noise.
             t: time since programming [s]; the earliest that the device's data describe if None.
-            ranges: converter ranges to train with, for example `chip.ranges` of a calibrated chip.
+            ranges: converter ranges to train with, for example `chip.ranges` of a calibrated chip. They may be trained, too:
+                the gradient by a full scale is that of learned step sizes (Esser et al. 2020, arXiv:1902.08153).
+            corrections: digital corrections of layers, such as `xbar.training.low_rank_adapters`.
+            compensate: `"tile"` or `"column"` compensates drift from the earliest time with data on, as `xbar.compensate`
+                does; None reads what drift has left.
         """
         check_one_time(t)
         program_key, read_key = jax.random.split(typed_key(key))
-        chip = self._program(params, inputs, program_key, t=t, drawn=True)
+        chip = self._program(params, inputs, program_key, t=t, drawn=compensate is None)
         if ranges is not None:
             chip = chip.with_ranges(ranges)
+        if corrections is not None:
+            chip = chip.with_corrections(corrections)
+        if compensate is not None:
+            chip = compensated(chip, per=compensate)
         return chip(*inputs, t=None if chip.taken is not None else t, key=read_key)
+
+    def tile_of(self, path: str, shape: tuple[int, ...]) -> Tile | None:
+        """The macro of a layer, from the path of its parameter and the shape of its matrix; None if it stays digital."""
+        return self.tile if isinstance(self.tile, Tile) else self.tile(path, shape)
 
     def program(self, params: Any, *inputs: Any, key: PRNGKeyArray) -> Chip:
         """Programs one physical chip.
@@ -116,6 +133,29 @@ class Analog(eqx.Module):
         Warns once of products that stay digital though one might expect them on arrays; `Chip.digital_products` lists all.
         """
         return self._program(params, inputs, typed_key(key))
+
+    def programming(
+        self, params: Any, *inputs: Any, key: PRNGKeyArray, assumed: AssumedWrites | None = None
+    ) -> dict[str, Writes]:
+        """What `program` with the same arguments sends to the cells of each layer: pulses, verifying reads and heat [J].
+
+        `chip.energy(x).with_programming(writes, inferences=1e6)` shares it among inferences.
+
+        Args:
+            assumed: pulses and reads of a cell for devices that say nothing of them.
+
+        Raises:
+            ValueError: of such a device if nothing is assumed.
+        """
+        leaves, frame = flatten(params)
+        traced, given = trace(self.f, frame, leaves, inputs)
+        tiles, alike = _assign(self.tile, traced.layers)
+        if not alike:
+            traced, given = trace(self.f, frame, leaves, inputs, roll=False)
+            tiles, _ = _assign(self.tile, traced.layers)
+        jobs = _jobs(traced, tiles, leaves, given.captured, typed_key(key))
+        found = writes_of(list(jobs.values()), assumed)
+        return {traced.layers[i].path: writes for i, writes in zip(jobs, found, strict=True)}
 
     def _program(
         self, params: Any, inputs: Sequence[Any], key: PRNGKeyArray, t: Any = None, drawn: bool = False
@@ -205,18 +245,24 @@ def _program_layers(
     times: dict[int, Array] | None,
 ) -> tuple[dict[int, ProgrammedArray], dict[int, Array]]:
     """Programmed arrays, and whether each layer's weights are all finite; at `times`, if given, and at no other."""
-    matrices = weights(traced, leaves, captured, frozenset(tiles))
-    tiles = {i: tiles[j] for i, j in first}
-    jobs = []
-    for i, w in matrices.items():
+    jobs = _jobs(traced, {i: tiles[j] for i, j in first}, leaves, captured, key)
+    at = None if times is None else [times[i] for i in jobs]
+    arrays = program_all(list(jobs.values()), straight_through=straight_through, times=at)
+    finite = {i: jnp.all(jnp.isfinite(job.w)) for i, job in jobs.items()}
+    return dict(zip(jobs, arrays, strict=True)), finite
+
+
+def _jobs(
+    traced: Traced, tiles: dict[int, Tile], leaves: Sequence[Array], captured: Sequence[Any], key: PRNGKeyArray
+) -> dict[int, Job]:
+    """What is programmed: the matrix of each layer with its tile and its key."""
+    jobs = {}
+    for i, w in weights(traced, leaves, captured, frozenset(tiles)).items():
         own = jax.random.fold_in(key, i)
         for length in traced.layers[i].lengths:  # a stack gets devices of its own at every step
             own = jax.vmap(lambda k, n=length: stacked_keys(k, n))(own.reshape(-1)).reshape(*own.shape, length)
-        jobs.append(Job(tiles[i], w.astype(at_least_float32(w.dtype)), own))
-    at = None if times is None else [times[i] for i in matrices]
-    arrays = program_all(jobs, straight_through=straight_through, times=at)
-    finite = {i: jnp.all(jnp.isfinite(w)) for i, w in matrices.items()}
-    return dict(zip(matrices, arrays, strict=True)), finite
+        jobs[i] = Job(tiles[i], w.astype(at_least_float32(w.dtype)), own)
+    return jobs
 
 
 def _check_weights(layers: Sequence[Layer], finite: dict[int, Array]) -> None:

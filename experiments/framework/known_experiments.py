@@ -31,6 +31,16 @@ EXPERIMENTS = {  # name: (module, what it shows, time on two cores)
         "published results done again: published, here, tolerance, verdict (--case E1, E2, E6, E7)",
         "2 to 9 min",
     ),
+    "platforms": (
+        "experiments.platforms",
+        "one network on every platform: GPUs, published analog chips, named architectures, brains",
+        "3 min",
+    ),
+    "training-energy": (
+        "experiments.training_energy",
+        "the energy of training a large model, restated on other hardware; every assumption is a flag",
+        "1 s",
+    ),
     "sensitivity": (
         "experiments.sensitivity",
         "which number of the device, and which layer, a network's loss is sensitive to; which layers stay digital",

@@ -38,19 +38,18 @@ class State:
             trainer = supervised.Trainer(forward, steps=steps, batch=BATCH)
             key = jax.random.fold_in(jax.random.key(config.seed), 1)
             self.models[name] = trainer.run(start, data.x_train, data.y_train, key=key, rate=1e-3)
-        self._read = jax.jit(self._accuracy)
 
-    def _accuracy(self, model: Any, key: Any) -> Any:
+    def _accuracy(self, model: Any, x: Any, y: Any, key: Any) -> Any:
         import jax.numpy as jnp
 
-        chip = self.analog.program(model, self.x[:1], key=key)
-        return jnp.mean(jnp.argmax(chip(self.x), -1) == self.y)
+        chip = self.analog.program(model, x[:1], key=key)
+        return jnp.mean(jnp.argmax(chip(x), -1) == y)
 
     def accuracy(self, name: str, key: Any) -> float:
         """Of one draw of errors."""
         import equinox as eqx
 
-        return float(eqx.filter_jit(self._accuracy)(self.models[name], key))
+        return float(eqx.filter_jit(self._accuracy)(self.models[name], self.x, self.y, key))
 
 
 def proportional_errors() -> Any:

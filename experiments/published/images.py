@@ -19,8 +19,7 @@ BATCH = 100
 """Images that a chip reads at a time: patches of a convolution are the memory."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Images:
+class Images(eqx.Module):
     """Test images and labels, in batches."""
 
     x: jax.Array

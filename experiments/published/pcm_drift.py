@@ -38,13 +38,13 @@ class State:
         analog = xbar.analog(network.f, images.one_tile_a_layer(devices.pcm_joshi2020()))
 
         @eqx.filter_jit
-        def read(key, t):
+        def read(key, t, params, images):
             write, noise = jax.random.split(key)
-            chip = analog.program(network.params, self.images.x[0], key=write)
+            chip = analog.program(params, images.x[0], key=write)
             both = (chip.at(t), xbar.compensate(chip).at(t))
-            return jnp.stack([self.images.accuracy(lambda x, c=c: c(x, key=noise)) for c in both])
+            return jnp.stack([images.accuracy(lambda x, c=c: c(x, key=noise)) for c in both])
 
-        return read
+        return lambda key, t: read(key, jnp.asarray(t), network.params, self.images)
 
 
 def measure(state: State, part: str, key: Any) -> dict[str, Any]:

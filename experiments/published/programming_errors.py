@@ -13,10 +13,29 @@ DEVICES = {
     "SONOS": "sonos_agrawal2022",
     "PCM": "pcm_joshi2020",
     "ReRAM Milo": "reram_milo2021",
-    "ReRAM Wan": "reram_wan2022",
+    "ReRAM Wan (aihwkit)": "reram_wan2022",
+    "ReRAM Wan": "CrossSim",
 }
+WAN = DEVICES["ReRAM Wan"]
+ORDER = ("SONOS", "PCM", "ReRAM Milo", "ReRAM Wan")
 NETWORKS = ("resnet14", "resnet20", "resnet32")
 ISCA = "CrossSim co-design notebook, ISCA 2024: one draw, 5,000 images, 8-bit converters"
+
+
+def wan_of_crosssim() -> Any:
+    """NeuRRAM's cells after one second as CrossSim fits them; aihwkit's fit of the same has a third of the spread at 0 S.
+
+    $$ \\sigma = 1.053 + 0.2374 G - 1.167 \\cdot 10^{-2} G^2 + 1.536 \\cdot 10^{-4} G^3, \\qquad G \\le 39.26 $$
+
+    in microsiemens.
+    """
+    import devices
+    from devices import curves, programming
+
+    top = 39.26
+    spread = curves.Polynomial([c * top**k * 1e-6 for k, c in enumerate((1.053, 0.2374, -1.167e-2, 1.536e-4))])
+    error = programming.SpreadProgramming(spread=spread, g_max=top * 1e-6)
+    return devices.Device(0.0, top * 1e-6, programming=error)
 
 
 class State:
@@ -27,6 +46,15 @@ class State:
 
         self.images = images.Images.of("cifar10-subset")
         self.networks = {name: images.network(name) for name in NETWORKS}
+
+    @functools.lru_cache(maxsize=4)  # noqa: B019
+    def digital(self, name: str) -> float:
+        """Accuracy of the network without hardware."""
+        import equinox as eqx
+
+        network = self.networks[name]
+        read = eqx.filter_jit(lambda p, images: images.accuracy(lambda x: network.f(p, x)))
+        return float(read(network.params, self.images))
 
     @functools.lru_cache(maxsize=4)  # noqa: B019
     def reader(self, name: str, device: str, bits: int | None) -> Any:
@@ -40,29 +68,28 @@ class State:
 
         network = self.networks[name]
         weights = images.rounded(network.params)
-        tile = images.one_tile_a_layer(images.write_errors_alone(devices.find(device)()), bits)
+        made = wan_of_crosssim() if device == WAN else devices.find(device)()
+        tile = images.one_tile_a_layer(images.write_errors_alone(made), bits)
         analog = xbar.analog(network.f, tile)
 
         @eqx.filter_jit
-        def read(key):
+        def read(key, weights, images):
             write, calibrate = jax.random.split(key)
-            chip = analog.program(weights, self.images.x[0], key=write)
+            chip = analog.program(weights, images.x[0], key=write)
             if bits is not None:
-                chip = xbar.calibrate(chip, self.images.x[0], key=calibrate, method="percentile", percentile=99.99)
-            return self.images.accuracy(lambda x: chip(x, key=calibrate))
+                chip = xbar.calibrate(chip, images.x[0], key=calibrate, method="percentile", percentile=99.99)
+            return images.accuracy(lambda x: chip(x, key=calibrate))
 
-        return read
+        return lambda key: read(
+            key, weights, self.images
+        )  # arguments: XLA would fold constants of this size for minutes
 
 
 def measure(state: State, part: str, key: Any) -> dict[str, Any]:
     """Accuracy of one draw of one network on one device."""
-    import jax
-
     name, device, bits = part.split("|")
     if device == "digital":
-        network = state.networks[name]
-        f = jax.jit(lambda x: network.f(network.params, x))
-        return {f"{name} digital": float(state.images.accuracy(f))}
+        return {f"{name} digital": state.digital(name)}
     value = float(state.reader(name, DEVICES[device], int(bits) if bits else None)(key))
     return {f"{name} {device}{f' {bits} bits' if bits else ''}": value}
 
@@ -71,7 +98,7 @@ PARTS = (
     *(f"{n}|digital|" for n in NETWORKS),
     *(f"resnet14|{d}|" for d in DEVICES),
     *(f"resnet14|{d}|8" for d in ("SONOS", "ReRAM Milo")),
-    *(f"resnet20|{d}|" for d in DEVICES),
+    *(f"resnet20|{d}|" for d in ("SONOS", "ReRAM Milo")),
 )
 QUANTITIES = tuple(f"{n} {d}{f' {b} bits' if b else ''}" for n, d, b in (p.split("|") for p in PARTS))
 
@@ -80,11 +107,14 @@ def _of(name: str) -> Any:
     return lambda found: found[name]
 
 
+def _mean(values: np.ndarray) -> float:
+    """Mean of what was run; NaN if nothing was."""
+    return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
+
+
 def _order(found: Found) -> np.ndarray:
     """1 where the means of ResNet-14 stand in the order SONOS, PCM, Milo, Wan."""
-    means = [
-        np.nanmean(found[f"resnet14 {d}"]) if np.isfinite(found[f"resnet14 {d}"]).any() else np.nan for d in DEVICES
-    ]
+    means = [_mean(found[f"resnet14 {d}"]) for d in ORDER]
     return np.array([np.nan if np.isnan(means).any() else float(np.all(np.diff(means) < 0))])
 
 
@@ -102,7 +132,7 @@ CASE = Case(
             "ResNet-14 on SONOS: loss",
             "0.54",
             ISCA,
-            lambda f: np.nanmean(f["resnet14 digital"]) - f["resnet14 SONOS"],
+            lambda f: _mean(f["resnet14 digital"]) - f["resnet14 SONOS"],
             high=0.015,
         ),
         Claim("ResNet-14 on ReRAM (Milo)", "64.48", ISCA, _of("resnet14 ReRAM Milo"), 0.565, 0.725),
@@ -111,10 +141,19 @@ CASE = Case(
             "SONOS with 8-bit converters: loss",
             "0.54",
             ISCA,
-            lambda f: np.nanmean(f["resnet14 digital"]) - f["resnet14 SONOS 8 bits"],
+            lambda f: _mean(f["resnet14 digital"]) - f["resnet14 SONOS 8 bits"],
             high=0.015,
         ),
         Claim("ResNet-14 on PCM", "", "a prototype: 84.0", _of("resnet14 PCM"), 0.81, 0.87, read=False),
+        Claim(
+            "the same cells (Wan) as aihwkit fits them",
+            "",
+            "aihwkit 1.2.0, ReRamWan2022NoiseModel: another fit",
+            _of("resnet14 ReRAM Wan (aihwkit)"),
+            0.55,
+            0.80,
+            read=False,
+        ),
         Claim(
             "ResNet-14 on ReRAM (Wan)",
             "",

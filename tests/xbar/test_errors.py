@@ -167,7 +167,7 @@ for name, call in {
     "it takes Coefficient. Write xbar.energy.Coefficient(": lambda: xbar.energy.Technology(dac=1e-12),
     "2 to 16 whole bits": lambda: xbar.DAC(bits=4.0),
     "2 to 16 whole bits ": lambda: xbar.ADC(bits="8"),
-    "it is 'amplitude' or 'bit_serial'": lambda: xbar.DAC(encoding="unary"),
+    "it is 'amplitude', 'bit_serial' or 'pulse_width'": lambda: xbar.DAC(encoding="unary"),
     "it is 'column' or 'tile'": lambda: xbar.Differential(per="row"),
     "whole number of at least 1": lambda: xbar.Tile(device=devices.ideal(), rows=2.0),
     "must be a Tile": lambda: xbar.analog(f, 3),

@@ -15,7 +15,7 @@ size = st.integers(1, 40)
 
 
 @settings(deadline=None, max_examples=20)
-@given(groups=st.integers(1, 7), k=size, n=size, rows=size, cols=size, pack=st.booleans())
+@given(groups=st.integers(1, 7), k=size, n=size, rows=size, cols=size, pack=st.sampled_from([False, True, "in_turns"]))
 def test_tiles_hold_the_matrix_exactly(groups, k, n, rows, cols, pack):
     """Splitting loses and repeats nothing, tiles never exceed their size, and a product over tiles is the product, packed or
     not."""
@@ -27,9 +27,12 @@ def test_tiles_hold_the_matrix_exactly(groups, k, n, rows, cols, pack):
     assert part.used_rows <= rows and part.used_cols <= cols
     y = np.einsum("simr,sijrc->smjc", pieces, blocks).reshape(part.blocks, 2, -1)
     np.testing.assert_allclose(part.join(jnp.asarray(y)), x @ w, atol=1e-4)
-    assert int(part.mask().sum()) == part.packed**2 * k * n and 0 < part.utilisation <= 1
+    assert int(part.mask().sum()) == part.packed**2 * k * n and int(part.weights_mask().sum()) == groups * k * n
+    assert 0 < part.utilisation <= 1
     assert int(part.rows_in_use().sum()) == groups * k and int(part.columns_in_use().sum()) == groups * n
-    assert pack or part.packed == 1
+    assert pack is True or part.packed == 1
+    assert pack == "in_turns" or part.shared == 1
+    assert part.tiles == Partition.of(groups, k, n, rows, cols, bool(pack)).tiles
     assert part.packed == 1 or (part.row_tiles == part.col_tiles == 1)
 
 

@@ -1,10 +1,11 @@
-"""The energy ledger: joules of one inference by layer and component, their uncertainty and assumptions."""
+"""The energy ledger: joules, seconds and square metres of one inference by layer and component, with their uncertainty."""
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import html
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 
 import equinox as eqx
 import jax
@@ -15,64 +16,64 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 from scipy.special import ndtri
 
-from xbar.energy.adc import bound_notes
+from xbar.energy.assumptions import notes_of
+from xbar.energy.coefficient import AT_LEAST_0
+from xbar.energy.pricing import COMPONENTS, TERMS, Recipe, by_component, converters, priced
+from xbar.energy.schedule import Schedule, balanced_copies, schedule_text
+from xbar.energy.sensitivity import elasticities
 from xbar.energy.table import ledger_table, ledger_text
-from xbar.energy.technology import Coefficient, Technology
-from xbar.energy.units import as_float, concrete
+from xbar.energy.technology import Technology, coefficients
+from xbar.energy.units import as_float
 from xbar.energy.usage import LayerCosts, Usage
 from xbar.graph.work import Work
+from xbar.macro.write_counts import Writes
 
-COMPONENTS = ("array", "dac", "adc", "accumulate", "digital", "memory")
-# Every priced term, the component it belongs to, and the coefficients whose notes come with it.
-TERMS = {
-    "array": ("array", ("array",)),
-    "wire": ("dac", ("wire",)),
-    "dac": ("dac", ("dac",)),
-    "driver": ("dac", ("driver",)),
-    "adc": ("adc", ("adc",)),
-    "shift_add": ("accumulate", ("shift_add",)),
-    "fp16_multiply": ("accumulate", ("fp16_multiply",)),
-    "operation": ("digital", ("fp16_add", "fp16_multiply")),
-    "transcendental": ("digital", ("transcendental",)),
-    "memory": ("memory", ("memory",)),
-}
-_COMPONENT = np.array([COMPONENTS.index(component) for component, _ in TERMS.values()])
-# Terms priced by one coefficient vary together: here digital operations with the scale multiplications.
+# Terms priced by one coefficient vary together: here the four shares of the arrays' heat.
 _LATENTS = tuple(dict.fromkeys(sources[-1] for _, sources in TERMS.values()))
 _LATENT = np.array([_LATENTS.index(sources[-1]) for _, sources in TERMS.values()])
-SCOPE_NOTE = "not priced: leakage, clock and control, links between tiles, off-chip memory, programming"
-SPREAD_NOTE = "P10-P90: log-normal coefficients, shared by all layers, independent of each other; spreads are judged"
-
-
 SUMS = ("total", "layer", "component")  # what `Ledger.quantiles` can sum over
 
 
 class Ledger(eqx.Module):
-    """Joules per inference, layer by layer and term by term; a pytree, so chips can be vmapped over.
+    """Joules, seconds and square metres of one inference, layer by layer; a pytree, so chips can be vmapped over.
 
     Args:
         terms: energy of each layer and priced term (`TERMS`) at the median coefficients [J].
-        sigma_ln: log-normal spread of each term's coefficient.
+        seconds: time of each layer by component [s]. area: of each layer's circuits by component [m^2].
         macs: multiply-accumulates per inference on the arrays and in the digital rest.
-        layers: names of the rows; the last is the digital rest.
+        recipe: everything that the prices depend on.
         notes: every assumption, extrapolation and recalled constant in play.
+        programming: energy of writing the arrays once [J], by layer, and over how many inferences it is shared; or None.
     """
 
     terms: Float[Array, "*batch layers terms"]
-    sigma_ln: Float[Array, "*batch terms"]
+    seconds: Float[Array, "*batch layers components"]
+    area: Float[Array, "*batch layers components"]
     macs: Float[Array, "*batch"]
-    layers: tuple[str, ...] = eqx.field(static=True)
+    recipe: Recipe
     notes: tuple[str, ...] = eqx.field(static=True)
+    programming: tuple[Float[Array, "*batch written"], Float[Array, "..."]] | None = None
     components: tuple[str, ...] = eqx.field(static=True, default=COMPONENTS)
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of the rows: layers on arrays, then digital work."""
+        return self.recipe.names
+
+    @property
+    def schedule(self) -> Schedule:
+        return self.recipe.schedule
+
+    # -- energy ---------------------------------------------------------------------------------------------------
 
     @property
     def joules(self) -> Float[Array, "*batch layers components"]:
         """Energy of one inference by layer and component [J]; NaN where a converter has no defined energy."""
-        return _by_component(self.terms)
+        return by_component(self.terms)
 
     @property
     def total(self) -> Float[Array, "*batch"]:
-        """Energy of one inference at the median coefficients [J]."""
+        """Energy of one inference at the median coefficients [J]; programming is not in it."""
         return self.terms.sum((-2, -1))
 
     @property
@@ -83,7 +84,13 @@ class Ledger(eqx.Module):
     @property
     def by_component(self) -> Float[Array, "*batch components"]:
         """Energy by component [J]."""
-        return _by_component(self.terms.sum(-2))
+        return by_component(self.terms.sum(-2))
+
+    @property
+    def array_parts(self) -> dict[str, Float[Array, "*batch layers"]]:
+        """The arrays' heat [J] in cells, word lines, bit lines, and what is in series with them."""
+        names = tuple(TERMS)
+        return {name: self.terms[..., names.index(name)] for name in ("cells", "word_wires", "bit_wires", "access")}
 
     @property
     def per_mac(self) -> Float[Array, "*batch"]:
@@ -91,9 +98,127 @@ class Ledger(eqx.Module):
         return self.total / self.macs
 
     @property
+    def amortised_programming(self) -> Float[Array, "*batch"]:
+        """Energy of programming, for one of the inferences that share it [J]; 0 where it was not given."""
+        if self.programming is None:
+            return jnp.zeros_like(self.total)
+        joules, inferences = self.programming
+        return joules.sum(-1) / inferences
+
+    def with_programming(self, writes: Mapping[str, Writes], *, inferences: ArrayLike) -> Ledger:
+        """This ledger with the energy of writing its arrays, shared by so many inferences, as a row of its own.
+
+        Cells: V^2 g t of each pulse and verifying read; each read costs one input and one output conversion besides.
+
+        Args:
+            writes: by layer, from `Analog.programming`.
+
+        Breaks when: cells that are half-selected take current; charge pumps of the writing voltage cost as much.
+        """
+        AT_LEAST_0.but(above=True).check("with_programming: inferences", as_float(inferences))
+        tech, cost = self.recipe.technology, self.recipe.costs[0]
+        drive = tech.at_node(tech.driver)
+        if cost.encoding != "bit_serial" and cost.dac_bits is not None:
+            drive = tech.input_conversion(cost.dac_bits, cost.encoding)
+        read = tech.adc_conversion(8.0 if cost.adc_bits is None else cost.adc_bits, cost.read_time) + drive
+        joules = jnp.stack([w.joules + w.reads * read for w in writes.values()], -1)
+        said = (
+            f"programming: {'pulses and reads are assumed' if any(w.assumed for w in writes.values()) else 'counted'}"
+        )
+        said += "; cells in half-selected lines and charge pumps are left out"
+        return dataclasses.replace(self, programming=(joules, as_float(inferences)), notes=(*self.notes, said))
+
+    # -- time and area --------------------------------------------------------------------------------------------
+
+    @property
+    def latency(self) -> Float[Array, "*batch"]:
+        """Time of one inference at batch 1 [s]."""
+        return self.seconds.sum((-2, -1))
+
+    @property
+    def period(self) -> Float[Array, "*batch"]:
+        """Time from one inference to the next [s]: of the slowest layer in a pipeline, else the latency."""
+        return self.schedule.period(self.seconds.sum(-1))
+
+    @property
+    def throughput(self) -> Float[Array, "*batch"]:
+        """Inferences per second [1/s]."""
+        return 1.0 / self.period
+
+    @property
+    def watts(self) -> Float[Array, "*batch"]:
+        """Mean power at full throughput [W]."""
+        return self.total / self.period
+
+    @property
+    def tops(self) -> Float[Array, "*batch"]:
+        """Tera-operations per second at full throughput, two operations per MAC."""
+        return 2e-12 * self.macs / self.period
+
+    @property
+    def tops_per_watt(self) -> Float[Array, "*batch"]:
+        """Operations per picojoule, two per MAC."""
+        return 2e-12 / self.per_mac
+
+    @property
+    def square_metres(self) -> Float[Array, "*batch"]:
+        """Area of all circuits, overhead included [m^2]."""
+        return self.area.sum((-2, -1))
+
+    @property
+    def energy_delay(self) -> Float[Array, "*batch"]:
+        """Energy times latency of one inference [J s]."""
+        return self.total * self.latency
+
+    def timetable(self) -> str:
+        """The schedule as a table: reads, copies, start and end of every layer in one inference."""
+        if not self._has_values:
+            return self._without_values
+        costs, usages, work = self.recipe.costs, self.recipe.usages, self.recipe.work
+        none = [None] * len(work)
+        facts = {
+            "arrays": [*(c.tiles * self.recipe.copies(i) for i, c in enumerate(costs)), *none],
+            "copies": [*(self.recipe.copies(i) for i in range(len(costs))), *none],
+            "vectors": [*(u.vectors / self.recipe.inferences for u in usages), *none],
+            "planes": [*(c.planes for c in costs), *none],
+            "ADCs": [*(converters(c, self.recipe.technology) for c in costs), *none],
+        }
+        return schedule_text(self.schedule, self.layers, self.seconds.sum(-1), facts, self.period)
+
+    def balanced(self, arrays: int) -> Schedule:
+        """A pipeline of this network whose slowest layers have copies, for at most `arrays` more arrays.
+
+        Raises:
+            TypeError: of a ledger that is being traced.
+        """
+        if not self._has_values:
+            raise TypeError("Ledger.balanced needs numbers; it cannot decide on copies while it is being traced.")
+        n = len(self.recipe.costs)
+        seconds = np.asarray(self.seconds.sum(-1)).reshape(-1, len(self.layers)).mean(0)[:n]
+        once = [float(t) * self.recipe.copies(i) for i, t in enumerate(seconds)]
+        vectors = [float(np.mean(np.asarray(u.vectors))) / float(self.recipe.inferences) for u in self.recipe.usages]
+        copies, _ = balanced_copies(
+            once, [c.tiles for c in self.recipe.costs], [max(1, int(v)) for v in vectors], arrays
+        )
+        return Schedule(
+            "pipelined", tuple((c.name, k) for c, k in zip(self.recipe.costs, copies, strict=True) if k > 1)
+        )
+
+    # -- uncertainty ----------------------------------------------------------------------------------------------
+
+    @property
     def elasticities(self) -> Float[Array, "*batch terms"]:
-        """d ln(total) / d ln(coefficient) of each term: its share of the total [1]."""
+        """d ln(total) / d ln(term): the share of each term [1]."""
         return self.terms.sum(-2) / self.total[..., None]
+
+    def sensitivities(self) -> dict[str, Float[Array, "*batch"]]:
+        """d ln(energy) / d ln(theta) of every coefficient, of the node, rates and sizes of the technology, and of each
+        layer's read time, read voltage and ADC bits, by automatic differentiation; the largest first.
+
+        Events are held: what a longer read or a higher voltage does to the arrays' heat, which the simulation counted, is in
+        the sensitivity to `array`.
+        """
+        return elasticities(self.recipe, self.total.ndim)
 
     def quantiles(
         self,
@@ -125,9 +250,18 @@ class Ledger(eqx.Module):
             samples = jnp.einsum("...lt,...st->...sl", self.terms, factors)
         else:
             samples = self.terms.sum(-2)[..., None, :] * factors
-            samples = _by_component(samples) if by == "component" else samples.sum(-1, keepdims=True)
+            samples = by_component(samples) if by == "component" else samples.sum(-1, keepdims=True)
         quantiles = jnp.quantile(samples, jnp.asarray(probabilities), axis=-2)
         return quantiles[..., 0] if by == "total" else quantiles
+
+    @property
+    def sigma_ln(self) -> Float[Array, "*batch terms"]:
+        """Log-normal spread of each term's coefficient."""
+        spreads = {name: c.sigma_ln for name, c in coefficients(self.recipe.technology).items()}
+        of_term = lambda names: sum(spreads[name] for name in names) / len(names)  # noqa: E731
+        return jnp.stack([as_float(of_term(sources)) for _, sources in TERMS.values()], -1)
+
+    # -- printing -------------------------------------------------------------------------------------------------
 
     @property
     def _has_values(self) -> bool:
@@ -138,7 +272,7 @@ class Ledger(eqx.Module):
         return f"Ledger of {len(self.layers)} layers, being traced"
 
     def table(self) -> str:
-        """A terminal table, at most 100 columns: joules by layer and component, P10-P90, and the notes."""
+        """A terminal table, at most 100 columns: joules by component, by layer with P10-P90, time and area, and the notes."""
         return ledger_table(self) if self._has_values else self._without_values
 
     def __str__(self) -> str:
@@ -154,76 +288,58 @@ class Ledger(eqx.Module):
 def price(
     costs: Sequence[LayerCosts],
     usages: Sequence[Usage],
-    work: Work,
+    work: Work | Mapping[str, tuple[Work, int | None]],
     technology: Technology,
     inferences: ArrayLike = 1,
+    *,
+    schedule: Schedule | None = None,
+    fixed: bool = False,
+    elements: tuple[ArrayLike, ArrayLike] = (0.0, 0.0),
 ) -> Ledger:
     """Ledger of one inference: events times the price of an event, averaged over the inferences of a run.
 
     Args:
         costs: fixed facts of each analog layer.
         usages: events of each layer over the whole run, in the same order.
-        work: digital work left over, of the whole run.
+        work: digital work left over, of the whole run: one row, or several by name, each with the number of the layer whose
+            outputs it works on.
         technology: prices.
         inferences: number of inferences (batch elements) in the run.
+        schedule: order of work; layers one after the other if None.
+        fixed: the events are those of any data; word lines then switch with `technology.activity`.
+        elements: that go into, and come out of, the network in the run.
 
     Returns:
-        `Ledger` with one row per analog layer and a last row "(digital)".
+        `Ledger` with one row per analog layer and one per piece of digital work, "(digital)" for a single one.
 
     Breaks when: adc_bits or dac_bits is None: that entry and all its sums are NaN, and a note says so, for an
     unquantised converter has no defined energy.
     """
     if len(costs) != len(usages):
         raise ValueError(f"usages: {len(usages)} given for {len(costs)} layers in costs; give one per layer")
-    rows = [_analog_terms(c, u, technology) for c, u in zip(costs, usages, strict=True)]
-    rows.append(_digital_terms(work, technology))
-    zero = jnp.zeros(())
-    terms = jnp.stack([jnp.stack([as_float(row.get(term, zero)) for term in TERMS]) for row in rows])
-    macs = sum((usage.macs for usage in usages), as_float(work.mac_ops / 2))
-    return Ledger(
-        terms=terms / inferences,
-        sigma_ln=jnp.stack([_sigma(technology, sources) for _, sources in TERMS.values()]),
-        macs=macs / inferences,
-        layers=(*(cost.name for cost in costs), "(digital)"),
-        notes=_notes(costs, usages, rows, work, technology),
+    named = {"(digital)": (work, None)} if isinstance(work, Work) else dict(work)
+    schedule = schedule or Schedule()
+    schedule.check_names([cost.name for cost in costs])
+    recipe = Recipe(
+        costs=tuple(costs),
+        usages=tuple(usages),
+        technology=technology,
+        schedule=schedule,
+        inferences=as_float(inferences),
+        elements=(as_float(elements[0]), as_float(elements[1])),
+        work=tuple((name, w, after) for name, (w, after) in named.items()),
+        fixed=fixed,
     )
-
-
-def _analog_terms(cost: LayerCosts, use: Usage, tech: Technology) -> dict[str, jax.Array]:
-    drives = use.dac_conversions + use.driver_pulses
-    return {
-        "array": use.array_joules * tech.array.value,
-        "wire": drives * tech.line_charge(cost.cols, cost.v_read),
-        "dac": _times(use.dac_conversions, tech.dac_conversion(cost.dac_bits)),
-        "driver": use.driver_pulses * tech.at_node(tech.driver),
-        "adc": _times(use.adc_conversions, tech.adc_conversion(cost.adc_bits, cost.read_time)),
-        "shift_add": use.accumulations * tech.at_node(tech.shift_add),
-        "fp16_multiply": use.multiplications * tech.at_node(tech.fp16_multiply),
-        "memory": use.buffer_accesses * tech.activation_bits * tech.memory_bit(),
-    }
-
-
-def _digital_terms(work: Work, tech: Technology) -> dict[str, jax.Array]:
-    accesses = 2.0 * work.elements_moved + work.operands  # a move is one read and one write
-    return {
-        "operation": float(work.ops + work.mac_ops) * tech.operation(),
-        "transcendental": float(work.transcendental) * tech.at_node(tech.transcendental),
-        "memory": accesses * tech.activation_bits * tech.memory_bit(),
-    }
-
-
-def _times(events: jax.Array, joules: jax.Array) -> jax.Array:
-    """events * joules, but no events cost nothing even where the price is undefined (NaN)."""
-    return jnp.where(events == 0, 0.0, events * joules)
-
-
-def _sigma(tech: Technology, sources: tuple[str, ...]) -> jax.Array:
-    return jnp.mean(jnp.stack([getattr(tech, source).sigma_ln for source in sources]), axis=0)
-
-
-def _by_component(terms: jax.Array) -> jax.Array:
-    columns = [terms[..., np.flatnonzero(c == _COMPONENT)].sum(-1) for c in range(len(COMPONENTS))]
-    return jnp.stack(columns, axis=-1)
+    found = priced(recipe)
+    macs = sum((usage.macs for usage in usages), as_float(sum(w.mac_ops for _, w, _ in recipe.work) / 2))
+    return Ledger(
+        terms=found.terms,
+        seconds=found.seconds,
+        area=found.area,
+        macs=macs / inferences,
+        recipe=recipe,
+        notes=notes_of(recipe, found.terms),
+    )
 
 
 @functools.cache
@@ -232,45 +348,3 @@ def _hypercube(dimensions: int, points: int = 4096) -> np.ndarray:
     strata = (np.arange(points) + 0.5) / points
     columns = np.random.default_rng(0).permuted(np.tile(strata, (dimensions, 1)), axis=1)
     return ndtri(columns).T
-
-
-def _notes(
-    costs: Sequence[LayerCosts],
-    usages: Sequence[Usage],
-    rows: list[dict[str, jax.Array]],
-    work: Work,
-    tech: Technology,
-) -> tuple[str, ...]:
-    """Assumptions in play, each once; terms that are known to be zero bring none."""
-    notes = [SCOPE_NOTE, SPREAD_NOTE]
-    for term, (_, sources) in TERMS.items():
-        if any(term in row and concrete(row[term]) != 0 for row in rows):
-            for source in sources:
-                notes += _coefficient_notes(source, getattr(tech, source))
-    notes += tech.notes()
-    for cost, use in zip(costs, usages, strict=True):
-        notes += _converter_notes(cost, use, tech)
-    if usages and all(concrete(use.buffer_accesses) == 0 for use in usages):
-        notes.append("analog layers: activation-buffer traffic was not counted")
-    if work.unbounded:
-        notes.append("a while loop of unknown length is in the digital work: counted as one turn")
-    return tuple(dict.fromkeys(notes))
-
-
-def _coefficient_notes(name: str, coefficient: Coefficient) -> Iterable[str]:
-    if coefficient.note:
-        yield coefficient.note
-    if coefficient.tag == "L":
-        yield f"{name} is recalled [L], not read: {coefficient.source}"
-    if coefficient.tag == "3":
-        yield f"{name} is restated by a third party [3]: {coefficient.source}"
-
-
-def _converter_notes(cost: LayerCosts, use: Usage, tech: Technology) -> Iterable[str]:
-    if cost.adc_bits is None and concrete(use.adc_conversions) != 0:
-        yield f"{cost.name}: an unquantised ADC (bits=None) has no defined energy: entry is NaN"
-    if cost.dac_bits is None and concrete(use.dac_conversions) != 0:
-        yield f"{cost.name}: an unquantised DAC (bits=None) has no defined energy: entry is NaN"
-    if cost.adc_bits is not None and concrete(use.adc_conversions) != 0:
-        yield from tech.adc_model.notes(cost.adc_bits, tech.adc_rate(cost.read_time), tech.node)
-        yield from bound_notes(tech.adc_conversion(cost.adc_bits, cost.read_time), cost.adc_bits)

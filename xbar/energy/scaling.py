@@ -76,6 +76,21 @@ def energy_scale(node_from: ArrayLike, node_to: ArrayLike, supply_to: ArrayLike 
     return jnp.exp(_log_gate_energy(node_to, supply_to) - _log_gate_energy(node_from, None))
 
 
+# Area of a gate against 32 nm. [R] accelergy-library-plug-in/scaling.py, from Stillmaker & Baas 2017; nodes of `_TABLE`.
+_AREA = np.array([0.13, 0.22, 0.38, 0.41, 0.46, 1.0, 2.2, 3.3, 6.1, 14.0])
+
+
+def area_scale(node_from: ArrayLike, node_to: ArrayLike) -> Float[Array, "*_"]:
+    """Factor by which the area of logic changes from one node [m] to another; ln(area) is linear in ln(node) between nodes.
+
+    Reference: Stillmaker & Baas, Integration 58 (2017) 74, doi:10.1016/j.vlsi.2017.02.002.
+
+    Breaks when: a node lies outside 7-130 nm (the end value is held); for memory cells and analog circuits.
+    """
+    log_area = lambda node: interpolate(jnp.log(node), _LOG_NODE, np.log(_AREA))  # noqa: E731
+    return jnp.exp(log_area(node_to) - log_area(node_from))
+
+
 def scaling_notes(node: ArrayLike, supply: ArrayLike | None = None) -> tuple[str, ...]:
     """What a reader must know about digital energies scaled to this node; traced values are not checked."""
     notes = [SUPPLY_NOTE] if supply is None else []

@@ -6,7 +6,6 @@ import textwrap
 from collections.abc import Iterable
 from typing import Any, Protocol, SupportsFloat, runtime_checkable
 
-import jax
 import numpy as np
 
 from xbar.energy.units import engineering
@@ -17,10 +16,14 @@ class Ledger(Protocol):
     """What a table needs of a ledger (`xbar.energy.Ledger`)."""
 
     terms: Any
-    layers: tuple[str, ...]
+    seconds: Any
+    area: Any
     notes: tuple[str, ...]
     components: tuple[str, ...]
+    programming: Any
 
+    @property
+    def layers(self) -> tuple[str, ...]: ...
     @property
     def joules(self) -> Any: ...
     @property
@@ -29,56 +32,102 @@ class Ledger(Protocol):
     def total(self) -> Any: ...
     @property
     def per_mac(self) -> Any: ...
+    @property
+    def latency(self) -> Any: ...
+    @property
+    def period(self) -> Any: ...
+    @property
+    def amortised_programming(self) -> Any: ...
     def quantiles(self, probabilities: Any = ..., by: str = ...) -> Any: ...
 
 
 WIDTH = 100
-_NAME, _CELL, _SPREAD = 14, 10, 15  # columns; "accumulate" takes one more
+_NAME, _CELL, _SPREAD = 22, 10, 17
 
 
 def ledger_table(ledger: Ledger) -> str:
-    """Joules by layer and component with P10-P90, then totals and notes; batched ledgers print their mean."""
+    """Energy, time and area by layer (and what it mostly is) and by component, then totals and notes; batched ledgers print
+    their mean."""
     rule = "-" * WIDTH
-    joules, spread = _mean(ledger.joules, 2), _spread(ledger, "layer", 1)
-    low, high = _spread(ledger, "component", 1)
-    lines = [_line(ledger, "layer", (*ledger.components, "total"), "P10-P90"), rule]
-    lines += [_energies(ledger, *row) for row in zip(ledger.layers, joules, spread.T, strict=True)]
-    lines += [rule, _energies(ledger, "total", _mean(ledger.by_component, 1), _spread(ledger, "total", 0))]
-    lines += [_line(ledger, name, map(_joules, q)) for name, q in (("P10", low), ("P90", high))]
+    joules, low_high = _mean(ledger.joules, 2), _spread(ledger, "layer", 1)
+    seconds, area = _mean(ledger.seconds, 2), _mean(ledger.area, 2)
+    lines = [_line("layer", ("energy", "P10-P90", "time", "mm2", "mostly")), rule]
+    for name, row, spread, t, a in zip(ledger.layers, joules, low_high.T, seconds, area, strict=True):
+        lines.append(_row(name, row.sum(), spread, t.sum(), a.sum(), _mostly(ledger.components, row)))
+    lines += [rule, _line("component", ("energy", "P10-P90", "time", "mm2", "share")), rule]
+    columns = zip(
+        ledger.components,
+        _mean(ledger.by_component, 1),
+        _spread(ledger, "component", 1).T,
+        seconds.T,
+        area.T,
+        strict=True,
+    )
+    total = float(joules.sum())
+    for name, x, spread, t, a in columns:
+        lines.append(_row(name, x, spread, t.sum(), a.sum(), f"{x / total:.1%}" if total and total == total else ""))
+    whole = _spread(ledger, "total", 0)
+    lines += [rule, _row("total", total, whole, seconds.sum(), area.sum(), "")]
+    if ledger.programming is not None:
+        shared = float(np.mean(np.asarray(ledger.amortised_programming)))
+        lines.append(_row("programming", shared, (shared, shared), 0.0, 0.0, _shared(ledger)))
     return "\n".join([*lines, *_footer(ledger)])
 
 
 def ledger_text(ledger: Ledger) -> str:
     """A ledger in a few lines; `print` has the whole table."""
     low, high = map(_joules, _spread(ledger, "total", 0))
-    shares = zip(ledger.components, _mean(ledger.by_component, 1), strict=True)
+    parts = _mean(ledger.by_component, 1)
+    always = [ledger.components.index(name) for name in ("array", "adc")]
+    others = [i for i in np.argsort(-parts) if i not in always and parts[i] != 0][:3]
+    shown = ", ".join(f"{ledger.components[i]} {_joules(parts[i])}" for i in (*always, *others))
     lines = [
         f"Ledger of {len(ledger.layers)} layers" + (f", mean of {ledger.total.size}" if ledger.total.ndim else ""),
         f"  per inference  {_joules(_mean(ledger.total, 0))} ({low} to {high}), {_joules(_mean(ledger.per_mac, 0))} per MAC",
-        f"  components     {', '.join(f'{name} {_joules(x)}' for name, x in shares)}",
+        f"  latency        {_seconds(ledger.latency)}, one inference every {_seconds(ledger.period)}",
+        f"  components     {shown}, ...",
         f"  notes          {len(ledger.notes)}; print(ledger) has them, with all layers",
     ]
     return "\n".join(lines)
 
 
-def _line(ledger: Ledger, name: str, cells: Iterable[str], spread: str = "") -> str:
+def _line(name: str, cells: Iterable[str]) -> str:
+    energy, spread, time, area, last = cells
     name = name if len(name) < _NAME else "…" + name[2 - _NAME :]
-    widths = [max(_CELL, len(component) + 1) for component in ledger.components] + [_CELL]
-    body = "".join(f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=False))
-    return f"{name:<{_NAME}}{body}{spread:>{_SPREAD}}".rstrip()
+    return f"{name:<{_NAME}}{energy:>{_CELL}}{spread:>{_SPREAD}}{time:>{_CELL}}{area:>{_CELL}}  {last}".rstrip()[:WIDTH]
 
 
-def _energies(ledger: Ledger, name: str, row: np.ndarray, spread: np.ndarray) -> str:
+def _row(name: str, joules: SupportsFloat, spread: Any, seconds: SupportsFloat, area: SupportsFloat, last: str) -> str:
     low, high = map(_joules, spread)
-    text = low if low == high else f"{low.removesuffix('J')}-{high}".replace(" ", "")
-    return _line(ledger, name, map(_joules, (*row, row.sum())), text)
+    text = "" if low == high else f"{low.removesuffix('J')}-{high}".replace(" ", "")
+    t, mm2 = float(seconds), float(area) * 1e6
+    return _line(name, (_joules(joules), text, engineering(t, "s") if t else "", f"{mm2:.3g}" if mm2 else "", last))
+
+
+def _mostly(components: tuple[str, ...], row: np.ndarray) -> str:
+    """The two largest components of a layer."""
+    total = row.sum()
+    if not total > 0:
+        return "undefined" if np.isnan(total) else ""
+    largest = np.argsort(-row)[:2]
+    return ", ".join(f"{components[i]} {row[i] / total:.0%}" for i in largest if row[i] / total >= 0.01)
+
+
+def _shared(ledger: Ledger) -> str:
+    joules, inferences = ledger.programming
+    once = engineering(float(np.mean(np.asarray(joules.sum(-1)))), "J")
+    return f"{once} over {float(np.mean(np.asarray(inferences))):.3g} inferences"
 
 
 def _joules(value: SupportsFloat) -> str:
     return engineering(float(value), "J")
 
 
-def _mean(values: jax.Array, rank: int) -> np.ndarray:
+def _seconds(values: Any) -> str:
+    return engineering(float(np.mean(np.asarray(values))), "s")
+
+
+def _mean(values: Any, rank: int) -> np.ndarray:
     """Mean over the leading batch axes, of which an unbatched ledger has none."""
     return np.asarray(np.asarray(values).reshape((-1, *values.shape[values.ndim - rank :])).mean(0))
 
@@ -90,7 +139,10 @@ def _spread(ledger: Ledger, by: str, rank: int) -> np.ndarray:
 def _footer(ledger: Ledger) -> list[str]:
     inference, mac = _joules(_mean(ledger.total, 0)), _joules(_mean(ledger.per_mac, 0))
     batch = f", mean of {ledger.total.size} ledgers" if ledger.total.ndim else ""
-    lines = [f"{inference} per inference, {mac} per MAC at median coefficients{batch}"]
+    lines = [
+        f"{inference} per inference, {mac} per MAC at median coefficients{batch}",
+        f"latency {_seconds(ledger.latency)}, one inference every {_seconds(ledger.period)}",
+    ]
     for note in ledger.notes:
         lines += textwrap.wrap(note, WIDTH, initial_indent="  - ", subsequent_indent="    ")
     return lines

@@ -1,71 +1,35 @@
-"""What each event of a crossbar chip costs: coefficients with their source, their spread and their node."""
+"""What each event of a crossbar chip costs, how long it takes and how large its circuits are: coefficients with their source,
+their spread and their node."""
 
 from __future__ import annotations
 
-import dataclasses
 import textwrap
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from devices._checks import Checked, Number
+from devices._checks import Checked
 from devices._show import short
 from xbar.energy.adc import AbstractADCModel, Andrulis
-from xbar.energy.scaling import energy_scale, scaling_notes
-from xbar.energy.units import as_float, concrete, engineering
+from xbar.energy.coefficient import AT_LEAST_0, POSITIVE, TAGS, Coefficient, FloatNumber, Part
+from xbar.energy.scaling import area_scale, energy_scale, nominal_supply, scaling_notes
+from xbar.energy.units import concrete, engineering, interpolate
+from xbar.macro.wires.geometry import HALF_PITCH, ohm_per_cell
 
-TAGS = {
-    "R": "read in the source named",
-    "M": "measured: a program was run",
-    "D": "derived by arithmetic from tagged numbers",
-    "L": "recalled from the literature, not read",
-    "3": "read as restated by a third party",
-}
+_VOLTS = POSITIVE.but(unit="V", likely=100.0, optional=True, advice="Voltages are in volts: 800 mV is 0.8.")
+_METRES = POSITIVE.but(unit="m", high=1e-3, advice="Lengths are in metres: 22 nm is 22e-9.")
+_SECONDS = POSITIVE.but(unit="s", optional=True, advice="Times are in seconds: 100 ns is 100e-9.")
+_HERTZ = POSITIVE.but(unit="Hz", optional=True, advice="Rates are in hertz: 1.2 GS/s is 1.2e9.")
+_RATIO = FloatNumber(low=0.0, high=1.0)
 
-
-@dataclasses.dataclass(frozen=True)
-class _Number(Number):
-    """A checked number of the model's own precision, whatever it is multiplied by."""
-
-    def __call__(self, value: Any) -> Any:
-        found = super().__call__(value)
-        return as_float(found) if isinstance(found, jax.Array) else found
-
-
-_POSITIVE = _Number(low=0.0, above=True)
-_AT_LEAST_0 = _Number(low=0.0)
-_VOLTS = _POSITIVE.but(unit="V", likely=100.0, optional=True, advice="Voltages are in volts: 800 mV is 0.8.")
-_METRES = _POSITIVE.but(unit="m", high=1e-3, advice="Lengths are in metres: 22 nm is 22e-9.")
-
-
-class Coefficient(Checked):
-    """One energy of the model: a median, a log-normal spread and where it comes from.
-
-    Args:
-        value: median at `node` [unit].
-        sigma_ln: standard deviation of ln(value): 1.28 sigma_ln to P10 and to P90.
-        unit: unit of `value`.
-        node: technology node of the value [m]; None where it does not scale.
-        tag: provenance, one letter of `TAGS`.
-        source: where the value stands.
-        note: assumption to print wherever the coefficient is in play.
-    """
-
-    value: Float[Array, "*_"] = eqx.field(converter=_AT_LEAST_0)
-    sigma_ln: Float[Array, "*_"] = eqx.field(converter=_AT_LEAST_0)
-    unit: str = eqx.field(static=True)
-    node: int | float | None = eqx.field(static=True)
-    tag: str = eqx.field(static=True)
-    source: str = eqx.field(static=True)
-    note: str = eqx.field(static=True, default="")
-
-    def __check_init__(self):
-        if self.tag not in TAGS:
-            raise ValueError(f"tag = {self.tag!r}: a provenance tag is one of {', '.join(TAGS)}")
+_NODES = np.array(sorted(HALF_PITCH), float) * 1e-9
+_PITCHES = np.array([HALF_PITCH[k] for k in sorted(HALF_PITCH)]) * 1e-9
+_OHMS = np.array([ohm_per_cell(float(n), cell=(1, 1))[0] for n in _NODES]) / _PITCHES  # [ohm/m]
 
 
 def _coefficient(*args: Any, **kwargs: Any) -> Any:
@@ -73,55 +37,102 @@ def _coefficient(*args: Any, **kwargs: Any) -> Any:
     return eqx.field(default_factory=lambda: Coefficient(*args, **kwargs), metadata={"mend": make})
 
 
+_LIB = "via accelergy-library-plug-in"
+
+
 class Technology(Checked):
     """Prices of events on one chip; every number is a leaf, so energy can be differentiated by any of them.
 
     Spreads are judgements: about half the log-ratio of published figures that disagree, at least 0.3.
-    Change one number with `eqx.tree_at(lambda t: t.dac.value, technology, 1e-13)`.
+    Change one number with `eqx.tree_at(lambda t: t.dac.value, technology, 1e-13)`, take terms out with `without`.
 
     Args:
         node: technology node of the converters and the logic [m].
         supply: logic supply [V]; None for the nominal supply of the node.
-        columns_per_adc: bit-line pairs that share one converter; all are converted within one read.
+        feature: half pitch of the array's wires [m]; None for that of the node, as `xbar.ohm_per_cell` has it.
+        cell: lengths of a cell along word line and bit line, in half pitches (1T1R: 12 x 4).
+        v_select: swing of the gate lines of selected rows [V]; None for the supply.
+        selects_per_read: how often a driven row is selected in one read: once where sample-and-holds keep all columns, once a
+            step of the multiplexers where they do not.
+        inputs_on_gates: inputs are put on the gate lines, and the read voltage on lines that do not switch.
+        columns_per_adc: columns that share one converter.
+        adc_rate: conversions per second of one converter [Hz]; None: as fast as converts all its columns within one read.
+        free_running: converters run at `adc_rate` while their array works, whether their values are needed or not.
+        cycle: time of one read with its conversions [s]; None: the longer of settling and read, and of the conversions.
+        clock: of the digital circuits [Hz]. lanes: operations of a digital layer that are done in one clock.
         activation_bits: width of an activation in a buffer.
-        buffer_bytes: capacity of an activation buffer [B].
-        pitch_in_nodes: cell pitch along the word line, in units of the node (1T1R: 12).
+        buffer_bytes: capacity of an activation buffer [B]. arrays_per_buffer: arrays that share it.
+        arrays_per_node: arrays that share one router of the mesh.
+        off_chip_share: share of the network's inputs and outputs that cross the chip's edge; 0: the data are on the chip.
+        idle_arrays: arrays of the chip beyond those of the network: they leak.
+        activity: of word lines, for data-independent prices: mean squared level of an input.
+        toggling: share of the switching of registers, buses, memories and logic that follows the set bits of the codes; the
+            rest switches like random codes.
+        overhead: factor on all areas, for what lies between the blocks (1 to 3).
         adc_model: law of the energy per conversion.
+        parts: components that draw their power whatever the data, as published architectures list them.
 
     Breaks when: the cells need voltages that the node's logic cannot give: level shifters are not priced.
     """
 
     node: Float[Array, "*_"] = eqx.field(converter=_METRES, default=22e-9)
     supply: Float[Array, "*_"] | None = eqx.field(converter=_VOLTS, default=None)
-    columns_per_adc: Float[Array, "*_"] = eqx.field(converter=_POSITIVE, default=8.0)
-    activation_bits: Float[Array, "*_"] = eqx.field(converter=_POSITIVE, default=8.0)
-    buffer_bytes: Float[Array, "*_"] = eqx.field(converter=_POSITIVE, default=8 * 1024.0)
-    pitch_in_nodes: Float[Array, "*_"] = eqx.field(converter=_POSITIVE, default=12.0)
+    feature: Float[Array, "*_"] | None = eqx.field(converter=_METRES.but(optional=True), default=None)
+    cell: tuple[float, float] = eqx.field(static=True, default=(12.0, 4.0))
+    v_select: Float[Array, "*_"] | None = eqx.field(converter=_VOLTS, default=None)
+    selects_per_read: Float[Array, "*_"] = eqx.field(converter=AT_LEAST_0, default=1.0)
+    inputs_on_gates: bool = eqx.field(static=True, default=False)
+    columns_per_adc: Float[Array, "*_"] = eqx.field(converter=POSITIVE, default=8.0)
+    adc_rate: Float[Array, "*_"] | None = eqx.field(converter=_HERTZ, default=None)
+    free_running: bool = eqx.field(static=True, default=False)
+    cycle: Float[Array, "*_"] | None = eqx.field(converter=_SECONDS, default=None)
+    clock: Float[Array, "*_"] = eqx.field(converter=_HERTZ.but(optional=False), default=1e9)
+    lanes: Float[Array, "*_"] = eqx.field(converter=POSITIVE, default=256.0)
+    activation_bits: Float[Array, "*_"] = eqx.field(converter=POSITIVE, default=8.0)
+    buffer_bytes: Float[Array, "*_"] = eqx.field(converter=POSITIVE, default=8 * 1024.0)
+    arrays_per_buffer: Float[Array, "*_"] = eqx.field(converter=POSITIVE, default=8.0)
+    arrays_per_node: int = eqx.field(static=True, default=8)
+    off_chip_share: Float[Array, "*_"] = eqx.field(converter=_RATIO, default=0.0)
+    idle_arrays: Float[Array, "*_"] = eqx.field(converter=AT_LEAST_0, default=0.0)
+    activity: Float[Array, "*_"] = eqx.field(converter=_RATIO, default=0.5)
+    toggling: Float[Array, "*_"] = eqx.field(converter=_RATIO, default=1.0)
+    overhead: Float[Array, "*_"] = eqx.field(converter=POSITIVE, default=1.3)
     adc_model: AbstractADCModel = eqx.field(
         default_factory=Andrulis, metadata={"mend": "Write xbar.energy.Andrulis()."}
     )
+    parts: tuple[Part, ...] = ()
 
     array: Coefficient = _coefficient(
-        1.0, 0.0, "x", None, "D", "V^2 G t summed over the cells, from the simulation itself"
+        1.0, 0.0, "x", None, "D", "V^2 G t summed over the cells, or what drivers deliver to wires, from the simulation"
     )
     wire: Coefficient = _coefficient(
         0.2e-15 / 1e-6, 0.3, "F/m", None, "R", "DNN_NeuroSim_V1.4: 0.2 fF/um of line",
-        note="word lines: C V^2 of the wire at full read voltage per driven row; access gates left out",
+        note="lines: C dV^2 / 2 of each word line and edge at read voltage; bit lines are held at virtual ground",
+    )  # fmt: skip
+    gate: Coefficient = _coefficient(
+        2.78e-15 / 128 * 1e5, 0.5, "F/S", None, "M", "a NeuroSim row of 128 cells: 2.78 fF (100 kohm / R_on) at 22 nm",
+        note="gate lines: access transistors sized by g_max, selected once for each driven row and read",
     )  # fmt: skip
     dac: Coefficient = _coefficient(
-        0.291e-12, 1.0, "J", 40e-9, "R", "8 b, inside a SAR: Chen, VLSI 2018, via accelergy-library-plug-in",
+        0.291e-12, 1.0, "J", 40e-9, "R", f"8 b, inside a SAR: Chen, VLSI 2018, {_LIB}",
         note="multi-bit DAC: 0.291 pJ at 8 b, 40 nm, times 2^(bits - 8) (assumed) and scaled like logic",
     )  # fmt: skip
     driver: Coefficient = _coefficient(
         4e-3 / 1024 * 100e-9, 1.2, "J", 32e-9, "D", "ISAAC: 1-bit DACs, 4 mW / 1024, 100 ns drive",
         note="1-bit driver: ISAAC's 0.39 pJ per pulse of any length; NeuroSim's row driver is far below",
     )  # fmt: skip
+    pulse_width: Coefficient = _coefficient(
+        0.0375e-12, 1.0, "J", 65e-9, "R", f"TIMELY: digital-to-time converter, 8 b, {_LIB}",
+        note="pulse-width driver: TIMELY's 0.0375 pJ at 8 b, times 2^(bits - 8) (assumed)",
+    )  # fmt: skip
+    sample_hold: Coefficient = _coefficient(
+        10e-6 / 1024 * 100e-9, 1.5, "J", 32e-9, "D", "ISAAC: 10 uW / 1024 samples, 100 ns; NeuRRAM's integrator: 1.2 pJ"
+    )
     adc: Coefficient = _coefficient(
         1.0, 1.2, "x", None, "R", "multiplier on adc_model; spread covers NeuroSim's SAR to 3 x regression"
     )
-    shift_add: Coefficient = _coefficient(
-        0.021e-12, 0.7, "J", 32e-9, "R", "ISAAC 16-bit shift-add, via accelergy-library-plug-in"
-    )
+    shift_add: Coefficient = _coefficient(0.021e-12, 0.7, "J", 32e-9, "R", f"ISAAC 16-bit shift-add, {_LIB}")
+    rescale: Coefficient = _coefficient(1.1e-12, 0.7, "J", 45e-9, "3", "fp16 multiplication: Horowitz, ISSCC 2014")
     fp16_add: Coefficient = _coefficient(0.4e-12, 0.7, "J", 45e-9, "3", "Horowitz, ISSCC 2014")
     fp16_multiply: Coefficient = _coefficient(1.1e-12, 0.7, "J", 45e-9, "3", "Horowitz, ISSCC 2014")
     transcendental: Coefficient = _coefficient(
@@ -132,31 +143,119 @@ class Technology(Checked):
         0.156e-12, 0.8, "J/bit", 45e-9, "D", "Horowitz, ISSCC 2014: 8 KB point; other sizes recalled [L]",
         note="SRAM: 0.156 pJ/bit (C / 8 KB)^0.475 at 45 nm; its 32 KB and 1 MB points are recalled [L]",
     )  # fmt: skip
+    hop: Coefficient = _coefficient(
+        0.081e-12, 0.7, "J/bit", 32e-9, "R", f"ISAAC router: 20.74 pJ for 256 bits and a hop, {_LIB}",
+        note="network on chip: hops between the middles of layers on a square mesh, in the order of the layers",
+    )  # fmt: skip
+    link: Coefficient = _coefficient(
+        8e-12, 1.0, "J/bit", None, "R", "CACTI: LPDDR4", note="off-chip traffic is priced as LPDDR4, 8 pJ/bit"
+    )
+    adc_leakage: Coefficient = _coefficient(
+        0.2, 0.7, "x", None, "R", "hwcomponents-adc books 20 % of a converter's power as leakage",
+        note="leakage: a fifth of the converters' power at full rate, and of memories, as long as the schedule lasts",
+    )  # fmt: skip
+    memory_leakage: Coefficient = _coefficient(
+        0.33e-3 / 2048, 1.5, "W/B", 32e-9, "R", "puma-simulator: 0.33 mW for 2 KB of SRAM (scaled like energy)"
+    )
+    register: Coefficient = _coefficient(
+        16 * 9e-15, 0.7, "J", 40e-9, "R", f"16 register bits of 9 fJ, clocked once a conversion: Aladdin, {_LIB}"
+    )
+    published: Coefficient = _coefficient(1.0, 0.3, "x", None, "D", "multiplier on the published powers of `parts`")
+
+    cell_area: Coefficient = _coefficient(1.0, 0.5, "x", None, "D", "multiplier on a cell's two lengths")
+    adc_area: Coefficient = _coefficient(1.0, 0.8, "x", None, "R", "multiplier on the area of adc_model")
+    dac_area: Coefficient = _coefficient(438e-12, 0.8, "m^2", 40e-9, "R", f"8-b DAC: Chen, VLSI 2018, {_LIB}")
+    driver_area: Coefficient = _coefficient(0.166e-12, 0.8, "m^2", 32e-9, "R", f"ISAAC 1-bit DAC, {_LIB}")
+    shift_add_area: Coefficient = _coefficient(60e-12, 0.7, "m^2", 32e-9, "R", f"ISAAC shift-add, {_LIB}")
+    memory_area: Coefficient = _coefficient(
+        0.083e-6 / 65536, 0.7, "m^2/B", 32e-9, "R", f"ISAAC eDRAM, 64 KB: 0.083 mm^2, {_LIB}"
+    )
+    router_area: Coefficient = _coefficient(0.15e-6, 0.7, "m^2", 32e-9, "R", f"ISAAC router, {_LIB}")
+    lane_area: Coefficient = _coefficient(
+        (6350 + 278) * 1e-12, 0.7, "m^2", 40e-9, "R", f"32-bit multiplier and adder: Aladdin, {_LIB}"
+    )
+
+    def __check_init__(self):
+        if len(self.cell) != 2 or not all(isinstance(x, float | int) and x > 0 for x in self.cell):
+            raise ValueError(f"Technology: cell={self.cell!r}; give two lengths in half pitches, such as (12, 4).")
+        for part in self.parts:
+            if not isinstance(part, Part):
+                raise TypeError(f"Technology: parts hold a {type(part).__name__}; each is an xbar.energy.Part(...).")
+        if self.free_running and self.adc_rate is None:
+            raise ValueError("Technology: free_running converters need adc_rate=, their conversions per second [Hz].")
+
+    def without(self, *names: str) -> Technology:
+        """These prices with the named coefficients at 0, such as those that an architecture's `parts` stand for."""
+        known = coefficients(self)
+        for name in names:
+            if name not in known:
+                raise ValueError(f"Technology.without: no coefficient {name!r}; there are {', '.join(known)}.")
+        get = lambda t: [getattr(t, name).value for name in names]  # noqa: E731
+        return eqx.tree_at(get, self, [jnp.zeros_like(x) for x in get(self)])
 
     def at_node(self, coefficient: Coefficient) -> jax.Array:
         """Value of a coefficient at this technology's node and supply [unit of the coefficient]."""
         if coefficient.node is None:
             return coefficient.value
+        if coefficient.unit.startswith("m^2"):
+            return coefficient.value * area_scale(coefficient.node, self.node)
         return coefficient.value * energy_scale(coefficient.node, self.node, self.supply)
 
-    def line_charge(self, cols: ArrayLike, v_read: ArrayLike) -> jax.Array:
-        """Charging one word line of `cols` cells [J]: cols * pitch * c_wire * v_read^2."""
-        length = self.pitch_in_nodes * self.node * cols
-        return length * self.wire.value * jnp.square(v_read)
+    @property
+    def half_pitch(self) -> jax.Array:
+        """Half pitch of the array's wires [m]."""
+        if self.feature is not None:
+            return self.feature
+        return jnp.exp(interpolate(jnp.log(self.node), np.log(_NODES), np.log(_PITCHES)))
 
-    def dac_conversion(self, bits: ArrayLike | None) -> jax.Array:
+    @property
+    def ohm_per_metre(self) -> jax.Array:
+        """Resistance of the array's wires [ohm/m], of the table behind `xbar.ohm_per_cell`, at the node's half pitch."""
+        return jnp.exp(interpolate(jnp.log(self.node), np.log(_NODES), np.log(_OHMS)))
+
+    def line_capacitance(self, cells: ArrayLike, bit_line: bool = False) -> jax.Array:
+        """Of the wire of one word line, or bit line, across so many cells [F]: cells * length * c_wire."""
+        return self.cell[int(bit_line)] * self.half_pitch * cells * self.wire.value
+
+    def select_energy(self, cells: ArrayLike, g_max: ArrayLike) -> jax.Array:
+        """Selecting one row of cells of largest conductance `g_max` [S] once [J]: (C_wire + C_gate) V_select^2."""
+        volts = self.v_select if self.v_select is not None else self.supply_at_node
+        capacitance = self.line_capacitance(cells) + self.gate.value * cells * g_max
+        return capacitance * jnp.square(volts)
+
+    @property
+    def supply_at_node(self) -> jax.Array:
+        """Logic supply [V]."""
+        return nominal_supply(self.node) if self.supply is None else self.supply
+
+    def settling(self, rows: int, cols: int, bits: ArrayLike | None, r_row: Any = None, r_col: Any = None) -> jax.Array:
+        """Time in which lines settle to half an LSB [s]: ln(2^(b + 1)) (R C / 2 of a word line + of a bit line), Elmore.
+
+        Args:
+            r_row, r_col: resistance of a line, one cell long [ohm]; None: from the wires' geometry.
+        """
+        total = jnp.zeros(())
+        for number, (n, ohm) in enumerate(((cols, r_row), (rows, r_col))):
+            per_cell = self.ohm_per_metre * self.cell[number] * self.half_pitch if ohm is None else ohm
+            total = total + 0.5 * n * per_cell * self.line_capacitance(n, bool(number))
+        width = 8.0 if bits is None else bits
+        return total * np.log(2.0) * (jnp.asarray(width) + 1.0)
+
+    def input_conversion(self, bits: ArrayLike | None, encoding: str = "amplitude") -> jax.Array:
         """One multi-bit input conversion [J]; NaN for bits = None."""
-        return jnp.asarray(jnp.nan) if bits is None else self.at_node(self.dac) * 2.0 ** (jnp.asarray(bits) - 8.0)
+        price = self.pulse_width if encoding == "pulse_width" else self.dac
+        return jnp.asarray(jnp.nan) if bits is None else self.at_node(price) * 2.0 ** (jnp.asarray(bits) - 8.0)
 
-    def adc_rate(self, read_time: ArrayLike) -> jax.Array:
-        """Conversions per second [Hz] of one converter that serves its columns within one read."""
-        return self.columns_per_adc / read_time
+    def rate(self, read_time: ArrayLike) -> jax.Array:
+        """Conversions per second [Hz] of one converter: its own, or as many as serve its columns within one read."""
+        return self.columns_per_adc / jnp.asarray(read_time) if self.adc_rate is None else self.adc_rate
 
-    def adc_conversion(self, bits: ArrayLike | None, read_time: ArrayLike) -> jax.Array:
-        """One output conversion [J]; NaN for bits = None."""
+    def adc_conversion(self, bits: ArrayLike | None, read_time: ArrayLike, idle: bool = False) -> jax.Array:
+        """One output conversion [J], `idle` where no row is driven; NaN for bits = None."""
         if bits is None:
             return jnp.asarray(jnp.nan)
-        return self.adc.value * self.adc_model.energy(bits, self.adc_rate(read_time), self.node)
+        law = self.adc_model.idle_energy if idle else self.adc_model.energy
+        return self.adc.value * law(bits, self.rate(read_time), self.node)
 
     def operation(self) -> jax.Array:
         """One fp16 operation of unknown kind [J]: the mean of addition and multiplication."""

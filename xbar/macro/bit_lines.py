@@ -38,9 +38,10 @@ def currents(
     """Combined bit-line currents [A], and the drivers' power [W] where there are wires."""
     linear = tile.device.conduction.linear
     few = tile.coupled and tile.wires.prefers_direct_solve(volts.shape[0] * volts.shape[3])
+    few = few and tile.dac.encoding != "pulse_width"  # whose power is not that of one solution
     if linear and not (few and array.settled is None and array.reference is None):
         net = settled.net if array.frozen is None else settled.net + array.frozen
-        return contract(volts, net, tile.spread), _watts(settled, volts)
+        return contract(volts, net, tile.spread), _watts(tile, settled, volts)
     residual = array.residual
     if linear:
         g = tile.device.conductance(array.cells, t)
@@ -60,10 +61,11 @@ def currents(
     return current, watts
 
 
-def _watts(settled: Settled, volts: Array) -> Array | None:
-    """What the drivers deliver through ohmic wires [W]."""
+def _watts(tile: Tile, settled: Settled, volts: Array) -> Array | None:
+    """What the drivers deliver through ohmic wires [W], on average over the read."""
     if settled.admittance is None:
         return None
+    volts = tile.dac.power_levels(volts, tile.v_read)
     drawn = jnp.einsum("pgivr,girs->pgivs", volts, settled.admittance, precision=lax.Precision.HIGHEST)
     return jnp.sum(drawn * volts)
 

@@ -18,7 +18,7 @@ from jaxtyping import Array, Float, Int
 from devices._checks import Checked, Whole, positive
 from xbar.macro.tile_summary import converter_text, preformatted
 
-Encoding = Literal["amplitude", "bit_serial"]
+Encoding = Literal["amplitude", "bit_serial", "pulse_width"]
 Negative = Literal["bipolar", "two_phase", "offset"]
 Bits = Float[Array, ""] | int
 _BITS = Whole(
@@ -74,7 +74,9 @@ class DAC(Checked):
     Args:
         bits: resolution, 2 to 16; None for neither quantisation nor clipping.
         encoding: `"amplitude"` applies one voltage a vector; `"bit_serial"` applies `bits - 1` ternary planes (-v, 0, +v) of
-            the sign-magnitude code one after the other, each converted and shift-added digitally.
+            the sign-magnitude code one after the other, each converted and shift-added digitally. `"pulse_width"` applies
+            the full voltage for a share of the read: the same charges as amplitudes for ohmic cells, and other energy
+            (behind wires, lines that overlap in time are taken as if each had its mean power).
         range: full scale in the units of the network's activations; None scales every vector to its own largest
             magnitude until `xbar.calibrate` sets a range.
         noise: rms noise of the applied voltage [V], or None.
@@ -122,7 +124,7 @@ class DAC(Checked):
             phases = self.planes // 2
             plane = dataclasses.replace(self, negative="bipolar").drive(x, full_scale, only % phases)
             return jnp.where(only < phases, jnp.maximum(plane, 0), jnp.maximum(-plane, 0))
-        if self.encoding == "amplitude" or self.bits is None:
+        if self.encoding != "bit_serial" or self.bits is None:
             planes = quantise(x / full_scale, jnp.ones((), x.dtype), self.bits)[None]
             if self.negative == "offset":
                 return (planes + 1) / 2
@@ -131,6 +133,15 @@ class DAC(Checked):
         if self.negative == "two_phase":
             return jnp.concatenate([jnp.maximum(planes, 0), jnp.maximum(-planes, 0)])
         return planes
+
+    def power_levels(self, volts: Float[Array, "*any"], v_read: Float[Array, ""]) -> Float[Array, "*any"]:
+        """The voltages [V] whose squares are the mean squares of what is applied: themselves, or with pulse widths the full
+        voltage for a share of the time."""
+        if self.encoding != "pulse_width":
+            return volts
+        magnitude = jnp.abs(volts)
+        safe = jnp.where(magnitude > 0, magnitude, 1.0)
+        return jnp.where(magnitude > 0, jnp.sign(volts) * jnp.sqrt(safe * v_read), 0.0)
 
     def _bit_planes(
         self, unit: Float[Array, "*rest"], only: Int[Array, ""] | None = None
@@ -149,7 +160,7 @@ class DAC(Checked):
 
     def plane_weights(self) -> tuple[float, ...]:
         """The significance of each plane."""
-        if self.encoding == "amplitude" or self.bits is None:
+        if self.encoding != "bit_serial" or self.bits is None:
             weights = (1.0,)
         elif self.negative == "offset":
             weights = tuple(2**k / (2 * top_code(self.bits)) for k in range(self.bits))

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Shaped
+
+Pack = bool | Literal["in_turns"]
 
 
 class Partition(eqx.Module):
     """The tiles of a stack of matrices: `groups` matrices of `k` inputs and `n` outputs on tiles of `rows` x `cols` weights.
 
     Tiles share rows and columns evenly, each filled from its first row and column on, so that no line is longer than it must
-    be. `used_rows` and `used_cols` are what is simulated of each tile; the last ones may leave a few of them empty.
+    be; with `fill`, rows fill one tile after the other. `used_rows` and `used_cols` are what is simulated of each tile; the
+    last ones may leave a few of them empty.
 
     With `packed` > 1 so many matrices share a tile, block-diagonally: each has rows and columns of its own, and the cells
     where the rows of one cross the columns of another hold 0. All of them are read at once. `blocks` is what is left to be
     cut into tiles: block-diagonal matrices of `packed k` inputs and `packed n` outputs.
+
+    With `shared` > 1 so many blocks lie on one tile in the same way and are read one after the other: while one is, the word
+    lines of the others carry no voltage, so that each is simulated as a tile of its own.
     """
 
     groups: int = eqx.field(static=True)
@@ -24,13 +32,17 @@ class Partition(eqx.Module):
     rows: int = eqx.field(static=True)
     cols: int = eqx.field(static=True)
     packed: int = eqx.field(static=True, default=1)
+    shared: int = eqx.field(static=True, default=1)
+    fill: bool = eqx.field(static=True, default=False)
 
     @classmethod
-    def of(cls, groups: int, k: int, n: int, rows: int, cols: int, pack: bool) -> Partition:
+    def of(cls, groups: int, k: int, n: int, rows: int, cols: int, pack: Pack, fill: bool = False) -> Partition:
         """The partition with the fewest tiles, and of these the one that shares groups evenly."""
         most = min(rows // k, cols // n, groups) if pack and k <= rows and n <= cols else 1
         blocks = -(-groups // max(most, 1))
-        return cls(groups, k, n, rows, cols, -(-groups // blocks))
+        together = -(-groups // blocks)
+        packed, shared = (1, together) if pack == "in_turns" else (together, 1)
+        return cls(groups, k, n, rows, cols, packed, shared, fill)
 
     @property
     def blocks(self) -> int:
@@ -46,7 +58,7 @@ class Partition(eqx.Module):
 
     @property
     def used_rows(self) -> int:
-        return -(-self.packed * self.k // self.row_tiles)
+        return self.rows if self.fill and self.row_tiles > 1 else -(-self.packed * self.k // self.row_tiles)
 
     @property
     def used_cols(self) -> int:
@@ -54,7 +66,7 @@ class Partition(eqx.Module):
 
     @property
     def tiles(self) -> int:
-        return self.blocks * self.row_tiles * self.col_tiles
+        return -(-self.blocks // self.shared) * self.row_tiles * self.col_tiles
 
     @property
     def utilisation(self) -> float:
@@ -96,8 +108,12 @@ class Partition(eqx.Module):
 
     def mask(self) -> Float[Array, "row_tiles col_tiles rows cols"]:
         """1 where a tile's cells are in use, 0 where it is padded; the same for all blocks."""
-        one = Partition(1, self.packed * self.k, self.packed * self.n, self.rows, self.cols)
+        one = Partition(1, self.packed * self.k, self.packed * self.n, self.rows, self.cols, fill=self.fill)
         return one.split(jnp.ones((1, one.k, one.n)))[0]
+
+    def weights_mask(self) -> Float[Array, "blocks row_tiles col_tiles rows cols"]:
+        """1 where a tile's cells hold a weight, 0 where it is padded or the rows of one group cross the columns of another."""
+        return self.split(jnp.ones((self.groups, self.k, self.n)))
 
     def rows_in_use(self) -> Float[Array, "blocks row_tiles 1 rows"]:
         """1 for every word line that an input drives."""

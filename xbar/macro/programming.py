@@ -114,6 +114,12 @@ def _targets(tile: Tile, w: Float[Array, "groups k n"], key: PRNGKeyArray, strai
     return _Targets(targets, line_keys(key, part, targets.shape[0]), code, residual, ones)
 
 
+def encoded(tile: Tile, w: Float[Array, "groups k n"], key: PRNGKeyArray) -> tuple[Array, Key[Array, " lines"]]:
+    """Targets of all cells of one stack of matrices [S], and a key for each of their word lines."""
+    targets = _targets(tile, w, key, False)
+    return targets.conductance, targets.keys
+
+
 def _encode(tile: Tile, weights: Float[Array, "blocks row_tiles col_tiles rows cols"]) -> tuple[Array, Any]:
     """Targets of the cells, and what the mapping needs to read them; by each device for its own tiles."""
     encode = lambda tile, w: tile.mapping.encode(w, tile.device.g_min, tile.device.g_max)  # noqa: E731

@@ -17,6 +17,7 @@ from devices._numerics import safe_sqrt
 from devices.random import unit_normals, unit_normals_from
 from xbar.macro.bit_lines import currents, each_tile, felt
 from xbar.macro.contraction import contract, contract_positive
+from xbar.macro.layout import beside_rows
 from xbar.macro.partition import Partition
 from xbar.macro.sharding import CELLS, Sharding
 from xbar.macro.state import ProgrammedArray, Settled, Signals
@@ -56,14 +57,18 @@ def settled(
             error = None if error is None else jnp.max(error)
         if residual is not None:
             residual = residual * felt(tile, by_tile)[..., : part.used_cols]
-        by_tile, admittance = each_tile(tile, tile.wires.terminals)(by_tile)
-        g, admittance = jnp.swapaxes(by_tile, 3, 4), jnp.sum(admittance, (0, 3))
+        if tile.wires.isolated:  # the power is that of each cell behind its own way
+            by_tile = each_tile(tile, tile.wires.effective)(by_tile)
+        else:
+            by_tile, admittance = each_tile(tile, tile.wires.terminals)(by_tile)
+            admittance = jnp.sum(admittance, (0, 3))
+        g = jnp.swapaxes(by_tile, 3, 4)
     if not mapping.shared_lines and not tile.needs_cells:
         variance = None if variance is None else mapping.combine_variance(variance, code)
         modes = None if modes is None else mapping.combine_variance(modes, code)
     net = mapping.combine(g, code)
-    mask = jnp.swapaxes(part.mask(), 1, 2).astype(g.dtype)[None, None]
-    readout = jnp.sum(jnp.abs(net) * mask, axis=(0, 3, 5))
+    mask = beside_rows(part.weights_mask()).astype(g.dtype)[None]
+    readout = jnp.sum(jnp.abs(net) * mask, axis=(0, 3))
     found = Settled(g, net if residual is None else net + residual, variance, modes, error, readout, admittance)
     return found if tile.sharding is None else _kept(tile.sharding, found)
 
@@ -75,7 +80,7 @@ def _kept(sharding: Sharding, x: Settled) -> Settled:
         "net": CELLS,
         "variance": CELLS,
         "modes": CELLS,
-        "readout": "bij",
+        "readout": "bij.",
         "admittance": "bi",
     }
     values = {name: getattr(x, name) for name in layouts}
@@ -133,7 +138,9 @@ def read(
         weights = jnp.asarray(tile.dac.plane_weights(), signals.codes.dtype)
         together = lambda x: jnp.tensordot(weights, x, axes=1) if planes > 1 else x[0]  # noqa: E731
         found, applied = together(signals.codes), together(jnp.sum(levels, -1, keepdims=True))
-    return part.join(_digital(tile, array, found, applied, full_scale, now.readout)), signals
+    y = part.join(_digital(tile, array, found, applied, full_scale, now.readout))
+    signals = None if signals is None else dataclasses.replace(signals, products=y)
+    return y if array.correction is None else array.correction(y, x), signals
 
 
 def _pass(
@@ -170,7 +177,8 @@ def _pass(
     most = output_scale(tile, array, part, current.dtype)
     reported = tile.adc.convert(current, most)
     outputs = current.shape[0] * current.shape[1] * part.groups * inputs.shape[2] * part.n * part.row_tiles
-    return levels, Signals(inputs, volts, current, reported, most, now.conductance, watts, outputs)
+    cells = tile.device.conductance(array.cells, t) if tile.coupled and array.cells is not None else None
+    return levels, Signals(inputs, volts, current, reported, most, now.conductance, watts, outputs, cells)
 
 
 def _in_turn(tile: Tile, array: ProgrammedArray, now: Settled, part: Partition, *given: Any) -> tuple[Array, Array]:
@@ -314,8 +322,9 @@ def _digital(
     row tiles."""
     value = reported * (1 / tile.v_read.astype(reported.dtype))  # one division, not one for each output
     if array.reference is not None:
+        now = now if array.reference.shape[-1] == now.shape[-1] else jnp.sum(now, -1, keepdims=True)
         gain = jnp.where(now > 0, array.reference / jnp.where(now > 0, now, 1), 1)  # a tile of zeros has no gain
-        value = value * gain[None, :, :, None, :, None].astype(value.dtype)
+        value = value * gain[None, :, :, None].astype(value.dtype)
     value = tile.mapping.decode(value, total[..., None], array.code)
     if array.ones is not None:
         value = 2 * value - array.ones.astype(value.dtype)

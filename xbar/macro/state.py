@@ -11,6 +11,7 @@ from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Bool, Float
 
 
@@ -37,7 +38,8 @@ class Settled(eqx.Module):
         modes: of the read noise [S^2], by products of modes of the input (`xbar.macro.wires.noise_map`), where wires couple
             rows.
         noise_error: estimated relative error of that variance, the largest of all tiles; or None where it is exact.
-        readout: sum over each tile of the magnitude of every net conductance [S]: what reading unit vectors one by one gives.
+        readout: sum over each column of a tile of the magnitude of every net conductance [S]: what reading unit vectors one by
+            one gives.
         admittance: currents of all drivers per volt of each, over all columns [S], where wires couple them; or None.
     """
 
@@ -46,8 +48,37 @@ class Settled(eqx.Module):
     variance: Float[Array, "*stack reads_or_cells blocks row_tiles rows col_tiles lines"] | None
     modes: Float[Array, "*stack reads_or_cells blocks row_tiles features col_tiles lines"] | None
     noise_error: Float[Array, "*stack"] | None
-    readout: Float[Array, "*stack blocks row_tiles col_tiles"]
+    readout: Float[Array, "*stack blocks row_tiles col_tiles cols"]
     admittance: Float[Array, "*stack blocks row_tiles rows rows"] | None
+
+
+class Correction(eqx.Module):
+    """What digital logic makes of a layer's products with its inputs, after the converters.
+
+    $$ y' = s \\odot y + o + x A B $$
+
+    Args:
+        gain, offset: `s` and `o` of each output, in the units of the product; None for 1 and 0.
+        a, b: `A` and `B`, a low-rank matrix beside the array; None for none.
+    """
+
+    gain: Float[Array, "*stack groups 1 n"] | None = None
+    offset: Float[Array, "*stack groups 1 n"] | None = None
+    a: Float[Array, "*stack groups k rank"] | None = None
+    b: Float[Array, "*stack groups rank n"] | None = None
+
+    def __call__(
+        self, y: Float[Array, "groups vectors n"], x: Float[Array, "groups vectors k"]
+    ) -> Float[Array, "groups vectors n"]:
+        """The corrected products `y` of inputs `x`."""
+        if self.gain is not None:
+            y = y * self.gain.astype(y.dtype)
+        if self.offset is not None:
+            y = y + self.offset.astype(y.dtype)
+        if self.a is None or self.b is None:
+            return y
+        beside = lambda p, q: jnp.einsum("gvk,gkn->gvn", p, q.astype(p.dtype), precision=lax.Precision.HIGHEST)  # noqa: E731
+        return y + beside(beside(x, self.a), self.b).astype(y.dtype)
 
 
 class ProgrammedArray(eqx.Module):
@@ -57,21 +88,24 @@ class ProgrammedArray(eqx.Module):
         cells: programmed cells, in this module's layout; None where nothing is kept of them but `settled`.
         code: what the mapping needs to read them, in this layout with one row.
         ranges: converter ranges, or None before calibration.
-        reference: conductance read-out of each tile at calibration, for drift compensation, or None.
+        reference: conductance read-out at calibration [S] of each tile (a last axis of 1) or of each of its columns, for drift
+            compensation, or None.
         settled: what reads at one time need, worked out once for all of them; or None, for each call to do so.
         residual: zeros with the derivative of ideal cells by the weights [S], for straight-through gradients; or None.
         ones: the ideal product with a vector of ones for each row of tiles, where inputs are offset to be positive; or None.
         frozen: deviation of the net conductance [S] that all reads of a call share, or None.
+        correction: what digital logic makes of the products, or None.
     """
 
     cells: Any  # Cells | None
     code: Any
     ranges: Ranges | None = None
-    reference: Float[Array, "*stack blocks row_tiles col_tiles"] | None = None
+    reference: Float[Array, "*stack blocks row_tiles col_tiles one_or_cols"] | None = None
     settled: Settled | None = None
     residual: Float[Array, "*stack reads blocks row_tiles rows col_tiles cols"] | None = None
     ones: Float[Array, "*stack blocks row_tiles 1 col_tiles cols"] | None = None
     frozen: Float[Array, "*stack reads blocks row_tiles rows col_tiles cols"] | None = None
+    correction: Correction | None = None
 
 
 class Signals(eqx.Module):
@@ -84,6 +118,8 @@ class Signals(eqx.Module):
         conductance: all cells [S], in the layout of `ProgrammedArray`.
         watts: power that the drivers deliver to all vectors together [W], where a solution of the wires tells; or None.
         outputs: converted values that are in use, in all of this read: an ADC conversion each.
+        products: weights times activations, as the macro reports them, before a `Correction`.
+        cells: the cells themselves at this time [S], without their wires, where wires are a map of them; or None.
     """
 
     inputs: Float[Array, "blocks row_tiles vectors rows"]
@@ -94,6 +130,8 @@ class Signals(eqx.Module):
     conductance: Float[Array, "cells blocks row_tiles rows col_tiles lines"]
     watts: Float[Array, ""] | None = None
     outputs: int = eqx.field(static=True, default=0)
+    products: Float[Array, "groups vectors n"] | None = None
+    cells: Float[Array, "cells blocks row_tiles rows col_tiles lines"] | None = None
 
     @property
     def driven(self) -> Bool[Array, "planes blocks row_tiles vectors rows"]:

@@ -14,7 +14,7 @@ from devices import Device
 from devices._checks import Checked, Whole, positive_seconds, volts
 from xbar.macro.converters import ADC, DAC, Periphery
 from xbar.macro.mappings import AbstractMapping, Differential
-from xbar.macro.partition import Partition
+from xbar.macro.partition import Pack, Partition
 from xbar.macro.sharding import Sharding
 from xbar.macro.tile_summary import preformatted, tile_text
 from xbar.macro.wires import AbstractWires, IdealWires
@@ -42,8 +42,12 @@ class Tile(Checked):
             against a batch, such as 1/f and telegraph noise.
         read_time: time for which the voltages of one read are applied and the currents are integrated [s]; the noise
             bandwidth of a read is 1/(2 read_time).
-        pack_groups: whether several small matrices of one layer (groups of a convolution) share a tile, block-diagonally,
-            where rows and columns allow; False gives each a tile of its own.
+        pack_groups: how small matrices of one layer (groups of a convolution) share a tile, block-diagonally, where rows and
+            columns allow. `"in_turns"`: one is read after the other, the word lines of the others at rest and their bit lines
+            open. True: all at once, in the time of one, but errors and noise of the cells where the rows of one cross the
+            columns of another add up in every output. False: each has a tile of its own.
+        fill_rows: whether the rows of a matrix fill one tile after the other, so that the last one has what is left; False
+            shares them evenly.
         backward: converters of a read in the other direction; None: there is none.
         sharding: devices of a mesh over which the tiles of each matrix are spread, if any. It changes no chip.
 
@@ -74,7 +78,8 @@ class Tile(Checked):
     v_read: Float[Array, ""] = eqx.field(converter=volts.but(likely=3.0), default=0.2)
     read_noise: Literal["independent", "frozen"] = eqx.field(static=True, default="independent")
     read_time: Float[Array, ""] = eqx.field(converter=positive_seconds.but(likely=1.0, least=1e-12), default=100e-9)
-    pack_groups: bool = eqx.field(static=True, default=True)
+    pack_groups: Pack = eqx.field(static=True, default="in_turns")
+    fill_rows: bool = eqx.field(static=True, default=False)
     backward: Periphery | None = eqx.field(default=None, metadata=_mend("Write xbar.Periphery(dac=..., adc=...)."))
     sharding: Sharding | None = eqx.field(static=True, default=None)
 
@@ -84,6 +89,13 @@ class Tile(Checked):
         v = self.v_read
         if isinstance(v, jax.Array) and not isinstance(v, Tracer) and v.size and bool(jnp.all(jnp.isfinite(v))):
             self.device.warn_beyond(v=float(jnp.max(v)))
+        if self.fill_rows and self.backward is not None:
+            raise ValueError("Tile: fill_rows=True and backward= do not go together. Leave one of them out.")
+        if isinstance(self.dac, DAC) and self.dac.encoding == "pulse_width" and not self.device.conduction.linear:
+            raise ValueError(
+                f"Tile: inputs as pulse widths are defined for ohmic cells, and {self.device.provenance.name} conducts as "
+                f"{type(self.device.conduction).__name__}. Use DAC(encoding='amplitude') or 'bit_serial'."
+            )
         if (
             not self.device.conduction.linear
             and isinstance(self.wires, AbstractWires)
@@ -129,4 +141,4 @@ class Tile(Checked):
 
     def partition(self, groups: int, k: int, n: int) -> Partition:
         """How a stack of `groups` matrices of `k` x `n` falls on copies of this tile."""
-        return Partition.of(groups, k, n, self.rows, self.cols, self.pack_groups)
+        return Partition.of(groups, k, n, self.rows, self.cols, self.pack_groups, self.fill_rows)

@@ -78,6 +78,20 @@ def reprogram(
     return dataclasses.replace(array, code=code, cells=cells)
 
 
+def retarget(
+    tile: Tile,
+    array: ProgrammedArray,
+    part: Partition,
+    targets: Float[Array, "cells blocks row_tiles rows col_tiles lines"],
+    where: Bool[Array, "cells blocks row_tiles rows col_tiles lines"],
+    t: Float[Array, ""],
+    key: PRNGKeyArray,
+) -> ProgrammedArray:
+    """Writes the cells in `where` to `targets` [S], `t` [s] after the array's cells were last returned; its code stays."""
+    one = lambda cells, x, k: tile.device.reprogram(cells, x[0], x[1], key=k, t=t)  # noqa: E731
+    return dataclasses.replace(array, cells=_by_line(tile, one, array.cells, (targets, where), part, key))
+
+
 def _by_line(tile: Tile, f: Callable, cells: Cells, values: Any, part: Partition, key: PRNGKeyArray) -> Cells:
     """`f` of the cells and values of every word line, each with a key made from its place."""
     shape = cells.g.shape

@@ -103,13 +103,14 @@ def _check_array(array: Any, layer: Layer, tile: Tile, wafer: tuple[int, ...]) -
         _spread(array.ranges.dac, (*stack, part.blocks, part.row_tiles), f"{path}: ranges.dac")
         _spread(array.ranges.adc, per_tile, f"{path}: ranges.adc")
     if array.reference is not None:
-        _shaped(array.reference, per_tile, f"{path}: reference")
+        per_column = np.shape(array.reference)[-1:] == (part.used_cols,)
+        _shaped(array.reference, (*per_tile, part.used_cols if per_column else 1), f"{path}: reference")
     if array.settled is not None:
         _is(array.settled, Settled, f"{path}: settled")
         _shaped(array.settled.conductance, (*places, lines), f"{path}: settled.conductance")
         net = (*stack, mapping.reads, *places[len(stack) + 1 :], part.used_cols)
         _shaped(array.settled.net, net, f"{path}: settled.net")
-        _shaped(array.settled.readout, per_tile, f"{path}: settled.readout")
+        _shaped(array.settled.readout, (*per_tile, part.used_cols), f"{path}: settled.readout")
         _check_conductances(array.settled.conductance, path, least=-np.inf)  # a solution of wires may round below 0
 
 

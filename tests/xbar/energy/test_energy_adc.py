@@ -7,7 +7,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xbar.energy import Andrulis, NeuroSimSAR, soft_ceil, soft_min, survey_bound
+from xbar.energy import (
+    Andrulis,
+    DesignPoint,
+    NeuroSimSAR,
+    SurveyBound,
+    forms_adc,
+    isaac_adc,
+    neurram_adc,
+    newton_adc,
+    soft_min,
+    survey_bound,
+    timely_adc,
+)
 from xbar.energy.adc import bound_notes
 
 # pJ per conversion at 4..10 bits, 1e8 Hz or slower: the regression's plug-in, evaluated.
@@ -102,16 +114,60 @@ def test_coefficients_are_differentiable_leaves():
     assert float(jax.jit(jax.grad(energy))(Andrulis()).node_exponent) == pytest.approx(np.log(32.0), rel=1e-5)
 
 
-def test_smoothing_is_exact_at_zero_and_at_integers():
-    """Fails if temperature 0 is not ceil and min, or smoothing moves an integer width."""
-    x = jnp.array([4.0, 4.2, 7.9])
-    np.testing.assert_array_equal(soft_ceil(x), [4, 5, 8])
-    np.testing.assert_allclose(soft_ceil(x, 1.0), x, rtol=1e-6)
-    np.testing.assert_allclose(soft_ceil(jnp.arange(12.0), 0.3), jnp.arange(12.0))
+def test_smoothing_is_exact_at_zero():
+    """Fails if temperature 0 is not the minimum."""
     assert float(soft_min(2.0, 3.0)) == 2.0
     assert float(soft_min(2.0, 3.0, 0.01)) == pytest.approx(2.0)
     assert float(soft_min(2.0, 2.0, 0.1)) == pytest.approx(2.0 - 0.1 * np.log(2))
-    assert float(jax.jit(jax.grad(lambda b: soft_ceil(b, 1.0)))(6.0)) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("rate", [1e8, 2e9])
+@pytest.mark.parametrize("law", [Andrulis(), NeuroSimSAR(), isaac_adc(), neurram_adc(), newton_adc(), SurveyBound()])
+def test_real_valued_bits(law, rate):
+    """Between whole bits ln E is a straight line, and E never falls, also below 4 bits."""
+    whole = np.asarray(law.energy(jnp.arange(2, 13), rate, 22e-9))
+    assert (np.diff(whole) > 0).all()
+    if not isinstance(law, SurveyBound):
+        for share in (0.25, 0.5, 0.9):
+            between = law.energy(jnp.arange(4, 12) + share, rate, 22e-9)
+            np.testing.assert_allclose(between, whole[2:-1] ** (1 - share) * whole[3:] ** share, rtol=1e-4)
+    fine = np.asarray(law.energy(jnp.linspace(2.0, 12.0, 401), rate, 22e-9))
+    assert (np.diff(fine) > 0).all()
+
+
+@pytest.mark.parametrize("node", [14e-9, 22e-9, 32e-9, 130e-9])
+def test_below_four_bits(node):
+    """The regression is flagged there, and never under the survey's bound."""
+    bits = jnp.linspace(1.0, 3.99, 60)
+    assert (np.asarray(Andrulis().energy(bits, 2e9, node)) >= np.asarray(survey_bound(bits)) * (1 - 1e-6)).all()
+    assert any("below its range" in note for note in Andrulis().notes(3.5, 1e8, node))
+
+
+def test_design_points():
+    """Each converter gives its own published number at its own width, node and area, and says where it is scaled."""
+    isaac = isaac_adc()
+    assert float(isaac.energy(8, 1e8, 32e-9)) == pytest.approx(1.6667e-12, rel=1e-4)
+    published = [0.79, 0.99, 1.20, 1.42, 1.6667, 1.97, 2.38]
+    np.testing.assert_allclose(isaac.energy(jnp.arange(4, 11), 1e8, 32e-9) * 1e12, published, rtol=1e-4)
+    assert float(isaac.area(8, 1e8, 32e-9)) == pytest.approx(1200e-12, rel=1e-5)
+    for design, bits, node, picojoules in (
+        (newton_adc(), 9, 32e-9, 2.58),
+        (forms_adc(), 4, 32e-9, 0.226),
+        (timely_adc(), 8, 65e-9, 0.145),
+        (neurram_adc(), 6, 130e-9, 0.3 * 32),
+    ):
+        assert isinstance(design, DesignPoint)
+        assert float(design.energy(bits, 1e8, node)) == pytest.approx(picojoules * 1e-12, rel=1e-4)
+        assert design.notes(bits, 1e8, node) == ()
+    assert "scaled like logic" in " ".join(isaac.notes(8, 1e8, 22e-9))
+    assert "above its 9" in " ".join(newton_adc().notes(10, 1e8, 32e-9))
+
+
+def test_conversion_times():
+    """A clock of its own, or the rate's."""
+    assert float(NeuroSimSAR().time(8, 1e8)) == pytest.approx(9e-9)
+    assert float(Andrulis().time(8, 1e8)) == pytest.approx(1e-8)
+    assert float(NeuroSimSAR().idle_energy(8, 1e8, 22e-9)) == pytest.approx(9e-15)
 
 
 def test_notes_say_what_is_extrapolated():

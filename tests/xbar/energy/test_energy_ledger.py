@@ -21,9 +21,10 @@ from xbar.energy import (
     engineering,
     price,
 )
+from xbar.energy.pricing import TERMS
 
 COST = LayerCosts("dense", adc_bits=8, dac_bits=8, rows=256, cols=512, read_time=100e-9, v_read=0.2)
-USAGE = Usage(2e-9, 784, 0, 1024, 768, 256, 200_704, buffer_accesses=1040)
+USAGE = Usage(2e-9, 784, 0, 1024, 768, 256, 200_704, inputs=784, outputs=256, line_swing=784 * 0.04, driven_rows=784)
 WORK = Work(ops=512, mac_ops=2000, elements_moved=100, transcendental=10, operands=50)
 
 
@@ -33,42 +34,56 @@ def adc_only(conversions=1000.0):
 
 def test_every_term_by_hand():
     """Fails if any event is priced by the wrong coefficient, node or width."""
-    ledger = price([COST], [USAGE], WORK, Technology(node=32e-9, buffer_bytes=65536))
-    logic, dac = float(energy_scale(45e-9, 32e-9)), float(energy_scale(40e-9, 32e-9))
+    tech = Technology(node=32e-9, buffer_bytes=65536, feature=32e-9, v_select=0.9)
+    ledger = price([COST], [USAGE], WORK, tech, elements=(784, 256))
+    logic, dac, register = (float(energy_scale(node, 32e-9)) for node in (45e-9, 40e-9, 40e-9))
     rate = 8 / 100e-9
     bit = 0.156e-12 * 8**0.475 * logic
+    line = 512 * 12 * 32e-9 * 0.2e-9
+    gates = 512 * 10e-6 * 2.78e-15 / 128 * 1e5
+    leaking = 0.2 * 32 * rate * float(Andrulis().energy(8, rate, 32e-9)) + 65536 / 8 * 0.33e-3 / 2048
     expected = {
         "array": [2e-9, 0.0],
-        "dac": [784 * (0.291e-12 * dac + 512 * 12 * 32e-9 * 0.2e-9 * 0.04), 0.0],
+        "lines": [784 * (line * 0.04 + (line + gates) * 0.81), 0.0],
+        "dac": [784 * 0.291e-12 * dac, 0.0],
+        "sample_hold": [1024 * 10e-6 / 1024 * 100e-9, 0.0],
         "adc": [1024 * float(Andrulis().energy(8, rate, 32e-9)), 0.0],
         "accumulate": [768 * 0.021e-12 + 256 * 1.1e-12 * logic, 0.0],
         "digital": [0.0, (2512 * 0.75e-12 + 10 * 6e-12) * logic],
         "memory": [1040 * 8 * bit, 250 * 8 * bit],
+        "network": [(784 + 256) * 8 * 0.081e-12, 0.0],
+        "off_chip": [0.0, 0.0],
+        "leakage": [leaking * float(ledger.period), 0.0],
+        "clock": [1024 * 16 * 9e-15 * register, 0.0],
     }
     assert ledger.layers == ("dense", "(digital)")
+    assert tuple(expected) == COMPONENTS
     for i, name in enumerate(COMPONENTS):
         np.testing.assert_allclose(ledger.joules[:, i], expected[name], rtol=1e-4, err_msg=name)
 
 
 def test_neurosim_row_wire():
-    """Fails if the pitch or the wire capacitance is off: 128 cells at 22 nm are 6.76 fF, 0.85 V."""
-    charge = Technology(node=22e-9).line_charge(128, 0.85)
-    assert float(charge) == pytest.approx(6.76e-15 * 0.85**2, rel=2e-3)
+    """Fails if the pitch, the wire's capacitance or the gates' is off: 128 cells at 22 nm are 6.76 fF, 0.85 V."""
+    tech = Technology(node=22e-9, feature=22e-9, v_select=0.85)
+    assert float(tech.line_capacitance(128)) == pytest.approx(6.76e-15, rel=2e-3)
+    for ohm, femtojoules in ((100e3, 6.893), (20e3, 14.93)):
+        assert float(tech.select_energy(128, 1 / ohm)) == pytest.approx(femtojoules * 1e-15, rel=2e-3)
 
 
 def test_bit_serial_drivers():
     """Fails if pulses are not ISAAC's 0.39 pJ at 32 nm, or are priced as multi-bit conversions."""
     ledger = price([COST], [Usage(0, 0, 1000, 0, 0, 0, 1)], Work(), Technology(node=32e-9))
-    assert float(ledger.total) == pytest.approx(1000 * (0.390625e-12 + 512 * 12 * 32e-9 * 0.2e-9 * 0.04), rel=1e-4)
+    assert float(ledger.by_component[COMPONENTS.index("dac")]) == pytest.approx(1000 * 0.390625e-12, rel=1e-4)
 
 
 def test_sums_agree():
     """Fails if a view of the table loses a term; sums to float32 rounding."""
-    ledger = price([COST, COST], [USAGE, adc_only()], WORK, Technology(), inferences=4)
+    tech = Technology().without("adc_leakage", "memory_leakage")  # these depend on how inferences share the time
+    ledger = price([COST, COST], [USAGE, adc_only()], WORK, tech, inferences=4)
     for view in (ledger.joules, ledger.by_layer, ledger.by_component):
         assert float(view.sum()) == pytest.approx(float(ledger.total), rel=1e-5)
     assert float(ledger.elasticities.sum()) == pytest.approx(1.0, rel=1e-5)
-    single = price([COST, COST], [USAGE, adc_only()], WORK, Technology())
+    single = price([COST, COST], [USAGE, adc_only()], WORK, tech)
     assert float(single.total) == pytest.approx(4 * float(ledger.total), rel=1e-5)
     assert float(ledger.per_mac) == pytest.approx(float(single.total) / (200_704 + 1 + 1000), rel=1e-5)
 
@@ -104,7 +119,8 @@ def test_monotone_in_bits_and_node():
 
 def test_quantiles_of_one_coefficient_are_analytic():
     """Fails if the spread is not log-normal: E exp(1.2 z_p) to 0.5 % (hypercube: about 0.1 %)."""
-    ledger = price([LayerCosts("a", 8, 8, 1, 0, 1e-7, 0.2)], [adc_only()], Work(), Technology())
+    alone = Technology().without("register", "sample_hold", "adc_leakage", "memory_leakage")
+    ledger = price([LayerCosts("a", 8, 8, 1, 0, 1e-7, 0.2)], [adc_only()], Work(), alone)
     p = (0.05, 0.1, 0.5, 0.9, 0.95)
     expected = float(ledger.total) * np.exp(1.2 * norm.ppf(p))
     np.testing.assert_allclose(ledger.quantiles(p), expected, rtol=5e-3)
@@ -113,8 +129,9 @@ def test_quantiles_of_one_coefficient_are_analytic():
 def test_quantiles_share_coefficients_over_layers():
     """Fails if layers draw their own coefficients: two equal layers have twice the quantile."""
     cost = LayerCosts("a", 8, 8, 1, 0, 1e-7, 0.2)
-    one = price([cost], [adc_only()], Work(), Technology()).quantiles()
-    two = price([cost, cost], [adc_only(), adc_only()], Work(), Technology()).quantiles()
+    tech = Technology().without("adc_leakage", "memory_leakage")  # two layers leak for twice as long
+    one = price([cost], [adc_only()], Work(), tech).quantiles()
+    two = price([cost, cost], [adc_only(), adc_only()], Work(), tech).quantiles()
     np.testing.assert_allclose(two, 2 * one, rtol=1e-5)
 
 
@@ -127,7 +144,7 @@ def test_quantiles_against_monte_carlo():
     samples = (terms[used] * np.exp(sigma[used] * z[:, used])).sum(-1)
     np.testing.assert_allclose(ledger.quantiles(), np.quantile(samples, (0.1, 0.5, 0.9)), rtol=0.02)
     assert ledger.quantiles((0.5,), by="layer").shape == (1, 2)
-    assert ledger.quantiles(by="component").shape == (3, 6)
+    assert ledger.quantiles(by="component").shape == (3, len(COMPONENTS))
     with pytest.raises(ValueError, match="'tile'"):
         ledger.quantiles(by="tile")
 
@@ -152,7 +169,9 @@ def test_notes_name_what_is_assumed():
     """Fails if an extrapolation or a recalled constant is hidden, or one not in play is printed."""
     three_bits = LayerCosts("a", 3, 8, 256, 512, 100e-9, 0.2)
     notes = "\n".join(price([three_bits], [USAGE], Work(unbounded=True), Technology(node=7e-9)).notes)
-    for text in ("3 bits", "7 nm", "below the best", "while loop", "recalled", "multi-bit DAC", "not priced"):
+    optimistic = price([three_bits], [USAGE], Work(), Technology(adc_model=NeuroSimSAR())).notes
+    assert any("below the best" in note for note in optimistic)
+    for text in ("3 bits", "7 nm", "while loop", "recalled", "multi-bit DAC", "not priced"):
         assert text in notes
     assert "1-bit driver" not in notes
     assert "transcendental" not in notes
@@ -199,10 +218,18 @@ def test_gradients_by_every_coefficient():
             return jnp.log(price([COST], [USAGE], WORK, t).total)
 
         grad = jax.jit(jax.grad(log_total))(tech)
-        shares = price([COST], [USAGE], WORK, tech).elasticities
-        for name, share in zip(("array", "wire", "dac", "driver", "adc"), shares, strict=False):
+        ledger = price([COST], [USAGE], WORK, tech)
+        shares = dict(zip(TERMS, ledger.elasticities, strict=True))
+        for name, term in {
+            "array": "cells",
+            **{n: n for n in ("dac", "driver", "shift_add", "hop", "register")},
+        }.items():
             theta = getattr(tech, name).value
-            assert float(getattr(grad, name).value * theta) == pytest.approx(float(share), rel=1e-9)
+            assert float(getattr(grad, name).value * theta) == pytest.approx(float(shares[term]), rel=1e-9)
+        found = ledger.sensitivities()
+        for name in ("adc", "wire", "gate", "memory_leakage"):
+            slope = float(getattr(grad, name).value * getattr(tech, name).value)
+            assert float(found[name]) == pytest.approx(slope, rel=1e-9)
         for get in (lambda t: t.node, lambda t: t.memory.value, lambda t: t.columns_per_adc):
             up, down = (eqx.tree_at(get, tech, get(tech) * (1 + h)) for h in (1e-5, -1e-5))
             finite = (log_total(up) - log_total(down)) / 2e-5
@@ -233,7 +260,7 @@ def test_vmap_over_chips_and_over_technologies():
 
     joules, nodes = jnp.array([1e-9, 2e-9, 3e-9]), jnp.array([14e-9, 22e-9, 65e-9])
     batch = jax.jit(jax.vmap(ledger))(joules, nodes)
-    assert batch.joules.shape == (3, 2, 6)
+    assert batch.joules.shape == (3, 2, len(COMPONENTS))
     assert batch.quantiles().shape == (3, 3)
     assert batch.quantiles(by="layer").shape == (3, 3, 2)
     single = ledger(joules[1], nodes[1])

@@ -1,5 +1,7 @@
 """Small matrices of one layer on one tile: fewer tiles, the same product, and no more conversions than outputs."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -25,9 +27,10 @@ def tile(pack, device=None):
 
 def test_packed_groups_take_fewer_tiles_and_give_the_same():
     """64 rows hold seven groups of 9: seven tiles instead of 48."""
-    chips = {p: xbar.analog(depthwise, tile(p)).program(KERNEL, IMAGE, key=jax.random.key(2)) for p in (True, False)}
-    assert {p: chip.layers.tiles for p, chip in chips.items()} == {True: 7, False: 48}
-    assert "7 a tile" in str(chips[True].layers) and "a tile" not in str(chips[False].layers)
+    ways = (True, "in_turns", False)
+    chips = {p: xbar.analog(depthwise, tile(p)).program(KERNEL, IMAGE, key=jax.random.key(2)) for p in ways}
+    assert {p: chip.layers.tiles for p, chip in chips.items()} == {True: 7, "in_turns": 7, False: 48}
+    assert all("7 a tile" in str(chips[p].layers) for p in ways[:2]) and "a tile" not in str(chips[False].layers)
     exact = xbar.Tile(device=devices.ideal(), rows=64, cols=64, dac=xbar.DAC(None), adc=xbar.ADC(None))
     y = xbar.analog(depthwise, exact)(KERNEL, IMAGE, key=jax.random.key(2))
     np.testing.assert_allclose(y, depthwise(KERNEL, IMAGE), atol=1e-5)
@@ -52,6 +55,35 @@ def test_what_crosses_in_a_packed_tile_adds_its_errors():
         for p in (True, False)
     }
     assert float(error[True]) > 1.2 * float(error[False])
+
+
+def test_groups_in_turns_are_read_as_if_alone():
+    """The word lines of other groups are at rest: to the last bit a tile of their own, on a seventh of the tiles."""
+    pcm = devices.pcm_joshi2020()
+    alone, turns = (
+        xbar.analog(depthwise, tile(p, pcm))(KERNEL, IMAGE, key=jax.random.key(3)) for p in (False, "in_turns")
+    )
+    np.testing.assert_array_equal(alone, turns)
+    assert xbar.Tile(pcm).pack_groups == "in_turns"
+
+
+def test_turns_take_time():
+    """Seven groups on a tile, one after the other: seven reads for each vector."""
+    reads = {}
+    for pack in (True, "in_turns", False):
+        chip = xbar.analog(depthwise, tile(pack)).program(KERNEL, IMAGE, key=jax.random.key(2))
+        reads[pack] = chip.energy(IMAGE, inferences=2).recipe.costs[0].planes
+    assert reads == {True: 1, "in_turns": 7, False: 1}
+
+
+def test_drift_compensation_counts_the_cells_that_hold_weights():
+    """Off the diagonal blocks of a packed tile lie 6/7 of its cells, at g_min, and drift otherwise than the weights: counted
+    in, they would make a compensated product after a day too large or too small by several per cent."""
+    pcm = dataclasses.replace(devices.pcm_joshi2020(), read_noise=devices.noise.NoReadNoise())
+    chip = xbar.compensate(xbar.analog(depthwise, tile(True, pcm)).program(KERNEL, IMAGE, key=jax.random.key(4)))
+    plain = depthwise(KERNEL, IMAGE)
+    gain = lambda y: float(jnp.sum(y * plain) / jnp.sum(plain * plain))  # noqa: E731
+    assert gain(chip(IMAGE, t=86_400.0)) == pytest.approx(gain(chip(IMAGE, t=0.0)), rel=0.03)
 
 
 @pytest.mark.parametrize("sizes", [(1, 37, 13, 16, 8), (5, 3, 2, 8, 8), (7, 4, 4, 8, 8), (3, 20, 9, 8, 4)])

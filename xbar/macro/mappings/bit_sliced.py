@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 from xbar.macro.mappings.base import AbstractMapping, column_scale
 from xbar.macro.mappings.differential import Differential
 
-Encoding = Literal["sign_magnitude", "twos_complement", "flipped"]
+Encoding = Literal["sign_magnitude", "twos_complement", "offset", "flipped"]
 
 
 class BitSliced(AbstractMapping):
@@ -25,10 +25,11 @@ class BitSliced(AbstractMapping):
     Args:
         weight_bits: B, sign included. cell_bits: b, bits of one digit. over: how a digit sits on its cells.
         encoding: `"sign_magnitude"`: digits carry the sign of the weight. `"twos_complement"`: digits of the lower B - 1 bits
-            are not negative, and the sign bit is a slice of its own that counts `-2^(B-1)`. `"flipped"`: digits of
-            `q + 2^(B-1)`, and where the digits of a column sum to more than half of what they could, the column stores
-            `2^b - 1 - d` (ISAAC), so that no current exceeds half of the largest possible one.
+            are not negative, and the sign bit is a slice of its own that counts `-2^(B-1)`. `"offset"`: digits of
+            `q + 2^(B-1)` (NeuroSim). `"flipped"`: the same, and where the digits of a column sum to more than half of what
+            they could, the column stores `2^b - 1 - d` (ISAAC), so that no current exceeds half of the largest possible one.
         per: `"column"` or `"tile"`, what shares one scale `s`.
+        scale: `s` instead, the same for all weights: those beyond it are cut off. None: found from the weights.
 
     Digits that are not negative use the whole range of `over`: `2 d - (2^b - 1)` from its lowest to its highest weight. The
     sum of the inputs takes the offset off again, after the converter.
@@ -45,6 +46,7 @@ class BitSliced(AbstractMapping):
     over: AbstractMapping = eqx.field(default_factory=Differential)
     encoding: Encoding = eqx.field(static=True, default="sign_magnitude")
     per: Literal["column", "tile"] = eqx.field(static=True, default="column")
+    scale: float | None = eqx.field(static=True, default=None)
 
     def __check_init__(self):
         for name, least, most in (("weight_bits", 2, 16), ("cell_bits", 1, 8)):
@@ -55,17 +57,19 @@ class BitSliced(AbstractMapping):
             raise TypeError(f"BitSliced: over is a {type(self.over).__name__}; give a mapping, such as Differential().")
         if self.over.reads != 1:
             raise ValueError("BitSliced: over= must be a mapping that is read once, not another BitSliced.")
-        if self.encoding not in ("sign_magnitude", "twos_complement", "flipped"):
+        if self.encoding not in ("sign_magnitude", "twos_complement", "offset", "flipped"):
             raise ValueError(
-                f"BitSliced: encoding={self.encoding!r}; it is 'sign_magnitude', 'twos_complement' or 'flipped'."
+                f"BitSliced: encoding={self.encoding!r}; it is 'sign_magnitude', 'twos_complement', 'offset' or 'flipped'."
             )
+        if self.scale is not None and not (isinstance(self.scale, int | float) and 0 < self.scale < float("inf")):
+            raise ValueError(f"BitSliced: scale={self.scale!r}; give the largest weight, a number above 0, or None.")
         if self.per not in ("column", "tile"):
             raise ValueError(f"BitSliced: per={self.per!r}; it is 'column' or 'tile'.")
 
     @property
     def significance(self) -> tuple[int, ...]:
         """What a step of each slice counts, in steps of the weight."""
-        bits = self.weight_bits - (self.encoding != "flipped")
+        bits = self.weight_bits - (self.encoding not in ("offset", "flipped"))
         digits = tuple(2 ** (self.cell_bits * k) for k in range(-(-bits // self.cell_bits)))
         return (*digits, -(2 ** (self.weight_bits - 1))) if self.encoding == "twos_complement" else digits
 
@@ -85,10 +89,14 @@ class BitSliced(AbstractMapping):
         g_max: Float[Array, ""],
         scale: Float[Array, ""] | float | None = None,
     ) -> tuple[Float[Array, "cells *tiles rows physical_cols"], Any]:
+        scale = self.scale if scale is None else scale
         s = column_scale(w, self.per) if scale is None else jnp.asarray(scale, w.dtype)
         most = 2 ** (self.weight_bits - 1) - 1
         x = w / s
-        digits = self._digits(jnp.round(jax.lax.stop_gradient(x) * most))
+        q = jnp.round(jax.lax.stop_gradient(x) * most)
+        if scale is not None:
+            q = jnp.clip(q, -most - (self.encoding in ("offset", "twos_complement")), most)
+        digits = self._digits(q)
         digits = digits + self._slopes(x, most)
         code = {"step": s / most}
         if self.encoding == "flipped":
@@ -107,7 +115,7 @@ class BitSliced(AbstractMapping):
         digit = lambda u, k: jnp.floor(u / 2.0 ** (self.cell_bits * k)) % 2**self.cell_bits  # noqa: E731
         if self.encoding == "sign_magnitude":
             return jnp.stack([jnp.sign(q) * digit(jnp.abs(q), k) for k in range(self.reads)])
-        if self.encoding == "flipped":
+        if self.encoding in ("offset", "flipped"):
             return jnp.stack([digit(q + 2 ** (self.weight_bits - 1), k) for k in range(self.reads)])
         negative = (q < 0).astype(q.dtype)
         lower = q + negative * 2 ** (self.weight_bits - 1)
@@ -138,7 +146,7 @@ class BitSliced(AbstractMapping):
         if self.encoding == "flipped":
             decoded = jnp.where(code["flipped"], self.top * input_sum[None] - decoded, decoded)
         total = jnp.tensordot(jnp.asarray(self.significance, decoded.dtype), decoded, axes=1)
-        if self.encoding == "flipped":
+        if self.encoding in ("offset", "flipped"):
             total = total - 2 ** (self.weight_bits - 1) * input_sum
         return total * code["step"].astype(total.dtype)
 

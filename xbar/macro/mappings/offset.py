@@ -23,18 +23,23 @@ class Offset(AbstractMapping):
             the converter; its errors and its noise are common to all outputs, and it drifts along with them. `"digital"`:
             after the converter, by the digital sum of the inputs; the converter then has to hold the whole current.
         per: `"column"` or `"tile"`, what shares one scale `s`.
+        series: resistance in series with every cell [ohm], such as an access transistor's, which a digital reference knows of:
+            `g` is then read as `1/(1/g + series)` at both ends of the range.
 
     Breaks when: the conductance drifts and the reference is digital: `g_0` is then not what it was.
     """
 
     reference: Literal["column", "digital"] = eqx.field(static=True, default="column")
     per: Literal["column", "tile"] = eqx.field(static=True, default="column")
+    series: float = eqx.field(static=True, default=0.0)
 
     def __check_init__(self):
         if self.reference not in ("column", "digital"):
             raise ValueError(f"Offset: reference={self.reference!r}; it is 'column' or 'digital'.")
         if self.per not in ("column", "tile"):
             raise ValueError(f"Offset: per={self.per!r}; it is 'column' or 'tile'.")
+        if not (isinstance(self.series, int | float) and 0 <= self.series < float("inf")):
+            raise ValueError(f"Offset: series={self.series!r}; give a resistance in ohm, 0 or more.")
 
     def encode(
         self,
@@ -48,6 +53,9 @@ class Offset(AbstractMapping):
         targets = zero + w / spread(s, w.shape) * half
         if self.reference == "column":
             targets = jnp.concatenate([targets, jnp.broadcast_to(zero, (*w.shape[:-1], 1)).astype(w.dtype)], -1)
+        if self.series:
+            low, high = (g / (1 + g * self.series) for g in (g_min, g_max))
+            zero, half = (low + high) / 2, (high - low) / 2
         return targets[None], {"weight": s * (1 / half), "zero": zero}
 
     def combine(self, currents: Float[Array, "1 *any"], code: Any) -> Float[Array, "1 *any_less"]:

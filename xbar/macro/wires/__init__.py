@@ -4,5 +4,6 @@ from xbar.macro.wires.base import AbstractWires, IdealWires
 from xbar.macro.wires.geometry import ohm_per_cell
 from xbar.macro.wires.noise_map import NoiseMap
 from xbar.macro.wires.resistive import ResistiveWires
+from xbar.macro.wires.series import SeriesWires
 
-__all__ = ["AbstractWires", "IdealWires", "NoiseMap", "ResistiveWires", "ohm_per_cell"]
+__all__ = ["AbstractWires", "IdealWires", "NoiseMap", "ResistiveWires", "SeriesWires", "ohm_per_cell"]

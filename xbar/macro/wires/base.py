@@ -17,6 +17,7 @@ from xbar.macro.wires.noise_map import NoiseMap
 class AbstractWires(eqx.Module):
     """For ohmic cells, wires are a linear map of conductances: `i = effective(g).T @ v`."""
 
+    isolated = False  # whether no cell's current drops a voltage that another cell sees
     exact_noise = False  # whether reads take the variance of each input from `noise_variance` instead of `noise_map`
 
     @abc.abstractmethod
@@ -31,6 +32,11 @@ class AbstractWires(eqx.Module):
         """
         transfer = self.effective(g)
         return transfer, jnp.diag(jnp.sum(transfer, 1))
+
+    def scaled(self, word: Float[Array, ""], bit: Float[Array, ""], access: Float[Array, ""]) -> AbstractWires:
+        """These wires with the conductances of word lines, bit lines, and of what is in series with both (drivers, sense
+        nodes, access devices) multiplied by factors; itself where a model does not tell them apart."""
+        return self
 
     def currents(
         self,

@@ -17,7 +17,7 @@ _WIRES = np.array(
     ]
 )  # fmt: skip
 # the same: the wires' half pitch at a node, both [nm]
-_HALF_PITCH = {130: 175, 90: 110, 65: 105, 45: 80, 32: 56, 22: 40, 14: 32, 10: 22, 7: 20, 5: 15}
+HALF_PITCH = {130: 175, 90: 110, 65: 105, 45: 80, 32: 56, 22: 40, 14: 32, 10: 22, 7: 20, 5: 15}
 # the same: cell lengths along the word line and along the bit line, in half pitches
 CELLS = {"1T1R": (12.0, 4.0), "crosspoint": (2.0, 2.0)}
 
@@ -67,12 +67,12 @@ def ohm_per_cell(node: Any = None, *, half_pitch: Any = None, cell: Any = "1T1R"
 def _half_pitch_of(node: Any) -> float:
     """Of a technology node [m], in nm."""
     nanometres = round(node * 1e9) if math.isfinite(node) else 0
-    if nanometres not in _HALF_PITCH or abs(node * 1e9 - nanometres) > 1e-3:
+    if nanometres not in HALF_PITCH or abs(node * 1e9 - nanometres) > 1e-3:
         raise ValueError(
             f"ohm_per_cell: node={node} m is not in the table (5, 7, 10, 14, 22, 32, 45, 65, 90, 130 nm; 22 nm is "
             f"22e-9){_in_metres(node)}. Give half_pitch= of the wires instead."
         )
-    return float(_HALF_PITCH[nanometres])
+    return float(HALF_PITCH[nanometres])
 
 
 def _in_metres(value: Any) -> str:

@@ -103,6 +103,11 @@ class ResistiveWires(AbstractWires):
     def effective(self, g: Float[Array, "rows cols"]) -> Float[Array, "rows cols"]:
         return self.terminals(g)[0]
 
+    def scaled(self, word: Float[Array, ""], bit: Float[Array, ""], access: Float[Array, ""]) -> ResistiveWires:
+        resistances = lambda w: (w.r_row, w.r_col, w.r_source, w.r_sense)  # noqa: E731
+        old, factors = resistances(self), (word, bit, access, access)
+        return eqx.tree_at(resistances, self, tuple(r / s for r, s in zip(old, factors, strict=True)))
+
     def terminals(self, g: Float[Array, "rows cols"]) -> tuple[Float[Array, "rows cols"], Float[Array, "rows rows"]]:
         rows, cols = g.shape
         g = self._checked(g)

@@ -1,0 +1,52 @@
+"""The state of a long computation on the disk, from which the same computation goes on after it was killed."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import pathlib
+import zipfile
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.framework.files import write_bytes
+
+
+def fingerprint(*trees: Any) -> str:
+    """A hash of all arrays and other leaves in some pytrees: what a computation depends on."""
+    seen = hashlib.sha256(repr([jax.tree.structure(tree) for tree in trees]).encode())
+    for leaf in jax.tree.leaves(trees):
+        is_key = isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+        leaf = jax.random.key_data(leaf) if is_key else leaf
+        array = isinstance(leaf, jax.Array | np.ndarray)
+        seen.update(np.ascontiguousarray(leaf).tobytes() if array else repr(leaf).encode())
+    return seen.hexdigest()
+
+
+def save(path: pathlib.Path, belongs_to: str, done: int, state: Any) -> None:
+    """Writes how many parts are `done` and the `state` after them (a pytree of arrays); whole or not at all."""
+    file = io.BytesIO()
+    leaves = {f"leaf{i}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(state))}
+    np.savez(file, belongs_to=np.asarray(belongs_to), done=np.asarray(done), **leaves)  # pyright: ignore[reportArgumentType]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, file.getvalue())
+
+
+def load(path: pathlib.Path, belongs_to: str, state: Any) -> tuple[int, Any]:
+    """How many parts are done, and the state after them; 0 and the `state` given if the file is not there, damaged, or of
+    another computation."""
+    leaves, tree = jax.tree.flatten(state)
+    try:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
+            if str(file["belongs_to"]) != belongs_to:
+                return 0, state
+            found = [file[f"leaf{i}"] for i in range(len(leaves))]
+            done = int(file["done"])
+    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile):
+        return 0, state
+    if any(a.shape != np.shape(b) or a.dtype != np.asarray(b).dtype for a, b in zip(found, leaves, strict=True)):
+        return 0, state
+    return done, jax.tree.unflatten(tree, [jnp.asarray(a) for a in found])

@@ -1,0 +1,167 @@
+"""Who does it for less? One network on every platform: GPUs, analog chips as published, architectures, brains.
+
+Analog architectures are simulated: the network is programmed on their tiles, and the ledger of the reads is theirs. GPUs are
+rooflines of the same trace. Chips known by their efficiency alone are that, times the network's multiply-accumulates.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from experiments import chosen_networks
+from experiments.framework.errors import UsageError
+from experiments.framework.store import Dimension, Layout, Results, Variable
+
+TITLE = "One network on every platform: energy and time of an inference"
+QUANTILES = ("P10", "median", "P90")
+KINDS = {
+    "simulated": "simulated here: tiles, converters, schedule and digital work of the architecture",
+    "roofline": "roofline of the same operations",
+    "measured": "published efficiency of the chip, times the multiply-accumulates",
+    "events": "published energy of a synaptic event; not simulated yet: one event a multiply-accumulate",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Settings; the defaults take some minutes on two cores."""
+
+    network: str = "mlp"
+    """Network; see `xbar run accuracy-energy --help`."""
+    data: str | None = None
+    """Data set, where a network knows several."""
+    inputs: int = 16
+    """Test inputs whose energy is averaged."""
+    steps: int = 300
+    """Steps of digital training, of networks without given weights: activations decide the energy."""
+    seed: int = 0
+    """Decides the weights and the chips."""
+
+
+def check(config: Config) -> None:
+    """Raises UsageError for settings that cannot be used."""
+    for name in ("inputs", "steps"):
+        if getattr(config, name) < 1:
+            raise UsageError(f"--{name} {getattr(config, name)}: give at least 1.")
+    chosen_networks.find(config).measured_on()
+
+
+def inputs(config: Config) -> dict[str, str]:
+    """The network's files, as hashes."""
+    return chosen_networks.inputs(config)
+
+
+def platforms() -> dict[str, str]:
+    """Every platform by name, and how its energy is known."""
+    from xbar import architectures, energy
+
+    simulated = {f"{name} (simulated)": "simulated" for name in architectures.ARCHITECTURES}
+    gpus = {f"{gpu} {use}": "roofline" for gpu in ("H100", "A100") for use in ("batch 1", "ridge batch")}
+    chips = {s.name: "measured" for s in energy.measured_systems() if s.kind == "analog" and "NeuRRAM" not in s.name}
+    chips |= dict.fromkeys(("NeuRRAM 1/3 b", "NeuRRAM 8/10 b"), "measured")
+    return simulated | gpus | chips | dict.fromkeys(("Loihi", "TrueNorth", "brain"), "events")
+
+
+def layout(config: Config) -> Layout:
+    dimensions = {
+        "platform": Dimension(tuple(platforms()), "platform"),
+        "quantile": Dimension(QUANTILES, "of the uncertainty; for published figures their range"),
+    }
+    variables = {
+        "energy": Variable(("platform", "quantile"), "energy of an inference", "J"),
+        "seconds": Variable(
+            ("platform",), "time of an inference (in a batch: its share of the batch's); NaN: not known", "s"
+        ),
+        "macs": Variable((), "multiply-accumulates of an inference"),
+    }
+    return Layout(dimensions, variables, ("platform",))
+
+
+@dataclasses.dataclass(frozen=True)
+class State:
+    """The trained network, its inputs, and its multiply-accumulates."""
+
+    network: Any
+    params: Any
+    x: Any
+    macs: float
+
+
+def prepare(config: Config) -> State:
+    """Trains the network if its weights are not given."""
+    import jax
+    import jax.numpy as jnp
+
+    import xbar
+    from experiments import supervised
+
+    network = chosen_networks.find(config)
+    params = supervised.trained(network, config.steps, key=jax.random.key(config.seed))
+    x = jnp.asarray(network.measured_on().x_test[: config.inputs])
+    return State(network, params, x, xbar.gpu_baseline(network.f, params, x[:1]).ops / 2)
+
+
+def compute(config: Config, state: State, point: dict[str, Any]) -> dict[str, Any]:
+    """Energy and time on one platform."""
+    import numpy as np
+
+    name = point["platform"]
+    how = platforms()[name]
+    energy, seconds = {"simulated": _simulated, "roofline": _roofline, "measured": _measured, "events": _events}[how](
+        name, config, state
+    )
+    return {"energy": np.asarray(energy, float), "seconds": seconds, "macs": state.macs}
+
+
+def _simulated(name: str, config: Config, state: State) -> tuple[Any, float]:
+    import jax
+    import jax.numpy as jnp
+
+    import xbar
+
+    arch = xbar.architectures.ARCHITECTURES[name.removesuffix(" (simulated)")]()
+    keys = jax.random.split(jax.random.key(config.seed), 2)
+    chip = xbar.analog(state.network.f, arch.tile).program(state.params, state.x[:1], key=keys[0])
+    chip = xbar.calibrate(chip, state.x, key=keys[1])
+    ledger = chip.energy(state.x, technology=arch, inferences=len(state.x))
+    return jnp.ravel(ledger.quantiles((0.1, 0.5, 0.9))), float(jnp.mean(ledger.latency))
+
+
+def _roofline(name: str, config: Config, state: State) -> tuple[Any, float]:
+    import xbar
+
+    gpu = xbar.energy.h100_sxm() if name.startswith("H100") else xbar.energy.a100_sxm()
+    found = xbar.gpu_baseline(state.network.f, state.params, state.x[:1], gpu=gpu)
+    at = found.one if name.endswith("batch 1") else found.ridge
+    free, full = float(at.energy_without_launch), float(at.energy)
+    return [free, full, full], float(at.time + at.launch_time)
+
+
+def _measured(name: str, config: Config, state: State) -> tuple[Any, float]:
+    import math
+
+    import xbar
+
+    system = next(s for s in xbar.energy.measured_systems() if s.name == name)
+    return [system.joules_per_mac * state.macs] * 3, math.nan
+
+
+def _events(name: str, config: Config, state: State) -> tuple[Any, float]:
+    import math
+
+    import xbar
+
+    low, high = (c.value for c in xbar.energy.brain_event())
+    each = {
+        "Loihi": [23.6e-12] * 3,
+        "TrueNorth": [xbar.energy.truenorth_event().value] * 3,
+        "brain": [low, (low * high) ** 0.5, high],
+    }
+    return [e * state.macs for e in each[name]], math.nan
+
+
+def present(config: Config, results: Results) -> Any:
+    from experiments import platforms_view
+
+    return platforms_view.present(config, results)

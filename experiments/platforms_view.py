@@ -1,0 +1,70 @@
+"""What `xbar run platforms` shows: a table, bands on a logarithmic axis, and the honest reading."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from experiments.framework import plots
+from experiments.framework.experiment import Presentation
+from experiments.framework.store import Results
+from experiments.platforms import KINDS, platforms
+from xbar.energy import engineering, footnotes, measured_systems
+
+READING = (
+    "Measured 8-bit analog silicon is within a small factor of a GPU that is kept busy; large ratios come from a GPU "
+    "at batch 1, where weights stream and launches wait. Published efficiencies are peaks without the work around the "
+    "arrays; simulated ones carry conversions, buffers, links, leakage and digital layers of this network. "
+    "Event-driven rows stand for a dense network in which every synapse is active once; real ones are active less "
+    "often, and over several steps.",
+)
+
+
+def present(config: Any, results: Results) -> Presentation:
+    """The table, the figure, and what to make of it."""
+    kinds = platforms()
+    order = sorted(
+        results.coordinates("platform"), key=lambda p: results.select("energy", platform=p, quantile="median")
+    )
+    lines = [
+        f"{config.network}: {2 * float(results['macs']):,.0f} operations an inference, a multiply-accumulate being two",
+        "",
+        f"{'platform':<26}{'energy':>12}{'P10 .. P90':>24}{'time':>11}  how it is known",
+    ]
+    for name in order:
+        low, middle, high = results.select("energy", platform=name)
+        seconds = float(results.select("seconds", platform=name))
+        band = "" if low == high else f"{engineering(low, 'J')} .. {engineering(high, 'J')}"
+        time = "-" if np.isnan(seconds) else engineering(seconds, "s")
+        lines.append(f"{name:<26}{engineering(middle, 'J'):>12}{band:>24}{time:>11}  {kinds[name]}")
+    lines += ["", *(f"{kind}: {what}" for kind, what in KINDS.items())]
+    notes = footnotes([s for s in measured_systems() if s.name in kinds])
+    median = {p: float(results.select("energy", platform=p, quantile="median")) for p in order}
+    return Presentation(
+        "\n".join(lines), {"platforms": _figure(config, results, order)}, (*READING, *notes), {"energy_J": median}
+    )
+
+
+def _figure(config: Any, results: Results, order: list[str]) -> Any:
+    kinds = platforms()
+    colours = dict(zip(KINDS, plots.PALETTE, strict=False))
+    figure, (axes,) = plots.subplots(7.5, height=0.9 + 0.27 * len(order))
+    for i, name in enumerate(order):
+        low, middle, high = results.select("energy", platform=name)
+        axes.plot([low, high], [i, i], "-", lw=5, alpha=0.4, color=colours[kinds[name]], solid_capstyle="round")
+        axes.plot(middle, i, "o", ms=4, color=colours[kinds[name]])
+        axes.annotate(engineering(middle, "J"), (high, i), (8, 0), textcoords="offset points", va="center", fontsize=8)
+    for kind, colour in colours.items():
+        axes.plot([], [], "o-", color=colour, label=kind)
+    axes.set_xscale("log")
+    axes.set_yticks(range(len(order)), order, fontsize=8)
+    axes.invert_yaxis()
+    axes.margins(x=0.15)
+    axes.legend(loc="lower left", fontsize=8)
+    axes.set_xlabel(
+        "energy of an inference (J); dots: median, bands: P10 to P90 or published range; recalled constants in the "
+        "report"
+    )
+    axes.set_title(f"{config.network}, {2 * float(results['macs']):,.0f} operations", fontsize=9)
+    return figure

@@ -1,0 +1,73 @@
+"""The trainer of experiments: resumed after a kill, and open to techniques of training."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import xbar
+from experiments import checkpoints, supervised
+
+X = jax.random.normal(jax.random.key(0), (64, 6))
+Y = (X[:, 0] > 0).astype(int)
+MODEL = eqx.nn.Linear(6, 2, key=jax.random.key(1))
+
+
+def forward(model, x, key, extra):
+    return jax.vmap(model)(x)
+
+
+def trainer(**settings):
+    return supervised.Trainer(forward, steps=40, batch=16, **settings)
+
+
+def same(a, b):
+    jax.tree.map(np.testing.assert_array_equal, eqx.filter(a, eqx.is_array), eqx.filter(b, eqx.is_array))
+
+
+def test_a_killed_run_goes_on_and_ends_with_the_same_weights(tmp_path, monkeypatch):
+    """Killed after 7 of 20 parts: the second run does the other 13, and the weights are those of a run in one go."""
+    path, key = tmp_path / "state.npz", jax.random.key(2)
+    whole = trainer().run(MODEL, X, Y, key=key)
+    killed, parts = trainer(), []
+    run = supervised.Trainer._run
+
+    def counted(self, *args):
+        parts.append(1)
+        if len(parts) == 8:
+            raise KeyboardInterrupt
+        return run(self, *args)
+
+    monkeypatch.setattr(supervised.Trainer, "_run", counted)
+    with pytest.raises(KeyboardInterrupt):
+        killed.run(MODEL, X, Y, key=key, checkpoint=path)
+    parts[:] = [1] * 10
+    same(trainer().run(MODEL, X, Y, key=key, checkpoint=path), whole)
+    assert len(parts) == 10 + 13
+    same(trainer().run(MODEL, X, Y, key=key, checkpoint=path), whole)
+    assert len(parts) == 10 + 13  # nothing was left to do
+
+
+@pytest.mark.parametrize("damage", ["cut", "other", "none"])
+def test_a_file_that_does_not_belong_starts_anew(tmp_path, damage):
+    path, state = tmp_path / "state.npz", {"w": jnp.ones(3)}
+    checkpoints.save(path, "mine", 5, {"w": jnp.zeros(3)})
+    if damage == "cut":
+        path.write_bytes(path.read_bytes()[:40])
+    done, found = checkpoints.load(path, "other" if damage == "other" else "mine", state)
+    assert (done, float(found["w"][0])) == ((5, 0.0) if damage == "none" else (0, 1.0))
+    assert checkpoints.fingerprint(state) != checkpoints.fingerprint({"w": jnp.zeros(3)})
+
+
+def test_techniques_fit_in():
+    """Noise on weights with a schedule, flat minima, clipping, another optimiser, and a teacher's logits for labels."""
+    ramp = lambda model, key, share: xbar.training.weight_noise(model, 0.1 * share, key=key)  # noqa: E731
+    settings = dict(perturb=ramp, gradient=xbar.training.sharpness_aware, clip=2.5, optimiser=optax.sgd(1.0))
+    teacher = 4 * jnp.stack([-X[:, 0], X[:, 0]], 1)
+    made = trainer(loss=xbar.training.distillation_loss, **settings).run(
+        MODEL, X, teacher, key=jax.random.key(3), rate=0.3
+    )
+    assert float(jnp.mean(jnp.argmax(forward(made, X, None, None), 1) == Y)) > 0.9
+    assert float(jnp.abs(made.weight).max()) <= 2.5 * float(made.weight.std()) + 1e-5
