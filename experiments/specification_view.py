@@ -202,8 +202,8 @@ def _linearisation(results: Results) -> list[str]:
     if not wrong:
         return []
     return [
-        f"The accuracy is not linear over the posterior of {', '.join(wrong)}: chips that were read with draws differ from the "
-        "linearisation by more than a factor of two; trust the column of chips that were read."
+        f"The accuracy is not linear over the posterior of {', '.join(wrong)}: chips that were read with draws differ from "
+        "the linearisation by more than a factor of two; trust the column of chips that were read."
     ]
 
 
