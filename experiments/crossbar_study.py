@@ -147,7 +147,8 @@ class Study:
 
     @property
     def arrays(self) -> tuple[Any, ...]:
-        """Parameters, test inputs, labels and calibration inputs: arguments of compiled programs, never constants of theirs."""
+        """Parameters, test inputs, labels and calibration inputs: arguments of compiled programs, never constants of
+        theirs."""
         return self.model, self.x, self.y, self.x_cal
 
     def holding(self, arrays: tuple[Any, ...]) -> Study:

@@ -1,6 +1,7 @@
 """What a network's loss is sensitive to: every physical number of its device, converters and wires, and every layer.
 
-One backward pass through chips gives d loss / d ln(number), checked against finite differences on the same chips; then layers are
+One backward pass through chips gives d loss / d ln(number), checked against finite differences on the same chips; then
+layers are
 given back to digital hardware one by one, by gradient and greedily, until an accuracy floor holds.
 """
 
@@ -12,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from experiments import chosen_devices, crossbar_study
-from experiments.layer_split import METHODS
 from experiments.framework.errors import UsageError
 from experiments.framework.store import Dimension, Layout, Results, Variable
+from experiments.layer_split import METHODS
 
 TITLE = "What a network's loss is sensitive to: physics and layers"
 EFFECTS = ("write", "drift_mean", "drift_spread", "read_noise", "nonlinearity")

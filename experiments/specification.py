@@ -1,7 +1,9 @@
 """What a laboratory has to improve: tolerances of its cells that together keep a network's accuracy.
 
-The loosest tolerances on write error, drift spread, read noise, on/off ratio, stuck cells and nonlinearity are found by an augmented
-Lagrangian over chips with common random numbers, and verified on fresh chips; what one is worth in units of the others; the smallest
+The loosest tolerances on write error, drift spread, read noise, on/off ratio, stuck cells and nonlinearity are found by
+an augmented
+Lagrangian over chips with common random numbers, and verified on fresh chips; what one is worth in units of the others;
+the smallest
 improvements of the device as it is; and, for a fitted device file, the next measurement.
 """
 
@@ -130,7 +132,8 @@ class Search:
         self.keys, self.ranges, self.span = self.study.keys(1, config.chips), None, 1.0
 
     def margin(self, logits: Any, labels: Any) -> Any:
-        """By how much the right class leads, or trails the best of the others, over the rms of all centred logits: a gain of the
+        """By how much the right class leads, or trails the best of the others, over the rms of all centred logits: a
+        gain of the
         outputs, which changes no decision, changes nothing here."""
         import jax
         import jax.numpy as jnp

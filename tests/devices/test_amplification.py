@@ -1,4 +1,5 @@
-"""Devices with multiplied imperfections: factors of 1 change nothing, of 0 take the imperfection away, and derivatives are those
+"""Devices with multiplied imperfections: factors of 1 change nothing, of 0 take the imperfection away, and derivatives
+are those
 of finite differences; the physical numbers of a device have places, units and values."""
 
 import jax
