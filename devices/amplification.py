@@ -197,7 +197,8 @@ class PartlyStuck(AbstractFaults):
     almost everywhere. With w = 1/2 the mean square of b is 5/6 of p.
 
     Args:
-        share: p, of stuck cells, at most `1 / (1 + w)`. high: share of them that is stuck at `g_high`; the others are at `g_low`.
+        share: p, of stuck cells, at most `1 / (1 + w)`. high: share of them that is stuck at `g_high`; the others are at
+        `g_low`.
         g_low, g_high: [S]. width: w, at most 1.
 
     Breaks when: single cells decide; count with `StuckAt` in the end.

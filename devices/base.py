@@ -97,7 +97,9 @@ class AbstractReadNoise(Law):
 class AbstractConduction(Law):
     """The current through a cell at a read voltage."""
 
-    separable: ClassVar[bool] = False  # True: `i = g h(v)`, so that an array is a matrix product with `h` of the voltages
+    separable: ClassVar[bool] = (
+        False  # True: `i = g h(v)`, so that an array is a matrix product with `h` of the voltages
+    )
 
     @property
     @abc.abstractmethod

@@ -64,7 +64,8 @@ def shifted(device: Device, numbers: list[PhysicalNumber], by: Float[Array, " nu
 
 
 def values_of(drawn: Device, numbers: list[PhysicalNumber]) -> np.ndarray:
-    """The values of some numbers in devices along a leading axis, as `device_file.load_draws` gives them: [devices, numbers]."""
+    """The values of some numbers in devices along a leading axis, as `device_file.load_draws` gives them: [devices,
+    numbers]."""
     leaves = [np.asarray(leaf, float).reshape(len(leaf), -1) for _, leaf in _leaves(drawn)]
     return np.stack([leaves[n.leaf][:, n.entry] for n in numbers], 1)
 

@@ -1,6 +1,7 @@
 """How many chips are good enough: accuracy over many chips, against the yield of cells and their spread.
 
-For each yield of cells and each factor on the spread over cells, chips are programmed with cells of their own; the share above a bar
+For each yield of cells and each factor on the spread over cells, chips are programmed with cells of their own; the share
+above a bar
 comes with its Clopper-Pearson and Wilson intervals.
 """
 
@@ -47,7 +48,8 @@ def check(config: Config) -> None:
         values = getattr(config, name)
         if not values or len(set(values)) != len(values) or not all(0 <= v <= most for v in values):
             raise UsageError(
-                f"--{name.replace('_', '-')} {' '.join(map(str, values))}: give one or more different numbers from 0 to {most:g}."
+                f"--{name.replace('_', '-')} {' '.join(map(str, values))}: give one or more different numbers from 0 "
+                f"to {most:g}."
             )
     crossbar_study.check(config)
 
@@ -78,18 +80,15 @@ class Wafer:
     @functools.cached_property
     def _read(self) -> Any:
         import equinox as eqx
-        import jax
 
         from experiments import in_turns
 
-        study = self.study
-
-        def read(share, spread, model, keys):
+        def read(share, spread, arrays, keys):
+            study = self.study.holding(arrays)
             tile = study.tile(with_faults(study.device, share, spread, self.config.stuck_high))
 
             def one(key):
-                chip = study.chip(tile, model, key)
-                return study.network.metric(chip(study.x, key=jax.random.fold_in(key, 1)), study.y)
+                return study.network.metric(study.outputs(study.chip(tile, key), key), study.y)
 
             return in_turns.over(one, keys)
 
@@ -100,14 +99,15 @@ class Wafer:
         import jax.numpy as jnp
 
         keys = self.study.keys(0, self.config.chips)
-        return np.asarray(self._read(jnp.asarray(1 - cell_yield), jnp.asarray(spread), self.study.model, keys), float)
+        return np.asarray(self._read(jnp.asarray(1 - cell_yield), jnp.asarray(spread), self.study.arrays, keys), float)
 
 
 def with_faults(device: Any, share: Any, spread: Any, high: float) -> Any:
     """The device with a share of stuck cells beside its own faults, and what differs from cell to cell multiplied.
 
     Args:
-        share: of stuck cells. spread: factor on write errors and on the spread of drift. high: share of the stuck cells that is
+        share: of stuck cells. spread: factor on write errors and on the spread of drift. high: share of the stuck cells
+        that is
             stuck at the highest conductance.
     """
     import devices
@@ -143,7 +143,8 @@ _METHODS = {"Clopper-Pearson": "exact", "Wilson": "wilson"}
 
 
 def needed_yield(cell_yields: np.ndarray, shares: np.ndarray, wanted: float) -> float | None:
-    """The smallest yield of cells, of those tried, from which on at least `wanted` of the chips are good; None if none is enough.
+    """The smallest yield of cells, of those tried, from which on at least `wanted` of the chips are good; None if none
+    is enough.
 
     Args:
         cell_yields: in any order. shares: of good chips at each.

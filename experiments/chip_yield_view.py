@@ -40,7 +40,8 @@ def table(config: Any, results: Results, counts: np.ndarray, bar: float) -> list
     """A line for each spread and yield of cells."""
     digital, n = 100 * float(results["digital_accuracy"]), config.chips
     lines = [
-        f"Chips of an accuracy of {100 * bar:.2f} % or more, of {n}; {int(results['images'])} test inputs; digital {digital:.2f} %",
+        f"Chips of an accuracy of {100 * bar:.2f} % or more, of {n}; {int(results['images'])} test inputs; digital "
+        f"{digital:.2f} %",
         f"{'spread':<8}{'cell yield':>11}{'accuracy [%]':>16}{'lowest 5 %':>12}{'good chips':>12}"
         f"{'95 % Clopper-Pearson':>23}{'Wilson':>17}",
     ]
@@ -65,19 +66,25 @@ def sentences(config: Any, results: Results, counts: np.ndarray, bar: float) -> 
         best = int(counts[i].max())
         low, high = intervals(best, config.chips)["Clopper-Pearson"]
         said.append(
-            f"{who}, {100 * WANTED:g} % of the chips reach {100 * bar:.2f} % from a cell yield of {_percent(needed)} on, of those tried."
+            f"{who}, {100 * WANTED:g} % of the chips reach {100 * bar:.2f} % from a cell yield of {_percent(needed)} "
+            f"on, of those tried."
             if needed is not None
-            else f"{who}, no cell yield that was tried makes {100 * WANTED:g} % of the chips reach {100 * bar:.2f} %: at the best, "
+            else f"{who}, no cell yield that was tried makes {100 * WANTED:g} % of the chips reach {100 * bar:.2f} %: "
+            f"at the best, "
             f"{100 * best / config.chips:.1f} % do ({100 * low:.1f} to {100 * high:.1f} %)."
         )
     return said
 
 
 METHOD = (
-    "Every chip has cells of its own; the chip of one number has the same keys, so the same unit random numbers, at all yields and "
-    "spreads. Stuck cells are independent of each other, at the lowest or the highest conductance; nothing is remapped or trained for "
-    "them. Spread multiplies write errors and the deviation of each cell's drift from the typical one; mean drift and read noise stay.",
-    "The intervals are those of a binomial share, of a level of 95 %: Clopper-Pearson covers at least that, Wilson about that. They count "
+    "Every chip has cells of its own; the chip of one number has the same keys, so the same unit random numbers, at "
+    "all yields and "
+    "spreads. Stuck cells are independent of each other, at the lowest or the highest conductance; nothing is "
+    "remapped or trained for "
+    "them. Spread multiplies write errors and the deviation of each cell's drift from the typical one; mean drift and "
+    "read noise stay.",
+    "The intervals are those of a binomial share, of a level of 95 %: Clopper-Pearson covers at least that, Wilson "
+    "about that. They count "
     "chips; all chips are measured on the same test inputs, whose own choice is not in them.",
 )
 

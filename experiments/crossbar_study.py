@@ -145,6 +145,17 @@ class Study:
         device = chosen_devices.find(config.device, config.assume)
         return cls(config, network, model, device, x, y, calibration, SECONDS[config.time])
 
+    @property
+    def arrays(self) -> tuple[Any, ...]:
+        """Parameters, test inputs, labels and calibration inputs: arguments of compiled programs, never constants of
+        theirs."""
+        return self.model, self.x, self.y, self.x_cal
+
+    def holding(self, arrays: tuple[Any, ...]) -> Study:
+        """The same study with other `arrays`: those that a compiled program was called with."""
+        model, x, y, x_cal = arrays
+        return dataclasses.replace(self, model=model, x=x, y=y, x_cal=x_cal)
+
     def keys(self, purpose: int, count: int) -> Any:
         """Keys of `count` chips; other chips for another purpose."""
         import jax
@@ -160,17 +171,17 @@ class Study:
         more = {} if wires is None else {"wires": wires}
         return xbar.Tile(device=device, rows=c.rows, cols=c.cols, dac=dac, adc=adc, v_read=V_READ, **more)
 
-    def chip(self, tile: Any, model: Any, key: Any, ranges: Any = None, scale: Any = None) -> Any:
+    def chip(self, tile: Any, key: Any, ranges: Any = None, scale: Any = None) -> Any:
         """One chip at the study's time; calibrated just after programming, or with converter `ranges` that are given.
 
         Args:
-            tile: a `Tile`, or `(path, shape) -> Tile | None`. model: the parameters.
+            tile: a `Tile`, or `(path, shape) -> Tile | None`.
             ranges: of the converters, by layer number. scale: `(path) -> (dac, adc)`, factors of the ranges of a layer.
         """
         import xbar
 
         network = xbar.analog(self.network.f, tile)
-        chip = network.program(model, self.x_cal[:1], key=key)
+        chip = network.program(self.model, self.x_cal[:1], key=key)
         if ranges is None:
             chip = xbar.calibrate(chip, self.x_cal, method="percentile", percentile=self.config.percentile)
         else:
@@ -179,6 +190,12 @@ class Study:
                 ranges = {i: _scaled(r, *scale(paths[i])) for i, r in ranges.items()}
             chip = xbar.compensate(chip.with_ranges(ranges))
         return chip.at(self.t)
+
+    def outputs(self, chip: Any, key: Any) -> Any:
+        """What a chip makes of the test inputs, with read noise of its own key."""
+        import jax
+
+        return chip(self.x, key=jax.random.fold_in(key, 1))
 
     def digital(self) -> float:
         """Accuracy (or what the network reports) without hardware."""

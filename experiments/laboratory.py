@@ -57,7 +57,8 @@ def tolerances(device: Any, t: float, key: Any) -> tuple[Tolerance, ...]:
     """The imperfections of a device that the specification is about, with what they are today.
 
     Write error, drift spread and read noise are those of cells in the middle of the range, as shares of it, and follow the
-    device's own laws; those without a law are left out. On/off ratio (as `g_min / g_max`), stuck cells and nonlinearity (`i(v)/(g v)
+    device's own laws; those without a law are left out. On/off ratio (as `g_min / g_max`), stuck cells and nonlinearity
+    (`i(v)/(g v)
     - 1` at the read voltage) can always be asked for.
 
     Args:

@@ -94,7 +94,6 @@ def _best(read: Any, mask: np.ndarray, candidates: np.ndarray, now: np.ndarray, 
 def verified(knobs: Any, programs: Any, mask: np.ndarray) -> np.ndarray:
     """Accuracy of every chip with these layers digital as such: `xbar.analog(f, lambda path, shape: Tile | None)`."""
     import equinox as eqx
-    import jax
 
     from experiments import in_turns
 
@@ -105,11 +104,13 @@ def verified(knobs: Any, programs: Any, mask: np.ndarray) -> np.ndarray:
     tile = study.tile(study.device, wires=knobs.wires(1.0))
 
     @eqx.filter_jit
-    def read(model, keys):
+    def read(arrays, keys):
+        given = study.holding(arrays)
+
         def one(key):
-            chip = study.chip(lambda path, shape: None if path in keep else tile, model, key)
-            return study.network.metric(chip(study.x, key=jax.random.fold_in(key, 1)), study.y)
+            chip = given.chip(lambda path, shape: None if path in keep else tile, key)
+            return given.network.metric(given.outputs(chip, key), given.y)
 
         return in_turns.over(one, keys)
 
-    return np.asarray(read(study.model, programs.keys), float)
+    return np.asarray(read(study.arrays, programs.keys), float)

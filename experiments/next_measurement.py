@@ -1,7 +1,7 @@
 """Which measurement shrinks the uncertainty of a network's accuracy most, by the posterior of a fitted device.
 
-With the accuracy linear in the device's numbers, `A = A_0 + s (theta - theta_0)`, the draws of the posterior give its variance,
-and what is left of it once the numbers of one part are known.
+With the accuracy linear in the device's numbers, `A = A_0 + s (theta - theta_0)`, the draws of the posterior give its
+variance, and what is left of it once the numbers of one part are known.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ def inputs(config: Config) -> dict[str, str]:
     return chosen_networks.inputs(config)
 
 
-def platforms() -> dict[str, str]:
+def rows_of_table() -> dict[str, str]:
     """Every platform by name, and how its energy is known."""
     from xbar import architectures, energy
 
@@ -65,7 +65,7 @@ def platforms() -> dict[str, str]:
 
 def layout(config: Config) -> Layout:
     dimensions = {
-        "platform": Dimension(tuple(platforms()), "platform"),
+        "platform": Dimension(tuple(rows_of_table()), "platform"),
         "quantile": Dimension(QUANTILES, "of the uncertainty; for published figures their range"),
     }
     variables = {
@@ -107,7 +107,7 @@ def compute(config: Config, state: State, point: dict[str, Any]) -> dict[str, An
     import numpy as np
 
     name = point["platform"]
-    how = platforms()[name]
+    how = rows_of_table()[name]
     energy, seconds = {"simulated": _simulated, "roofline": _roofline, "measured": _measured, "events": _events}[how](
         name, config, state
     )

@@ -1,6 +1,7 @@
 """What a network's loss is sensitive to: every physical number of its device, converters and wires, and every layer.
 
-One backward pass through chips gives d loss / d ln(number), checked against finite differences on the same chips; then layers are
+One backward pass through chips gives d loss / d ln(number), checked against finite differences on the same chips; then
+layers are
 given back to digital hardware one by one, by gradient and greedily, until an accuracy floor holds.
 """
 
@@ -12,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from experiments import chosen_devices, crossbar_study
-from experiments.layer_split import METHODS
 from experiments.framework.errors import UsageError
 from experiments.framework.store import Dimension, Layout, Results, Variable
+from experiments.layer_split import METHODS
 
 TITLE = "What a network's loss is sensitive to: physics and layers"
 EFFECTS = ("write", "drift_mean", "drift_spread", "read_noise", "nonlinearity")
@@ -147,13 +148,17 @@ class Knobs:
         """Whether a quantity cannot become smaller than it is."""
         return any(n.path == quantity and n.value == 0 for n in self.numbers)
 
+    def holding(self, arrays: tuple[Any, ...]) -> Knobs:
+        """The same with other arrays; see `Study.holding`."""
+        return dataclasses.replace(self, study=self.study.holding(arrays))
+
     def wires(self, factor: Any) -> Any:
         """Wires of `factor` times the resistance; None for ideal ones."""
         import xbar
 
         return xbar.ResistiveWires(self.ohm * factor, self.ohm * factor) if self.ohm else None
 
-    def chip(self, k: Any, digital: Any, model: Any, key: Any, ranges: Any) -> Any:
+    def chip(self, k: Any, digital: Any, key: Any, ranges: Any) -> Any:
         """One chip with these changes.
 
         Args:
@@ -181,7 +186,7 @@ class Knobs:
             return study.tile(devices.amplify(device, own), wires=wires, adc_bits=bits)
 
         wide = lambda path: jnp.where(digital[self.layers.index(path)] > 0, 8.0, 1.0)  # noqa: E731
-        return study.chip(tile, model, key, ranges, lambda path: (dac, adc * span * wide(path)))
+        return study.chip(tile, key, ranges, lambda path: (dac, adc * span * wide(path)))
 
 
 def prepare(config: Config) -> Knobs:
@@ -199,26 +204,28 @@ class Programs:
 
         from experiments import in_turns
 
-        study, zero = knobs.study, np.zeros(len(knobs.layers))
-        self.knobs, self.keys, self.model = knobs, keys, study.model
+        zero = np.zeros(len(knobs.layers))
+        self.knobs, self.keys, self.arrays = knobs, keys, knobs.study.arrays
 
-        def calibrated(model, k, keys):
-            return in_turns.over(lambda key: knobs.chip(k, jnp.asarray(zero), model, key, None).ranges, keys)
+        def calibrated(arrays, k, keys):
+            given = knobs.holding(arrays)
+            return in_turns.over(lambda key: given.chip(k, jnp.asarray(zero), key, None).ranges, keys)
 
-        def read(model, k, digital, key, ranges):
-            chip = knobs.chip(k, digital, model, key, ranges)
-            logits = chip(study.x, key=jax.random.fold_in(key, 1))
-            return study.network.loss(logits, study.y), study.network.metric(logits, study.y)
+        def read(given, k, digital, key, ranges):
+            outputs = given.study.outputs(given.chip(k, digital, key, ranges), key)
+            return given.study.network.loss(outputs, given.study.y), given.study.network.metric(outputs, given.study.y)
 
-        def readings(model, k, digital, keys, ranges):
-            return in_turns.over(lambda key, r: read(model, k, digital, key, r), keys, ranges)
+        def readings(arrays, k, digital, keys, ranges):
+            given = knobs.holding(arrays)
+            return in_turns.over(lambda key, r: read(given, k, digital, key, r), keys, ranges)
 
-        def slopes(model, k, keys, ranges):
-            of = lambda k, key, r: read(model, k, jnp.asarray(zero), key, r)[0]  # noqa: E731
+        def slopes(arrays, k, keys, ranges):
+            given = knobs.holding(arrays)
+            of = lambda k, key, r: read(given, k, jnp.asarray(zero), key, r)[0]  # noqa: E731
             return in_turns.over(lambda key, r: jax.grad(of)(k, key, r), keys, ranges)
 
         self._read, self._slopes = eqx.filter_jit(readings), eqx.filter_jit(slopes)
-        self.ranges = eqx.filter_jit(calibrated)(self.model, self.start, keys)
+        self.ranges = eqx.filter_jit(calibrated)(self.arrays, self.start, keys)
 
     @property
     def start(self) -> Any:
@@ -228,7 +235,7 @@ class Programs:
 
     def slopes(self) -> np.ndarray:
         """d loss / d k of every chip, [chips, knobs]: one backward pass."""
-        return np.asarray(self._slopes(self.model, self.start, self.keys, self.ranges), float)
+        return np.asarray(self._slopes(self.arrays, self.start, self.keys, self.ranges), float)
 
     def read(self, k: Any = None, digital: Any = None) -> tuple[np.ndarray, np.ndarray]:
         """Loss and accuracy of every chip."""
@@ -236,7 +243,7 @@ class Programs:
 
         k = self.start if k is None else jnp.asarray(k, self.start.dtype)
         digital = jnp.asarray(np.zeros(len(self.knobs.layers)) if digital is None else digital, k.dtype)
-        loss, accuracy = self._read(self.model, k, digital, self.keys, self.ranges)
+        loss, accuracy = self._read(self.arrays, k, digital, self.keys, self.ranges)
         return np.asarray(loss, float), np.asarray(accuracy, float)
 
     def difference(self, direction: np.ndarray, step: float, one_sided: bool = False) -> np.ndarray:
@@ -250,23 +257,25 @@ class Programs:
 
 def macs(knobs: Knobs) -> np.ndarray:
     """Multiply-accumulates of an inference by layer."""
+    import equinox as eqx
     import jax
     import jax.numpy as jnp
 
     study, counted = knobs.study, dict.fromkeys(knobs.layers, 0.0)
 
-    def chip():
-        return knobs.chip(jnp.zeros(knobs.size), jnp.zeros(len(knobs.layers)), study.model, jax.random.key(0), None)
+    def chip(arrays):
+        given = knobs.holding(arrays)
+        return given.chip(jnp.zeros(knobs.size), jnp.zeros(len(knobs.layers)), jax.random.key(0), None)
 
-    def count(made):
+    def count(made, x):
         def watch(i, tile, array, signals):
             groups, k, n = made.plan_layers[i].product.sizes
             return jnp.asarray(float(groups * signals.volts.shape[3] * k * n))
 
-        return made.watch((study.x[:1],), watch=watch)[1]
+        return made.watch((x,), watch=watch)[1]
 
-    made = jax.eval_shape(chip)
-    for i, number in jax.jit(lambda: count(chip()))().items():
+    made = eqx.filter_eval_shape(chip, study.arrays)
+    for i, number in eqx.filter_jit(lambda arrays, x: count(chip(arrays), x))(study.arrays, study.x[:1]).items():
         counted[made.plan_layers[i].path] += float(np.sum(number))
     return np.array([counted[name] for name in knobs.layers])
 

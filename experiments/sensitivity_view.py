@@ -118,8 +118,10 @@ def _values(config: Any) -> dict[str, str]:
 def _head(config: Any, results: Results) -> list[str]:
     accuracy, loss = 100 * results["accuracy"][0], results["loss"][0]
     return [
-        f"{config.network} on {config.device}, {crossbar_study.SPOKEN[config.time]} after programming: accuracy {accuracy.mean():.2f} ± "
-        f"{accuracy.std(ddof=1):.2f} % (digital {100 * float(results['digital_accuracy'][0]):.2f} %), loss {loss.mean():.4f} ± "
+        f"{config.network} on {config.device}, {crossbar_study.SPOKEN[config.time]} after programming: accuracy "
+        f"{accuracy.mean():.2f} ± "
+        f"{accuracy.std(ddof=1):.2f} % (digital {100 * float(results['digital_accuracy'][0]):.2f} %), loss "
+        f"{loss.mean():.4f} ± "
         f"{loss.std(ddof=1):.4f} nat; mean ± standard deviation over {config.chips} chips"
     ]
 
@@ -163,7 +165,8 @@ def answer(config: Any, results: Results, table: list[Row]) -> list[str]:
     if effect:
         first = effect[0]
         said.append(
-            f"{first.name[0].upper()}{first.name[1:]} matters most: 10 % less of it changes the loss by {-100 * first.trusted.mean():+.2g} mnat "
+            f"{first.name[0].upper()}{first.name[1:]} matters most: 10 % less of it changes the loss by "
+            f"{-100 * first.trusted.mean():+.2g} mnat "
             f"(± {100 * _error(first.trusted):.1g})."
         )
     names, by_layer = results.coordinates("layer"), results["layer_elasticity"][0][:, :-1]
@@ -171,7 +174,8 @@ def answer(config: Any, results: Results, table: list[Row]) -> list[str]:
         write = by_layer[:, effects(config).index("write")]
         per_weight = int(np.argmax(write.mean(-1)))
         said.append(
-            f"Write {names[per_weight]} most carefully: its write errors make {100 * write[per_weight].mean() / max(write.mean(-1).sum(), 1e-12):.0f} % of what "
+            f"Write {names[per_weight]} most carefully: its write errors make "
+            f"{100 * write[per_weight].mean() / max(write.mean(-1).sum(), 1e-12):.0f} % of what "
             "all write errors cost."
         )
     return [*said, *(_split_sentence(config, results, m) for m in layer_split.METHODS)]
@@ -187,8 +191,10 @@ def _split_sentence(config: Any, results: Results, method: str) -> str:
     what = f"with {', '.join(moved)} digital" if moved else "with every layer on arrays"
     holds = "keeps" if found.accuracy[m, count].mean() >= floor else "misses"
     return (
-        f"{how}: {what}, {100 * found.share[m, count]:.1f} % of the work stays on arrays, and the network {holds} {100 * floor:.2f} %: "
-        f"{100 * found.accuracy[m, count].mean():.2f} % in the search, {verified.mean():.2f} ± {verified.std(ddof=1) / len(verified) ** 0.5:.2f} % "
+        f"{how}: {what}, {100 * found.share[m, count]:.1f} % of the work stays on arrays, and the network {holds} "
+        f"{100 * floor:.2f} %: "
+        f"{100 * found.accuracy[m, count].mean():.2f} % in the search, {verified.mean():.2f} ± "
+        f"{verified.std(ddof=1) / len(verified) ** 0.5:.2f} % "
         f"(mean ± standard error) with these layers digital as such."
     )
 
@@ -199,21 +205,30 @@ def disagreements(table: list[Row]) -> tuple[str, ...]:
     if not wrong:
         return ()
     return (
-        f"The backward pass differs from finite differences for {', '.join(wrong)}: steps, which derivatives do not see (probabilities, "
+        f"The backward pass differs from finite differences for {', '.join(wrong)}: steps, which derivatives do not "
+        f"see (probabilities, "
         "levels), or strong curvature over the step. These are ranked by the difference.",
     )
 
 
 METHOD = (
-    "The chips, their keys and their converter ranges are the same in all readings. An elasticity is the change of the loss for each relative "
-    "change of a number: of one that is 0, for each percent of g_max. Imperfections are multiplied in all layers (write error: what was written less "
-    "the target; mean drift: the course of a typical cell; drift spread: what cells deviate from it; rms read noise). ADC ranges follow "
-    "g_max - g_min. Rounding counts as the identity in the backward pass; finite differences meet the rounding itself, which makes their "
+    "The chips, their keys and their converter ranges are the same in all readings. An elasticity is the change of "
+    "the loss for each relative "
+    "change of a number: of one that is 0, for each percent of g_max. Imperfections are multiplied in all layers "
+    "(write error: what was written less "
+    "the target; mean drift: the course of a typical cell; drift spread: what cells deviate from it; rms read noise). "
+    "ADC ranges follow "
+    "g_max - g_min. Rounding counts as the identity in the backward pass; finite differences meet the rounding "
+    "itself, which makes their "
     "scatter.",
-    "For the split, a layer that becomes digital has exact cells behind 16-bit output converters that hardly clip, and the input converters of "
-    "the settings. By gradient, layers are moved in the order of their slope over their work; greedily, every move tries all layers "
-    "that are left, and takes the one that gains most for its work, until the floor holds. The chosen splits are read again with these layers "
-    "left out of the transformation, on chips of the same keys. The idea is that of LionHeart (Lammie et al., 2024, recalled).",
+    "For the split, a layer that becomes digital has exact cells behind 16-bit output converters that hardly clip, "
+    "and the input converters of "
+    "the settings. By gradient, layers are moved in the order of their slope over their work; greedily, every move "
+    "tries all layers "
+    "that are left, and takes the one that gains most for its work, until the floor holds. The chosen splits are read "
+    "again with these layers "
+    "left out of the transformation, on chips of the same keys. The idea is that of LionHeart (Lammie et al., 2024, "
+    "recalled).",
 )
 
 
@@ -244,7 +259,8 @@ def _figure(config: Any, results: Results, table: list[Row]) -> Any:
         axes.set_xlabel("d loss / d ln(value) (mnat)")
     n = config.chips
     figure.suptitle(
-        f"{config.network} on {config.device}, {crossbar_study.SPOKEN[config.time]}: backward pass, mean ± standard error, n = {n} chips; diamonds: finite differences",
+        f"{config.network} on {config.device}, {crossbar_study.SPOKEN[config.time]}: backward pass, mean ± standard "
+        f"error, n = {n} chips; diamonds: finite differences",
         fontsize=8,
     )
     return figure

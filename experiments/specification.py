@@ -1,7 +1,9 @@
 """What a laboratory has to improve: tolerances of its cells that together keep a network's accuracy.
 
-The loosest tolerances on write error, drift spread, read noise, on/off ratio, stuck cells and nonlinearity are found by an augmented
-Lagrangian over chips with common random numbers, and verified on fresh chips; what one is worth in units of the others; the smallest
+The loosest tolerances on write error, drift spread, read noise, on/off ratio, stuck cells and nonlinearity are found by
+an augmented
+Lagrangian over chips with common random numbers, and verified on fresh chips; what one is worth in units of the others;
+the smallest
 improvements of the device as it is; and, for a fitted device file, the next measurement.
 """
 
@@ -125,27 +127,23 @@ class Search:
 
         self.config, self.known, self.study = config, known(config), crossbar_study.Study.of(config)
         self.tau = SOFTNESS * float(
-            jnp.median(jnp.abs(self.margin(self.study.network.f(self.study.model, self.study.x))))
+            jnp.median(jnp.abs(self.margin(self.study.network.f(self.study.model, self.study.x), self.study.y)))
         )
         self.keys, self.ranges, self.span = self.study.keys(1, config.chips), None, 1.0
 
-    def margin(self, logits: Any) -> Any:
-        """By how much the right class leads, or trails the best of the others, over the rms of all centred logits: a gain of the
+    def margin(self, logits: Any, labels: Any) -> Any:
+        """By how much the right class leads, or trails the best of the others, over the rms of all centred logits: a
+        gain of the
         outputs, which changes no decision, changes nothing here."""
         import jax
         import jax.numpy as jnp
 
-        own = jax.nn.one_hot(self.study.y, logits.shape[-1], dtype=bool)
+        own = jax.nn.one_hot(labels, logits.shape[-1], dtype=bool)
         lead = jnp.sum(jnp.where(own, logits, 0), -1) - jnp.max(jnp.where(own, -jnp.inf, logits), -1)
         return lead / jnp.sqrt(jnp.mean((logits - logits.mean(-1, keepdims=True)) ** 2))
 
-    def _chip(self, device: Any, model: Any, key: Any, ranges: Any) -> Any:
-        return self.study.chip(self.study.tile(device), model, key, ranges)
-
-    def _logits(self, chip: Any, key: Any) -> Any:
-        import jax
-
-        return chip(self.study.x, key=jax.random.fold_in(key, 1))
+    def _device(self, x: Any, graded: bool) -> Any:
+        return laboratory.built(self.study.device, self.known, x, self.config.stuck_high, graded)
 
     @functools.cached_property
     def _smooth(self) -> Any:
@@ -155,15 +153,16 @@ class Search:
 
         from experiments import in_turns
 
-        def of(x, model, key, ranges, span):
-            device = laboratory.built(self.study.device, self.known, x, self.config.stuck_high, graded=True)
+        def of(x, arrays, key, ranges, span):
+            study = self.study.holding(arrays)
+            device = self._device(x, graded=True)
             scale = (device.g_max - device.g_min) / span
             ranges = {i: dataclasses.replace(r, adc=r.adc * scale) for i, r in ranges.items()}
-            margin = self.margin(self._logits(self._chip(device, model, key, ranges), key))
-            return jnp.mean(jax.nn.sigmoid(margin / self.tau))
+            outputs = study.outputs(study.chip(study.tile(device), key, ranges), key)
+            return jnp.mean(jax.nn.sigmoid(self.margin(outputs, study.y) / self.tau))
 
-        def read(x, model, keys, ranges, span):
-            return in_turns.over(lambda key, r: jax.value_and_grad(of)(x, model, key, r, span), keys, ranges)
+        def read(x, arrays, keys, ranges, span):
+            return in_turns.over(lambda key, r: jax.value_and_grad(of)(x, arrays, key, r, span), keys, ranges)
 
         return eqx.filter_jit(read)
 
@@ -173,11 +172,10 @@ class Search:
 
         from experiments import in_turns
 
-        def read(x, model, keys):
-            device = laboratory.built(self.study.device, self.known, x, self.config.stuck_high, graded=False)
-            return in_turns.over(
-                lambda key: self._chip(device, model, key, None).ranges, keys
-            ), device.g_max - device.g_min
+        def read(x, arrays, keys):
+            study, device = self.study.holding(arrays), self._device(x, graded=False)
+            ranges = in_turns.over(lambda key: study.chip(study.tile(device), key).ranges, keys)
+            return ranges, device.g_max - device.g_min
 
         return eqx.filter_jit(read)
 
@@ -187,12 +185,11 @@ class Search:
 
         from experiments import in_turns
 
-        def read(x, model, keys):
-            device = laboratory.built(self.study.device, self.known, x, self.config.stuck_high, graded=False)
+        def read(x, arrays, keys):
+            study, device = self.study.holding(arrays), self._device(x, graded=False)
 
             def one(key):
-                logits = self._logits(self._chip(device, model, key, None), key)
-                return self.study.network.metric(logits, self.study.y)
+                return study.network.metric(study.outputs(study.chip(study.tile(device), key), key), study.y)
 
             return in_turns.over(one, keys)
 
@@ -202,13 +199,13 @@ class Search:
         """Takes converter ranges of the chips of the search at these tolerances."""
         import jax.numpy as jnp
 
-        self.ranges, self.span = self._calibrated(jnp.asarray(x, jnp.float32), self.study.model, self.keys)
+        self.ranges, self.span = self._calibrated(jnp.asarray(x, jnp.float32), self.study.arrays, self.keys)
 
     def smooth(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Smooth accuracy of every chip of the search, and its slopes, [chips, tolerances]."""
         import jax.numpy as jnp
 
-        value, slope = self._smooth(jnp.asarray(x, jnp.float32), self.study.model, self.keys, self.ranges, self.span)
+        value, slope = self._smooth(jnp.asarray(x, jnp.float32), self.study.arrays, self.keys, self.ranges, self.span)
         return np.asarray(value, float), np.asarray(slope, float)
 
     def counted(self, x: np.ndarray, purpose: int, count: int) -> np.ndarray:
@@ -216,7 +213,7 @@ class Search:
         import jax.numpy as jnp
 
         return np.asarray(
-            self._counted(jnp.asarray(x, jnp.float32), self.study.model, self.study.keys(purpose, count)), float
+            self._counted(jnp.asarray(x, jnp.float32), self.study.arrays, self.study.keys(purpose, count)), float
         )
 
 

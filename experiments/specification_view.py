@@ -1,4 +1,5 @@
-"""What `xbar run specification` shows: tolerances beside today's values, exchange rates, the next measurement, and the answer."""
+"""What `xbar run specification` shows: tolerances beside today's values, exchange rates, the next measurement, and the
+answer."""
 
 from __future__ import annotations
 
@@ -133,7 +134,8 @@ def answer(config: Any, results: Results) -> list[str]:
         said.append(f"As it is, the device keeps {100 * floor:.2f} % (it has {_mean(today)}): nothing has to improve.")
     elif missing > 2 * _error(today):
         said.append(
-            f"No improvement of {', '.join(SHORT[b[1].name] for b in better)} that was tried keeps {100 * floor:.2f} %: {100 * missing:.2f} "
+            f"No improvement of {', '.join(SHORT[b[1].name] for b in better)} that was tried keeps {100 * floor:.2f} "
+            f"%: {100 * missing:.2f} "
             "points are missing. The converters, the mapping or the training have to change."
         )
     else:
@@ -145,7 +147,8 @@ def answer(config: Any, results: Results) -> list[str]:
     room = np.nan_to_num(results.select("room", question=LOOSEST), nan=1.0)
     best = int(np.argmax(room))
     said.append(
-        f"From there, {SHORT[known(config)[best].name]} buys most: if it is halved, all others may grow by {100 * (room[best] - 1):.0f} %."
+        f"From there, {SHORT[known(config)[best].name]} buys most: if it is halved, all others may grow by "
+        f"{100 * (room[best] - 1):.0f} %."
     )
     return said + (_measure_next(config, results) if MEASURE in results.coordinates("question") else [])
 
@@ -156,7 +159,8 @@ def _measure_next(config: Any, results: Results) -> list[str]:
         return ["The posterior leaves nothing open that the accuracy depends on."]
     best = results.coordinates("part")[int(np.nanargmin(left))]
     said = (
-        f"Measure next: {MEASUREMENTS[best]}. Knowing the {best.replace('_', ' ')} exactly would shrink the uncertainty of the accuracy from "
+        f"Measure next: {MEASUREMENTS[best]}. Knowing the {best.replace('_', ' ')} exactly would shrink the "
+        f"uncertainty of the accuracy from "
         f"{100 * total[-1]:.2f} to {100 * np.nanmin(left):.2f} points."
     )
     lacks = chosen_devices.find(config.device, config.assume).unmeasured
@@ -173,7 +177,8 @@ def cautions(config: Any, results: Results) -> tuple[str, ...]:
             said.append(f"{question}: the search ended {100 * missing:.2f} points below the accuracy to keep.")
         elif floor - got.mean() > 3 * _error(got):
             said.append(
-                f"{question}: fresh chips have {_mean(got)}, below the accuracy to keep: the chips of the search were better than most. "
+                f"{question}: fresh chips have {_mean(got)}, below the accuracy to keep: the chips of the search were "
+                f"better than most. "
                 "More of them (--chips, --fresh-chips) come closer."
             )
     if (off := float(results.select("imbalance", question=LOOSEST))) > BALANCED:
@@ -188,17 +193,39 @@ def cautions(config: Any, results: Results) -> tuple[str, ...]:
     return tuple(said)
 
 
+def _linearisation(results: Results) -> list[str]:
+    """Where chips that were read with draws say something else than the slopes."""
+    alone, read = (results.select(n, question=MEASURE) for n in ("deviation", "deviation_read"))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        apart = np.abs(np.log(alone / read))
+    wrong = [p for p, a in zip(results.coordinates("part"), apart, strict=True) if a > np.log(2)]
+    if not wrong:
+        return []
+    return [
+        f"The accuracy is not linear over the posterior of {', '.join(wrong)}: chips that were read with draws differ from "
+        "the linearisation by more than a factor of two; trust the column of chips that were read."
+    ]
+
+
 METHOD = (
-    "Write error, drift spread and read noise follow the device's own laws, multiplied; they are named by their size in cells in the middle of the "
-    "range, over the range. g_min is a share of g_max; stuck cells are independent of each other; departure from Ohm's law is i(v)/(g v) - 1 at the "
+    "Write error, drift spread and read noise follow the device's own laws, multiplied; they are named by their size "
+    "in cells in the middle of the "
+    "range, over the range. g_min is a share of g_max; stuck cells are independent of each other; departure from "
+    "Ohm's law is i(v)/(g v) - 1 at the "
     "read voltage, by the device's own law, or v + k v^3 for an ohmic one. Mean drift stays, and is compensated for globally.",
-    "'loosest together' maximises the sum of the logarithms of all tolerances, each counted alike, so that the mean accuracy of chips is kept: "
-    "augmented Lagrangian, inner minimisations by L-BFGS-B, chips with the same random numbers in all trials. Decisions are smoothed over a quarter of "
-    "the median margin, stuck cells near the threshold are partly stuck; what that is off is counted on other chips before each round, "
-    "and added. 'least improvement' maximises the same sum for what the device has, with nothing worse than today and nothing added.",
-    "Verification is by counted decisions and really stuck cells on chips that the search has not seen, each calibrated for itself. Test inputs are "
+    "'loosest together' maximises the sum of the logarithms of all tolerances, each counted alike, so that the mean "
+    "accuracy of chips is kept: "
+    "augmented Lagrangian, inner minimisations by L-BFGS-B, chips with the same random numbers in all trials. "
+    "Decisions are smoothed over a quarter of "
+    "the median margin, stuck cells near the threshold are partly stuck; what that is off is counted on other chips "
+    "before each round, "
+    "and added. 'least improvement' maximises the same sum for what the device has, with nothing worse than today and "
+    "nothing added.",
+    "Verification is by counted decisions and really stuck cells on chips that the search has not seen, each "
+    "calibrated for itself. Test inputs are "
     "the same everywhere; their own choice is not in the errors.",
-    "At the loosest tolerances an increase of one by 1 % costs a decrease of any other by 1 %, by construction; for larger exchanges, 'if halved, others' is the "
+    "At the loosest tolerances an increase of one by 1 % costs a decrease of any other by 1 %, by construction; for "
+    "larger exchanges, 'if halved, others' is the "
     "factor by which all others may grow together. Exchange rates of the device as it is are ratios of its slopes.",
 )
 
@@ -224,7 +251,8 @@ def _figure(config: Any, results: Results) -> Any:
     axes.legend(once.values(), once.keys(), fontsize=7)
     got = results.select("accuracy", question=LOOSEST)
     axes.set_title(
-        f"{config.network} on {config.device}, {crossbar_study.SPOKEN[config.time]}: keep {100 * _floor(results):.2f} %; verified {_mean(got)} (n = {config.fresh_chips} chips)",
+        f"{config.network} on {config.device}, {crossbar_study.SPOKEN[config.time]}: keep {100 * _floor(results):.2f} "
+        f"%; verified {_mean(got)} (n = {config.fresh_chips} chips)",
         fontsize=8,
     )
     return fig

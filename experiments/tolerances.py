@@ -6,7 +6,8 @@ The loosest ones together solve
 $$ \\max_\\tau \\sum_k \\ln \\tau_k \\quad\\text{subject to}\\quad M(\\tau) \\ge M_0 $$
 
 in `x = ln tau` between bounds, by the augmented Lagrangian method: inner minimisations by L-BFGS-B of
-`-sum x + (rho/2) max(0, c + lambda/rho)^2` with `c = (M_0 - M)/unit`, then `lambda <- max(0, lambda + rho c)`.
+`-sum x + (rho/2) max(0, c + lambda/rho)^2` with `c = (M_0 - M)/unit`, then `lambda <- max(0, lambda + rho c)`. The unit is
+the mean size of the slopes at the start of each round, so that lambda is of order 1.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ class Loosest:
     """What was found.
 
     Args:
-        x: logarithms of the tolerances. merit: M there. slope: dM/dx there. multiplier: of the bound [1/unit].
+        x: logarithms of the tolerances. merit: M there. slope: dM/dx there. multiplier: of the bound.
         shortfall: how far M is below the bound; 0 or less where it holds. free: which tolerances are at no bound of theirs.
         imbalance: largest relative departure of a slope of the free ones from their mean, 0 at an exact optimum.
     """
@@ -47,7 +48,6 @@ def loosest(
     low: np.ndarray,
     high: np.ndarray,
     *,
-    unit: float | None = None,
     rounds: int = 8,
     evaluations: int = 20,
     between: Callable[[np.ndarray], float] | None = None,
@@ -56,28 +56,28 @@ def loosest(
 
     Args:
         merit: smooth in x; with common random numbers, a function without noise. start, low, high: of x.
-        unit: of the merit, for scaling; by default the mean size of its slopes at the start, so that the multiplier is of order 1. rounds, evaluations: of the outer and inner loops.
+        rounds, evaluations: of the outer and inner loops.
         between: called with x before each round; what it returns is added to the merit, for one that stands for another.
 
     Breaks when: no x keeps the bound (`shortfall` says so), or the merit has several valleys.
     """
-    x, multiplier, weight, last, offset = np.clip(start, low, high), 1.0, 4.0, np.inf, 0.0
-    if unit is None:
-        unit = max(float(np.abs(merit(x)[1]).mean()), 1e-6)
+    x, weight, offset = np.clip(start, low, high), 4.0, 0.0
+    price, short = 0.0, np.inf  # the multiplier [1 / merit], and how far the last round was off
     for _ in range(rounds):
         fresh = 0.0 if between is None else between(x)
-        offset = fresh if last == np.inf else (offset + fresh) / 2  # damped: it may be counted on few chips
-        x = _inner(merit, least - offset, x, (low, high), multiplier, weight, unit, evaluations)
-        value, slope = merit(x)
-        c = (least - offset - value) / unit
-        multiplier = max(0.0, multiplier + weight * c)
-        weight, last = (2 * weight, abs(c)) if abs(c) > 0.5 * last else (weight, abs(c))
+        offset = fresh if short == np.inf else (offset + fresh) / 2  # damped: it may be counted on few chips
+        unit = max(float(np.abs(merit(x)[1]).mean()), 1e-9)
+        price = price or 1 / unit
+        x = _inner(merit, least - offset, x, (low, high), price * unit, weight, unit, evaluations)
+        c = (least - offset - merit(x)[0]) / unit
+        price = max(0.0, price + weight * c / unit)
+        weight, short = (2 * weight if abs(c) > 0.5 * short else weight), abs(c)
     value, slope = merit(x)
     edge = 1e-3 * np.maximum(high - low, 1e-9)
     free = (x > low + edge) & (x < high - edge)
     mean = slope[free].mean() if free.any() else 1.0
     imbalance = float(np.abs(slope[free] / mean - 1).max(initial=0.0)) if mean else 0.0
-    return Loosest(x, value + offset, slope, multiplier, least - offset - value, free, imbalance)
+    return Loosest(x, value + offset, slope, price, least - offset - value, free, imbalance)
 
 
 def _inner(
@@ -103,7 +103,8 @@ def _inner(
 def exchange_rates(slope: np.ndarray) -> np.ndarray:
     """`d ln tau_i / d ln tau_j` at constant merit, all others fixed: `-(dM/dx_j)/(dM/dx_i)`, row i and column j.
 
-    How much looser (tighter, if negative) i has to become if j becomes looser. At the loosest tolerances all rates between free ones
+    How much looser (tighter, if negative) i has to become if j becomes looser. At the loosest tolerances all rates
+    between free ones
     are -1; elsewhere they are not. NaN where i has no influence.
     """
     slope = np.asarray(slope, float)

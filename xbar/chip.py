@@ -244,19 +244,17 @@ class Chip(eqx.Module):
         Args:
             v_up, v_down: voltages of a pulse up and down [V]. width: duration [s].
         """
-        if self.wafer:
-            return self.each_chip(
-                lambda chip, _: chip.pulse_writes(layer, n, v_up=v_up, v_down=v_down, width=width, t=t)
-            )
         self._check_writable("pulse_writes")
+        if self.wafer:
+            how = dict(v_up=v_up, v_down=v_down, width=width, t=t)
+            return self.each_chip(lambda chip, _: chip.pulse_writes(layer, n, **how))
         i, chosen = self._find(layer)
         tile, array, sizes = self.tiles[i], self.arrays[i], self.plan_layers[i].product.sizes
-        part = tile.partition(*sizes)
-        one = lambda n, cells: to_cells(n, part, cells.shape[-1] - part.used_cols)  # noqa: E731
-        g = tile.device.conductance(array.cells, t)
+        part, g = tile.partition(*sizes), tile.device.conductance(array.cells, t)
+        spread = lambda n: to_cells(n, part, g.shape[-1] - part.used_cols)  # noqa: E731
         for _ in self.plan_layers[i].lengths:
-            one = jax.vmap(one)
-        counts = one(self._spread(i, chosen, jnp.asarray(n), tile.mapping.cells), g)
+            spread = jax.vmap(spread)
+        counts = spread(self._spread(i, chosen, jnp.asarray(n), tile.mapping.cells))
         return pulse_writes(g, counts, v_up, v_down, width)
 
     def reprogram(

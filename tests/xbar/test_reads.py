@@ -120,6 +120,19 @@ def test_nonlinear_conduction_is_summed_cell_by_cell():
     np.testing.assert_allclose(y[0], w @ (v + 5.0 * v**3) / V, rtol=1e-5)
 
 
+def test_a_separable_law_is_one_product_and_the_sum_over_cells(monkeypatch):
+    """Cells that differ, in the same chip: the product with h(v) and the sum row by row agree, derivatives by weights too."""
+    tile = unit_tile(device(conduction=Cubic(5.0), programming=devices.programming.SpreadProgramming(1e-6, SPAN)))
+    w, x = jax.random.normal(jax.random.key(1), (3, 8)), jnp.linspace(-1, 1, 8)[None]
+    loss = lambda w: jnp.sum(xbar.analog(matvec, tile)(w, x, key=jax.random.key(0)) ** 2)  # noqa: E731
+    fast = jax.value_and_grad(loss)(w)
+    monkeypatch.setattr(Cubic, "separable", False)
+    jax.clear_caches()
+    slow = jax.value_and_grad(lambda w: loss(1.0 * w))(w)
+    np.testing.assert_allclose(fast[0], slow[0], rtol=1e-5)
+    np.testing.assert_allclose(fast[1], slow[1], rtol=1e-4, atol=1e-5)
+
+
 def test_wires_see_each_cell_array_once():
     """A wire model is asked for the effective conductance of each tile and sign, and its answer is what is read."""
 

@@ -214,8 +214,8 @@ def _digital(work: Work, recipe: Recipe, after: int | None) -> dict[str, jax.Arr
 
 
 def converters(cost: LayerCosts, tech: Technology) -> jax.Array:
-    """Converters of one array."""
-    return jnp.ceil(cost.converted / tech.columns_per_adc)
+    """Converters of one array, at least one; a real number, so that columns per converter can be optimised."""
+    return jnp.maximum(cost.converted / tech.columns_per_adc, 1.0)
 
 
 def _held(recipe: Recipe, seconds: jax.Array) -> jax.Array:

@@ -178,7 +178,7 @@ def _pass(
     reported = tile.adc.convert(current, most)
     outputs = current.shape[0] * current.shape[1] * part.groups * inputs.shape[2] * part.n * part.row_tiles
     cells = tile.device.conductance(array.cells, t) if tile.coupled and array.cells is not None else None
-    return levels, Signals(inputs, volts, current, reported, most, now.conductance, watts, outputs, cells)
+    return levels, Signals(inputs, volts, current, reported, most, now.conductance, watts, outputs, cells=cells)
 
 
 def _in_turn(tile: Tile, array: ProgrammedArray, now: Settled, part: Partition, *given: Any) -> tuple[Array, Array]:

@@ -144,7 +144,7 @@ def linked():
     ("tar", tarred([("a", b"")], tarfile.FIFOTYPE), "no plain"),
     ("tar", tarred([("a", bytes(1 << 25))]), "larger than"), ("tar", tarred([("a", bytes(99)), ("a", b"")]), "twice"),
     ("tar", tarred([("a", bytes(range(256)) * 9)])[:-60], "damaged"), ("tar", b"junk", "damaged"),
-])  # fmt: skip
+], ids=lambda value: "archive" if isinstance(value, bytes) else None)  # fmt: skip
 def test_archives_of_strangers_write_nothing_elsewhere(tmp_path, kind, body, said):
     home = tmp_path / "home"
     home.mkdir()
