@@ -365,13 +365,8 @@ class Chip(eqx.Module):
         unknown = corrections.keys() - self.arrays.keys()
         if unknown:
             raise ValueError(f"corrections for layers {sorted(unknown)}; the chip has layers {sorted(self.arrays)}.")
-        arrays = dict(self.arrays)
-        for i, new in corrections.items():
-            old = self.arrays[i].correction or Correction()
-            names = [f.name for f in dataclasses.fields(Correction)]
-            own = {n: getattr(old if getattr(new, n) is None else new, n) for n in names}
-            arrays[i] = dataclasses.replace(arrays[i], correction=Correction(**own))
-        return self.with_arrays(arrays)
+        corrected = lambda i, new: dataclasses.replace(self.arrays[i], correction=new.over(self.arrays[i].correction))  # noqa: E731
+        return self.with_arrays({**self.arrays, **{i: corrected(i, new) for i, new in corrections.items()}})
 
     def with_arrays(self, arrays: dict[int, ProgrammedArray]) -> Chip:
         """This chip with other arrays."""

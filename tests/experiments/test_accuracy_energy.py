@@ -114,13 +114,6 @@ def test_networks_learn_digits(name, least, optimised):
     assert float(network.metric(network.f(model, jnp.asarray(network.data.x_test)), network.data.y_test)) > least
 
 
-def test_clipping_keeps_weights_within_their_sigmas():
-    params = {"w": jax.random.normal(jax.random.key(0), (50, 50)), "b": jnp.full(9, 9.0)}
-    clipped = supervised.clip_weights(params, 1.5)
-    assert float(jnp.abs(clipped["w"]).max()) == pytest.approx(1.5 * float(params["w"].std()), rel=1e-5)
-    np.testing.assert_array_equal(clipped["b"], params["b"])
-
-
 def test_layout_asks_devices_only_for_times_they_know():
     tools = accuracy_energy._tools(accuracy_energy.Config(), "reram")
     assert [tools.times[i] for i in tools.known] == [1.0, 86_400.0]

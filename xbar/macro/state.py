@@ -7,6 +7,7 @@ that `Partition` cuts into tiles.
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import equinox as eqx
@@ -79,6 +80,13 @@ class Correction(eqx.Module):
             return y
         beside = lambda p, q: jnp.einsum("gvk,gkn->gvn", p, q.astype(p.dtype), precision=lax.Precision.HIGHEST)  # noqa: E731
         return y + beside(beside(x, self.a), self.b).astype(y.dtype)
+
+    def over(self, old: Correction | None) -> Correction:
+        """This correction, with what `old` says where this one says nothing."""
+        names = [field.name for field in dataclasses.fields(self)]
+        return (
+            self if old is None else Correction(*(getattr(old if getattr(self, n) is None else self, n) for n in names))
+        )
 
 
 class ProgrammedArray(eqx.Module):

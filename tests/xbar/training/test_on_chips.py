@@ -55,7 +55,7 @@ def test_compensation_by_columns_undoes_a_gain_of_each_column():
     assert asked.shape[-1] == H and xbar.calibrate(program(), X).arrays[0].reference.shape[-1] == 1
 
 
-@pytest.mark.parametrize("per", ["tile", "column"])
+@pytest.mark.parametrize("per", ["column", pytest.param("tile", marks=pytest.mark.slow)])
 def test_training_may_compensate_drift(per):
     """`network(..., compensate=)` is a chip of the same keys, compensated and read at that time; its gradient by the time
     is that of finite differences."""
@@ -92,6 +92,7 @@ def test_statistics_are_met_exactly():
     )
 
 
+@pytest.mark.slow
 def test_statistics_of_wafers_of_loops_and_of_some_layers():
     """A wafer is corrected chip by chip; a matrix that a loop uses three times gets one gain; `layers` chooses."""
     network = xbar.analog(apply, xbar.Tile(FADING, 16, 16, **EXACT))
@@ -196,11 +197,16 @@ def test_chosen_weights_are_written_carefully():
     everywhere = jax.tree.map(lambda a: jnp.ones(a.shape, bool), PARAMS)
     exact = training.program_selectively(network, PARAMS, X, careful=everywhere, programming=law, key=jax.random.key(4))
     np.testing.assert_allclose(exact(X), apply(PARAMS, X), atol=1e-4)
-    slope = jax.grad(
-        lambda p: training.program_selectively(network, p, X, careful=everywhere, programming=law, key=A)(X).sum()
-    )
-    expected = jax.grad(lambda p: apply(p, X).sum())(PARAMS)["a"]
-    np.testing.assert_allclose(slope(PARAMS)["a"], expected, rtol=1e-2, atol=1e-3)
+
+
+@pytest.mark.slow
+def test_gradients_pass_careful_writing():
+    """Of a chip of exact cells, those of the digital network."""
+    network, law = xbar.analog(apply, xbar.Tile(QUIET, 16, 16, **EXACT)), devices.programming.ExactProgramming()
+    everywhere = jax.tree.map(lambda a: jnp.ones(a.shape, bool), PARAMS)
+    chip = lambda p: training.program_selectively(network, p, X, careful=everywhere, programming=law, key=A)  # noqa: E731
+    slope, expected = jax.grad(lambda p: chip(p)(X).sum())(PARAMS), jax.grad(lambda p: apply(p, X).sum())(PARAMS)
+    np.testing.assert_allclose(slope["a"], expected["a"], rtol=1e-2, atol=1e-3)
 
 
 def test_a_committee_errs_less():
