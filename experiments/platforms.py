@@ -130,8 +130,9 @@ def _simulated(name: str, config: Config, state: State) -> tuple[Any, float]:
 
 def _roofline(name: str, config: Config, state: State) -> tuple[Any, float]:
     import xbar
+    from xbar import energy
 
-    gpu = xbar.energy.h100_sxm() if name.startswith("H100") else xbar.energy.a100_sxm()
+    gpu = energy.h100_sxm() if name.startswith("H100") else energy.a100_sxm()
     found = xbar.gpu_baseline(state.network.f, state.params, state.x[:1], gpu=gpu)
     at = found.one if name.endswith("batch 1") else found.ridge
     free, full = float(at.energy_without_launch), float(at.energy)
@@ -141,21 +142,21 @@ def _roofline(name: str, config: Config, state: State) -> tuple[Any, float]:
 def _measured(name: str, config: Config, state: State) -> tuple[Any, float]:
     import math
 
-    import xbar
+    from xbar import energy
 
-    system = next(s for s in xbar.energy.measured_systems() if s.name == name)
+    system = next(s for s in energy.measured_systems() if s.name == name)
     return [system.joules_per_mac * state.macs] * 3, math.nan
 
 
 def _events(name: str, config: Config, state: State) -> tuple[Any, float]:
     import math
 
-    import xbar
+    from xbar import energy
 
-    low, high = (c.value for c in xbar.energy.brain_event())
+    low, high = (c.value for c in energy.brain_event())
     each = {
         "Loihi": [23.6e-12] * 3,
-        "TrueNorth": [xbar.energy.truenorth_event().value] * 3,
+        "TrueNorth": [energy.truenorth_event().value] * 3,
         "brain": [low, (low * high) ** 0.5, high],
     }
     return [e * state.macs for e in each[name]], math.nan

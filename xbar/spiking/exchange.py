@@ -58,7 +58,7 @@ class NIRNetwork:
         state, held = self._at_rest(params, x[0])
 
         def step(carry, now):
-            state, shown = self._step(params, *carry, now)
+            state, shown = self._step(params, carry[0], carry[1], now)
             return (state, shown), {n: a for n, a in shown.items() if self._is_shown(n)}
 
         return jax.lax.scan(step, (state, held), x)[1]
