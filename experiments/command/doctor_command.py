@@ -45,6 +45,7 @@ EXTRAS = {
     "ode": (("diffrax",), "compact models under adaptive solvers"),
     "import": (("safetensors",), "weights in .safetensors files"),
     "torch": (("torch", "torchax"), "xbar.from_torch"),
+    "nir": (("nir",), "spiking networks of other simulators"),
     "distributed": (("distributed",), "--scheduler, a Dask cluster"),
 }
 

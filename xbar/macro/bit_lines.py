@@ -52,8 +52,8 @@ def currents(
         current, watts = _through_wires(tile, array, settled.conductance, volts)
     elif tile.device.conduction.separable:  # i = g h(v): one product, with h of the voltages
         driven = tile.device.conduction(jnp.ones((), volts.dtype), volts)
-        current, watts = contract(driven, settled.net, tile.spread), None
-        residual = None  # it is in the net conductance
+        net = settled.net if residual is None else settled.net - residual  # whose slope is that of the volts, below
+        current, watts = contract(driven, net, tile.spread), None
     else:
         current, watts = _row_by_row(tile, array, settled.conductance, volts), None
     for perturbation in (residual, array.frozen):
