@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 from typing import TYPE_CHECKING, Any
 
 from experiments.framework.errors import UsageError
+from experiments.framework.progress import say
 
 if TYPE_CHECKING:
     import xbar
 
 AXIS = "devices"
+FEW = 8  # devices that a CPU of any size may be made into, to try a mesh out
 _FLAG = "--xla_force_host_platform_device_count"
 
 
@@ -24,9 +27,10 @@ def check_mesh(count: int) -> None:
     import jax
 
     flags = os.environ.get("XLA_FLAGS", "")
-    if _FLAG not in flags:  # workers inherit it
-        os.environ["XLA_FLAGS"] = f"{flags} {_FLAG}={count}"
+    if _FLAG not in flags and count <= max(FEW, os.cpu_count() or 1):  # workers inherit it
+        os.environ["XLA_FLAGS"] = f"{flags} {_FLAG}={count}".strip()
     if len(jax.devices()) < count:
+        os.environ["XLA_FLAGS"] = flags
         raise UsageError(f"--mesh {count}: there are {len(jax.devices())} devices. Give at most as many.")
 
 
@@ -40,12 +44,21 @@ def spread(tile: xbar.Tile, count: int) -> Any:
 
     devices = jax.sharding.Mesh(jax.devices()[:count], (AXIS,))
 
-    def choose(path: str, shape: tuple[int, ...]) -> xbar.Tile:
-        groups = shape[0] if len(shape) == 3 else 1
-        part = tile.partition(groups, *shape[-2:])
+    def choose(path: str, shape: tuple[int, int]) -> xbar.Tile:
+        part = tile.partition(1, *shape)
         for name in ("col_tiles", "row_tiles"):
             if getattr(part, name) % count == 0:
                 return dataclasses.replace(tile, sharding=xbar.Sharding(devices, **{name: AXIS}))
+        _say_whole(path, part.row_tiles, part.col_tiles, count)
         return tile
 
     return choose
+
+
+@functools.cache
+def _say_whole(path: str, row_tiles: int, col_tiles: int, count: int) -> None:
+    """Once a layer: it is not spread."""
+    say(
+        f"--mesh {count}: {path} has {row_tiles} x {col_tiles} tiles, neither a multiple of {count}; every device holds all "
+        "of it. Choose other --rows or --cols to spread it."
+    )

@@ -52,7 +52,7 @@ def inputs(config: Config) -> dict[str, str]:
     return chosen_networks.inputs(config)
 
 
-def rows_of_table() -> dict[str, str]:
+def how_each_is_known() -> dict[str, str]:
     """Every platform by name, and how its energy is known."""
     from xbar import architectures, energy
 
@@ -65,7 +65,7 @@ def rows_of_table() -> dict[str, str]:
 
 def layout(config: Config) -> Layout:
     dimensions = {
-        "platform": Dimension(tuple(rows_of_table()), "platform"),
+        "platform": Dimension(tuple(how_each_is_known()), "platform"),
         "quantile": Dimension(QUANTILES, "of the uncertainty; for published figures their range"),
     }
     variables = {
@@ -107,7 +107,7 @@ def compute(config: Config, state: State, point: dict[str, Any]) -> dict[str, An
     import numpy as np
 
     name = point["platform"]
-    how = rows_of_table()[name]
+    how = how_each_is_known()[name]
     energy, seconds = {"simulated": _simulated, "roofline": _roofline, "measured": _measured, "events": _events}[how](
         name, config, state
     )
@@ -155,7 +155,7 @@ def _events(name: str, config: Config, state: State) -> tuple[Any, float]:
 
     low, high = (c.value for c in energy.brain_event())
     each = {
-        "Loihi": [23.6e-12] * 3,
+        "Loihi": [energy.loihi_event().value] * 3,
         "TrueNorth": [energy.truenorth_event().value] * 3,
         "brain": [low, (low * high) ** 0.5, high],
     }

@@ -9,7 +9,7 @@ import numpy as np
 from experiments.framework import plots
 from experiments.framework.experiment import Presentation
 from experiments.framework.store import Results
-from experiments.platforms import KINDS, rows_of_table
+from experiments.platforms import KINDS, how_each_is_known
 from xbar.energy import engineering, footnotes, measured_systems
 
 READING = (
@@ -23,7 +23,7 @@ READING = (
 
 def present(config: Any, results: Results) -> Presentation:
     """The table, the figure, and what to make of it."""
-    kinds = rows_of_table()
+    kinds = how_each_is_known()
     order = sorted(
         results.coordinates("platform"), key=lambda p: results.select("energy", platform=p, quantile="median")
     )
@@ -47,7 +47,7 @@ def present(config: Any, results: Results) -> Presentation:
 
 
 def _figure(config: Any, results: Results, order: list[str]) -> Any:
-    kinds = rows_of_table()
+    kinds = how_each_is_known()
     colours = dict(zip(KINDS, plots.PALETTE, strict=False))
     figure, (axes,) = plots.subplots(7.5, height=0.9 + 0.27 * len(order))
     for i, name in enumerate(order):

@@ -54,7 +54,7 @@ def platforms() -> dict[str, tuple[float, float, str, str]]:
     from xbar import energy
 
     of = {s.name: s for s in energy.measured_systems()}
-    loihi = energy.Constant(23.6e-12, "J", "R", "keras-spiking: 23.6 pJ a synaptic operation")
+    loihi = energy.loihi_event()
     low, high = energy.brain_event()
     hermes = (of["HERMES, 1 phase"].joules_per_mac, of["HERMES, 4 phases"].joules_per_mac)
     neurram = (of["NeuRRAM 1/3 b"].joules_per_mac, of["NeuRRAM 8/10 b"].joules_per_mac)

@@ -13,7 +13,7 @@ from experiments.framework.progress import say
 from experiments.framework.signals import INTERRUPTION
 
 Outcome = TypeVar("Outcome")
-DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+DONE, FAILED, USAGE = 0, 1, 2  # an interrupted command leaves with `INTERRUPTION.code`
 
 
 def attempt(work: Callable[[], Outcome], interrupted: str, debug: bool) -> Outcome | int:

@@ -12,7 +12,8 @@ _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_b
 
 
 def available_memory() -> int | None:
-    """Bytes that this program may still take [B]: free memory, or what a container or `ulimit -v` leaves; None if unknown."""
+    """Bytes that this program may still take [B]: free memory, or the limit of a container or of `ulimit -v` if that is
+    less; None if unknown."""
     found = [b for b in (_free(), _container(), _limit()) if b is not None]
     return min(found) if found else None
 

@@ -106,7 +106,7 @@ def _locked(folder: pathlib.Path, waiting: str = "") -> Iterator[None]:
 
 def _try_writing(folder: pathlib.Path) -> None:
     """Fails before hours of work if their results could not be kept; clears what a killed process left half-written."""
-    for stale in folder.glob(".*.*.*"):
+    for stale in folder.glob(".*.*"):
         stale.unlink(missing_ok=True)
     write_text(folder / ".trial", "x" * 4096)
     (folder / ".trial").unlink()

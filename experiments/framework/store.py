@@ -118,7 +118,7 @@ class Results:
                 f"{name} of point {dict(point)}: shape {np.shape(value)}, not {earlier.shape} of axes {rest}"
             )
         known = np.isfinite(earlier)
-        if self.layout.shared(name) and not np.allclose(np.asarray(value)[known], earlier[known], rtol=1e-5):
+        if self.layout.shared(name) and not np.allclose(np.asarray(value)[known], earlier[known], rtol=1e-5, atol=0):
             missing = ", ".join(d for d in self.layout.point_dims if d not in dims)
             raise ValueError(
                 f"{name} of point {dict(point)} is {value}, but {earlier} at another point. Give it the axis {missing}."

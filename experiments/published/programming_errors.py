@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from experiments.published.case import Case, Claim, Found
 
-DEVICES = {
-    "SONOS": "sonos_agrawal2022",
-    "PCM": "pcm_joshi2020",
-    "ReRAM Milo": "reram_milo2021",
-    "ReRAM Wan (aihwkit)": "reram_wan2022",
-    "ReRAM Wan": "CrossSim",
-}
-WAN = DEVICES["ReRAM Wan"]
-ORDER = ("SONOS", "PCM", "ReRAM Milo", "ReRAM Wan")
 NETWORKS = ("resnet14", "resnet20", "resnet32")
 ISCA = "CrossSim co-design notebook, ISCA 2024: one draw, 5,000 images, 8-bit converters"
+
+
+def _published(name: str) -> Callable[[], Any]:
+    def make() -> Any:
+        import devices
+
+        return devices.find(name)()
+
+    return make
 
 
 def wan_of_crosssim() -> Any:
@@ -28,6 +29,8 @@ def wan_of_crosssim() -> Any:
     $$ \\sigma = 1.053 + 0.2374 G - 1.167 \\cdot 10^{-2} G^2 + 1.536 \\cdot 10^{-4} G^3, \\qquad G \\le 39.26 $$
 
     in microsiemens.
+
+    Reference: CrossSim, device model `RRAM_Wan`.
     """
     import devices
     from devices import curves, programming
@@ -36,6 +39,16 @@ def wan_of_crosssim() -> Any:
     spread = curves.Polynomial([c * top**k * 1e-6 for k, c in enumerate((1.053, 0.2374, -1.167e-2, 1.536e-4))])
     error = programming.SpreadProgramming(spread=spread, g_max=top * 1e-6)
     return devices.Device(0.0, top * 1e-6, programming=error)
+
+
+DEVICES: dict[str, Callable[[], Any]] = {
+    "SONOS": _published("sonos_agrawal2022"),
+    "PCM": _published("pcm_joshi2020"),
+    "ReRAM Milo": _published("reram_milo2021"),
+    "ReRAM Wan (aihwkit)": _published("reram_wan2022"),
+    "ReRAM Wan": wan_of_crosssim,
+}
+ORDER = ("SONOS", "PCM", "ReRAM Milo", "ReRAM Wan")
 
 
 class State:
@@ -62,14 +75,12 @@ class State:
         import equinox as eqx
         import jax
 
-        import devices
         import xbar
         from experiments.published import images
 
         network = self.networks[name]
         weights = images.rounded(network.params)
-        made = wan_of_crosssim() if device == WAN else devices.find(device)()
-        tile = images.one_tile_a_layer(images.write_errors_alone(made), bits)
+        tile = images.one_tile_a_layer(images.write_errors_alone(DEVICES[device]()), bits)
         analog = xbar.analog(network.f, tile)
 
         @eqx.filter_jit
@@ -90,7 +101,7 @@ def measure(state: State, part: str, key: Any) -> dict[str, Any]:
     name, device, bits = part.split("|")
     if device == "digital":
         return {f"{name} digital": state.digital(name)}
-    value = float(state.reader(name, DEVICES[device], int(bits) if bits else None)(key))
+    value = float(state.reader(name, device, int(bits) if bits else None)(key))
     return {f"{name} {device}{f' {bits} bits' if bits else ''}": value}
 
 

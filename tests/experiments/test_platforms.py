@@ -49,4 +49,4 @@ def test_platforms_know_where_their_energy_comes_from():
     half = platforms.State(state.network, state.params, state.x.at[:, :4].set(0), state.macs)
     assert platforms.compute(config, half, {"platform": "neurram (simulated)"})["energy"][1] < middle
     assert found["H100 batch 1"]["energy"][0] < found["H100 batch 1"]["energy"][1]
-    assert set(platforms.rows_of_table().values()) == set(platforms.KINDS)
+    assert set(platforms.how_each_is_known().values()) == set(platforms.KINDS)

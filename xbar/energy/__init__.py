@@ -14,7 +14,15 @@ from xbar.energy.coefficient import Coefficient, Part
 from xbar.energy.gpu import GPU, Roofline, a100_sxm, h100_sxm, ridge_batch, roofline, roofline_range
 from xbar.energy.ledger import Ledger, price
 from xbar.energy.pricing import COMPONENTS
-from xbar.energy.published import Constant, System, brain_event, footnotes, measured_systems, truenorth_event
+from xbar.energy.published import (
+    Constant,
+    System,
+    brain_event,
+    footnotes,
+    loihi_event,
+    measured_systems,
+    truenorth_event,
+)
 from xbar.energy.scaling import area_scale, energy_scale, nominal_supply
 from xbar.energy.schedule import Schedule
 from xbar.energy.technology import Technology, coefficients
@@ -56,6 +64,7 @@ __all__ = [
     "forms_adc",
     "h100_sxm",
     "isaac_adc",
+    "loihi_event",
     "measured_systems",
     "neurram_adc",
     "newton_adc",

@@ -125,6 +125,11 @@ def truenorth_event() -> Constant:
     return Constant(72e-3 / (2**20 * 20 * 128), "J", "D", "72 mW at 20 Hz and 128 active synapses a neuron, 28 nm")
 
 
+def loihi_event() -> Constant:
+    """Energy of one synaptic operation of Loihi [J], without neurons, routing and static power."""
+    return Constant(23.6e-12, "J", "R", "keras-spiking: 23.6 pJ a synaptic operation, 14 nm")
+
+
 def brain_event() -> tuple[Constant, Constant]:
     """Energy of one synaptic event of a brain [J], lowest and highest: 20 W / (1e14 to 1e15 events/s)."""
     source = "20 W; 1e14 to 1e15 synaptic events a second, recalled [L]"

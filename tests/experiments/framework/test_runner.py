@@ -294,3 +294,12 @@ def test_damage_that_ends_hdf5_does_not_end_a_run(xbar, monkeypatch):
     monkeypatch.setattr(seal, "_READ_ALL", "import os; os.abort()")
     code, out, err = xbar("run", "line")
     assert code == 2 and out == "" and "beyond reading" in err and "--fresh" in err
+
+
+def test_what_all_points_share_is_compared_however_small_it_is():
+    """Picojoules that differ by a tenth are no rounding."""
+    results = Results(fake.layout(fake.Config()))
+    results.put({"slope": 1.0}, {"y": [1, 2], "total": 1.0e-12})
+    with pytest.raises(ValueError, match="total of point"):
+        results.put({"slope": 2.0}, {"y": [1, 2], "total": 1.1e-12})
+    assert not results.is_finished({"slope": 2.0})
