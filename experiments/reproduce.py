@@ -23,8 +23,6 @@ class Config:
     """Which result: E1 programming errors, E2 drift, E6 training with errors, E7 wires."""
     draws: int = 5
     """Chips (or draws of what is random) of each part."""
-    full: bool = False
-    """As long as published, where the default is shorter."""
     seed: int = 0
     """Decides the chips and the training."""
 
