@@ -15,6 +15,7 @@ from typing import Any
 
 MODULES = {  # those that list their names in __all__, and rooms of laws whose public classes and functions are all meant
     "xbar": "Arrays of cells, and networks on them",
+    "xbar.wires": "Interconnect",
     "xbar.training": "Hardware-aware training",
     "xbar.energy": "Energy, time and area",
     "xbar.architectures": "Published architectures",
