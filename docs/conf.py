@@ -19,7 +19,14 @@ extensions = [
     "sphinx_gallery.gen_gallery",
     "public_api",
 ]
-exclude_patterns = ["_build", "gallery", "tutorials/*.ipynb", "tutorials/*.py", "**/sg_execution_times.rst", "sg_execution_times.rst"]
+exclude_patterns = [
+    "_build",
+    "gallery",
+    "tutorials/*.ipynb",
+    "tutorials/*.py",
+    "**/sg_execution_times.rst",
+    "sg_execution_times.rst",
+]
 html_theme = "furo"
 html_title = f"xbar {release}"
 html_static_path = ["_static"]

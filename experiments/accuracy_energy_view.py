@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from experiments import chosen_devices
 from experiments.framework import plots
 from experiments.framework.experiment import Presentation
 from experiments.framework.store import Results
@@ -46,18 +47,44 @@ class About:
         return tuple(found)
 
 
+ENERGY = (
+    "Energy comes from the voltages and conductances of these inferences (the array) and from published coefficients at "
+    "22 nm (the rest), see xbar.energy.Technology. P10 - P90 is the log-normal uncertainty of those coefficients; their "
+    "spreads are judged. Layers work one after the other and leak as long as that takes; the network on chip and clocks "
+    "are priced. Not priced: the chip's links to the outside, programming, calibration.",
+    "The H100 is a roofline in INT8: weights stream from HBM once a batch, a kernel for each product, 5 us and idle "
+    "power (70 W, recalled) a launch. 'Launches free' leaves the launches out. 'Ridge batch' is the smallest batch at "
+    "which reading the weights takes no longer than the arithmetic. Such a small network is far from what a GPU is made "
+    "for.",
+)
+CAPTION = (
+    "Left: accuracy against the energy of an inference, for each resolution of the ADC. Middle: the same beside a GPU; bars "
+    "are the P10 - P90 of the energy model. Right: accuracy over time. Error bars: standard deviation over chips."
+)
+
+
 def present(config: Any, results: Results, about: About) -> Presentation:
     """Tables, figure and method of a finished run."""
     posterior = (posterior_table(results),) if config.posterior else ()
     remarks = (*about.sentences(), *about.beyond, *about.network[1:])
     text = "\n\n".join([accuracy_table(results), *posterior, energy_table(results), gain_sentence(results), *remarks])
-    described = (*method(config, results, about.network[0]), *(f"Device {s}." for s in about.sources), *remarks)
+    described = (*method(config, results, about.network[0]), *(f"Device {s}." for s in about.sources))
     numbers = {
         **summary(results),
         "unmeasured": {name: list(parts) for name, parts in about.lacks.items() if parts},
         "assumed": {name: list(notes) for name, notes in about.assumed.items() if notes},
     }
-    return Presentation(text, {"accuracy-energy": figure(results, about)}, described, numbers)
+    return Presentation(
+        text,
+        {"accuracy-energy": figure(results, about)},
+        described,
+        numbers,
+        answer=f"{accuracy_sentence(results)}\n{gain_sentence(results)}",
+        captions={"accuracy-energy": CAPTION},
+        warnings=remarks,
+        energy=ENERGY,
+        cite=chosen_devices.citations(config.devices),
+    )
 
 
 def _known(results: Results, device: str) -> list[float]:
@@ -178,6 +205,23 @@ def _gains(results: Results) -> list[tuple[float, str, float, int]]:
         for t in _known(results, d)
         for b in results.coordinates("adc_bits")
     ]
+
+
+def accuracy_sentence(results: Results) -> str:
+    """Accuracy of each device at the finest converter, after a day or the time nearest to it."""
+    bits, chips = max(results.coordinates("adc_bits")), len(results.coordinates("chip"))
+    training = results.coordinates("training")[-1]
+    digital = 100 * results.select("digital_accuracy", training="naive").mean()
+    said = []
+    for device in results.coordinates("device"):
+        t = _near_a_day(results, device)
+        values = results.select("accuracy", device=device, time=t, training=training, adc_bits=bits)
+        when = "" if device == "ideal" else f" after {_NAMES.get(t, f'{t:g} s')}"
+        said.append(f"{_percent(values)} % on {_shown(device)}{when}")
+    return (
+        f"The network classifies {digital:.1f} % of the test images digitally; with {bits}-bit ADCs ({training}, n = {chips} "
+        f"chips, mean ± sd) {', '.join(said)}."
+    )
 
 
 def gain_sentence(results: Results) -> str:
@@ -323,14 +367,6 @@ def method(config: Any, results: Results, weights: str) -> tuple[str, ...]:
         ),
         "Times at which a device has no data are left out. For pcm, t = 0 is 20 s after programming and a year an "
         "extrapolation; reram is known at 1 s, 1 day and 2 days only.",
-        "Energy comes from the voltages and conductances of these inferences (the array) and from published coefficients at "
-        "22 nm (the rest), see xbar.energy.Technology. P10 - P90 is the log-normal uncertainty of those coefficients; their "
-        "spreads are judged. Layers work one after the other and leak as long as that takes; the network on chip and clocks "
-        "are priced. Not priced: the chip's links to the outside, programming, calibration.",
-        "The H100 is a roofline in INT8: weights stream from HBM once a batch, a kernel for each product, 5 us and idle "
-        "power (70 W, recalled) a launch. 'Launches free' leaves the launches out. 'Ridge batch' is the smallest batch at "
-        "which reading the weights takes no longer than the arithmetic. Such a small network is far from what a GPU is made "
-        "for.",
     )
 
 

@@ -42,7 +42,20 @@ def present(config: Any, results: Results) -> Presentation:
     notes = footnotes([s for s in measured_systems() if s.name in kinds])
     median = {p: float(results.select("energy", platform=p, quantile="median")) for p in order}
     return Presentation(
-        "\n".join(lines), {"platforms": _figure(config, results, order)}, (*READING, *notes), {"energy_J": median}
+        "\n".join(lines),
+        {"platforms": _figure(config, results, order)},
+        READING,
+        {"energy_J": median},
+        answer=_answer(config, order, median),
+        energy=notes,
+    )
+
+
+def _answer(config: Any, order: list[str], median: dict[str, float]) -> str:
+    first, last = order[0], order[-1]
+    return (
+        f"An inference of {config.network} costs from {engineering(median[first], 'J')} ({first}) to "
+        f"{engineering(median[last], 'J')} ({last}); how each is known stands beside it, and the bands overlap."
     )
 
 

@@ -58,11 +58,13 @@ def write_pages(app: Any) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     seen: dict[int, str] = {}
     loaded = {name: importlib.import_module(name) for name in MODULES}
-    for name in sorted(MODULES, key=lambda n: -n.count(".")):  # the room that owns a name documents it; others refer to it
+    for name in sorted(
+        MODULES, key=lambda n: -n.count(".")
+    ):  # the room that owns a name documents it; others refer to it
         for one in names_of(loaded[name]):
             seen.setdefault(id(getattr(loaded[name], one)), f"{name}.{one}")
     wanted = {f"{name}.rst": page(name, loaded[name], seen) for name in MODULES}
-    for old in set(p.name for p in folder.glob("*.rst")) - set(wanted):
+    for old in {p.name for p in folder.glob("*.rst")} - set(wanted):
         (folder / old).unlink()
     for file, text in wanted.items():
         if not (folder / file).exists() or (folder / file).read_text() != text:
@@ -119,7 +121,7 @@ def sections(text: str) -> list[tuple[str, str]]:
 
 
 def arguments(text: str, parameters: tuple[str, ...]) -> list[str]:
-    """`a: ... b, c: ...` as a list; a name counts where it begins a sentence or a line and is a parameter, if those are known."""
+    """`a: ... b, c: ...` as a list; a name counts where it begins a sentence or a line, and is a parameter."""
     start = re.compile(r"(?:^|(?<=[.;]\s)|(?<=\n))\s*(\*{0,2}[A-Za-z_]\w*(?:, \*{0,2}[A-Za-z_]\w*)*):\s", re.M)
     begins = [
         m for m in start.finditer(text)

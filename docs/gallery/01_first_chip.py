@@ -9,11 +9,12 @@ We take real handwritten digits (they ship with xbar) and the simplest network t
 64 x 10 weights.
 """
 
-import devices
 import jax
 import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
+
+import devices
 import xbar
 from experiments import datasets
 

@@ -12,6 +12,7 @@ of noise.
 
 import matplotlib.pyplot as plt
 import numpy as np
+
 from devices import fitting, instruments
 
 rng = np.random.default_rng(0)
@@ -40,7 +41,9 @@ figure, axes = plt.subplots(figsize=(6, 3.8), layout="constrained")
 colours = {}
 for series in panel.series:
     colour = colours.setdefault(series.label.removesuffix(", model"), f"C{len(colours)}")
-    axes.plot(series.x, series.y, "." if series.style == "points" else "-", color=colour, ms=4, lw=1, label=series.label)
+    axes.plot(
+        series.x, series.y, "." if series.style == "points" else "-", color=colour, ms=4, lw=1, label=series.label
+    )
 axes.set(xlabel=panel.x, ylabel=panel.y, title=panel.title)
 axes.legend(frameon=False, fontsize=7)
 plt.show()

@@ -9,12 +9,13 @@ We use digits and a small perceptron on a coarse device: write errors are 15 % o
 device there is less to gain (see the README of ``accuracy-energy``'s results), and a few hundred steps would not show it.
 """
 
-import devices
 import jax
 import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
 import optax
+
+import devices
 import xbar
 from experiments import datasets
 
@@ -90,7 +91,9 @@ scores = np.array([on_chips(p) for p in (digital, longer, aware)])
 for name, s in zip(names, scores, strict=True):
     print(f"{name:15} {s.mean():.1f} ± {s.std(ddof=1):.1f} %")
 gain = scores[2] - scores[1]
-print(f"paired gain over longer training: {gain.mean():+.2f} ± {gain.std(ddof=1) / len(keys) ** 0.5:.2f} points (mean ± se)")
+print(
+    f"paired gain over longer training: {gain.mean():+.2f} ± {gain.std(ddof=1) / len(keys) ** 0.5:.2f} points (mean ± se)"
+)
 
 # %%
 figure, axes = plt.subplots(figsize=(5, 3.4), layout="constrained")

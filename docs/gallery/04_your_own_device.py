@@ -6,12 +6,13 @@ A law is a class with one method for *one cell*. Arrays, times, chips and gradie
 in your own file is worth as much as one of ours.
 """
 
-import devices
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
+
+import devices
 
 
 class LogRelaxation(devices.AbstractDrift):

@@ -5,9 +5,10 @@ Bring a network of your own
 Plain JAX, Equinox, Flax: nothing in the model changes. Its parameters may be any pytree.
 """
 
-import devices
 import equinox as eqx
 import jax
+
+import devices
 import xbar
 
 model = eqx.nn.MLP(64, 10, 32, 1, key=jax.random.key(0))  # stands for a trained one
@@ -45,7 +46,9 @@ def choose(path, shape):
     """``path`` is the parameter's place in the pytree, ``shape`` its matrix (inputs, outputs)."""
     if "layers.1" in path:
         return None
-    return xbar.Tile(device=devices.pcm_joshi2020(), rows=64, cols=64, mapping=xbar.BitSliced(weight_bits=8, cell_bits=4))
+    return xbar.Tile(
+        device=devices.pcm_joshi2020(), rows=64, cols=64, mapping=xbar.BitSliced(weight_bits=8, cell_bits=4)
+    )
 
 
 mixed = xbar.analog(forward, choose).program(model, x, key=jax.random.key(5))

@@ -8,11 +8,12 @@ by name, dictionaries and tuples go through; shared weights lie on one array.
 Needs the extra ``[torch]``: ``pip install 'xbar-sim[torch]'``.
 """
 
-import devices
 import jax
 import torch
-import xbar
 from torch import nn
+
+import devices
+import xbar
 
 torch.manual_seed(0)
 model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 14 * 14, 10)).eval()

@@ -8,6 +8,7 @@ What an inference costs, of which parts, how sure that is, and what the same net
 import jax
 import matplotlib.pyplot as plt
 import numpy as np
+
 import devices
 import xbar
 

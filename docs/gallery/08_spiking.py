@@ -9,12 +9,13 @@ A classifier for digits, with rate coding: the weights are those of a linear cla
 membranes.
 """
 
-import devices
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
+
+import devices
 import xbar
 from experiments import datasets
 from xbar import spiking

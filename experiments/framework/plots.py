@@ -48,8 +48,16 @@ def subplots(*widths: float, height: float = 4.0) -> tuple[Figure, list]:
 def save(figure: Figure, stem: pathlib.Path) -> None:
     """Writes `stem.png` and `stem.svg`, each complete or not at all."""
     with plt.rc_context(STYLE):
-        for kind in ("png", "svg"):
-            picture = io.BytesIO()
-            figure.savefig(picture, format=kind, metadata={"Date": None} if kind == "svg" else None)
-            write_bytes(stem.with_suffix(f".{kind}"), picture.getvalue())
+        picture = io.BytesIO()
+        figure.savefig(picture, format="png")
+        write_bytes(stem.with_suffix(".png"), picture.getvalue())
+        write_bytes(stem.with_suffix(".svg"), svg(figure))
     plt.close(figure)
+
+
+def svg(figure: Figure) -> bytes:
+    """The figure as SVG, the same bytes for the same figure; its text stays text."""
+    picture = io.BytesIO()
+    with plt.rc_context(STYLE):
+        figure.savefig(picture, format="svg", metadata={"Date": None})
+    return picture.getvalue()
