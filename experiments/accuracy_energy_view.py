@@ -101,7 +101,7 @@ def _shown(device: str) -> str:
 
 
 def _name_width(results: Results) -> int:
-    return 1 + max(6, *(len(_shown(d)) for d in results.coordinates("device")))
+    return 2 + max(6, *(len(_shown(d)) for d in results.coordinates("device")))
 
 
 def _percent(values: np.ndarray) -> str:
@@ -163,7 +163,7 @@ def energy_table(results: Results) -> str:
     lines = [
         "Energy of an inference (naive mapping, first time with data), median coefficients",
         f"{'device':<{wide}}{'ADC':<7}{'total':>9}{'P10 - P90':>22}  "
-        + "".join(f"{c:>11}" for c in (*components, "other")),
+        + "".join(f"{c:>12}" for c in (*components, "other")),
     ]
     for device in results.coordinates("device"):
         for bits in results.coordinates("adc_bits"):
@@ -171,7 +171,7 @@ def energy_table(results: Results) -> str:
             parts = results.select("energy", **at).mean(0)
             low, high = results.select("energy_quantile", **at)
             shown = (*parts[large], parts.sum() - parts[large].sum())
-            shares = "".join(f"{p / parts.sum():>11.0%}" for p in shown)
+            shares = "".join(f"{p / parts.sum():>12.0%}" for p in shown)
             spread = f"{engineering(low, 'J')} - {engineering(high, 'J')}"
             lines.append(
                 f"{_shown(device):<{wide}}{f'{bits} bit':<7}{engineering(parts.sum(), 'J'):>9}{spread:>22}  {shares}"
@@ -217,7 +217,9 @@ def accuracy_sentence(results: Results) -> str:
         t = _near_a_day(results, device)
         values = results.select("accuracy", device=device, time=t, training=training, adc_bits=bits)
         when = "" if device == "ideal" else f" after {_NAMES.get(t, f'{t:g} s')}"
-        said.append(f"{_percent(values)} % on {_shown(device)}{when}")
+        alike = values.size > 1 and np.ptp(values) == 0
+        shown = f"{100 * values.mean():.1f} %, every chip alike," if alike else f"{_percent(values)} %"
+        said.append(f"{shown} on {_shown(device)}{when}")
     return (
         f"The network classifies {digital:.1f} % of the test images digitally; with {bits}-bit ADCs ({training}, n = {chips} "
         f"chips, mean ± sd) {', '.join(said)}."
@@ -239,7 +241,7 @@ def gain_sentence(results: Results) -> str:
         f"{bits}-bit ADC: "
         f"{_percent(pair[0])} becomes {_percent(pair[1])} %, {best:+.1f} points.\n"
         f"Over the {len(noisy)} {kind} it gains {np.mean([g[0] for g in noisy]):+.1f} points on average, "
-        f"and loses in {worse}."
+        f"and loses in {worse or 'none'}."
     )
 
 

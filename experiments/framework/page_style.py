@@ -29,8 +29,7 @@ pre, code { font: .85rem/1.4 ui-monospace, "DejaVu Sans Mono", Consolas, monospa
 pre { background: var(--card); padding: .8rem; overflow-x: auto; border-radius: 6px; }
 pre.command { white-space: pre-wrap; overflow-wrap: anywhere; }
 p code, td code, li code { background: var(--card); padding: .1em .3em; border-radius: 3px; overflow-wrap: anywhere; }
-details { margin: .8rem 0; } summary { cursor: pointer; font-weight: 600; } td { overflow-wrap: anywhere; }
-td.number { overflow-wrap: normal; }
+details { margin: .8rem 0; } summary { cursor: pointer; font-weight: 600; } table.settings td { overflow-wrap: anywhere; }
 @media print { details > * { display: block; } }
 """
 

@@ -135,17 +135,23 @@ def table(values: Mapping[str, Any]) -> str:
     rows = (
         f"<tr><td><code>{html.escape(k)}</code></td><td>{html.escape(_plain(v))}</td></tr>" for k, v in values.items()
     )
-    return f'<div class="scroll"><table>{"".join(rows)}</table></div>'
+    return f'<div class="scroll"><table class="settings">{"".join(rows)}</table></div>'
 
 
 def _plain(value: Any) -> str:
     return " ".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)
 
 
-def rerun_command(name: str, config: Any) -> str:
-    """The command line of a run, with the settings that are not the defaults."""
-    words = ["xbar", "run", name]
+def command_line(words: Iterable[str], config: Any, without: Sequence[str] = ()) -> str:
+    """A command with those settings that are not the defaults.
+
+    Args:
+        words: it begins with. without: fields that do not belong to it.
+    """
+    words = list(words)
     for field in dataclasses.fields(config):
+        if field.name in without:
+            continue
         value = getattr(config, field.name)
         default = field.default_factory() if field.default_factory is not dataclasses.MISSING else field.default
         if value == default:

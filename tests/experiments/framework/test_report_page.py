@@ -47,8 +47,8 @@ def shown(**more):
 def test_the_page_says_what_weakens_it_and_how_to_run_it_again():
     """One file that loads nothing; every text is escaped."""
     config = Config(adc_bits=(6,), device="<b>.toml", quick=False)
-    command = report.rerun_command("accuracy-energy", config)
-    assert command == "xbar run accuracy-energy --adc-bits 6 --device '<b>.toml' --no-quick"
+    command = report.command_line(["xbar", "run", "accuracy-energy"], config, without=["device"])
+    assert command == "xbar run accuracy-energy --adc-bits 6 --no-quick"
     page = report.page(
         "How <accurate>?", command, shown(answer="So & so.\nA sentence.", warnings=("never measured",), cite=("@article{x}",)),
         dataclasses.asdict(config), {"jax": "1"},
