@@ -126,8 +126,8 @@ class Digital:
         return f"{self.path + ', ' if self.path else ''}{self.what} {shapes}: {self.reason}"
 
 
-# Reads the array of one layer: (layer, array, vectors, number of outputs, key) -> outputs, and what a watcher saw or None.
-ReadArray = Callable[[int, Any, Array, int, PRNGKeyArray | None], tuple[Array, Any]]
+# Reads the array of one layer: (layer, array, product, streaming operand, key) -> outputs, and what a watcher saw or None.
+ReadArray = Callable[[int, Any, Product, Array, PRNGKeyArray | None], tuple[Array, Any]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -264,9 +264,9 @@ class Multiply(AbstractNode):
             pair = (x, read(self.w)) if self.product.stationary == 1 else (read(self.w), x)
             return evaluate(self.eqn, pair), {}
         aval: Any = self.eqn.outvars[0].aval
-        vectors = self.product.vectors(jnp.asarray(x, at_least_float32(aval.dtype)))
+        x = jnp.asarray(x, at_least_float32(aval.dtype))
         noise = None if key is None else jax.random.fold_in(key, self.uid)
-        y, seen = ctx.read(self.layer, ctx.arrays[self.layer], vectors, self.product.sizes[2], noise)
+        y, seen = ctx.read(self.layer, ctx.arrays[self.layer], self.product, x, noise)
         return [self.product.result(y).astype(aval.dtype)], {} if seen is None else {self.layer: seen}
 
     def work(self, mapped: frozenset[int], streams: Callable[[int], bool]) -> Work:
