@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import pathlib
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import numpy as np
 import tyro
@@ -25,10 +25,19 @@ if TYPE_CHECKING:
 TITLE = "Techniques of hardware-aware training: what they cost and what they save"
 SECONDS = {"1s": 1.0, "1h": 3_600.0, "1d": 86_400.0, "1mo": 2_592_000.0, "1y": 31_536_000.0}
 REPAIRS = ("none", "statistics matched")
-NAMES = (  # of `hardware_training.techniques`, which is not imported for the command's help
-    *("naive", "longer", "clipped", "drop-connect", "noise", "flat"),
-    *("distilled", "device", "device, distilled", "lora"),
-)
+Name = Literal[  # of `hardware_training.techniques`, which is not imported for the command's help
+    "naive",
+    "longer",
+    "clipped",
+    "drop-connect",
+    "noise",
+    "flat",
+    "distilled",
+    "device",
+    "device, distilled",
+    "lora",
+]
+NAMES: tuple[Name, ...] = get_args(Name)
 V_READ = 0.2  # V, of a full-scale input
 
 
@@ -43,21 +52,7 @@ class Config:
     """Data set, where a network knows several."""
     devices: Annotated[tuple[str, ...], tyro.conf.arg(aliases=["--device"])] = ("pcm",)
     """Memory cells: pcm (Joshi 2020), reram (Wan 2022), any device that `xbar cite` lists, or a device file (*.toml)."""
-    techniques: tuple[
-        Literal[
-            "naive",
-            "longer",
-            "clipped",
-            "drop-connect",
-            "noise",
-            "flat",
-            "distilled",
-            "device",
-            "device, distilled",
-            "lora",
-        ],
-        ...,
-    ] = NAMES
+    techniques: tuple[Name, ...] = NAMES
     """Techniques; naive is what the others are compared with."""
     times: tuple[Literal["1s", "1h", "1d", "1mo", "1y"], ...] = ("1s", "1d", "1y")
     """Times after programming; a device is asked only for those that its data support."""
@@ -224,7 +219,7 @@ def compute(config: Config, state: State, point: dict[str, Any]) -> dict[str, An
         for chip in steps(range(config.chips), "chips"):
             own = jax.random.fold_in(jax.random.fold_in(jax.random.key(config.seed), 3), chip)
             found = reader.read(trained, fold.x_cal, fold.x_test, fold.y_test, times, own)
-            score[np.ix_(known, range(len(REPAIRS)), [chip], fold.places)] = found[:, :, None]
+            score[np.ix_(list(known), range(len(REPAIRS)), [chip], fold.places.tolist())] = found[:, :, None]
     return {"score": score, "clean": clean}
 
 

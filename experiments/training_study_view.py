@@ -111,7 +111,8 @@ def ranking(config: Any, results: Results, device: str, time: int, unit: Unit) -
     recovered = lambda v: (v.mean() - naive.mean()) / lost if abs(lost) > 1e-12 else np.nan  # noqa: E731
     return [
         Rank(
-            *k,
+            k[0],
+            k[1],
             summary(found[k]),
             summary(found[k] - naive),
             float(recovered(found[k])),
