@@ -150,7 +150,7 @@ class _Forward:
             drawn = training.moment_matched(bare, tuple(times), key=jax.random.fold_in(key, 1))
             self.analog = xbar.analog(network.f, drawn, gradient="straight_through")
 
-    def __call__(self, model: Any, x: Any, key: PRNGKeyArray, digital: Any) -> tuple[Any, Any]:
+    def __call__(self, model: Any, x: Any, key: PRNGKeyArray, digital: Any) -> Any:
         change, cells, when = jax.random.split(key, 3)
         x = augmented(self.data, x, change)
         taught = self.network.f(digital, x) if self.teaches else None
