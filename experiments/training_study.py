@@ -123,14 +123,15 @@ def inputs(config: Config) -> dict[str, str]:
 
 
 def known_times(config: Config, device: str) -> tuple[int, ...]:
-    """Which of the times the device's data cover."""
+    """Which of the times the device's data cover; none beyond them, where a law would go on."""
     found, made = [], chosen_devices.find(device)
     for i, name in enumerate(config.times):
         try:
             made.check_time(SECONDS[name])
         except ValueError:
             continue
-        found.append(i)
+        if not made.extrapolates(t=SECONDS[name]):
+            found.append(i)
     return tuple(found)
 
 
