@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import equinox as eqx
 import jax
 
 import devices
 import xbar
-from xbar import training
+from xbar.graph.work import inner_jaxprs
 
 LINES = 4096  # of a tile that holds any layer whole
 
@@ -30,6 +31,15 @@ def trained_as(f: Callable[..., Any], params: Any, x: Any) -> Callable[[Any, Any
     Args:
         params, x: of a call; only shapes and dtypes matter.
     """
-    channels = training.weights_of(f, params, x).channels
-    kernels = [own for own, w in zip(channels, jax.tree.leaves(params), strict=True) if own is not None and w.ndim > 2]
-    return as_products(f) if kernels and all(own == (0,) for own in kernels) else f
+    arrays, static = eqx.partition((params, x), eqx.is_array)
+    traced = jax.make_jaxpr(lambda given: f(*eqx.combine(given, static)))(arrays)
+    groups = [eqn.params["feature_group_count"] for eqn in _convolutions(traced.jaxpr)]
+    return as_products(f) if groups and max(groups) == 1 else f
+
+
+def _convolutions(jaxpr: Any) -> Iterator[Any]:
+    for eqn in jaxpr.eqns:
+        if eqn.primitive.name == "conv_general_dilated":
+            yield eqn
+        for inner in inner_jaxprs(eqn.params):
+            yield from _convolutions(inner.jaxpr)
