@@ -95,9 +95,9 @@ def method(config: Any) -> tuple[str, ...]:
     """How it was done, under which assumptions."""
     return (
         f"{config.network or 'A perceptron 64-256-10 on digits'}, trained digitally ({config.steps} Adam steps, unless its "
-        "weights are given), is mapped onto tiles of differential pairs, kernels as matrices of patches x outputs; "
-        f"cells between {config.g_min:g} and {config.g_max:g} S, without converters, noise or write errors. Word lines are driven at "
-        "the left, bit lines end at ground at the bottom. The effective conductances are exact (xbar.ResistiveWires).",
+        "weights are given), is mapped onto tiles of differential pairs, kernels as matrices of patches x outputs, without "
+        f"converters, noise or write errors; cells are between {config.g_min:g} and {config.g_max:g} S. Word lines are driven "
+        "at the left, bit lines end at ground at the bottom. The effective conductances are exact (xbar.ResistiveWires).",
         "Column gain: one digital factor for every bit-line pair of every tile, by least squares on the weights. Remapped: "
         "within each tile heavy rows go to the bottom and heavy columns to the left, undone in the routing of inputs and "
         f"outputs. Trained: {config.wire_steps} further steps with the wires in the forward pass and exact gradients through "
