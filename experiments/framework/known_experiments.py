@@ -28,7 +28,7 @@ EXPERIMENTS = {  # name: (module, what it shows, time on two cores)
     ),
     "reproduce": (
         "experiments.reproduce",
-        "published results done again: published, here, tolerance, verdict (--case E1, E2, E6, E7)",
+        "published results done again: published, here, tolerance, verdict (--case E1, E2, E3, E6, E7)",
         "2 to 9 min",
     ),
     "platforms": (
@@ -40,6 +40,11 @@ EXPERIMENTS = {  # name: (module, what it shows, time on two cores)
         "experiments.training_energy",
         "the energy of training a large model, restated on other hardware; every assumption is a flag",
         "1 s",
+    ),
+    "training-study": (
+        "experiments.training_study",
+        "techniques of hardware-aware training: what each costs, and saves after a day and a year",
+        "6 min",
     ),
     "sensitivity": (
         "experiments.sensitivity",
