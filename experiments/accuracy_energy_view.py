@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from experiments import chosen_macros
 from experiments.framework import plots
 from experiments.framework.experiment import Presentation
 from experiments.framework.store import Results
@@ -306,8 +307,8 @@ def method(config: Any, results: Results, weights: str) -> tuple[str, ...]:
         f"times, through the same converters, with weights clipped at {config.clip:g} standard deviations"
     )
     return (
-        f"{weights} 'Naive' maps its weights as they are onto {config.rows} x {config.cols} tiles of differential "
-        f"pairs{aware if len(results.coordinates('training')) > 1 else ''}.",
+        f"{weights} 'Naive' maps its weights as they are{aware if len(results.coordinates('training')) > 1 else ''}.",
+        " ".join(chosen_macros.sentences(config)),
         f"Each setting is read on {config.chips} chips of which all is drawn anew: write errors, drift exponents, read "
         f"noise. The naive chips' converter ranges cover {config.percentile:g} % of 256 training inputs; hardware-aware "
         "networks keep the ranges they were trained with. Global drift compensation, one factor a tile, is on for all.",
