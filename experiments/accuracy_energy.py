@@ -29,8 +29,9 @@ COMPONENTS = (  # of `xbar.energy`, which is not imported for the command's help
     *("digital", "memory", "network", "off_chip", "leakage", "clock"),
 )
 GPU_CASES = ("batch 1", "batch 1, launches free", "ridge batch", "ridge batch, launches free")
+ENERGY_INPUTS = 32  # whose energy is averaged
 RATES = (2e-3, 1e-3, 3e-4)  # learning rates of the rounds of hardware-aware training
-ADC_BITS = (4, 5, 6, 7, 8)
+ADC_BITS = (4, 6, 8)
 TRAININGS = ("naive", "hardware-aware")
 
 
@@ -38,7 +39,7 @@ TRAININGS = ("naive", "hardware-aware")
 class Config(chosen_macros.Setting):
     """Settings; the defaults take about two minutes on two cores."""
 
-    network: str = "mlp"
+    network: str = "cnn"
     """Network: mlp, cnn, lenet5, resnet8, ds-cnn, mobilenet, resnet14, resnet20, resnet32, gru, lstm, speech-cnn, ecg-cnn,
     transformer; or a Python file, ./mine.py, that defines f (f(params, x) -> logits) and params, or module (of PyTorch), and
     x and y to test on, perhaps x_train and y_train."""
@@ -53,10 +54,10 @@ class Config(chosen_macros.Setting):
     posterior: bool = False
     """Read every chip a second time with a device drawn from the posterior that a device file carries."""
     adc_bits: tuple[int, ...] | None = None
-    """Resolutions of the output converters; 4 5 6 7 8, or that of the architecture."""
-    times: tuple[Literal["1s", "1h", "1d", "1mo", "1y"], ...] = ("1s", "1h", "1d", "1mo", "1y")
+    """Resolutions of the output converters; 4 6 8, or that of the architecture."""
+    times: tuple[Literal["1s", "1h", "1d", "1mo", "1y"], ...] = ("1s", "1d", "1y")
     """Times after programming; a device is asked only for those that its data support."""
-    chips: int = 16
+    chips: int = 10
     """Chips programmed for each setting."""
     test_images: int = 1000
     """Test images at most."""
@@ -113,7 +114,7 @@ def check(config: Config) -> None:
 
 
 def adc_bits(config: Config) -> tuple[int, ...]:
-    """Resolutions of the output converters: as given, those of the architecture, or five."""
+    """Resolutions of the output converters: as given, those of the architecture, or three."""
     if config.adc_bits is not None:
         return config.adc_bits
     return ADC_BITS if config.architecture is None else (chosen_macros.own_adc_bits(config),)
@@ -151,6 +152,7 @@ def layout(config: Config) -> Layout:
         "energy_quantile": Variable((*setting, "quantile"), "quantile of the energy of an inference", "J"),
         "digital_accuracy": Variable(("training", "device", "adc_bits"), "accuracy of the weights without hardware"),
         "gpu_energy": Variable(("gpu_case",), "energy of an inference on an H100, INT8", "J"),
+        "macs": Variable((), "multiply-accumulates of an inference"),
         "test_images": Variable((), "test images"),
     }
     return Layout(dimensions, variables, ("device", "adc_bits"))
@@ -164,12 +166,13 @@ class State:
     """What all points share.
 
     Args:
-        network: what was asked for. model: its trained parameters. gpu_energy: of an inference [J].
+        network: what was asked for. model: its trained parameters. gpu_energy: of an inference [J]. macs: of an inference.
     """
 
     network: Network
     model: Any
     gpu_energy: tuple[float, ...]
+    macs: float
 
     @property
     def data(self) -> Dataset:
@@ -195,7 +198,7 @@ def prepare(config: Config) -> State:
     model = supervised.trained(network, config.steps, key=jax.random.fold_in(jax.random.key(config.seed), 1))
     gpu = xbar.gpu_baseline(network.f, model, jnp.asarray(network.measured_on().x_test[:1]))
     energies = [e for case in (gpu.one, gpu.ridge) for e in (case.energy, case.energy_without_launch)]
-    return State(network, model, tuple(map(float, energies)))
+    return State(network, model, tuple(map(float, energies)), gpu.ops / 2)
 
 
 def compute(config: Config, state: State, point: dict[str, Any]) -> dict[str, Any]:
@@ -224,7 +227,7 @@ def compute(config: Config, state: State, point: dict[str, Any]) -> dict[str, An
             found[name].append(value)
         found["digital_accuracy"].append(float(state.network.metric(state.network.f(model, x_test), y_test)))
     arrays = {name: np.asarray(values) for name, values in found.items()}
-    return {**arrays, "gpu_energy": state.gpu_energy, "test_images": len(x_test)}
+    return {**arrays, "gpu_energy": state.gpu_energy, "macs": state.macs, "test_images": len(x_test)}
 
 
 class _Tools:
@@ -338,7 +341,9 @@ class _Tools:
                 return jax.lax.map(lambda t: at(chip.at(t), key), times)
 
             def at(chip, key):
-                ledger = chip.energy(x[:64], inferences=len(x[:64]), **chosen_macros.prices(self.config))
+                ledger = chip.energy(
+                    x[:ENERGY_INPUTS], inferences=len(x[:ENERGY_INPUTS]), **chosen_macros.prices(self.config)
+                )
                 accuracy = self.network.metric(chip(x, key=key), y)
                 return {"accuracy": accuracy, "energy": ledger.by_component, "quantiles": ledger.quantiles((0.1, 0.9))}
 
@@ -359,7 +364,9 @@ def present(config: Config, results: Results) -> Any:
 
     latest = max(SECONDS[t] for t in config.times)
     made = {name: chosen_devices.find(name, config.assume) for name in config.devices}
-    beyond = tuple(said for device in made.values() if (said := device.extrapolates(latest, chosen_macros.v_read(config))))
+    beyond = tuple(
+        said for device in made.values() if (said := device.extrapolates(latest, chosen_macros.v_read(config)))
+    )
     sources = tuple(
         f"{n}: {d.provenance.name}, {', '.join(d.provenance.dois) or 'no publication'}" for n, d in made.items()
     )

@@ -49,7 +49,8 @@ def check(config: Any) -> None:
         if given:
             flag = given[0].replace("_", "-")
             raise UsageError(
-                f"--{flag} {getattr(config, given[0])}: --architecture {config.architecture} has its own, and its prices are "
+                f"--{flag} {getattr(config, given[0])}: --architecture {config.architecture} has its own, and its "
+                f"prices are "
                 f"those of its own arrays. Leave --{flag} or --architecture out."
             )
     for name in ("rows", "cols"):
@@ -156,13 +157,19 @@ def sentences(config: Any) -> tuple[str, ...]:
     if (arch := of(config)) is None:
         rows, cols = setting(config, "rows"), setting(config, "cols")
         return (
-            f"Weights lie on {DESCRIBED[setting(config, 'mapping')]} in tiles of {rows} x {cols}; {setting(config, 'dac_bits')}-bit "
+            f"Weights lie on {DESCRIBED[setting(config, 'mapping')]} in tiles of {rows} x {cols}; "
+            f"{setting(config, 'dac_bits')}-bit "
             f"input converters ({setting(config, 'encoding').replace('_', '-')}); {V_READ:g} V.",
         )
     own = arch.tile
-    kept = () if getattr(own.mapping, "scale", None) is None else ("its fixed grid of weights is replaced by column scales",)
+    kept = (
+        ()
+        if getattr(own.mapping, "scale", None) is None
+        else ("its fixed grid of weights is replaced by column scales",)
+    )
     return (
         f"The macro is that of {arch.name}: tiles of {own.rows} x {own.cols} weights, {type(own.mapping).__name__}, "
-        f"{own.dac.bits}-bit inputs ({own.dac.encoding.replace('_', '-')}), {float(own.v_read):g} V, with cells as chosen here.",
+        f"{own.dac.bits}-bit inputs ({own.dac.encoding.replace('_', '-')}), {float(own.v_read):g} V, with cells as "
+        f"chosen here.",
         *(f"{arch.name}: {line}." for line in (*arch.provenance, *kept)),
     )

@@ -15,7 +15,15 @@ from typing import Any
 
 import numpy as np
 
-from experiments import chosen_devices, chosen_macros, chosen_networks, crossbar_study, laboratory, next_measurement, tolerances
+from experiments import (
+    chosen_devices,
+    chosen_macros,
+    chosen_networks,
+    crossbar_study,
+    laboratory,
+    next_measurement,
+    tolerances,
+)
 from experiments.framework.errors import UsageError
 from experiments.framework.store import Dimension, Layout, Results, Variable
 

@@ -36,6 +36,11 @@ EXPERIMENTS = {  # name: (module, what it shows, time on two cores)
         "one network on every platform: GPUs, published analog chips, named architectures, brains",
         "3 min",
     ),
+    "mlperf-tiny": (
+        "experiments.mlperf_tiny",
+        "the networks of MLPerf Tiny on any device and macro: accuracy over time, uJ and ms, beside measured boards",
+        "8 min",
+    ),
     "training-energy": (
         "experiments.training_energy",
         "the energy of training a large model, restated on other hardware; every assumption is a flag",
