@@ -88,8 +88,8 @@ def _figure(config: Any, results: Results, nominal: float) -> Any:
             accuracy, order = 100 * (1 - error), np.argsort(cost)
             deviation = accuracy.std(-1, ddof=min(1, accuracy.shape[-1] - 1))
             front.errorbar(
-                cost[order], accuracy.mean(-1)[order], yerr=deviation[order], fmt=marks[i], ls="-" if i == 0 else "", lw=1, ms=4,
-                color=colour, alpha=0.8, capsize=2, elinewidth=0.7, label=name if r == 0 else None,
+                cost[order], accuracy.mean(-1)[order], yerr=deviation[order], fmt=marks[i], ls="-" if i == 0 else "",
+                lw=1, ms=4, color=colour, alpha=0.8, capsize=2, elinewidth=0.7, label=name if r == 0 else None,
             )  # fmt: skip
             shown = results.select("mean_bits", method=name, repetition=r)[chosen]
             bits.plot(shown, accuracy.mean(-1), marks[i], color=colour, ms=4, alpha=0.8)
