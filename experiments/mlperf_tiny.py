@@ -18,6 +18,10 @@ TITLE = "MLPerf Tiny on crossbars: accuracy over time, energy and latency, besid
 VARIANTS = ("as mapped", "re-calibrated")
 QUANTILES = ("P10", "P50", "P90")
 PERCENTILE = 99.99  # of re-calibrated chips' converter ranges
+WRITES = dict(
+    pulses=20, reads=20, v_write=1.75, width=8.52e-6
+)  # assumed of a cell where its device does not say; the pulse
+# is that of the NeuRRAM model in CiMLoop [R]
 BATCH = 50  # inputs that are read at once
 Name = Literal["ds-cnn", "resnet8", "mobilenet", "autoencoder"]
 
@@ -50,6 +54,8 @@ class Config(chosen_macros.Setting):
     """Order of work: one layer after the other, or a pipeline; serial, or that of the architecture."""
     fixed: bool = False
     """Also price every network with data left out: full-scale inputs, cells in the middle of their range."""
+    inferences: float = 1e6
+    """Inferences that share the energy of programming."""
     seed: int = 0
     """Decides the chips and the noise."""
 
@@ -60,6 +66,8 @@ def check(config: Config) -> None:
     for name, least in dict(chips=1, images=1, calibration=2, energy_inputs=1).items():
         if getattr(config, name) < least:
             raise UsageError(f"--{name.replace('_', '-')} {getattr(config, name)}: give at least {least}.")
+    if not 1 <= config.inferences < float("inf"):
+        raise UsageError(f"--inferences {config.inferences}: give at least 1.")
     for name in ("networks", "times"):
         values = getattr(config, name)
         if not values or len(set(values)) != len(values):
@@ -104,6 +112,7 @@ def layout(config: Config) -> Layout:
         "energy": Variable(("network", "chip", "component"), "energy of an inference, median coefficients", "J"),
         "energy_quantile": Variable(("network", "quantile"), "quantile of the energy of an inference", "J"),
         "fixed_energy": Variable(("network",), "energy of an inference without data; NaN if not asked for", "J"),
+        "programming": Variable(("network",), "energy of writing the arrays once, verifying reads with it", "J"),
         "latency": Variable(("network",), "time of an inference at batch 1", "s"),
         "period": Variable(("network",), "time from one inference to the next", "s"),
         "area": Variable(("network",), "area of all circuits", "m^2"),
@@ -177,6 +186,7 @@ def compute(config: Config, state: Any, point: dict[str, Any]) -> dict[str, Any]
         "energy": np.stack([np.asarray(x.by_component) for x in ledgers]),
         "energy_quantile": np.mean([np.asarray(x.quantiles((0.1, 0.5, 0.9))) for x in ledgers], 0),
         "fixed_energy": fixed,
+        "programming": programming_energy(task, analog, ledgers[0], jax.random.key(config.seed)),
         "latency": mean(lambda x: x.latency),
         "period": mean(lambda x: x.period),
         "area": mean(lambda x: x.square_metres),
@@ -191,6 +201,15 @@ def _prices(config: Config) -> dict[str, Any]:
 
     found = chosen_macros.prices(config)
     return found if config.schedule is None else {**found, "schedule": Schedule(config.schedule)}
+
+
+def programming_energy(task: Task, analog: Any, ledger: Any, key: Any) -> float:
+    """Energy of writing the arrays once [J]: pulses and verifying reads that the device's loop sends, or `WRITES`, with the
+    conversions of the reads."""
+    from xbar.energy import AssumedWrites
+
+    writes = analog.programming(task.network.params, task.x[:1], key=key, assumed=AssumedWrites(**WRITES))
+    return float(ledger.with_programming(writes, inferences=1).amortised_programming)
 
 
 def read_fixed(config: Config, task: Task, analog: Any) -> float:

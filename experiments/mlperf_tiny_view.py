@@ -13,6 +13,7 @@ from experiments.framework import plots
 from experiments.framework.experiment import Presentation
 from experiments.framework.store import Results
 from experiments.measured_tiny import BENCHMARKS, TARGETS
+from experiments.mlperf_tiny import WRITES
 from xbar.energy import engineering
 
 TITLES = {
@@ -40,6 +41,7 @@ def present(config: Any, results: Results) -> Presentation:
     """The table, the figure and the method."""
     names = [n for n in results.coordinates("network") if np.isfinite(results.select("macs", network=n))]
     lines = [*_head(results), *(line for name in names for line in _lines(config, results, name))]
+    lines += ["", *(_programming_line(config, results, name) for name in names)]
     lines += ["", *(line for name in names for line in _measured_lines(name))]
     remarks = _remarks(config)
     text = "\n".join([*lines, "", *(textwrap.fill(r, 120) for r in (*INCLUDED, *remarks))])
@@ -87,6 +89,16 @@ def _lines(config: Any, results: Results, name: str) -> list[str]:
     return found
 
 
+def _programming_line(config: Any, results: Results, name: str) -> str:
+    """Energy of writing the arrays, alone and beside that of the inferences that share it."""
+    once = float(results.select("programming", network=name))
+    each, own = once / config.inferences, _energy(results, name)
+    return (
+        f"{name}: writing its arrays takes {engineering(once, 'J')}; shared by {config.inferences:g} inferences, "
+        f"{engineering(each, 'J')} or {100 * each / own:.2g} % of one"
+    )
+
+
 def _measured_lines(name: str) -> list[str]:
     systems = measured_tiny.systems(name)
     shown = (f"{s.chip} {engineering(s.joules, 'J')} in {engineering(s.seconds, 's')}" for s in systems[:6])
@@ -109,8 +121,9 @@ def figure(config: Any, results: Results, names: list[str]) -> Any:
         _time_panel(axes[1, column], results, name)
     axes[0, 0].set_ylabel(f"accuracy [%], mean ± sd over {len(results.coordinates('chip'))} chips")
     axes[1, 0].set_ylabel("energy of an inference [uJ]")
-    axes[0, 0].legend(fontsize=7, loc="lower left")
-    wide = 42 * len(names)
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, fontsize=7.5, ncols=4, loc="outside upper center")
+    wide = 66 * len(names)
     said = "\n".join(textwrap.fill(line, wide) for line in (*INCLUDED, chosen_macros.sentences(config)[0]))
     figure.supxlabel(said, x=0.01, ha="left", fontsize=7)
     return figure
@@ -119,9 +132,9 @@ def figure(config: Any, results: Results, names: list[str]) -> Any:
 def _accuracy_panel(axes: Any, results: Results, name: str) -> None:
     boards, target = measured_tiny.systems(name), TARGETS[BENCHMARKS[name]]
     axes.plot([1e6 * b.joules for b in boards], [100 * b.quality for b in boards], "kx", ms=5, label="measured boards")
-    for i, board in enumerate(b for b in boards if b.chip in LABELLED):
+    for board in (b for b in boards if b.chip in LABELLED):
         at = (1e6 * board.joules, 100 * board.quality)
-        axes.annotate(board.chip, at, (0, (8, -12)[i % 2]), textcoords="offset points", ha="center", fontsize=6.5)
+        axes.annotate(board.chip, at, (1, 5), textcoords="offset points", rotation=50, ha="left", fontsize=6.5)
     axes.axhline(100 * target, color="black", lw=0.8, ls="--", label="bar of the benchmark")
     low, _, high = 1e6 * results.select("energy_quantile", network=name)
     energy = 1e6 * _energy(results, name)
@@ -163,17 +176,9 @@ def _model_points(axes: Any, results: Results, name: str, energy: float) -> None
 def _time_panel(axes: Any, results: Results, name: str) -> None:
     boards = measured_tiny.systems(name)
     axes.plot([1e3 * b.seconds for b in boards], [1e6 * b.joules for b in boards], "kx", ms=5)
-    for i, board in enumerate(b for b in boards if b.chip in LABELLED):
+    for board in (b for b in boards if b.chip in LABELLED):
         at = (1e3 * board.seconds, 1e6 * board.joules)
-        right = i % 2 == 0
-        axes.annotate(
-            board.chip,
-            at,
-            (6 if right else -6, -3),
-            textcoords="offset points",
-            ha="left" if right else "right",
-            fontsize=6.5,
-        )
+        axes.annotate(board.chip, at, (-5, 4), textcoords="offset points", ha="right", fontsize=6.5)
     low, _, high = 1e6 * results.select("energy_quantile", network=name)
     energy, latency = 1e6 * _energy(results, name), 1e3 * float(results.select("latency", network=name))
     bars = [[max(energy - low, 0)], [max(high - energy, 0)]]
@@ -182,7 +187,7 @@ def _time_panel(axes: Any, results: Results, name: str) -> None:
     gpu = 1e6 * float(results.select("gpu_energy", network=name))
     axes.axhline(gpu, color=plots.PALETTE[1], lw=1, ls=":")
     axes.text(
-        *(0.98, gpu, "H100 roofline, batch 1, launches free"), transform=axes.get_yaxis_transform(), ha="right",
+        *(0.02, gpu, "H100 roofline, batch 1, launches free"), transform=axes.get_yaxis_transform(), ha="left",
         va="bottom", fontsize=6.5, color=plots.PALETTE[1],
     )  # fmt: skip
     axes.set(xscale="log", yscale="log", xlabel="time of an inference [ms]")
@@ -230,6 +235,11 @@ def method(config: Any) -> tuple[str, ...]:
         "last time, from the voltages and conductances of these reads and published coefficients; P10 - P90 is the "
         "log-normal "
         "uncertainty of the coefficients.",
+        f"Writing: {WRITES['pulses']} pulses of {WRITES['v_write']:g} V and {1e6 * WRITES['width']:g} us and as many "
+        f"verifying "
+        "reads a cell are assumed of devices without a write-verify loop, else those that it sends; each verifying "
+        "read costs one "
+        "conversion in and one out. Half-selected cells and charge pumps are left out.",
         f"Device {config.device}: {device.provenance.name}, {', '.join(device.provenance.dois) or 'no publication'}.",
     )
 

@@ -81,7 +81,7 @@ def test_macros_that_cannot_be(settings, says):
 
 def test_cells_that_do_not_fit_an_architecture_are_refused():
     """Pulse widths are for ohmic cells; a specification asks for cells that are not."""
-    with pytest.raises(UsageError, match="--architecture hermes: .*ohmic"):
+    with pytest.raises(UsageError, match=r"--architecture hermes: .*ohmic"):
         specification.check(specification.Config(architecture="hermes"))
     chosen_macros.check_fits(chosen_macros.Setting(architecture="hermes"), chosen_devices.find("pcm"))
 

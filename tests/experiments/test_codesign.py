@@ -1,11 +1,11 @@
-"""Co-design: areas under fronts by hand, prices against the ledger and finite differences, searches that find what is there."""
+"""Co-design: areas under fronts by hand, prices against the ledger and finite differences, searches."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import codesign, design_space, searches
+from experiments import codesign, searches
 from experiments.framework.errors import UsageError
 
 SMALL = codesign.Config(
