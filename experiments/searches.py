@@ -45,9 +45,9 @@ def grid(evaluate: Evaluate, space: Any, budget: int) -> list[Candidate]:
 
 def nsga2(evaluate: Evaluate, space: Any, budget: int, generator: np.random.Generator) -> list[Candidate]:
     """NSGA-II of pymoo (Deb et al. 2002, 10.1109/4235.996017), its own settings but for a population of 12."""
-    from pymoo.algorithms.moo.nsga2 import NSGA2
-    from pymoo.core.problem import ElementwiseProblem
-    from pymoo.optimize import minimize
+    from pymoo.algorithms.moo.nsga2 import NSGA2  # pyright: ignore[reportMissingImports]
+    from pymoo.core.problem import ElementwiseProblem  # pyright: ignore[reportMissingImports]
+    from pymoo.optimize import minimize  # pyright: ignore[reportMissingImports]
 
     seen: list[Candidate] = []
 
@@ -87,7 +87,7 @@ def by_gradient(config: Any, state: Any, key: Any, z: np.ndarray, rate: float) -
                 (place, eqx.combine(real, static)), x[rows], y[rows], noise, jnp.asarray(weight)
             )
             step, first = design.update(by_z, moments[0])
-            place = jnp.clip(optax.apply_updates(place, step), 0.0, 1.0)
+            place = jnp.clip(place + step, 0.0, 1.0)
             moments = (first, moments[1])
             if trains:
                 slopes = eqx.filter(by_model, eqx.is_inexact_array)

@@ -14,13 +14,15 @@ from experiments import (
     chosen_devices,
     chosen_macros,
     mlperf_tiny,
+    platforms,
     sensitivity,
+    sparsity,
     specification,
 )
 from experiments.framework.errors import UsageError
 from xbar.architectures import ARCHITECTURES
 
-SHARED = (accuracy_energy, chip_yield, mlperf_tiny, sensitivity, specification)
+SHARED = (accuracy_energy, chip_yield, mlperf_tiny, platforms, sensitivity, sparsity, specification)
 PCM = devices.pcm_joshi2020()
 
 
@@ -41,7 +43,7 @@ def test_an_architecture_keeps_its_macro_around_other_cells(name):
         own.dac.bits,
         own.dac.encoding,
     )
-    assert type(made.mapping) is type(own.mapping) and float(made.adc.bits) == float(own.adc.bits)
+    assert type(made.mapping) is type(own.mapping) and made.adc.bits == own.adc.bits
     assert made.device is PCM and float(made.v_read) == float(own.v_read)
     assert (
         chosen_macros.prices(chosen_macros.Setting(architecture=name))["technology"].name == ARCHITECTURES[name]().name
