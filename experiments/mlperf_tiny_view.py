@@ -41,6 +41,7 @@ def present(config: Any, results: Results) -> Presentation:
     """The table, the figure and the method."""
     names = [n for n in results.coordinates("network") if np.isfinite(results.select("macs", network=n))]
     lines = [*_head(results), *(line for name in names for line in _lines(config, results, name))]
+    lines += ["", *(_parts_line(results, name) for name in names)]
     lines += ["", *(_programming_line(config, results, name) for name in names)]
     lines += ["", *(line for name in names for line in _measured_lines(name))]
     remarks = _remarks(config)
@@ -87,6 +88,16 @@ def _lines(config: Any, results: Results, name: str) -> list[str]:
             f"{'':<13}without data: {engineering(fixed, 'J')}, {fixed / _energy(results, name):.2f} times as much"
         )
     return found
+
+
+def _parts_line(results: Results, name: str) -> str:
+    """The largest parts of the energy, and the area."""
+    parts = results.select("energy", network=name).mean(0)
+    named = sorted(zip(parts / parts.sum(), results.coordinates("component"), strict=True), reverse=True)
+    shown = ", ".join(f"{part} {share:.0%}" for share, part in named[:4] if share >= 0.005)
+    area = 1e6 * float(results.select("area", network=name))
+    every = engineering(float(results.select("period", network=name)), "s")
+    return f"{name}: {shown} of the energy; {area:.2f} mm^2; one inference every {every}"
 
 
 def _programming_line(config: Any, results: Results, name: str) -> str:

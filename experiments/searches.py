@@ -87,7 +87,8 @@ def by_gradient(config: Any, state: Any, key: Any, z: np.ndarray, rate: float) -
                 (place, eqx.combine(real, static)), x[rows], y[rows], noise, jnp.asarray(weight)
             )
             step, first = design.update(by_z, moments[0])
-            place = jnp.clip(place + step, 0.0, 1.0)
+            moved: Any = optax.apply_updates(place, step)
+            place = jnp.clip(moved, 0.0, 1.0)
             moments = (first, moments[1])
             if trains:
                 slopes = eqx.filter(by_model, eqx.is_inexact_array)

@@ -100,7 +100,7 @@ class Layer:
         self.energies = eqx.filter_jit(self._energies)
 
     def _energies(self, key: Any, weight_zeros: Any, activation_zeros: Any) -> dict[str, Any]:
-        """Energies of one chip, for all input vectors together [J]."""
+        """Energies of one chip for all input vectors together [J], for each share of zeros in the inputs."""
         import jax
 
         import xbar
@@ -110,18 +110,22 @@ class Layer:
         keys = jax.random.split(key, 3)
         w = jax.random.normal(keys[0], (c.inputs, c.outputs)) * thinned(keys[0], weight_zeros, (c.inputs, c.outputs))
         dense = abs(jax.random.normal(keys[1], (c.vectors, c.inputs)))
-        x = dense * thinned(keys[1], activation_zeros, dense.shape)
         tile = chosen_macros.tile(c, self.device, adc_bits=c.adc_bits)
         chip = xbar.analog(lambda w, x: x @ w, tile).program(w, dense, key=keys[2])
         chip = xbar.calibrate(chip, dense, percentile=99.9)
-        ledger = chip.energy(x, inferences=1, **chosen_macros.prices(c))
         arch = chosen_macros.of(c)
         prices = Technology() if arch is None else arch.technology
-        return {
-            "parts": ledger.by_component,
-            "events": event_driven(ledger, prices, (x != 0).sum() * c.events, c),
-            "products": ((x != 0).sum(0) * (w != 0).sum(1)).sum(),
-        }
+
+        def at(zeros: Any) -> dict[str, Any]:
+            x = dense * thinned(keys[1], zeros, dense.shape)
+            ledger = chip.energy(x, inferences=1, **chosen_macros.prices(c))
+            return {
+                "parts": ledger.by_component,
+                "events": event_driven(ledger, prices, (x != 0).sum() * c.events, c),
+                "products": ((x != 0).sum(0) * (w != 0).sum(1)).sum(),
+            }
+
+        return jax.lax.map(at, activation_zeros)
 
 
 def thinned(key: Any, zeros: Any, shape: tuple[int, ...]) -> Any:
@@ -130,8 +134,9 @@ def thinned(key: Any, zeros: Any, shape: tuple[int, ...]) -> Any:
     import jax.numpy as jnp
 
     draws = jax.random.uniform(jax.random.fold_in(key, 1), shape).reshape(-1)
-    rank = jnp.argsort(jnp.argsort(draws))
-    return (rank >= jnp.round(zeros * draws.size)).reshape(shape).astype(float)
+    count = jnp.round(zeros * draws.size).astype(int)
+    largest = jnp.where(count > 0, jnp.sort(draws)[count - 1], -1.0)
+    return (draws > largest).reshape(shape).astype(float)
 
 
 def event_driven(ledger: Any, prices: Any, events: Any, config: Any) -> Any:
@@ -167,6 +172,7 @@ prepare = Layer
 def compute(config: Config, state: Layer, point: dict[str, Any]) -> dict[str, Any]:
     """All systems for one share of zeros in the weights."""
     import jax
+    import jax.numpy as jnp
     import numpy as np
 
     from experiments.accuracy_energy import COMPONENTS
@@ -178,9 +184,10 @@ def compute(config: Config, state: Layer, point: dict[str, Any]) -> dict[str, An
     split = {"array": ("array", "lines"), "converters": ("dac", "sample_hold", "adc", "clock")}
     for j in range(config.chips):
         key = jax.random.fold_in(jax.random.key(config.seed), j)
-        for i, zeros in enumerate(config.activation_zeros):
-            found = state.energies(key, point["weight_zeros"], zeros)
-            by = dict(zip(COMPONENTS, np.asarray(found["parts"], float), strict=True))
+        every = state.energies(key, jnp.asarray(point["weight_zeros"]), jnp.asarray(config.activation_zeros))
+        for i in range(len(config.activation_zeros)):
+            found = {name: np.asarray(value, float)[i] for name, value in every.items()}
+            by = dict(zip(COMPONENTS, found["parts"], strict=True))
             own = [sum(by[c] for c in split[name]) for name in ("array", "converters")]
             total = sum(by.values())
             parts[i, :, j] = [*own, total - sum(own)]
