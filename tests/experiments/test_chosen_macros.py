@@ -92,3 +92,16 @@ def test_the_resolution_is_the_architectures_unless_given():
     assert accuracy_energy.adc_bits(accuracy_energy.Config(architecture="neurram")) == (5,)
     assert accuracy_energy.adc_bits(accuracy_energy.Config(architecture="neurram", adc_bits=(4, 6))) == (4, 6)
     assert accuracy_energy.adc_bits(accuracy_energy.Config()) == accuracy_energy.ADC_BITS
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_digits_on_every_architecture(name):
+    """A perceptron for digits on each macro with ideal cells: far above chance, and for 8 bits and more near digital."""
+    config = chip_yield.Config(
+        network="mlp", architecture=name, device="ideal", time="1s", chips=2, images=100, steps=400
+    )
+    chip_yield.check(config)
+    wafer = chip_yield.prepare(config)
+    accuracy = wafer.accuracies(1.0, 1.0)
+    assert accuracy.min() > (0.7 if name == "neurram" else wafer.study.digital() - 0.1)
