@@ -182,7 +182,7 @@ def compute(config: Config, state: State, point: dict[str, Any]) -> dict[str, An
         "mean_bits": np.full((len(names), FRONT), np.nan),
         "hypervolume": np.empty((len(names), config.chips)),
     }
-    nominal = space.costs_of(start(space))
+    nominal = space.costs_of(space.start())
     for m, name in enumerate(names):
         designs = search(name, config, state, key)
         for d, (z, model) in enumerate(designs):
@@ -199,14 +199,6 @@ def compute(config: Config, state: State, point: dict[str, Any]) -> dict[str, An
     return {**found, "digital_error": digital, "nominal_costs": nominal}
 
 
-def start(space: Any) -> np.ndarray:
-    """The nominal design: 8 bits, 100 ns, the whole range, 8 columns a converter."""
-    share = lambda value, bounds: np.log(value / bounds[0]) / np.log(bounds[1] / bounds[0])  # noqa: E731
-    bits = (8 - design_space.BITS[0]) / (design_space.BITS[1] - design_space.BITS[0])
-    shared = [share(100e-9, design_space.READ_TIME), 1.0, share(8, design_space.COLUMNS)]
-    return space.rounded(np.array([bits] * len(space.layers) + shared))
-
-
 def search(name: str, config: Config, state: State, key: Any) -> list[tuple[np.ndarray, Any]]:
     """The designs on the front that a search finds, with their weights, the most accurate first."""
     import jax
@@ -216,7 +208,7 @@ def search(name: str, config: Config, state: State, key: Any) -> list[tuple[np.n
     space, objective = state.space, design_space.COSTS.index(config.cost)
     random = np.random.default_rng(int(jax.random.randint(key, (), 0, 2**30)))
     if name == "gradient":
-        return searches.by_gradient(config, state, key, start(space), RATE)
+        return searches.by_gradient(config, state, key, space.start(), RATE)
 
     def evaluate(z: np.ndarray) -> tuple[float, float]:
         loss = float(space.read(space.rounded(z), state.model, *state.search, key)[0])

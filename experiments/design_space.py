@@ -40,17 +40,24 @@ class Space:
     def __init__(self, config: Any, task: Any, model: Any):
         import equinox as eqx
         import jax
+        import jax.numpy as jnp
 
         import xbar
 
         self.config, self.task, self.device = config, task, chosen_devices.find(config.device)
-        nominal = xbar.analog(task.network.f, chosen_macros.tile(config, self.device))
-        chip = nominal.program(model, task.x[:1], key=jax.random.key(config.seed))
+        plain, seen = chosen_macros.tile(config, self.device), {}
+
+        def nominal(path: str, shape: tuple[int, ...]) -> Any:
+            seen[path] = None
+            return plain
+
+        chip = xbar.analog(task.network.f, nominal).program(model, task.x[:1], key=jax.random.key(config.seed))
         chip = xbar.calibrate(chip, task.calibration, percentile=99.99)
-        self.layers = [chip.plan_layers[i].path for i in sorted(chip.arrays)]
-        self.order = sorted(chip.arrays)
-        self.ranges = chip.ranges
+        self.layers = list(seen)
         self.recipe = chip.energy(task.x[:2], inferences=2).recipe
+        self.index: dict[str, int] = {}  # number of each layer in a chip whose layers differ
+        start = jnp.asarray(self.start(), jnp.float32)
+        self.ranges = eqx.filter_jit(self._calibrated)(start, model, task.calibration, jax.random.key(config.seed))
         self.read = eqx.filter_jit(self._read)
         self.slope = eqx.filter_jit(eqx.filter_grad(self._objective))
         self._cost = jax.jit(lambda z: self.cost(self.physics(z)))
@@ -68,6 +75,13 @@ class Space:
         bits = BITS[0] + (BITS[1] - BITS[0]) * z[:n]
         t, share, columns = (log(z[n + i], b) for i, b in enumerate((READ_TIME, RANGE, COLUMNS)))
         return Physics(jnp.asarray(bits), t, share, columns)
+
+    def start(self) -> np.ndarray:
+        """The nominal design: 8 bits, 100 ns, the whole range, 8 columns a converter."""
+        share = lambda value, bounds: np.log(value / bounds[0]) / np.log(bounds[1] / bounds[0])  # noqa: E731
+        bits = (8 - BITS[0]) / (BITS[1] - BITS[0])
+        shared = [share(100e-9, READ_TIME), 1.0, share(8, COLUMNS)]
+        return self.rounded(np.array([bits] * len(self.layers) + shared))
 
     def rounded(self, z: np.ndarray) -> np.ndarray:
         """The nearest design that can be built: whole bits, and a power of two of columns a converter."""
@@ -113,31 +127,45 @@ class Space:
 
     # -- what a design does ---------------------------------------------------------------------------------------
 
+    def _calibrated(self, z: Any, model: Any, x: Any, key: Any) -> Any:
+        """Converter ranges of the nominal design, by layer number."""
+        import xbar
+
+        chip = self._programmed(model, self.physics(z), key, None, False)
+        self.index.update({chip.plan_layers[i].path: i for i in chip.arrays})
+        return xbar.calibrate(chip, x, percentile=99.99).ranges
+
     def _chip(self, model: Any, physics: Physics, key: Any, relaxed: bool) -> Any:
         """One chip of a design at the time of the settings; its ranges are the nominal ones, times the range that is used.
 
         Args:
             relaxed: rounding as normal noise of the same variance, so that bits have a derivative.
         """
+        import xbar
+
+        ranges = {i: dataclasses.replace(r, adc=r.adc * physics.range) for i, r in self.ranges.items()}
+        chip = self._programmed(model, physics, key, ranges, relaxed)
+        return xbar.compensate(chip.with_ranges(ranges)).at(self.config.seconds)
+
+    def _programmed(self, model: Any, physics: Physics, key: Any, ranges: Any, relaxed: bool) -> Any:
+        """One chip of a design, without ranges."""
         import jax.numpy as jnp
 
         import xbar
 
         low = self.device.g_min
         device = dataclasses.replace(self.device, g_max=low + physics.range * (self.device.g_max - low))
-        ranges = {i: dataclasses.replace(r, adc=r.adc * physics.range) for i, r in self.ranges.items()}
 
         def tile(path: str, shape: tuple[int, ...]) -> Any:
             i = self.layers.index(path)
             own = chosen_macros.tile(self.config, device)
             adc = xbar.ADC(bits=jnp.round(physics.bits[i]))
             if relaxed:
-                step = jnp.mean(ranges[self.order[i]].adc) / (2.0 ** (physics.bits[i] - 1) - 1)
+                step = jnp.mean(ranges[self.index[path]].adc) / (2.0 ** (physics.bits[i] - 1) - 1)
                 adc = xbar.ADC(bits=None, noise=step / 12**0.5)
             return dataclasses.replace(own, adc=adc, read_time=physics.read_time)
 
-        chip = xbar.analog(self.task.network.f, tile).program(model, self.task.x[:1], key=key)
-        return xbar.compensate(chip.with_ranges(ranges)).at(self.config.seconds)
+        return xbar.analog(self.task.network.f, tile).program(model, self.task.x[:1], key=key)
 
     def _read(self, z: Any, model: Any, x: Any, y: Any, key: Any) -> Any:
         """Loss and error of one chip of a design, converters that round."""

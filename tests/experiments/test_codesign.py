@@ -39,7 +39,7 @@ def test_fronts_hold_what_nothing_beats():
 def test_the_nominal_design_costs_what_the_ledger_says(state):
     """Repriced with its own bits, time and columns: the same joules and seconds, and whole bits stay as they are."""
     space = state.space
-    z = codesign.start(space)
+    z = space.start()
     energy, latency, area = space.costs_of(z)
     from xbar.energy.pricing import priced
 
@@ -68,7 +68,7 @@ def test_a_small_run(state):
     """Every search finds designs that are verified; fewer bits cost less; rounding as noise has a slope by the bits."""
     found = codesign.compute(SMALL, state, {"repetition": 0})
     assert np.isfinite(found["error"][:, 0]).all() and (found["hypervolume"] >= 0).all()
-    z = jnp.asarray(codesign.start(state.space), jnp.float32).at[: len(state.space.layers)].set(0.1)
+    z = jnp.asarray(state.space.start(), jnp.float32).at[: len(state.space.layers)].set(0.1)
     by_z, _ = state.space.slope((z, state.model), *state.search, jax.random.key(0), jnp.asarray(0.0))
     assert np.isfinite(np.asarray(by_z)).all() and np.abs(np.asarray(by_z)[: len(state.space.layers)]).max() > 0
 
