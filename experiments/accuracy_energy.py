@@ -342,7 +342,9 @@ class _Tools:
 
             def at(chip, key):
                 ledger = chip.energy(
-                    x[:ENERGY_INPUTS], inferences=len(x[:ENERGY_INPUTS]), **chosen_macros.prices(self.config)
+                    x[:ENERGY_INPUTS],
+                    inferences=len(x[:ENERGY_INPUTS]),
+                    **chosen_macros.prices(self.config, self.device),
                 )
                 accuracy = self.network.metric(chip(x, key=key), y)
                 return {"accuracy": accuracy, "energy": ledger.by_component, "quantiles": ledger.quantiles((0.1, 0.9))}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Literal, get_args
 
+from experiments import chosen_devices
 from experiments.framework.errors import UsageError
 
 Mapping = Literal["differential", "offset", "bit_sliced", "redundant"]
@@ -70,11 +71,29 @@ def check_fits(config: Any, device: Any) -> None:
         raise UsageError(f"--architecture {name}: {error}" if config.architecture else str(error)) from error
 
 
-def of(config: Any) -> Any:
-    """The named architecture; None for a plain tile."""
+def of(config: Any, device: Any = None) -> Any:
+    """The named architecture; None for a plain tile.
+
+    Args:
+        device: its cells. NeuroSim sizes access transistors and row drivers by their lowest resistance.
+    """
     from xbar import architectures
 
-    return None if config.architecture is None else architectures.ARCHITECTURES[config.architecture]()
+    if config.architecture is None:
+        return None
+    make: Any = architectures.ARCHITECTURES[config.architecture]
+    if config.architecture != "neurosim_default" or device is None:
+        return make()
+    return make(r_on=1 / _largest_conductance(config, device))
+
+
+def _largest_conductance(config: Any, device: Any) -> float:
+    """Of the cells [S]; where it is being differentiated, that of the device that the settings name."""
+    import jax
+
+    if isinstance(device.g_max, jax.core.Tracer):
+        device = chosen_devices.find(config.device, config.assume)
+    return float(device.g_max)
 
 
 def setting(config: Any, name: str) -> Any:
@@ -93,7 +112,7 @@ def tile(config: Any, device: Any, *, adc_bits: Any = None, wires: Any = None) -
     import xbar
 
     more = {} if wires is None else {"wires": wires}
-    if (arch := of(config)) is not None:
+    if (arch := of(config, device)) is not None:
         own = _any_weights(arch.tile)
         adc = own.adc if adc_bits is None else dataclasses.replace(own.adc, bits=adc_bits)
         return dataclasses.replace(own, device=device, adc=adc, **more)
@@ -134,9 +153,9 @@ def mapping(name: str) -> Any:
     return made[name]()
 
 
-def prices(config: Any) -> dict[str, Any]:
+def prices(config: Any, device: Any) -> dict[str, Any]:
     """What `Chip.energy` is told of the macro: the architecture's prices and order of work; none for a plain tile."""
-    arch = of(config)
+    arch = of(config, device)
     return {} if arch is None else {"technology": arch}
 
 

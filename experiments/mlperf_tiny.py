@@ -199,7 +199,7 @@ def compute(config: Config, state: Any, point: dict[str, Any]) -> dict[str, Any]
 def _prices(config: Config) -> dict[str, Any]:
     from xbar.energy import Schedule
 
-    found = chosen_macros.prices(config)
+    found = chosen_macros.prices(config, chosen_devices.find(config.device, config.assume))
     return found if config.schedule is None else {**found, "schedule": Schedule(config.schedule)}
 
 

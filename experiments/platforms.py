@@ -126,8 +126,9 @@ def _simulated(name: str, config: Config, state: State) -> tuple[Any, float]:
     import xbar
 
     if name == CHOSEN:
-        tile = chosen_macros.tile(config, chosen_devices.find(config.device))
-        prices: dict[str, Any] = chosen_macros.prices(config)
+        device = chosen_devices.find(config.device)
+        tile = chosen_macros.tile(config, device)
+        prices: dict[str, Any] = chosen_macros.prices(config, device)
     else:
         arch = xbar.architectures.ARCHITECTURES[name.removesuffix(" (simulated)")]()
         tile, prices = arch.tile, {"technology": arch}

@@ -113,12 +113,12 @@ class Layer:
         tile = chosen_macros.tile(c, self.device, adc_bits=c.adc_bits)
         chip = xbar.analog(lambda w, x: x @ w, tile).program(w, dense, key=keys[2])
         chip = xbar.calibrate(chip, dense, percentile=99.9)
-        arch = chosen_macros.of(c)
+        arch = chosen_macros.of(c, self.device)
         prices = Technology() if arch is None else arch.technology
 
         def at(zeros: Any) -> dict[str, Any]:
             x = dense * thinned(keys[1], zeros, dense.shape)
-            ledger = chip.energy(x, inferences=1, **chosen_macros.prices(c))
+            ledger = chip.energy(x, inferences=1, **chosen_macros.prices(c, self.device))
             return {
                 "parts": ledger.by_component,
                 "events": event_driven(ledger, prices, (x != 0).sum() * c.events, c),

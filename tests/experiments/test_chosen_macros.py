@@ -46,7 +46,8 @@ def test_an_architecture_keeps_its_macro_around_other_cells(name):
     assert type(made.mapping) is type(own.mapping) and made.adc.bits == own.adc.bits
     assert made.device is PCM and float(made.v_read) == float(own.v_read)
     assert (
-        chosen_macros.prices(chosen_macros.Setting(architecture=name))["technology"].name == ARCHITECTURES[name]().name
+        chosen_macros.prices(chosen_macros.Setting(architecture=name), PCM)["technology"].name
+        == ARCHITECTURES[name]().name
     )
     assert ARCHITECTURES[name]().name in chosen_macros.sentences(chosen_macros.Setting(architecture=name))[0]
 
@@ -54,10 +55,10 @@ def test_an_architecture_keeps_its_macro_around_other_cells(name):
 def test_weights_beyond_neurosims_grid_are_not_cut_off():
     """Its mapping holds weights in [-1, 1): with column scales a weight of 3 comes back as 3."""
     tile = chosen_macros.tile(chosen_macros.Setting(architecture="neurosim_default"), devices.Device(1e-6, 17e-6))
-    tile = dataclasses.replace(tile, wires=xbar.IdealWires(), adc=xbar.ADC(bits=None))
+    tile = dataclasses.replace(tile, adc=xbar.ADC(bits=None))
     w, x = jnp.array([[3.0, -1.5], [0.5, 2.0]]), jnp.eye(2)
     chip = xbar.analog(lambda w, x: x @ w, tile).program(w, x, key=jax.random.key(0))
-    assert jnp.allclose(chip(x), w, atol=0.03)
+    assert jnp.allclose(chip(x), w, atol=0.06)
 
 
 @pytest.mark.parametrize("mapping, cells", [("differential", 2), ("offset", 1), ("bit_sliced", 8), ("redundant", 4)])
