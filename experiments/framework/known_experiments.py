@@ -36,6 +36,21 @@ EXPERIMENTS = {  # name: (module, what it shows, time on two cores)
         "one network on every platform: GPUs, published analog chips, named architectures, brains",
         "3 min",
     ),
+    "mlperf-tiny": (
+        "experiments.mlperf_tiny",
+        "the networks of MLPerf Tiny on any device and macro: accuracy over time, uJ and ms, beside measured boards",
+        "8 min",
+    ),
+    "sparsity": (
+        "experiments.sparsity",
+        "who profits from zeros in inputs and weights: GPU, frame-based and event-driven crossbars, Loihi",
+        "1 min",
+    ),
+    "codesign": (
+        "experiments.codesign",
+        "weights and physics together by gradient, from accuracy to thrift, beside grid, random search and NSGA-II",
+        "8 min",
+    ),
     "training-energy": (
         "experiments.training_energy",
         "the energy of training a large model, restated on other hardware; every assumption is a flag",

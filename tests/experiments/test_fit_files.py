@@ -54,7 +54,20 @@ def test_from_my_measurements_to_my_network(measured, tmp_path, monkeypatch, cap
     page = pathlib.Path("my.html").read_text()
     assert "data:image/png;base64," in page and "http" not in page.split("base64,")[0]
 
-    settings = ["--device", "my.toml", "--posterior", "--times", "1s", "1d", "--adc-bits", "8", "--chips", "4"]
+    settings = [
+        "--network",
+        "mlp",
+        "--device",
+        "my.toml",
+        "--posterior",
+        "--times",
+        "1s",
+        "1d",
+        "--adc-bits",
+        "8",
+        "--chips",
+        "4",
+    ]
     settings += ["--steps", "300", "--hardware-steps", "30", "--json"]
     devices.device._WARNED.clear()
     with pytest.warns(UserWarning, match="my extrapolates: t = 86400 s is beyond the 10.16"):
