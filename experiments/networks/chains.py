@@ -15,7 +15,8 @@ Layer = Callable[[Array], Array]
 
 
 class Link(eqx.Module):
-    """One layer, with the form its input has to have: "flat", "channel" (one is put in front), "mean" (over positions), or as it is."""
+    """One layer, with the form its input has to have: "flat", "channel" (one is put in front), "mean" (over positions), or
+    as it is."""
 
     layer: Layer
     form: str = eqx.field(static=True, default="")

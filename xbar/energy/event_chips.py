@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+
 from xbar.energy.published import Constant, brain_event, loihi_event
 
 NEURONS_OF_CORE = 256
@@ -81,8 +82,8 @@ def _truenorth() -> EventChip:
     static = total.value - event.value * 2**20 * 20 * 128
     return EventChip(
         "TrueNorth",
-        "synaptic events (2.5 pJ), and static power (72 mW less those events: 65 mW) for steps of 1 ms: of the cores in use .. "
-        "of the whole chip",
+        "synaptic events (2.5 pJ), and static power (72 mW less those events: 65 mW) for steps of 1 ms: of the cores in use "
+        ".. of the whole chip",
         "weights are 1 bit times four values a neuron: this network would have to be trained for that",
         (event, total),
         synaptic=(event.value, event.value),
@@ -97,8 +98,8 @@ def _loihi() -> EventChip:
     )
     return EventChip(
         "Loihi",
-        "synaptic events (23.6 .. 35.5 pJ), updates (52 inactive .. 81 pJ active), spikes (69.3 pJ, .. with a message of 111 pJ), "
-        "hops (3.0 .. 4.2 pJ), idle power (30 mW) for steps of 1.8 us (barrier) .. 1 ms",
+        "synaptic events (23.6 .. 35.5 pJ), updates (52 inactive .. 81 pJ active), spikes (69.3 pJ, .. with a message of 111 "
+        "pJ), hops (3.0 .. 4.2 pJ), idle power (30 mW) for steps of 1.8 us (barrier) .. 1 ms",
         "host, input and output; learning; energies are of simulation before silicon",
         (
             loihi_event(),

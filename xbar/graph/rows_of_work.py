@@ -38,8 +38,8 @@ class DigitalRow:
     """Digital work between two products.
 
     Args:
-        what: "neurons" (of spiking networks), "attention" (a product of two streams), "product" (one that could be on an array,
-            or holds constants), "softmax", "normalisation", "pooling", "activation", "sum", or "moves".
+        what: "neurons" (of spiking networks), "attention" (a product of two streams), "product" (one that could be on an
+            array, or holds constants), "softmax", "normalisation", "pooling", "activation", "sum", or "moves".
         after: number of the layer on arrays whose outputs it works on; None before the first.
         work: of one call.
     """
