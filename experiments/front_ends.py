@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from xbar.energy import Constant, Technology
-
 COIN_CELL = 0.225 * 3600 * 3.0  # J: 225 mAh at 3 V (CR2032; the voltage falls with its charge, and pulses cost more)
 DAY = 86_400.0  # s
 
@@ -49,6 +47,8 @@ def electrodes(period: float) -> FrontEnd:
     Args:
         period: mean time between two beats [s].
     """
+    from xbar.energy import Constant
+
     amplifier = Constant(50e-6 * 1.8, "W", "D", "50 uA of an ECG front end (Analog Devices, Analog Dialogue), at 1.8 V")
     samples = 360.0 * period
     operations = samples * (2 * 63 + 50) + 400  # a filter of 63 taps, about 50 to find peaks; distances and usual beat
@@ -65,6 +65,8 @@ def electrodes(period: float) -> FrontEnd:
 
 def microphone(rate: float = 16_000.0, period: float = 1.0) -> FrontEnd:
     """A second of sound: microphone always on, 16,000 samples of 12 bits, 49 frames of ten MFCCs."""
+    from xbar.energy import Constant
+
     microphone = Constant(20e-6 * 1.8, "W", "L", "20 uA at 1.8 V, a microphone in its low-power mode, recalled")
     lowest = Constant(
         6e-6 * 1.8, "W", "D", "6 uA of a piezoelectric microphone that only listens (newelectronics.co.uk)"
@@ -94,6 +96,8 @@ def microphone(rate: float = 16_000.0, period: float = 1.0) -> FrontEnd:
 
 def _adc(samples: float, rate: float) -> Part:
     """12-bit conversions by the median law of the ledger, at 65 nm."""
+    from xbar.energy import Technology
+
     tech = Technology(node=65e-9)
     each = float(tech.adc_model.energy(12.0, max(rate, 1e4), tech.node))
     return Part(
@@ -103,6 +107,8 @@ def _adc(samples: float, rate: float) -> Part:
 
 def _digital(operations: float, hard: float, accesses: float) -> tuple[float, float, float]:
     """fp16 operations, hard ones of several steps, and accesses of 16 bits to memory, as the ledger prices them at 22 nm."""
+    from xbar.energy import Technology
+
     tech: Any = Technology()
     work = operations * tech.operation() + hard * tech.at_node(tech.transcendental)
     return _spread(float(work + accesses * 16 * tech.memory_bit()), 3.0)

@@ -81,4 +81,9 @@ EXPERIMENTS = {  # name: (module, what it shows, time on two cores)
         "which network, device and converter meets a wish (--max-uj 1 --min-accuracy 90), beside measured boards",
         "4 min",
     ),
+    "stdp": (
+        "experiments.stdp",
+        "unsupervised learning by spike timing on memory cells, against the spread of every device parameter",
+        "5 min",
+    ),
 }
