@@ -56,8 +56,8 @@ def candidate(accuracy, joules):
 
 
 def test_the_choice():
-    """The least energy of those that meet the wish; else the nearest. Fails if an accurate one that costs too much, or a frugal
-    one that errs, is taken for meeting it."""
+    """The least energy of those that meet the wish; else the nearest. Fails if an accurate one that costs too much, or a
+    frugal one that errs, is taken for meeting it."""
     config = sense.Config(max_uj=1.0, min_accuracy=90.0)
     frugal, good, dear = candidate(85.0, 0.1e-6), candidate(91.0, 0.8e-6), candidate(95.0, 5e-6)
     assert sense.chosen(config, [frugal, good, dear]) == (good, True)
