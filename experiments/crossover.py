@@ -249,7 +249,7 @@ class Study:
         frame_accuracy, frame = self._frames(steps)
         at_rates = self._driven(twin, steps)
         run = twin(code(s.x))
-        right = float(s.network.metric(spiking.conversion.logits(run), s.y))
+        right = float(s.network.metric(spiking.rate_logits(run), s.y))
         rates = [crossing(np.asarray(RATES), e, f) for e, f in zip(at_rates, frame, strict=True)]
         return {
             "crossover": np.stack([_quantiles(r) for r in rates]),
@@ -270,8 +270,8 @@ class Study:
         s, dac = self.state, xbar.DAC(bits=max(matched_bits(steps) + 1, 2), encoding=self.config.frame)
         accuracy, energy = self._chips(s.params, s.network.f, s.x_cal, s.x, dac)
         widest = int(np.argmax(self.config.adc_bits))
-        return (np.concatenate([a[:-1], a[widest : widest + 1]]) for a in (accuracy, energy))  # pyright:
-        ignore[reportReturnType]
+        accuracy[-1], energy[-1] = accuracy[widest], energy[widest]
+        return accuracy, energy
 
     def _chips(self, params: Any, f: Any, x_cal: Any, x: Any, dac: Any = None) -> tuple[np.ndarray, np.ndarray]:
         """Accuracy of each chip `(readouts, chips)`, and samples of the energy of an inference on the first [J].
@@ -374,7 +374,7 @@ def _ran(twin: Any) -> Any:
     from xbar import spiking
 
     neurons, dt = twin.neurons, twin.dt
-    return lambda synapses, spikes: spiking.conversion.logits(spiking.Spiking(synapses, neurons, dt)(spikes))
+    return lambda synapses, spikes: spiking.rate_logits(spiking.Spiking(synapses, neurons, dt)(spikes))
 
 
 def _shapes(twin: Any, x: Any) -> list[tuple[int, ...]]:

@@ -130,7 +130,7 @@ def _twin(config: Config, network: Any, params: Any, x: Any) -> tuple[Any, float
     code = spiking.regular if in_range else spiking.direct  # what has a sign meets the first layer as it is
     spikes = code(x, config.spike_steps).astype(jnp.float32)
     run = twin(spikes)
-    same = spiking.conversion.logits(run).argmax(-1) == network.f(params, x).argmax(-1)
+    same = spiking.rate_logits(run).argmax(-1) == network.f(params, x).argmax(-1)
     return spiking.count_events(twin, spikes, run), float(jnp.mean(same))
 
 

@@ -284,7 +284,7 @@ def _keyword_network(config: Any, kind: str) -> Trained:
     neurons, dt = twin.neurons, twin.dt
 
     def f(synapses, x):  # the inputs are analog: the first layer meets them in every step
-        return spiking.conversion.logits(spiking.Spiking(synapses, neurons, dt)(spiking.direct(x, SPIKE_STEPS)))
+        return spiking.rate_logits(spiking.Spiking(synapses, neurons, dt)(spiking.direct(x, SPIKE_STEPS)))
 
     few = jnp.asarray(x[:16])
     run = jax.jit(lambda synapses, x: spiking.Spiking(synapses, neurons, dt)(x))(

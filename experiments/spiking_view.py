@@ -29,7 +29,7 @@ METHOD = (
 
 def present(config: Any, results: Results) -> Presentation:
     """Tables and figures of a finished run."""
-    events = dict(zip(EVENTS, np.asarray(results["events"], float), strict=True))
+    events: dict[str, float] = dict(zip(EVENTS, map(float, results["events"]), strict=True))
     chips = chip_bands(events)
     lines = [
         *_accuracy(config, results),

@@ -1,7 +1,7 @@
 """Spiking networks on crossbars: neurons, coding, layers, plasticity, exchange with other simulators."""
 
 from xbar.spiking.coding import count, delta, direct, first_spike, latency, membrane_mean, rate, regular
-from xbar.spiking.conversion import converted
+from xbar.spiking.conversion import converted, rate_logits
 from xbar.spiking.events import EventCounts, count_events
 from xbar.spiking.exchange import NIRNetwork, from_nir, to_nir
 from xbar.spiking.layers import Spiking, SpikingRun
@@ -29,6 +29,7 @@ __all__ = [
     "latency",
     "membrane_mean",
     "rate",
+    "rate_logits",
     "regular",
     "spike",
     "to_nir",

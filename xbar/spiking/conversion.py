@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from xbar.order_statistics import percentile_of_magnitudes
-from xbar.spiking.layers import Spiking
+from xbar.spiking.layers import Spiking, SpikingRun
 from xbar.spiking.neurons import LIF
 
 NEVER = 1e30  # a threshold that is not reached: the last layer adds up
@@ -72,6 +72,6 @@ def _rescaled(layer: Any, weights: Array, bias: Array, more: float) -> Any:
     return jax.tree_util.tree_map_with_path(change, layer)
 
 
-def logits(run: Any) -> Float[Array, "batch outputs"]:
-    """What the last layer has added up, by step."""
+def rate_logits(run: SpikingRun) -> Float[Array, "batch outputs"]:
+    """Logits of a converted network: what its last layer has added up, over the number of steps."""
     return run.v[-1] / len(run.v)

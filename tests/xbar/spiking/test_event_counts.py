@@ -90,5 +90,5 @@ def test_the_same_weights_spike():
     for steps in (16, 256):
         twin = spiking.converted(layers, x, steps, percentile=100.0)
         run = twin(spiking.regular(x, steps).astype(jnp.float32))
-        errors.append(np.abs(np.asarray(spiking.conversion.logits(run)) - dense).mean() / dense.std())
+        errors.append(np.abs(np.asarray(spiking.rate_logits(run)) - dense).mean() / dense.std())
     assert errors[1] < 0.03 and errors[1] < errors[0] / 4
