@@ -201,7 +201,7 @@ def prepare(config: Config) -> State:
 
 def compute(config: Config, state: State, point: dict[str, Any]) -> dict[str, Any]:
     """Frames and events on one device, over all readouts, T and rates."""
-    import jax
+    import equinox as eqx
 
     study = Study(config, state, chosen_devices.find(point["device"]))
     each = [study.at(steps) for steps in config.spike_steps]
@@ -209,7 +209,7 @@ def compute(config: Config, state: State, point: dict[str, Any]) -> dict[str, An
     found = {name: np.stack([e[name] for e in each], 0 if name in by_steps else 1) for name in each[0]}
     trained = [study.trained(layers) for layers in state.quiet] or [study.untrained()] * len(config.penalties)
     found |= {n: np.stack([t[n] for t in trained], 0 if n == "trained_share" else 1) for n in trained[0]}
-    digital = float(state.network.metric(jax.jit(state.network.f)(state.params, state.x), state.y))
+    digital = float(state.network.metric(eqx.filter_jit(state.network.f)(state.params, state.x), state.y))
     return {**found, "digital_accuracy": digital, "images": len(state.x)}
 
 

@@ -315,9 +315,9 @@ def compute(config: Any, point: dict[str, Any]) -> dict[str, Any]:
 
 def digital(made: Trained, classes: int) -> dict[str, Any]:
     """Accuracy and recall without hardware."""
-    import jax
+    import equinox as eqx
 
-    right = np.asarray(jax.jit(made.f)(made.params, made.x).argmax(-1) == made.y)
+    right = np.asarray(eqx.filter_jit(made.f)(made.params, made.x).argmax(-1) == made.y)
     return {"digital_accuracy": right.mean(), "digital_recall": recalls(right, np.asarray(made.y), classes)}
 
 
