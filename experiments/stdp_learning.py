@@ -20,7 +20,10 @@ LEAK = 0.8  # of a membrane left after a step: 90 ms
 G_MIN, G_MAX = 0.5e-6, 25e-6  # S
 WANTED = 4.0  # output spikes of an image that homeostasis aims at
 HOMEOSTASIS = 0.5  # growth of a threshold at a spike more than wanted, in full conductances
-UP, DOWN = 0.04, 0.02  # steps at the middle of the range, shares of it
+UP, DOWN = (
+    0.01,
+    0.005,
+)  # steps at the middle of the range, shares of it; their ratio is that of Querlioz et al. (recalled)
 
 
 class Population(eqx.Module):
@@ -39,15 +42,19 @@ class Population(eqx.Module):
     threshold: Float[Array, "*chips outputs"]
 
 
-def made(key: PRNGKeyArray, outputs: int, inputs: int, spread: float) -> Population:
-    """A population whose cells differ in every parameter, normal about its mean and cut off before it changes its sign."""
+def made(key: PRNGKeyArray, outputs: int, inputs: int, spread: float, start: float = 0.6) -> Population:
+    """A population whose cells differ in every parameter, normal about its mean and cut off before it changes its sign.
+
+    Args:
+        spread: relative standard deviation. start: mean conductance before learning, a share of the largest.
+    """
     keys = jax.random.split(key, 5)
     about = lambda k, mean: mean * jnp.maximum(1 + spread * jax.random.normal(k, (outputs, inputs)), 0.05)  # noqa: E731
     width = G_MAX - G_MIN
     low = about(keys[0], G_MIN)
     high = jnp.maximum(about(keys[1], G_MAX), 2 * low)
-    g = jnp.clip(about(keys[2], 0.6 * G_MAX) + 0.1 * width * jax.random.normal(keys[2], low.shape), low, high)
-    threshold = jnp.full(outputs, 0.6 * RATE * inputs * 0.13 * 2)  # of what an average image gives in two steps
+    g = jnp.clip(about(keys[2], start * G_MAX) + 0.1 * width * jax.random.normal(keys[2], low.shape), low, high)
+    threshold = jnp.full(outputs, start * RATE * inputs * 0.13 * 2)  # of what an average image gives in two steps
     return Population(g, about(keys[3], UP * width), about(keys[4], DOWN * width), low, high, threshold)
 
 
@@ -79,7 +86,7 @@ def shown(cells: Population, spikes: Any, key: PRNGKeyArray, rule: str | None) -
     """One image on one chip: the population after it, spikes of each output, pulses."""
     outputs, inputs = cells.g.shape
     window = spiking.SimplifiedSTDP(window=2.5 * DT)
-    pairs = spiking.PairSTDP(a_plus=1.0, a_minus=1.0, tau_plus=2.5 * DT, tau_minus=2.5 * DT)
+    pairs = spiking.PairSTDP(a_plus=1.0, a_minus=0.5, tau_plus=2.5 * DT, tau_minus=2.5 * DT)
 
     def step(carry, given):
         g, v, since, traces, sent = carry
@@ -95,15 +102,14 @@ def shown(cells: Population, spikes: Any, key: PRNGKeyArray, rule: str | None) -
         if rule == "simplified":
             since, n = window.step(since, s, fired[None], DT)
             n = n[:, 0]
-        else:  # the first spike of a pair waits in a trace; the change is a pulse with that probability
-            (x, y), change = pairs.step(traces, s, post[winner][None], DT)
-            traces = (x, y)
-            n = (jnp.sign(change) * (jax.random.uniform(k, change.shape) < jnp.abs(change)))[:, 0].astype(jnp.int32)
-            n = jnp.where(fired, jnp.where(n > 0, 1, -1), 0)  # what has no pair with the winner's spike is lowered
-        new = pulsed(cells, g, winner, n, k)
-        return (g.at[winner].set(new), v, since, traces, sent + jnp.sum(n != 0)), post
+            g = g.at[winner].set(pulsed(cells, g, n, k, winner))
+        else:  # the change that pairs ask for is a pulse with that probability, to any cell
+            traces, change = pairs.step(traces, s, post, DT)
+            n = (jnp.sign(change) * (jax.random.uniform(k, change.shape) < jnp.abs(change))).T.astype(jnp.int32)
+            g = pulsed(cells, g, n, k)
+        return (g, v, since, traces, sent + jnp.sum(n != 0)), post
 
-    start = (cells.g, jnp.zeros(outputs), window.start(inputs), pairs.start(inputs, 1), jnp.zeros(()))
+    start = (cells.g, jnp.zeros(outputs), window.start(inputs), pairs.start(inputs, outputs), jnp.zeros(()))
     keys = jax.random.split(key, len(spikes))
     (g, _, _, _, sent), posts = jax.lax.scan(step, start, (spikes, keys))
     won = jnp.sum(posts, 0)
@@ -115,9 +121,14 @@ def shown(cells: Population, spikes: Any, key: PRNGKeyArray, rule: str | None) -
 
 
 def pulsed(
-    cells: Population, g: Float[Array, "outputs inputs"], winner: Array, n: Int[Array, " inputs"], key: PRNGKeyArray
-) -> Float[Array, " inputs"]:
-    """Conductances [S] of one neuron's cells after a pulse up (1), down (-1) or none, by the device's law: soft bounds."""
-    low, high = cells.low[winner], cells.high[winner]
-    law = PulseUpdate(SoftBounds(cells.up[winner], cells.down[winner], 0.5 * (low + high), low, high))
-    return law(g[winner], law.latents(g[winner], key=key), n, key=key, most=1)[0]
+    cells: Population,
+    g: Float[Array, "outputs inputs"],
+    n: Int[Array, "*cells"],
+    key: PRNGKeyArray,
+    row: Any = slice(None),
+) -> Float[Array, "*cells"]:
+    """Conductances [S] of one neuron's cells (or all) after a pulse up (1), down (-1) or none, by the device's law: soft
+    bounds."""
+    up, down, low, high = (x[row] for x in (cells.up, cells.down, cells.low, cells.high))
+    law = PulseUpdate(SoftBounds(up, down, 0.5 * (low + high), low, high))
+    return law(g[row], law.latents(g[row], key=key), n, key=key, most=1)[0]
