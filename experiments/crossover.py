@@ -274,7 +274,7 @@ class Study:
         return accuracy, energy
 
     def _chips(self, params: Any, f: Any, x_cal: Any, x: Any, dac: Any = None) -> tuple[np.ndarray, np.ndarray]:
-        """Accuracy of each chip `(readouts, chips)`, and samples of the energy of an inference on the first [J].
+        """Accuracy of each chip `(readouts, chips)`, and samples of the energy of an inference, their mean [J].
 
         Args:
             dac: of a frame; None for events, whose inputs have time as their first axis.
@@ -286,21 +286,23 @@ class Study:
 
         axis = 0 if dac else 1
 
-        def made(params, x_cal, key, bits):
-            network = xbar.analog(f, self.tile(bits, dac))
-            return xbar.calibrate(network.program(params, x_cal, key=key), x_cal, percentile=99.9)
-
         @eqx.filter_jit
         def read(params, x_cal, x, y, keys, bits):
-            one = lambda key: self.state.network.metric(made(params, x_cal, key, bits)(x, key=key), y)  # noqa: E731
             few = jax.lax.slice_in_dim(x, 0, min(32, x.shape[axis]), axis=axis)
             how: Any = dict(technology=None if dac else technology(bits is None), inferences=few.shape[axis])
-            return jax.lax.map(one, keys), made(params, x_cal, keys[0], bits).energy(few, **how).samples()[:, 0]
+
+            def one(key):
+                chip = xbar.analog(f, self.tile(bits, dac)).program(params, x_cal, key=key)
+                chip = xbar.calibrate(chip, x_cal, percentile=99.9).at()
+                return self.state.network.metric(chip(x, key=key), y), chip.energy(few, **how)
+
+            return jax.lax.map(one, keys)
 
         bits = [b for b in self.bits if not (dac and b is None)]
         found = [read(params, x_cal, x, self.state.y, self.keys, _traced(b)) for b in bits]
         found += [found[-1]] if dac else []  # replaced by the caller
-        return np.stack([np.asarray(a) for a, _ in found]), np.stack([np.asarray(e, float) for _, e in found])
+        energy = [np.asarray(ledgers.samples(), float)[..., 0].mean(0) for _, ledgers in found]
+        return np.stack([np.asarray(a) for a, _ in found]), np.stack(energy)
 
     def _driven(self, twin: Any, steps: int) -> np.ndarray:
         """Samples `(readouts, rates, samples)` of the energy of an inference in which every neuron spikes at one rate [J]."""
@@ -331,10 +333,12 @@ class Study:
             first = [t[-1] for t in trains]  # every neuron in every step: the widest range
             chip = xbar.analog(f, self.tile(bits)).program(synapses, first, key=key)
             chip = xbar.calibrate(chip, first)
+            chip = chip.at()
             how: Any = dict(technology=technology(bits is None), inferences=number)
-            return jax.lax.map(lambda t: chip.energy(t, **how).samples()[:, 0], trains)
+            return jax.lax.map(lambda t: chip.energy(t, **how), trains)
 
-        return np.stack([np.asarray(energy(twin.synapses, trains, self.keys[0], _traced(b)), float) for b in self.bits])
+        ledgers = [energy(twin.synapses, trains, self.keys[0], _traced(b)) for b in self.bits]
+        return np.stack([np.asarray(ledger.samples(), float)[..., 0] for ledger in ledgers])
 
     def trained(self, layers: Any) -> dict[str, Any]:
         """A network trained with a penalty, on chips."""

@@ -388,18 +388,26 @@ class Reader:
 
         @eqx.filter_jit
         def read(params, x_cal, x, y, keys, times, bits):
-            def one(key):
-                chip = self.chip(params, x_cal, key, bits)
-                return jax.lax.map(lambda t: self.at(chip, params, x_cal, t)(x, key=key).argmax(-1) == y, times)
-
             few = jax.lax.slice_in_dim(x, 0, min(8 if m.deep else 32, x.shape[m.axis]), axis=m.axis)
             tech = Technology(events=self.spikes, readout="integrators" if bits is None else "converters")
-            chip = self.chip(params, x_cal, keys[0], bits)
-            ledger = chip.energy(few, technology=tech, inferences=few.shape[m.axis])
-            leaks = ledger.by_component[COMPONENTS.index("leakage")] / ledger.latency
-            return jax.lax.map(one, keys), ledger.quantiles(QUANTILES), ledger.latency, jnp.asarray(leaks)
 
-        return read
+            def one(key):
+                chip = self.chip(params, x_cal, key, bits)
+                right, ledgers = jax.lax.map(lambda t: at(self.at(chip, params, x_cal, t), key), times)
+                return right, jax.tree.map(lambda a: a[0], ledgers)
+
+            def at(chip, key):
+                ledger = chip.energy(few, technology=tech, inferences=few.shape[m.axis])
+                return chip(x, key=key).argmax(-1) == y, ledger
+
+            return jax.lax.map(one, keys)
+
+        def means(*given):
+            right, ledgers = read(*given)
+            leaks = ledgers.by_component[..., COMPONENTS.index("leakage")] / ledgers.latency
+            return right, jnp.mean(ledgers.quantiles(QUANTILES), -1), jnp.mean(ledgers.latency), jnp.mean(leaks)
+
+        return means
 
     def chip(self, params: Any, x_cal: Any, key: Any, bits: Any) -> Any:
         """One chip, calibrated just after programming, with drift compensation of each column."""

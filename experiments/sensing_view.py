@@ -20,7 +20,7 @@ METHOD = (
     f"{SPIKE_STEPS} steps, their inputs as evenly spaced spikes with one row for each sign (DS-CNN's twin: analog inputs "
     "in every step). Both are trained with noise on their weights, and converter ranges are those of a calibration "
     "batch; drift is compensated by one factor a column; DS-CNN as a frame has each channel's mean and spread brought "
-    "back at every time (AdaBS), without labels.",
+    "back at every time (AdaBS), without labels. DS-CNN's twin is read by integrators alone.",
     "Energy of a decision is that of the ledger while the network works: arrays, converters or integrators, digital "
     "work, memory, network on chip, leakage. Not in it: voltage supplies, radio, a microcontroller that waits, writing "
     "the weights. The front end is counted apart and always on.",

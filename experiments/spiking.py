@@ -166,7 +166,10 @@ def compute(config: Config, state: State, point: dict[str, Any]) -> dict[str, An
         )
 
     keys = jax.random.split(jax.random.fold_in(jax.random.key(config.seed), 3), config.chips)
-    right, energy, seconds = read(state.layers, state.spikes_cal, state.spikes, state.y, keys, times)
+    right, ledgers = read(state.layers, state.spikes_cal, state.spikes, state.y, keys, times)
+    both = [ledgers.with_technology(Technology(events=True, readout=how)) for how in READOUTS]
+    energy = [np.asarray(ledger.quantiles(QUANTILES)).mean(-1) for ledger in both]
+    seconds = [float(ledger.latency.mean()) for ledger in both]
     accuracy = np.full((len(config.times), config.chips), np.nan)
     accuracy[known] = np.asarray(right).T
     found = {"accuracy": accuracy, "energy": np.asarray(energy), "seconds": np.asarray(seconds)}

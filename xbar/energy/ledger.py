@@ -97,6 +97,17 @@ class Ledger(eqx.Module):
         """Energy per multiply-accumulate [J]."""
         return self.total / self.macs
 
+    def with_technology(self, technology: Technology) -> Ledger:
+        """The same events at other prices: circuits that would have done the same. Programming is left out."""
+        batch = self.total.shape
+        spread = lambda a: jnp.broadcast_to(a, (*batch, *jnp.shape(a))) if eqx.is_array(a) else a  # noqa: E731
+        recipe = dataclasses.replace(self.recipe, technology=jax.tree.map(spread, technology))
+        of = priced
+        for _ in batch:
+            of = jax.vmap(of)
+        found = of(recipe)
+        return Ledger(found.terms, found.seconds, found.area, self.macs, recipe, notes_of(recipe, found.terms))
+
     @property
     def amortised_programming(self) -> Float[Array, "*batch"]:
         """Energy of programming, for one of the inferences that share it [J]; 0 where it was not given."""

@@ -109,3 +109,15 @@ def test_readouts_that_cannot_be():
         Technology(readout="spikes")
     with pytest.raises(ValueError, match="free_running"):
         Technology(free_running=True, adc_rate=1e9, events=True)
+
+
+def test_the_same_events_at_other_prices(chip):
+    """Repricing a ledger, or a wafer's, is pricing the call anew."""
+    made, _, spikes = chip
+    with_adc = made.energy(spikes, technology=Technology(events=True), inferences=2)
+    other = Technology(events=True, readout="integrators", node=32e-9)
+    anew = made.energy(spikes, technology=other, inferences=2)
+    np.testing.assert_allclose(with_adc.with_technology(other).terms, anew.terms, rtol=1e-6)
+    wafer = jax.vmap(lambda k: made.energy(spikes * k, technology=Technology(events=True), inferences=2))(jnp.ones(2))
+    np.testing.assert_allclose(wafer.with_technology(other).terms[1], anew.terms, rtol=1e-6)
+    assert np.asarray(wafer.samples()).shape == (2, 4096, 1)
