@@ -18,8 +18,8 @@ METHOD = (
     "(or integrators and comparators of every column and step), digital or analog updates of all neurons in every step, "
     "an address on the mesh for each spike, leakage as long as the steps last. Steps follow each other as fast as the "
     "arrays allow: real-time input would leak longer.",
-    "P10 to P90 are those of the ratio: both ledgers share every uncertain price. Energies are those of one chip, "
-    "accuracies of all chips; nothing of integrators' own errors is modelled.",
+    "P10 to P90 are those of the ratio: both ledgers share every uncertain price. Energies are means over "
+    "chips; nothing of integrators' own errors is modelled.",
     "The closed form holds where an event costs what an 8-bit product costs, and a product of b bits b/8 of it; here both are "
     "priced by what their circuits do.",
 )

@@ -364,8 +364,8 @@ class Reader:
         self.config, self.made, self.device, self.spikes = config, made, device, spikes
 
     def __call__(self, bits: float | None, times: list[float]) -> tuple[np.ndarray, np.ndarray, float, float]:
-        """Which inputs are right `(times, chips, inputs)`; quantiles of the energy [J]; time [s] and leakage [W] of one
-        chip."""
+        """Which inputs are right `(times, chips, inputs)`; means over chips of the energy's quantiles [J], time [s] and
+        leakage [W]."""
         import jax
         import jax.numpy as jnp
 
