@@ -38,7 +38,7 @@ class Config:
     """Memory cells."""
     adc_bits: tuple[int, ...] = (4, 8)
     """Resolutions of the output converters; integrators without converters are always among the readouts."""
-    spike_steps: tuple[int, ...] = (4, 8, 16)
+    spike_steps: tuple[int, ...] = (4, 16)
     """Time steps T of a spiking inference."""
     frame: Literal["bit_serial", "amplitude"] = "bit_serial"
     """How the frame's inputs are put on word lines: bit by bit by the drivers that events have, or as voltages at once."""
