@@ -18,8 +18,8 @@ def test_loihi_by_hand():
 
 def test_truenorth_full_is_its_power():
     """All of its neurons at 20 Hz and 128 synapses for a second: 72 mJ, 26.8 pJ an event. Fails if static power is lost."""
-    events = 2**20 * 20 * 128
-    low, high = CHIPS["TrueNorth"].joules(synaptic=events, updates=2**20 * 1000, spikes=0, hops=0, steps=1000)
+    events = 2.0**20 * 20 * 128
+    low, high = CHIPS["TrueNorth"].joules(synaptic=events, updates=2.0**20 * 1000, spikes=0.0, hops=0.0, steps=1000)
     assert low == pytest.approx(72e-3) and high == pytest.approx(72e-3)
     assert high / events == pytest.approx(truenorth_event().value)
 

@@ -18,12 +18,22 @@ def two_layers(sizes=(6, 4, 3)):
     return spiking.Spiking(layers, [spiking.LIF(tau=jnp.inf, threshold=0.3) for _ in layers])
 
 
+def counted(network, x, **how):
+    """A run and its events, compiled at once."""
+
+    @jax.jit
+    def both(network, x):
+        run = network(x)
+        return run, spiking.count_events(network, x, run, **how)
+
+    return both(network, x)
+
+
 def test_every_count_by_hand():
     """Fails if a spike's fan-out, the dense count, or a packet's way is wrong."""
     network = two_layers()
     x = (jax.random.uniform(KEY, (5, 2, 6)) < 0.4).astype(jnp.float32)
-    run = network(x)
-    found = spiking.count_events(network, x, run, per_core=2)
+    run, found = counted(network, x, per_core=2)
     inputs, hidden, outputs = (float(np.asarray(s).sum() / 2) for s in (x, *run.spikes))
     np.testing.assert_allclose([float(s) for s in found.spikes], [inputs, hidden, outputs])
     assert float(found.synaptic) == pytest.approx(4 * inputs + 3 * hidden)
@@ -88,7 +98,7 @@ def test_the_same_weights_spike():
     dense = np.asarray(jax.vmap(layers[-1])(dense))
     errors = []
     for steps in (16, 256):
-        twin = spiking.converted(layers, x, steps, percentile=100.0)
-        run = twin(spiking.regular(x, steps).astype(jnp.float32))
+        twin = eqx.filter_jit(spiking.converted)(layers, x, steps, percentile=100.0)
+        run = eqx.filter_jit(twin)(spiking.regular(x, steps).astype(jnp.float32))
         errors.append(np.abs(np.asarray(spiking.rate_logits(run)) - dense).mean() / dense.std())
     assert errors[1] < 0.03 and errors[1] < errors[0] / 4
