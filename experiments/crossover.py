@@ -248,7 +248,7 @@ class Study:
         accuracy, energy = self._chips(twin.synapses, _ran(twin), code(s.x_cal), code(s.x))
         frame_accuracy, frame = self._frames(steps)
         at_rates = self._driven(twin, steps)
-        run = twin(code(s.x))
+        run, counts = _counted(twin, code(s.x))
         right = float(s.network.metric(spiking.rate_logits(run), s.y))
         rates = [crossing(np.asarray(RATES), e, f) for e, f in zip(at_rates, frame, strict=True)]
         return {
@@ -258,7 +258,7 @@ class Study:
             "energy_at_rate": np.median(at_rates, 2),
             "frame_accuracy": frame_accuracy,
             "event_accuracy": accuracy,
-            "own_rate": float(spiking.count_events(twin, code(s.x), run).share),
+            "own_rate": float(counts.share),
             "digital_event_accuracy": right,
         }
 
@@ -350,7 +350,7 @@ class Study:
         return {
             "trained_accuracy": accuracy,
             "trained_energy": np.quantile(energy, QUANTILES, axis=1).T,
-            "trained_share": np.asarray(float(s.lif.events(layers, spikes).share)),
+            "trained_share": np.asarray(float(jax.jit(s.lif.events)(layers, spikes).share)),
         }
 
     def untrained(self) -> dict[str, Any]:
@@ -371,6 +371,19 @@ def _traced(bits: float | None) -> Any:
     import jax.numpy as jnp
 
     return None if bits is None else jnp.asarray(bits)
+
+
+def _counted(twin: Any, spikes: Any) -> Any:
+    """A run and its events, compiled at once."""
+    import equinox as eqx
+
+    from xbar import spiking
+
+    def both(twin, spikes):
+        run = twin(spikes)
+        return run, spiking.count_events(twin, spikes, run)
+
+    return eqx.filter_jit(both)(twin, spikes)
 
 
 def _ran(twin: Any) -> Any:

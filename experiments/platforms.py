@@ -115,6 +115,7 @@ def prepare(config: Config) -> State:
 def _twin(config: Config, network: Any, params: Any, x: Any) -> tuple[Any, float]:
     """Events of the network as integrate-and-fire neurons with its own weights, and how often both agree; None for
     networks that are no chain of layers with ReLU."""
+    import equinox as eqx
     import jax.numpy as jnp
 
     from experiments.networks import chains
@@ -129,9 +130,15 @@ def _twin(config: Config, network: Any, params: Any, x: Any) -> tuple[Any, float
     in_range = float(jnp.min(x)) >= 0 and float(jnp.max(x)) <= 1
     code = spiking.regular if in_range else spiking.direct  # what has a sign meets the first layer as it is
     spikes = code(x, config.spike_steps).astype(jnp.float32)
-    run = twin(spikes)
-    same = spiking.rate_logits(run).argmax(-1) == network.f(params, x).argmax(-1)
-    return spiking.count_events(twin, spikes, run), float(jnp.mean(same))
+
+    @eqx.filter_jit
+    def counted(twin, spikes, params, x):
+        run = twin(spikes)
+        same = spiking.rate_logits(run).argmax(-1) == network.f(params, x).argmax(-1)
+        return spiking.count_events(twin, spikes, run), jnp.mean(same)
+
+    events, same = counted(twin, spikes, params, x)
+    return events, float(same)
 
 
 def compute(config: Config, state: State, point: dict[str, Any]) -> dict[str, Any]:

@@ -48,6 +48,7 @@ def test_crossings_at_the_ends():
     np.testing.assert_allclose(crossover.crossing(rates, events, frame), [0.0, np.inf, 0.05])
 
 
+@pytest.mark.slow
 def test_a_small_run(tmp_path):
     """Integrators win at low rates, ADCs in every step do not; the twin's accuracy is there with its spread."""
     config = crossover.Config(
