@@ -220,6 +220,7 @@ class Study:
         import jax
 
         self.config, self.state, self.device = config, state, device
+        self.programs: dict[Any, Any] = {}
         self.keys = jax.random.split(jax.random.fold_in(jax.random.key(config.seed), 3), config.chips)
 
     @property
@@ -273,12 +274,26 @@ class Study:
         accuracy[-1], energy[-1] = accuracy[widest], energy[widest]
         return accuracy, energy
 
-    def _chips(self, params: Any, f: Any, x_cal: Any, x: Any, dac: Any = None) -> tuple[np.ndarray, np.ndarray]:
+    def _chips(
+        self, params: Any, f: Any, x_cal: Any, x: Any, dac: Any = None, name: Any = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Accuracy of each chip `(readouts, chips)`, and samples of the energy of an inference, their mean [J].
 
         Args:
-            dac: of a frame; None for events, whose inputs have time as their first axis.
+            dac: of a frame; None for events, whose inputs have time as their first axis. name: of a program that is kept, for
+                other parameters of the same `f`.
         """
+        read = self.programs.get(name) or self._program(f, dac)
+        if name is not None:
+            self.programs[name] = read
+        bits = [b for b in self.bits if not (dac and b is None)]
+        found = [read(params, x_cal, x, self.state.y, self.keys, _traced(b)) for b in bits]
+        found += [found[-1]] if dac else []  # replaced by the caller
+        energy = [np.asarray(ledgers.samples(), float)[..., 0].mean(0) for _, ledgers in found]
+        return np.stack([np.asarray(a) for a, _ in found]), np.stack(energy)
+
+    def _program(self, f: Any, dac: Any) -> Any:
+        """`(params, x_cal, x, y, keys, bits) -> accuracy, ledger` of each chip."""
         import equinox as eqx
         import jax
 
@@ -298,11 +313,7 @@ class Study:
 
             return jax.lax.map(one, keys)
 
-        bits = [b for b in self.bits if not (dac and b is None)]
-        found = [read(params, x_cal, x, self.state.y, self.keys, _traced(b)) for b in bits]
-        found += [found[-1]] if dac else []  # replaced by the caller
-        energy = [np.asarray(ledgers.samples(), float)[..., 0].mean(0) for _, ledgers in found]
-        return np.stack([np.asarray(a) for a, _ in found]), np.stack(energy)
+        return read
 
     def _driven(self, twin: Any, steps: int) -> np.ndarray:
         """Samples `(readouts, rates, samples)` of the energy of an inference in which every neuron spikes at one rate [J]."""
@@ -346,7 +357,7 @@ class Study:
 
         s, key = self.state, jax.random.key(self.config.seed)
         spikes, cal = s.lif.encode(s.x, key), s.lif.encode(s.x_cal, key)
-        accuracy, energy = self._chips(layers, s.lif, cal, spikes)
+        accuracy, energy = self._chips(layers, s.lif, cal, spikes, name="trained")
         return {
             "trained_accuracy": accuracy,
             "trained_energy": np.quantile(energy, QUANTILES, axis=1).T,
