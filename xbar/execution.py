@@ -34,7 +34,7 @@ def _run(
     if key is not None:
         arrays = with_frozen_noise(layers, tiles, arrays, times, key)
 
-    def read_layer(i, array, vectors, n, noise):
+    def read_layer(i, array, vectors, n, noise, probe):
         y, signals = read(tiles[i], array, vectors, n, t=times[i], key=noise, watched=watch is not None)
         return y, None if watch is None or signals is None else watch(i, tiles[i], array, signals)
 

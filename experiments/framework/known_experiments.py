@@ -28,12 +28,17 @@ EXPERIMENTS = {  # name: (module, what it shows, time on two cores)
     ),
     "reproduce": (
         "experiments.reproduce",
-        "published results done again: published, here, tolerance, verdict (--case E1, E2, E6, E7)",
+        "published results done again: published, here, tolerance, verdict (--case E1, E2, E4, E5, E6, E7)",
         "2 to 9 min",
     ),
     "platforms": (
         "experiments.platforms",
         "one network on every platform: GPUs, published analog chips, named architectures, brains",
+        "3 min",
+    ),
+    "train-on-array": (
+        "experiments.train_on_array",
+        "training on the arrays themselves: accuracy, pulses and joules of any network, device and algorithm",
         "3 min",
     ),
     "training-energy": (
