@@ -148,12 +148,27 @@ class PulseTrains(Checked):
         return (slot < last) & (unit_uniforms(rows, p_x) < p_x), unit_uniforms(cols, p_d) < p_d
 
 
+BASE = 4096  # pulses up and down of one cell share a number, in this base
+
+
 def _coincide(on_rows: Array, on_cols: Array, row_signs: Array, col_signs: Array) -> Coincidences:
-    """Sums over vectors of products of pulses, which are exact in bfloat16 as they are 0 or 1."""
-    exact = lambda a: a.astype(jnp.bfloat16)  # noqa: E731
-    product = lambda a, b: jnp.einsum("...vr,...vc->...rc", a, b, preferred_element_type=jnp.float32)  # noqa: E731
-    rows, cols = exact(on_rows), exact(on_cols)
-    total = product(rows, cols)
-    net = product(rows * exact(row_signs), cols * exact(col_signs))
-    lines = [jnp.sum(a.astype(jnp.float32), -2) for a in (on_rows, on_cols)]
-    return Coincidences((total + net) / 2, (total - net) / 2, *lines, jnp.zeros(total.shape[:-2], jnp.float32))
+    """Sums over vectors of products of pulses: whole numbers below 2^24, exact in float32."""
+    real = lambda a: a.astype(jnp.float32)  # noqa: E731
+    rows, up = real(on_rows), col_signs > 0
+    product = lambda a, b: jnp.einsum("...vr,...vc->...rc", a, b, precision=lax.Precision.HIGHEST)  # noqa: E731
+
+    def of(rows: Array, up: Array) -> tuple[Array, Array]:
+        """Those of rows of one sign."""
+        plus, minus = real(on_cols & up), real(on_cols & ~up)
+        if rows.shape[-2] >= BASE:
+            return product(rows, plus), product(rows, minus)
+        both = product(rows, plus + BASE * minus)
+        down = jnp.floor(both / BASE)
+        return both - BASE * down, down
+
+    positive, negative = rows * (row_signs > 0), rows * (row_signs < 0)
+    plus = of(positive, up)
+    none = jax.tree.map(jnp.zeros_like, plus)
+    minus = lax.cond(jnp.any(negative > 0), lambda: of(negative, ~up), lambda: none)
+    lines = [jnp.sum(real(a), -2) for a in (on_rows, on_cols)]
+    return Coincidences(plus[0] + minus[0], plus[1] + minus[1], *lines, jnp.zeros(plus[0].shape[:-2], jnp.float32))
