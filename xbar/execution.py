@@ -34,7 +34,7 @@ def _run(
     if key is not None:
         arrays = with_frozen_noise(layers, tiles, arrays, times, key)
 
-    def read_layer(i, array, product, x, noise):
+    def read_layer(i, array, product, x, noise, probe):
         n = product.sizes[2]
         if watch is None and product.turns > 1 and tiles[i].sharding is None:
             part = product.vectors_of(x)

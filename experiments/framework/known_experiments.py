@@ -28,7 +28,7 @@ EXPERIMENTS = {  # name: (module, what it shows, time on two cores)
     ),
     "reproduce": (
         "experiments.reproduce",
-        "published results done again: published, here, tolerance, verdict (--case E1, E2, E3, E6, E7)",
+        "published results done again: published, here, tolerance, verdict (--case E1, E2, E3, E4, E5, E6, E7)",
         "2 to 9 min",
     ),
     "platforms": (
@@ -50,6 +50,11 @@ EXPERIMENTS = {  # name: (module, what it shows, time on two cores)
         "experiments.codesign",
         "weights and physics together by gradient, from accuracy to thrift, beside grid, random search and NSGA-II",
         "8 min",
+    ),
+    "train-on-array": (
+        "experiments.train_on_array",
+        "training on the arrays themselves: accuracy, pulses and joules of any network, device and algorithm",
+        "3 min",
     ),
     "training-energy": (
         "experiments.training_energy",
