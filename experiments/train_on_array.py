@@ -86,7 +86,9 @@ def device(name: str) -> Any:
     """
     found = chosen_devices.find(name)
     if getattr(found.update, "law", None) is None:
-        raise UsageError(f"--device {name}: it has no pulse law, so that it cannot learn. Fit pulse trains, or name another.")
+        raise UsageError(
+            f"--device {name}: it has no pulse law, so that it cannot learn. Fit pulse trains, or name another."
+        )
     if not found.conduction.linear:
         raise UsageError(f"--device {name}: its cells are not ohmic, and no backward read is defined for them.")
     return found
@@ -128,7 +130,8 @@ def _layers(config: Config) -> tuple[str, ...]:
     network = chosen_networks.find(config)
     x = network.measured_on().x_train[: config.batch]
     chip = jax.eval_shape(
-        lambda k: xbar.analog(network.f, xbar.Tile(devices.ideal())).program(network.params, x, key=k), jax.random.key(0)
+        lambda k: xbar.analog(network.f, xbar.Tile(devices.ideal())).program(network.params, x, key=k),
+        jax.random.key(0),
     )
     return tuple(layer.path for layer in chip.plan_layers)
 
@@ -243,8 +246,8 @@ def tile(config: Config, name: str) -> Any:
 
 
 def compute(config: Config, state: State, point: dict[str, Any]) -> dict[str, Any]:
-    """All chips of one device and algorithm, side by side, epoch by epoch; each epoch is kept, and a run that was killed goes on
-    there."""
+    """All chips of one device and algorithm, side by side, epoch by epoch; each epoch is kept, and a run that was
+    killed goes on there."""
     import jax
     import jax.numpy as jnp
     import numpy as np
@@ -265,7 +268,9 @@ def compute(config: Config, state: State, point: dict[str, Any]) -> dict[str, An
 
     def one(learned, key, i):
         rows = _order(config, state, key, i)
-        after, _ = trainer.epoch(learned, state.x[rows], state.y[rows], jax.random.fold_in(jax.random.fold_in(key, 4), i))
+        after, _ = trainer.epoch(
+            learned, state.x[rows], state.y[rows], jax.random.fold_in(jax.random.fold_in(key, 4), i)
+        )
         test = jax.random.fold_in(key, 5)
         return after, array_training.accuracy(after, state.x_test, state.y_test, test)
 

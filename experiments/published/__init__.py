@@ -1,6 +1,13 @@
 """Published results and how they are done again here: one file a case, listed as `CASES`."""
 
-from experiments.published import chip_trained_cnn, neurosim_devices, pcm_drift, programming_errors, pulsed_training, wire_drop
+from experiments.published import (
+    chip_trained_cnn,
+    neurosim_devices,
+    pcm_drift,
+    programming_errors,
+    pulsed_training,
+    wire_drop,
+)
 from experiments.published.case import Case, Claim
 
 CASES: dict[str, Case] = {

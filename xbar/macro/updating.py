@@ -37,7 +37,9 @@ def pulse(
     most: int,
 ) -> ProgrammedArray:
     """`n` pulses to each cell of each weight, `t` [s] after the cells were last returned; none to other cells."""
-    return pulse_cells(tile, array, part, to_cells(n, part, array.cells.g.shape[-1] - part.used_cols), t, key, most=most)
+    return pulse_cells(
+        tile, array, part, to_cells(n, part, array.cells.g.shape[-1] - part.used_cols), t, key, most=most
+    )
 
 
 def pulse_cells(

@@ -7,7 +7,6 @@ import dataclasses
 from typing import Any, Literal, NamedTuple
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
@@ -23,7 +22,8 @@ class Lines(NamedTuple):
     """The signals of one update at the lines of every tile.
 
     Args:
-        x: inputs of the word lines. d: errors of the columns, so that `-rate sum_v x_v d_v` is a change of net conductance [S].
+        x: inputs of the word lines. d: errors of the columns, so that `-rate sum_v x_v d_v` is a change of net
+        conductance [S].
     """
 
     x: Float[Array, "blocks row_tiles vectors rows"]
@@ -49,8 +49,8 @@ class Rows(Checked):
     $$ n = \\mathrm{round}(-\\mathrm{rate} \\sum_v x_v d_v^T / s) $$
 
     Args:
-        rounding: `"nearest"`, or `"stochastic"`: up with the probability of what is cut off. most: pulses of a cell at most; more
-            are not sent.
+        rounding: `"nearest"`, or `"stochastic"`: up with the probability of what is cut off. most: pulses of a cell
+            at most; more are not sent.
 
     Reference: nearest rounding as in NeuroSim's online learning (Chen, Peng, Yu 2018, 10.1109/TCAD.2018.2789723).
     """
@@ -89,7 +89,9 @@ def wanted(
     seconds = 2 * per_pulse * jnp.max(found.slots)  # both signs have a phase of their own
     digital = 2.0 * vectors * (k + n) * site.part.groups
     most = trains.slots * vectors
-    return Wanted(by_row(found.up), by_row(found.down), by_row(found.rows), found.cols, seconds, digital, most, vectors == 1)
+    return Wanted(
+        by_row(found.up), by_row(found.down), by_row(found.rows), found.cols, seconds, digital, most, vectors == 1
+    )
 
 
 def split(counts: ByWeight) -> tuple[ByWeight, ByWeight]:

@@ -209,5 +209,3 @@ def _as_vectors(part: Array, stack: list[int], time: list[int]) -> Array:
     part = part.transpose(*stack, loops, *time, loops + 1, loops + 2)
     lead = len(stack) + 1
     return part.reshape(*part.shape[:lead], -1, part.shape[-1])
-
-

@@ -21,7 +21,7 @@ from xbar.macro.reading import settle
 from xbar.macro.state import ProgrammedArray, Settled
 from xbar.macro.updating import wait
 from xbar.training.insitu.algorithm import AbstractAlgorithm, Lines
-from xbar.training.insitu.backpropagation import Factors, Gradients
+from xbar.training.insitu.backpropagation import Gradients
 from xbar.training.insitu.site import Site
 from xbar.training.insitu.spent import Drive, Spent, Total
 
@@ -34,8 +34,8 @@ class OnArrays(eqx.Module):
 
     Args:
         chip: the cells, and the digital parameters. layers: what the algorithm keeps of each array. digital: state of the
-            optimiser of digital parameters. number: of updates so far. last, total: what the last update of each layer took, and
-            all of them. algorithm: as it was chosen.
+            optimiser of digital parameters. number: of updates so far. last, total: what the last update of each
+            layer took, and all of them. algorithm: as it was chosen.
     """
 
     chip: Chip
@@ -75,7 +75,9 @@ def _with_those_beside(tile, part, array: ProgrammedArray, beside, t) -> Settled
     found = settle(tile, array, t, part)
     for other, factor in beside:
         also = settle(tile, dataclasses.replace(other, code=array.code), t, part)
-        variance = None if found.variance is None or also.variance is None else found.variance + factor**2 * also.variance
+        variance = (
+            None if found.variance is None or also.variance is None else found.variance + factor**2 * also.variance
+        )
         found = dataclasses.replace(
             found,
             conductance=jnp.concatenate([found.conductance, factor * also.conductance]),
@@ -125,7 +127,9 @@ def on_arrays(
     at_once = order == "summed" if together is None else together
     drive = Drive() if drive is None else drive
     if digital is None and isinstance(rate, Mapping):
-        raise ValueError("on_arrays: with a rate for each layer, say digital=, such as optax.sgd(0.1), for all other parameters.")
+        raise ValueError(
+            "on_arrays: with a rate for each layer, say digital=, such as optax.sgd(0.1), for all other parameters."
+        )
     learn_leaves = digital if digital is not None else optax.sgd(rate)  # pyright: ignore[reportArgumentType]
 
     def rate_of(layer: Layer, number: Array) -> Any:
@@ -219,8 +223,12 @@ def _stack_keys(layer: Layer, key: PRNGKeyArray) -> Any:
 
 def _check(chip: Chip) -> None:
     if not isinstance(chip, Chip):
-        raise TypeError(f"on_arrays: init takes a programmed chip (xbar.analog(f, tile).program(...)), not a {type(chip).__name__}.")
+        raise TypeError(
+            f"on_arrays: init takes a programmed chip (xbar.analog(f, tile).program(...)), not a {type(chip).__name__}."
+        )
     if chip.wafer:
         raise ValueError("on_arrays: this is a wafer of chips. Train each: jax.vmap over chips and keys.")
     if chip.taken is not None:
-        raise ValueError("on_arrays: this chip was taken at a time by chip.at(...), for reads only. Use the chip it came from.")
+        raise ValueError(
+            "on_arrays: this chip was taken at a time by chip.at(...), for reads only. Use the chip it came from."
+        )

@@ -20,7 +20,9 @@ G_MAX = 20e-6
 def chip_of(device, shape=(6, 4)):
     mapping = xbar.Offset(reference="cell", scale=1.0)
     tile = xbar.Tile(device, 64, 64, xbar.DAC(bits=None), xbar.ADC(bits=None), mapping=mapping)
-    return xbar.analog(lambda w, x: x @ w, tile).program(jnp.zeros(shape), jnp.ones((1, shape[0])), key=jax.random.key(0))
+    return xbar.analog(lambda w, x: x @ w, tile).program(
+        jnp.zeros(shape), jnp.ones((1, shape[0])), key=jax.random.key(0)
+    )
 
 
 def device(step=0.01, **more):
@@ -83,7 +85,8 @@ def then_die(*a):
     save(*a); n[0] += 1
     if n[0] == 2: os.kill(os.getpid(), signal.SIGKILL)
 if "die" in sys.argv: checkpoints.save = then_die
-sys.exit(cli.command(["run", "train-on-array", "--device", "ecram_lithium_tang2018", "--algorithm", "tiki-taka2", "--chips", "1",
+sys.exit(cli.command(["run", "train-on-array", "--device", "ecram_lithium_tang2018", "--algorithm", "tiki-taka2",
+"--chips", "1",
   "--epochs", "3", "--batch", "64", "--out", sys.argv[1]]))
 """
 
@@ -98,7 +101,9 @@ def test_a_killed_training_goes_on_with_the_same_result(tmp_path, monkeypatch):
     for name, ways in (("through", ["go"]), ("killed", ["die", "go"])):
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / name / "cache"))
         for way in ways:
-            done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / name), way], capture_output=True, text=True)
+            done = subprocess.run(
+                [sys.executable, "-c", KILLED, str(tmp_path / name), way], capture_output=True, text=True
+            )
             assert done.returncode == (-9 if way == "die" else 0), done.stderr
         folder = next((tmp_path / name).glob("train-on-array/*"))
         found.append(experiments.open_results(folder))
