@@ -1,7 +1,8 @@
 """Published results done again: what was published, what comes out here, how far it may differ, and the verdict.
 
-`--case E1` programming errors of four devices (CIFAR ResNets), `E2` a year of drift on phase-change memory, `E4` online
-learning on seven devices, `E5` training by stochastic pulses, `E6` training with the device's errors (MNIST), `E7` wires.
+`--case E1` programming errors of four devices (CIFAR ResNets), `E2` a year of drift on phase-change memory, `E3` training with
+noise on weights (ResNet-20), `E4` online learning on seven devices, `E5` training by stochastic pulses, `E6` training with the
+device's errors (MNIST), `E7` wires.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ TITLE = "Published results, done again"
 class Config:
     """Settings; each case takes up to ten minutes on two cores."""
 
-    case: Literal["E1", "E2", "E4", "E5", "E6", "E7"] = "E1"
-    """Which result: E1 programming errors, E2 drift, E4 online learning, E5 stochastic pulses, E6 training with
-    errors, E7 wires."""
+    case: Literal["E1", "E2", "E3", "E4", "E5", "E6", "E7"] = "E1"
+    """Which result: E1 programming errors, E2 drift, E3 training with noise on weights, E4 online learning, E5 stochastic pulses,
+    E6 training with errors, E7 wires."""
     draws: int = 5
     """Chips (or draws of what is random) of each part."""
     full: bool = False

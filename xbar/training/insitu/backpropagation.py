@@ -122,8 +122,8 @@ def _run(
     if key is not None:
         arrays = with_frozen_noise(traced.layers, tiles, arrays, times, key)
 
-    def read_layer(i, array, vectors, n, noise, probe):
-        return _observed(n, probe, vectors, tiles[i], array, times[i], noise), None
+    def read_layer(i, array, product, x, noise, probe):
+        return _observed(product.sizes[2], probe, product.vectors(x), tiles[i], array, times[i], noise), None
 
     def objective(real, probes):
         scans = {i: x.scans for i, x in enumerate(traced.layers)}
