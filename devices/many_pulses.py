@@ -45,8 +45,8 @@ class ManyAtOnce(AbstractPulseUpdate):
         rho = None if pulses is None else pulses.correlation
         if isinstance(rho, jax.Array) and not isinstance(rho, jax.core.Tracer) and bool(jnp.any(rho != 0)):
             raise ValueError(
-                "ManyAtOnce: pulses of this device remember each other (CycleNoise(correlation=...)), and a train of them is no "
-                "sum of independent ones. Apply them one by one."
+                "ManyAtOnce: pulses of this device remember each other (CycleNoise(correlation=...)), and a train of them "
+                "is no sum of independent ones. Apply them one by one."
             )
 
     @property

@@ -37,8 +37,8 @@ class ArrayTrainer:
     seconds: float = 0.0
 
     def epoch(self, state: insitu.OnArrays, x: Array, y: Array, key: PRNGKeyArray) -> tuple[insitu.OnArrays, Array]:
-        """The state after all samples, in the order given, and the loss of each update. What is left over of the last batch is not
-        used."""
+        """The state after all samples, in the order given, and the loss of each update. What is left over of the
+        last batch is not used."""
         updates = len(x) // self.batch
         cut = lambda a: a[: updates * self.batch].reshape(updates, self.batch, *a.shape[1:])  # noqa: E731
         return self._epoch(state, cut(x), cut(y), jax.random.split(key, updates))

@@ -246,8 +246,8 @@ def tile(config: Config, name: str) -> Any:
 
 
 def compute(config: Config, state: State, point: dict[str, Any]) -> dict[str, Any]:
-    """All chips of one device and algorithm, side by side, epoch by epoch; each epoch is kept, and a run that was killed goes on
-    there."""
+    """All chips of one device and algorithm, side by side, epoch by epoch; each epoch is kept, and a run that was
+    killed goes on there."""
     import jax
     import jax.numpy as jnp
     import numpy as np

@@ -14,8 +14,8 @@ from xbar.energy import engineering
 METHOD = (
     "Every weight is a cell and a reference cell in the middle of the range. Inputs and errors pass the arrays through "
     "converters in either direction, with the noise of both. Pulses: coincidences of stochastic trains (31 slots at most), or "
-    "whole steps of a digital sum (mixed precision). The heat of a pulse is V^2 g t at the conductance before it; the voltage is "
-    "a setting and does not change what a pulse does. Backward reads are taken to cost what forward ones of as many "
+    "whole steps of a digital sum (mixed precision). The heat of a pulse is V^2 g t at the conductance before it; the voltage "
+    "is a setting and does not change what a pulse does. Backward reads are taken to cost what forward ones of as many "
     "multiply-accumulates do. Digital operations of updates are counted and not priced; half-selected cells, charge pumps and "
     "the transport of training data are left out.",
     "GPU: the roofline of the same network (int8, ridge batch), three times the operations of an inference for a sample. It "
@@ -29,10 +29,11 @@ def present(config: Any, results: Results) -> Presentation:
     samples, gpu = float(results["samples"]), float(results["gpu"])
     epochs = config.epochs
     lines = [
-        f"{config.network}: {epochs} epochs of {samples:,.0f} samples, batch {config.batch}, {config.chips} chips; in floating "
-        f"point {100 * digital.mean():.1f} +- {100 * _deviation(digital):.1f} %",
+        f"{config.network}: {epochs} epochs of {samples:,.0f} samples, batch {config.batch}, {config.chips} chips; in "
+        f"floating point {100 * digital.mean():.1f} +- {100 * _deviation(digital):.1f} %",
         "",
-        f"{'device':<26}{'algorithm':<18}{'accuracy':>14}{'to digital':>14}{'pulses':>10}{'a cell':>9}{'pulsing':>11}{'reading':>11}",
+        f"{'device':<26}{'algorithm':<18}{'accuracy':>14}{'to digital':>14}{'pulses':>10}{'a cell':>9}"
+        f"{'pulsing':>11}{'reading':>11}",
     ]
     summary: dict[str, Any] = {"digital": float(digital.mean())}
     for name in config.device:
@@ -51,7 +52,8 @@ def present(config: Any, results: Results) -> Presentation:
             summary[f"{_short(name)}, {algorithm}"] = float(last.mean())
     lines += [
         "",
-        "accuracy after the last epoch, mean +- standard deviation over chips; to digital: paired, of the same weights and samples",
+        "accuracy after the last epoch, mean +- standard deviation over chips; to digital: paired, of the same weights and "
+        "samples",
         "a cell: pulses to a cell of the busiest layer, on average: what of its endurance is used up",
         f"a GPU at its roofline: {engineering(gpu * samples * epochs, 'J')} for as many samples",
     ]

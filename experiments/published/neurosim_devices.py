@@ -24,7 +24,8 @@ SHORT, SHORT_EPOCHS = ("EpiRAM", "PCMO"), 10
 
 
 def device(name: str) -> Any:
-    """A device whose pulses follow the benchmark's exponential sweeps; signs of labels say which way the sweep bends."""
+    """A device whose pulses follow the benchmark's exponential sweeps; signs of labels say which way the sweep "
+    "bends."""
     import jax.numpy as jnp
 
     import devices
@@ -149,10 +150,14 @@ CASE = Case(
         Claim("rank correlation with the table", "1", TABLE, _spearman, 0.85, read=False, scale=1.0, unit=""),
     ),
     method=(
-        "Images of 20 x 20 pixels, black or white; weights 2 g - 1 on one cell against a column of cells in the middle of the "
-        "range; hidden activations passed on as one bit; 8-bit converters; squared error, learning rates 0.4 and 0.2. After each "
-        "image n = round(change x pulses of a sweep) pulses follow the device's exponential curves, and noise of sqrt(n) times "
-        "the cycle-to-cycle spread is added. Epochs of 8,000 images drawn at random; the published runs have 125 of them, "
+        "Images of 20 x 20 pixels, black or white; weights 2 g - 1 on one cell against a column of cells in the "
+        "middle of the "
+        "range; hidden activations passed on as one bit; 8-bit converters; squared error, learning rates 0.4 "
+        "and 0.2. After "
+        "each image n = round(change x pulses of a sweep) pulses follow the device's exponential curves, and "
+        "noise of sqrt(n) "
+        "times the cycle-to-cycle spread is added. Epochs of 8,000 images drawn at random; the published runs "
+        "have 125 of them, "
         "here 10 (--epochs), of two devices (--full: all seven). "
         "Differences: pulses up and down are worked out with one mean number of states; converters round to nearest.",
     ),

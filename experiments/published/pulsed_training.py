@@ -34,7 +34,8 @@ def device(part: str) -> Any:
 
 
 def tile(part: str) -> Any:
-    """One tile a layer, a digital reference, and read noise where it belongs: 0.06 of a full-scale input times a weight of 1."""
+    """One tile a layer, a digital reference, and read noise where it belongs: 0.06 of a full-scale input times a
+    weight of 1."""
     import dataclasses
 
     import xbar
@@ -164,10 +165,13 @@ CASE = Case(
         _claim("bound of 0.1: excess", "> 0.3", "tight bound", 0.05),
     ),
     method=(
-        "Sigmoids and a softmax, biases on a row of their own, learning rate 0.01, one update an image. Rows and columns carry "
-        "Bernoulli trains of 10 slots whose largest probabilities are made equal; coincidences are pulses of 0.001. Baseline: "
+        "Sigmoids and a softmax, biases on a row of their own, learning rate 0.01, one update an image. Rows "
+        "and columns "
+        "carry Bernoulli trains of 10 slots whose largest probabilities are made equal; coincidences are pulses "
+        "of 0.001. Baseline: "
         "pulses and cells differ by 30 %, directions by 2 %, bounds are 0.6 +- 30 %, reads have noise of 0.06. "
-        "Short: 5 epochs of 20,000 images each, mean of the last two; --full: 10 epochs of all 60,000, mean of the last five.",
+        "Short: 5 epochs of 20,000 images each, mean of the last two; --full: 10 epochs of all 60,000, mean of "
+        "the last five.",
     ),
     minutes=9,
 )

@@ -22,7 +22,8 @@ class Offset(AbstractMapping):
         reference: `"column"`: by a column of cells at `g_0` in each tile, whose current is subtracted from all others before
             the converter; its errors and its noise are common to all outputs, and it drifts along with them. `"digital"`:
             after the converter, by the digital sum of the inputs; the converter then has to hold the whole current.
-            `"cell"`: by a cell at `g_0` beside every cell, whose current is subtracted: what weights that learn by pulses need.
+            `"cell"`: by a cell at `g_0` beside every cell, whose current is subtracted: what weights that learn by
+            pulses need.
         per: `"column"` or `"tile"`, what shares one scale `s`.
         scale: `s` instead, the weight at the end of the range, the same for all; those beyond it are cut off. None: found from
             the weights. Weights that are to grow need room.

@@ -7,7 +7,6 @@ import dataclasses
 from typing import Any, Literal, NamedTuple
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
@@ -23,7 +22,8 @@ class Lines(NamedTuple):
     """The signals of one update at the lines of every tile.
 
     Args:
-        x: inputs of the word lines. d: errors of the columns, so that `-rate sum_v x_v d_v` is a change of net conductance [S].
+        x: inputs of the word lines. d: errors of the columns, so that `-rate sum_v x_v d_v` is a change of net
+        conductance [S].
     """
 
     x: Float[Array, "blocks row_tiles vectors rows"]
@@ -49,8 +49,8 @@ class Rows(Checked):
     $$ n = \\mathrm{round}(-\\mathrm{rate} \\sum_v x_v d_v^T / s) $$
 
     Args:
-        rounding: `"nearest"`, or `"stochastic"`: up with the probability of what is cut off. most: pulses of a cell at most; more
-            are not sent.
+        rounding: `"nearest"`, or `"stochastic"`: up with the probability of what is cut off. most: pulses of a cell
+            at most; more are not sent.
 
     Reference: nearest rounding as in NeuroSim's online learning (Chen, Peng, Yu 2018, 10.1109/TCAD.2018.2789723).
     """

@@ -80,7 +80,7 @@ class MixedPrecision(AbstractAlgorithm):
     most: int = eqx.field(static=True, converter=Whole(1, 1000, advice="31 will do."), default=31)
 
     def start(self, site: Site, array: ProgrammedArray, key: PRNGKeyArray) -> ByWeight:
-        return jnp.zeros(array.cells.g.shape[1:-1] + (site.part.used_cols,))
+        return jnp.zeros((*array.cells.g.shape[1:-1], site.part.used_cols))
 
     def learn(self, site, array, state, lines, rate, t, key):
         step = site.step(array, self.pairing)
@@ -128,8 +128,9 @@ class Manhattan(AbstractAlgorithm):
 class OneSided(AbstractAlgorithm):
     """Pairs of cells that are only ever potentiated, and refreshed before they saturate.
 
-    Pulses up go to the positive cell and pulses down to the negative one. Every `every` updates the pairs are read; where a cell
-    is beyond `high` of the range, both are written anew: the difference to the one, the lowest conductance to the other.
+    Pulses up go to the positive cell and pulses down to the negative one. Every `every` updates the pairs are read;
+    where a cell is beyond `high` of the range, both are written anew: the difference to the one, the lowest
+    conductance to the other.
 
     Args:
         scheme: of the pulses. every: updates from one check to the next. high: share of the range. adc: of the reads, with the
@@ -211,8 +212,8 @@ class MultiDevice(AbstractAlgorithm):
 
 
 class ClosedLoop(AbstractAlgorithm):
-    """The gradient is added up digitally; where it reaches `threshold` steps, the cell is read and programmed to what it should
-    be, by the loop of the device (`Device(programming=WriteVerify(...))`).
+    """The gradient is added up digitally; where it reaches `threshold` steps, the cell is read and programmed to
+    what it should be, by the loop of the device (`Device(programming=WriteVerify(...))`).
 
     Args:
         threshold: change that is worth a write [S]. adc: of the read before it, with the range of a weight for a full scale if
@@ -225,7 +226,7 @@ class ClosedLoop(AbstractAlgorithm):
     adc: ADC = eqx.field(default_factory=ADC)
 
     def start(self, site: Site, array: ProgrammedArray, key: PRNGKeyArray) -> ByWeight:
-        return jnp.zeros(array.cells.g.shape[1:-1] + (site.part.used_cols,))
+        return jnp.zeros((*array.cells.g.shape[1:-1], site.part.used_cols))
 
     def learn(self, site, array, state, lines, rate, t, key):
         read, write = jax.random.split(key)

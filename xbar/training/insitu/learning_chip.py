@@ -21,7 +21,7 @@ from xbar.macro.reading import settle
 from xbar.macro.state import ProgrammedArray, Settled
 from xbar.macro.updating import wait
 from xbar.training.insitu.algorithm import AbstractAlgorithm, Lines
-from xbar.training.insitu.backpropagation import Factors, Gradients
+from xbar.training.insitu.backpropagation import Gradients
 from xbar.training.insitu.site import Site
 from xbar.training.insitu.spent import Drive, Spent, Total
 
@@ -34,8 +34,8 @@ class OnArrays(eqx.Module):
 
     Args:
         chip: the cells, and the digital parameters. layers: what the algorithm keeps of each array. digital: state of the
-            optimiser of digital parameters. number: of updates so far. last, total: what the last update of each layer took, and
-            all of them. algorithm: as it was chosen.
+            optimiser of digital parameters. number: of updates so far. last, total: what the last update of each
+            layer took, and all of them. algorithm: as it was chosen.
     """
 
     chip: Chip

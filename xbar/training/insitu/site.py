@@ -1,4 +1,5 @@
-"""One weight matrix as an update meets it: signals by tile, cells by polarity, pulses with their price, reads of single rows."""
+"""One weight matrix as an update meets it: signals by tile, cells by polarity, pulses with their price, reads of
+single rows."""
 
 from __future__ import annotations
 
@@ -43,8 +44,9 @@ class Site(eqx.Module):
     that the mapping makes of a weight's cells.
 
     Args:
-        tile, part: the macro and the partition. drive: the pulses. together: whether the pulses that one cell gets in an update
-            are applied at once (`devices.ManyAtOnce`), where the device's law is otherwise worked through pulse by pulse.
+        tile, part: the macro and the partition. drive: the pulses. together: whether the pulses that one cell gets
+            in an update are applied at once (`devices.ManyAtOnce`), where the device's law is otherwise worked
+            through pulse by pulse.
     """
 
     tile: Tile
@@ -105,7 +107,8 @@ class Site(eqx.Module):
         return jnp.stack([one(c) for c in range(shape[0])])
 
     def step(self, array: ProgrammedArray, pairing: Pairing, chosen: Array | None = None) -> Float[Array, ""]:
-        """Change of a net conductance by one pulse [S]: the device's, in the middle of its range, of all cells that it goes to."""
+        """Change of a net conductance by one pulse [S]: the device's, in the middle of its range, of all cells that
+        it goes to."""
         signs = self.signs(array)
         pulsed = jnp.abs(signs) if pairing == "push_pull" else jnp.maximum(signs, 0)
         return typical_step(self.tile.device) * jnp.sum(pulsed if chosen is None else pulsed * chosen)
@@ -155,17 +158,24 @@ class Site(eqx.Module):
             most: largest number of pulses to a cell, for laws that go pulse by pulse.
             one_way: whether no cell gets pulses of both kinds.
         """
-        order, *keys = jax.random.split(key, 3)
-        tile = self.writing
         if one_way:
-            now = pulse_cells(tile, array, self.part, n.up - n.down, t, order, most=most, trusted=True)
-            return now, self.price(array, n, t)
+            return self._sent(array, n.up - n.down, t, key, most), self.price(array, n, t)
+        order, *keys = jax.random.split(key, 3)
         first_up = bits(order, n.up.shape) < jnp.uint32(2**31)
         first = jnp.where(n.down == 0, n.up, jnp.where(n.up == 0, 0, jnp.where(first_up, n.up, -n.down)))
         second = jnp.where(n.up == 0, -n.down, jnp.where(n.down == 0, 0, jnp.where(first_up, -n.down, n.up)))
-        now = pulse_cells(tile, array, self.part, first, t, keys[0], most=most, trusted=True)
-        now = pulse_cells(tile, now, self.part, second, jnp.zeros_like(t), keys[1], most=most, trusted=True)
+        now = self._sent(self._sent(array, first, t, keys[0], most), second, jnp.zeros_like(t), keys[1], most)
         return now, self.price(array, n, t)
+
+    def _sent(self, array: ProgrammedArray, n: ByCell, t: Array, key: PRNGKeyArray, most: int) -> ProgrammedArray:
+        """The array after `n` pulses to each cell. Noise is drawn for all cells from one key, which takes a fraction
+        of the time of a key for each word line; where tiles are spread over devices of a mesh, lines have keys of
+        their own."""
+        tile = self.writing
+        if tile.spread:
+            return pulse_cells(tile, array, self.part, n, t, key, most=most, trusted=True)
+        cells = tile.device.pulse(array.cells, n, key=key, t=t, most=most, trusted=True)
+        return dataclasses.replace(array, cells=cells)
 
     def price(self, array: ProgrammedArray, n: Pulses, t: Float[Array, ""]) -> Spent:
         """Heat of the pulses at the conductance before them, of single-direction trains half each way."""

@@ -38,8 +38,9 @@ class Spent(eqx.Module):
     """What updates of one array took, in all.
 
     Args:
-        pulses_up, pulses_down: to cells. joules: their heat in the cells that they switch, `V^2 g width` [J]. disturbing: heat in
-            cells of selected lines that are not switched [J]. seconds: during which lines carried pulses [s].
+        pulses_up, pulses_down: to cells. joules: their heat in the cells that they switch, `V^2 g width` [J].
+            disturbing: heat in cells of selected lines that are not switched [J]. seconds: during which lines
+            carried pulses [s].
         reads: values converted to be transferred or verified. written: cells programmed to a target. digital: operations (a
             multiply-accumulate is two).
     """

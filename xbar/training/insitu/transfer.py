@@ -67,8 +67,8 @@ class FastArray(eqx.Module):
         """The fast array with nothing on it."""
         if array.cells.g.shape[0] != 2 or site.tile.mapping.extra_cols:
             raise ValueError(
-                "algorithms with a fast array need weights of a cell and a reference of its own, so that the symmetry point can "
-                "stand for zero: xbar.Offset(reference='cell')."
+                "algorithms with a fast array need weights of a cell and a reference of its own, so that the symmetry point "
+                "can stand for zero: xbar.Offset(reference='cell')."
             )
         blank, shift, error = jax.random.split(key, 3)
         found = site.blank(blank)
@@ -94,7 +94,7 @@ class FastArray(eqx.Module):
 
 def _begun(fast: FastArray, site: Site, array: ProgrammedArray, key: PRNGKeyArray, memory: bool) -> Fast:
     part = site.part
-    zeros = jnp.zeros(array.cells.g.shape[1:-1] + (part.used_cols,))
+    zeros = jnp.zeros((*array.cells.g.shape[1:-1], part.used_cols))
     none = jnp.zeros((), jnp.int32)
     sign = jnp.ones((part.blocks, part.row_tiles, part.used_rows))
     return Fast(fast.start(site, array, key), zeros if memory else None, none, none, sign)
@@ -119,7 +119,8 @@ class TikiTaka(AbstractAlgorithm):
         decay: share of a row of A that is taken off it again by pulses when it has been transferred; with `fast.reads` all
             rows, A is a momentum that keeps `1 - decay` of itself.
 
-    Reference: Gokmen, Haensch 2020, 10.3389/fnins.2020.00103 (recalled, not read); the form of aihwkit 1.2.0, `TransferCompound`.
+    Reference: Gokmen, Haensch 2020, 10.3389/fnins.2020.00103 (recalled, not read); the form of aihwkit 1.2.0,
+    `TransferCompound`.
     With `gamma > 0` and a small `transfer` it is residual learning (Wu et al. 2024, recalled).
 
     Breaks when: A's symmetry point does not read zero: that offset is transferred for ever.
@@ -162,7 +163,7 @@ class TikiTaka(AbstractAlgorithm):
         spent = spent + _reading(site, values)
         step = site.step(fast, self.fast.pairing)
         wish = -self.decay * values / step
-        n = jnp.zeros(fast.cells.g.shape[1:-1] + (site.part.used_cols,))
+        n = jnp.zeros((*fast.cells.g.shape[1:-1], site.part.used_cols))
         n = n.at[:, :, rows].set(jnp.floor(wish + unit_uniforms(off, wish)))
         fast, more = jax.lax.cond(
             self.decay > 0,
@@ -191,12 +192,13 @@ def _send_counted(
 class BufferedTransfer(AbstractAlgorithm):
     """Tiki-Taka with a digital memory between the arrays: version 2, chopped version 2, and AGAD.
 
-    $$ A \\leftarrow A - \\mathrm{rate}_A \\sum (c \\odot x) d^T, \\qquad H_r \\leftarrow H_r + \\lambda c_r (A_r - R_r), \\qquad
-       n = \\mathrm{trunc}(H_r / s), \\quad C_r \\leftarrow C_r + n s, \\quad H_r \\leftarrow H_r - (1 - m) n s $$
+    $$ A \\leftarrow A - \\mathrm{rate}_A \\sum (c \\odot x) d^T, \\qquad H_r \\leftarrow H_r + \\lambda c_r (A_r -
+       R_r), \\qquad n = \\mathrm{trunc}(H_r / s), \\quad C_r \\leftarrow C_r + n s, \\quad H_r \\leftarrow H_r - (1
+       - m) n s $$
 
-    The memory is a low-pass filter: pulses follow only what lasts. A chopper `c = +-1` for each word line turns gradients round
-    on A and what is read of it back again, so that an offset of A averages out; and with `reference="dynamic"` R is what A read
-    on average before its chopper last turned, so that an offset is taken off.
+    The memory is a low-pass filter: pulses follow only what lasts. A chopper `c = +-1` for each word line turns gradients
+    round on A and what is read of it back again, so that an offset of A averages out; and with `reference="dynamic"` R is
+    what A read on average before its chopper last turned, so that an offset is taken off.
 
     Args:
         fast: the array A. transfer: lambda. momentum: m. most: pulses of a cell in one transfer.
@@ -261,10 +263,7 @@ class BufferedTransfer(AbstractAlgorithm):
         if self.chopper == "none":
             return state
         old, age = state.sign[:, :, rows], state.age[:, :, rows] + 1
-        if self.chopper == "regular":
-            turn = age >= self.period
-        else:
-            turn = unit_uniforms(key, old) < self.turn
+        turn = age >= self.period if self.chopper == "regular" else unit_uniforms(key, old) < self.turn
         state = eqx.tree_at(
             lambda s: (s.sign, s.age),
             state,
@@ -334,7 +333,7 @@ class ResidualLearning(AbstractAlgorithm):
 
     def start(self, site: Site, array: ProgrammedArray, key: PRNGKeyArray) -> Residuals:
         keys = jax.random.split(key, self.arrays)
-        zeros = jnp.zeros(array.cells.g.shape[1:-1] + (site.part.used_cols,))
+        zeros = jnp.zeros((*array.cells.g.shape[1:-1], site.part.used_cols))
         none = jnp.zeros((), jnp.int32)
         made = tuple(self.fast.start(site, array, k) for k in keys)
         return Residuals(made, (zeros,) * self.arrays, (none,) * self.arrays, none)

@@ -6,7 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Float, PRNGKeyArray
+from jaxtyping import PRNGKeyArray
 
 from devices._numerics import safe_sqrt
 from devices.random import unit_normals
@@ -18,8 +18,9 @@ def shifted(site: Site, array: ProgrammedArray, pulses: int, key: PRNGKeyArray) 
     """The array after `pulses` pulses up and as many down, in turn, with each reference programmed to where its cell ended.
 
     Every pulse pair moves a cell towards the conductance at which both steps are equal: of soft bounds by a share `s / w` of
-    the distance, w the distance to a bound. What is left is that distance after so many pairs, half a step, the noise of pulses
-    about it (`sigma sqrt(w / 2 s)` for steps with noise sigma), of the read, and the error of writing the reference.
+    the distance, w the distance to a bound. What is left is that distance after so many pairs, half a step, the
+    noise of pulses about it (`sigma sqrt(w / 2 s)` for steps with noise sigma), of the read, and the error of
+    writing the reference.
 
     Reference: Kim et al. 2019, "Zero-shifting technique for deep neural network training on resistive cross-point arrays",
     arXiv:1907.10228 (recalled, not read).

@@ -85,7 +85,8 @@ def then_die(*a):
     save(*a); n[0] += 1
     if n[0] == 2: os.kill(os.getpid(), signal.SIGKILL)
 if "die" in sys.argv: checkpoints.save = then_die
-sys.exit(cli.command(["run", "train-on-array", "--device", "ecram_lithium_tang2018", "--algorithm", "tiki-taka2", "--chips", "1",
+sys.exit(cli.command(["run", "train-on-array", "--device", "ecram_lithium_tang2018", "--algorithm", "tiki-taka2",
+"--chips", "1",
   "--epochs", "3", "--batch", "64", "--out", sys.argv[1]]))
 """
 

@@ -162,12 +162,13 @@ def test_biases_learn_with_their_own_optimiser():
         return rule.update(found, rule.init(chip), key=jax.random.key(0))
 
     updates_, state = learn(chip)
-    np.testing.assert_allclose([u for u in updates_ if u is not None][0], [-0.25, -0.25], rtol=1e-6)
-    np.testing.assert_allclose([u for u in state.chip.leaves if u is not None][0], [-0.25, -0.25], rtol=1e-6)
+    np.testing.assert_allclose(next(u for u in updates_ if u is not None), [-0.25, -0.25], rtol=1e-6)
+    np.testing.assert_allclose(next(u for u in state.chip.leaves if u is not None), [-0.25, -0.25], rtol=1e-6)
 
 
 def test_backward_reads_are_the_transposed_matrix_and_pass_wires():
-    """Through ideal cells the error of the input is `d W^T` to float32; behind wires, with converters, it is near it and not it."""
+    """Through ideal cells the error of the input is `d W^T` to float32; behind wires, with converters, it is near it
+    and not it."""
     p = {"a": jax.random.normal(jax.random.key(0), (40, 30)), "b": jax.random.normal(jax.random.key(1), (30, 20))}
     x, d = jnp.ones((3, 40)) / 7, jax.random.normal(jax.random.key(2), (3, 20))
     f = lambda p, x: x @ p["a"] @ p["b"]  # noqa: E731
@@ -185,7 +186,8 @@ def test_backward_reads_are_the_transposed_matrix_and_pass_wires():
 
 
 def test_pulses_times_their_energy_are_the_ledgers():
-    """Every pulse of 1.2 V and 50 ns on a cell that hardly moves costs V^2 g t, and the ledger's programming energy is that."""
+    """Every pulse of 1.2 V and 50 ns on a cell that hardly moves costs V^2 g t, and the ledger's programming energy
+    is that."""
     chip = xbar.analog(lambda w, x: x @ w, tile(linear(1e-6))).program(
         jnp.zeros((6, 4)), jnp.ones((1, 6)), key=jax.random.key(0)
     )
