@@ -97,6 +97,9 @@ def test_a_tutorial_runs(script, capsys):
     if script.name.startswith("03"):
         gain = float(re.search(r"over longer training: ([+-][\d.]+)", out)[1])
         assert gain > 2
+    if script.name.startswith("09"):
+        first, last = map(float, re.search(r"loss ([\d.]+), after 40 steps ([\d.]+)", out).groups())
+        assert last < 0.6 * first
     if script.name.startswith("07"):
         assert "recalled [L]" in out and "Yao" in out and "H100" in out
 

@@ -17,6 +17,7 @@ MODULES = {  # those that list their names in __all__, and rooms of laws whose p
     "xbar": "Arrays of cells, and networks on them",
     "xbar.wires": "Interconnect",
     "xbar.training": "Hardware-aware training",
+    "xbar.training.insitu": "Training on the arrays",
     "xbar.energy": "Energy, time and area",
     "xbar.architectures": "Published architectures",
     "xbar.spiking": "Spiking networks",

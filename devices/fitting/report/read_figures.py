@@ -12,10 +12,10 @@ from devices.fitting.reads.read_iv_base import OhmicRead
 
 
 def read_iv_panels(candidate: OhmicRead, values: Mapping[str, float], data: Any) -> tuple[Panel, ...]:
-    """Currents of eight cells, residuals, and offsets."""
+    """Currents of seven cells, residuals, and offsets."""
     g, offset, _, _, f, _ = candidate.fitted_arrays(values, data)
     residual = data["i"] - g[:, None] * f - offset[:, None]
-    shown = np.argsort(g)[np.linspace(0, len(g) - 1, min(len(g), 8)).astype(int)]
+    shown = np.argsort(g)[np.linspace(0, len(g) - 1, min(len(g), 7)).astype(int)]
     curves, said = [], _labels(g[shown])
     for c, label in zip(shown, said, strict=True):
         used = data["used"][c] > 0
