@@ -27,8 +27,8 @@ x = jax.random.normal(inputs, (64, 16))
 y = jnp.argmax(x @ jax.random.normal(teacher, (16, 4)), -1)  # labels of a linear teacher
 
 # %%
-# A weight is a cell and its reference; weights of 1 are at the end of the range. ``backward`` gives the macro converters for
-# the other direction. Plain gradient descent does on
+# A weight is a cell and its reference; weights of 1 are at the end of the range. ``backward`` gives the macro converters
+# for the other direction. Plain gradient descent does on
 # this ECRAM, whose pulses are nearly symmetric; devices that are not want Tiki-Taka and its relatives (``insitu.agad()``, ...).
 
 pairs = xbar.Offset(reference="cell", scale=1.0)

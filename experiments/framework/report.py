@@ -12,7 +12,7 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from experiments.framework import plots, printed_tables
+from experiments.framework import printed_tables
 from experiments.framework.experiment import Presentation, Table
 from experiments.framework.page_style import SCRIPT, STYLE
 
@@ -68,12 +68,14 @@ def document(title: str, body: str, kind: str = "") -> str:
     )
     above = f'<p class="kind">{html.escape(kind)}</p>' if kind else ""
     heading = f"{above}<h1>{html.escape(title)}</h1>"
-    script = f"<script>{SCRIPT}</script>"
+    script = f"<script>{SCRIPT}</script>" if 'class="sortable"' in body else ""
     return f'<!doctype html><html lang="en"><head>{head}</head><body>{heading}{body}{script}</body></html>\n'
 
 
 def image(name: str, figure: Any, caption: str = "") -> str:
     """A figure inside the page: SVG, sharp at any size, or PNG where it holds too many points."""
+    from experiments.framework import plots  # loads matplotlib, which listing experiments does without
+
     data, kind = plots.svg(figure), "svg+xml"
     if len(data) > LARGEST_SVG:
         buffer = io.BytesIO()
