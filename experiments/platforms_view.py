@@ -77,7 +77,7 @@ def _twin(config: Any, results: Results) -> list[str]:
     """What the event-driven rows stand on."""
     synaptic = float(results["synaptic"])
     if np.isnan(synaptic):
-        return [f"{config.network} is no chain of layers with ReLU: event-driven rows are empty."]
+        return [f"{config.network} is not a chain of layers with ReLU: event-driven rows are empty."]
     share = 100 * synaptic / float(results["macs"]) / config.spike_steps
     return [
         f"Spiking twin: {config.spike_steps} steps, {synaptic:,.0f} synaptic operations ({share:.1f} % of a dense network "

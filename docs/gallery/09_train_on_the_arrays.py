@@ -28,8 +28,8 @@ y = jnp.argmax(x @ jax.random.normal(teacher, (16, 4)), -1)  # labels of a linea
 
 # %%
 # A weight is a cell and its reference; weights of 1 are at the end of the range. ``backward`` gives the macro converters
-# for the other direction. Plain gradient descent does on
-# this ECRAM, whose pulses are nearly symmetric; devices that are not want Tiki-Taka and its relatives (``insitu.agad()``, ...).
+# for the other direction. Plain gradient descent works on this ECRAM, whose pulses are nearly symmetric; devices
+# whose pulses are not want Tiki-Taka and its relatives (``insitu.agad()``, ...).
 
 pairs = xbar.Offset(reference="cell", scale=1.0)
 tile = xbar.Tile(devices.ecram_lithium_tang2018(), mapping=pairs, backward=xbar.Periphery())

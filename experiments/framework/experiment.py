@@ -140,7 +140,7 @@ class Source:
         fields = dataclasses.fields(found.Config) if dataclasses.is_dataclass(found.Config) else ()
         if not any(field.name == "seed" for field in fields):
             raise UsageError(
-                f"{self.path or self.module}: Config is no dataclass with a field `seed: int = 0`; {_HINT}"
+                f"{self.path or self.module}: Config is not a dataclass with a field `seed: int = 0`; {_HINT}"
             )
         return found
 
