@@ -170,6 +170,8 @@ def _name(at: dict[str, str]) -> str:
 
 
 def _style(config: Any, at: dict[str, str]) -> dict[str, Any]:
-    colour = plots.PALETTE[readouts(config).index(at["readout"]) + (3 if at["kind"] == "SNN" else 0)]
+    colour = plots.PALETTE[
+        (readouts(config).index(at["readout"]) + (3 if at["kind"] == "SNN" else 0)) % len(plots.PALETTE)
+    ]
     marker = "osD^"[list(config.devices).index(at["device"]) % 4]
     return dict(color=colour, marker=marker, ls="-" if at["kind"] == "ANN" else "--")

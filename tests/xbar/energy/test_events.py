@@ -43,8 +43,8 @@ def priced(chip, spikes, **how):
 
 
 def test_dense_and_event_driven_reads_agree_exactly(chip):
-    """What the converters report for all rows, against the sum over the cells of driven rows alone, in float64 and with the same
-    converter: the same codes, each. Fails if a row at rest contributes anything, or a driven one is lost."""
+    """What the converters report for all rows, against the sum over the cells of driven rows alone, in float64 and with the
+    same converter: the same codes, each. Fails if a row at rest contributes anything, or a driven one is lost."""
     _, w, spikes = chip
     x = spikes[0]
     bare = xbar.analog(lambda w, x: x @ w, IDEAL).program(w, x, key=jax.random.key(0))
