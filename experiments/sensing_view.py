@@ -109,6 +109,11 @@ def budget(config: Any, results: Results, task: str) -> list[str]:
     return lines
 
 
+def _life(days: float) -> str:
+    """Life of a cell; beyond ten years its own discharge ends it."""
+    return f"{days:,.0f} d" if days < 3650 else "> 10 years"
+
+
 def best(config: Any, results: Results, task: str) -> dict[str, Any]:
     """The most accurate network at the last time with data."""
     found = []
