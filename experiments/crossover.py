@@ -73,8 +73,8 @@ def check(config: Config) -> None:
         raise UsageError(f"--spike-steps {' '.join(map(str, config.spike_steps))}: give numbers from 1 to 1024.")
     if not all(2 <= b <= 16 for b in config.adc_bits):
         raise UsageError(f"--adc-bits {' '.join(map(str, config.adc_bits))}: give 2 to 16 bits.")
-    if min(config.penalties) < 0:
-        raise UsageError(f"--penalties {min(config.penalties)}: give numbers that are not negative.")
+    if not all(0 <= p < 1e6 for p in config.penalties):
+        raise UsageError(f"--penalties {' '.join(map(str, config.penalties))}: give numbers that are not negative.")
     for device in config.devices:
         chosen_devices.find(device)
     network = chosen_networks.find(config)

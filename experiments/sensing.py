@@ -70,6 +70,27 @@ def check(config: Any) -> None:
             raise UsageError(f"--times {' '.join(config.times)}: {device} has data at none of them; add 1s.")
 
 
+FILES = {  # of a task or a data set: folder, file, other folders that may hold it
+    "ecg": ("mitbih-beats", "mitbih_beats.npz", ()),
+    "spoken-new-speaker": ("fsdd", "fsdd.npz", ()),
+    "spoken": ("fsdd", "fsdd.npz", ()),
+    "keywords": ("mlperf-tiny", "kws_inputs.npz", ("mlperf-tiny-inputs",)),
+    "mnist": ("mnist", "train-images-idx3-ubyte.gz", ()),
+    "fashion-mnist": ("fashion-mnist", "train-images-idx3-ubyte.gz", ()),
+}
+
+
+def needs(name: str) -> None:
+    """Looks for the files of a task or data set, without reading them.
+
+    Raises:
+        UsageError: saying what belongs where, if they are not here.
+    """
+    if name in FILES:
+        folder, file, also = FILES[name]
+        datasets.folder(folder, file, also=also)
+
+
 def known_times(config: Any, device: Any) -> list[int]:
     """Places of the times that a device's data support."""
     found = []
@@ -153,8 +174,8 @@ TASKS = {
         (0.6, 0.2, 0.2),
         0.5,
     ),
-    "digits": Task("spoken digits, official split", DIGITS, "fsdd", front_ends.microphone, (128,), (128,)),
-    "digits-new-speaker": Task(
+    "spoken": Task("spoken digits, official split", DIGITS, "fsdd", front_ends.microphone, (128,), (128,)),
+    "spoken-new-speaker": Task(
         "spoken digits of a speaker who was never heard",
         DIGITS,
         "fsdd-new-speaker",

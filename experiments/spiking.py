@@ -57,12 +57,12 @@ def check(config: Config) -> None:
             raise UsageError(f"--{name} {getattr(config, name)}: give at least {least}.")
     if not 2 <= config.adc_bits <= 16:
         raise UsageError(f"--adc-bits {config.adc_bits}: give 2 to 16 bits.")
-    if config.penalty < 0:
+    if not 0 <= config.penalty < 1e6:
         raise UsageError(f"--penalty {config.penalty}: give a number that is not negative.")
     for device in config.devices:
         if not sensing.known_times(config, chosen_devices.find(device)):
             raise UsageError(f"--times {' '.join(config.times)}: {device} has data at none of them; add 1s.")
-    datasets.load(config.data)
+    sensing.needs(config.data)
 
 
 def layout(config: Config) -> Layout:
