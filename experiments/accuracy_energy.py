@@ -255,7 +255,9 @@ class _Tools:
     def _analog(self, bits: Any, device: Any = None) -> xbar.Analog:
         import xbar
 
-        tile = chosen_macros.tile(self.config, device or self.device, adc_bits=bits)
+        tile = chosen_macros.tile(self.config, self.device, adc_bits=bits)
+        if device is not None:
+            tile = dataclasses.replace(tile, device=device)
         return xbar.analog(self.network.f, mesh.spread(tile, self.config.mesh))
 
     def _noisy(self, model: Any, images: Any, key: Any, extra: Any) -> Any:
