@@ -63,7 +63,7 @@ class Config(chosen_macros.Setting):
     """Test images at most."""
     steps: int | None = None
     """Steps of digital training, of networks without given weights; by default those of the network, 1500 for mlp and cnn."""
-    hardware_steps: int = 1500
+    hardware_steps: int = 600
     """Steps of hardware-aware training, starting from the digital network; 0 leaves it out."""
     percentile: float = 99.0
     """Converter ranges cover this percentage of what a calibration batch puts on them."""

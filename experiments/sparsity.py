@@ -142,16 +142,17 @@ def thinned(key: Any, zeros: Any, shape: tuple[int, ...]) -> Any:
 def event_driven(ledger: Any, prices: Any, events: Any, config: Any) -> Any:
     """Energy of the same arrays driven event by event [J]:
 
-        E = E_array + N (columns e_integrate + e_driver + E_gate + E_line + bits e_hop) + V outputs e_compare
+        E = E_array + N (columns e_integrate + e_driver + E_gate + E_line + bits e_hop) + V outputs e_compare + E_leak
 
     Each event selects one word line for the length of its pulse, and every column integrates it; nothing is converted by an
-    ADC. At the end of a vector each neuron is compared and reset once.
+    ADC. At the end of a vector each neuron is compared and reset once. Memories leak as long as frames would take.
 
     Breaks when: outputs must leave as numbers: each conversion then costs what it costs a frame-based macro.
     """
     import math
 
     from xbar.energy import Coefficient
+    from xbar.energy.pricing import TERMS
 
     neuron = lambda joules: prices.at_node(Coefficient(joules, 1.0, "J", NEURON_NODE, "R", "NeuRRAM's integrator"))  # noqa: E731
     tile = chosen_macros.tile(config, chosen_devices.find(config.device), adc_bits=config.adc_bits)
@@ -163,7 +164,8 @@ def event_driven(ledger: Any, prices: Any, events: Any, config: Any) -> Any:
     each = each + part.col_tiles * (prices.at_node(prices.driver) + line)
     each = each + address * prices.at_node(prices.hop)
     ends = config.vectors * config.outputs * neuron(COMPARE)
-    return ledger.by_component[0] * config.events + events * each + ends
+    leak = ledger.terms[:, tuple(TERMS).index("memory_leakage")].sum()
+    return ledger.by_component[0] * config.events + events * each + ends + leak
 
 
 prepare = Layer
