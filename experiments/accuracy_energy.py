@@ -26,7 +26,7 @@ TITLE = "Accuracy of a network on memristor crossbars, against the energy of an 
 SECONDS = {"1s": 1.0, "1h": 3_600.0, "1d": 86_400.0, "1mo": 2_592_000.0, "1y": 31_536_000.0}
 COMPONENTS = (  # of `xbar.energy`, which is not imported for the command's help
     *("array", "lines", "dac", "sample_hold", "adc", "accumulate"),
-    *("digital", "memory", "network", "off_chip", "leakage", "clock"),
+    *("digital", "memory", "network", "off_chip", "leakage", "clock", "neurons"),
 )
 GPU_CASES = ("batch 1", "batch 1, launches free", "ridge batch", "ridge batch, launches free")
 ENERGY_INPUTS = 32  # whose energy is averaged

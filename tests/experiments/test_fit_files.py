@@ -265,6 +265,7 @@ def test_seeds_are_refused_before_files_are_read(tmp_path, monkeypatch, capsys, 
     assert "nowhere.csv" not in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_fitted_loop_goes_to_every_other_program(tmp_path, monkeypatch, capsys):
     """A loop of a filament behind 300 ohm, its current measured 20 nA too high, wired the wrong way round.
 

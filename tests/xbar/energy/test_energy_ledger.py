@@ -55,6 +55,7 @@ def test_every_term_by_hand():
         "off_chip": [0.0, 0.0],
         "leakage": [leaking * float(ledger.period), 0.0],
         "clock": [1024 * 16 * 9e-15 * register, 0.0],
+        "neurons": [0.0, 0.0],
     }
     assert ledger.layers == ("dense", "(digital)")
     assert tuple(expected) == COMPONENTS
