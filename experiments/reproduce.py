@@ -21,8 +21,8 @@ class Config:
     """Settings; each case takes up to ten minutes on two cores."""
 
     case: Literal["E1", "E2", "E3", "E4", "E5", "E6", "E7"] = "E1"
-    """Which result: E1 programming errors, E2 drift, E3 training with noise on weights, E4 online learning, E5 stochastic pulses,
-    E6 training with errors, E7 wires."""
+    """Which result: E1 programming errors, E2 drift, E3 training with noise on weights, E4 online learning, E5 stochastic
+    pulses, E6 training with errors, E7 wires."""
     draws: int = 5
     """Chips (or draws of what is random) of each part."""
     full: bool = False

@@ -182,7 +182,8 @@ def prepare(config: Config) -> State:
     data = network.measured_on()
     arrays = [jnp.asarray(a) for a in (data.x_train, data.y_train, data.x_test, data.y_test)]
     gpu = xbar.gpu_baseline(network.f, network.params, arrays[0][:1]).ridge.energy
-    state = State(network, *arrays, None, 3 * float(gpu))  # a pass forward, and two of as many operations backward
+    x, y, x_test, y_test = arrays
+    state = State(network, x, y, x_test, y_test, None, 3 * float(gpu))  # a pass forward, and two of as many operations backward
     digital = jax.vmap(lambda k: _floating_point(config, state, k))(_chip_keys(config))
     return dataclasses.replace(state, digital=np.asarray(digital))
 
@@ -266,7 +267,7 @@ def compute(config: Config, state: State, point: dict[str, Any]) -> dict[str, An
     begin = jax.jit(jax.vmap(lambda k: learn.init(program(k), key=jax.random.fold_in(k, 3))))
     learned = begin(keys)
 
-    def one(learned, key, i):
+    def one(learned: Any, key: Any, i: Any) -> Any:
         rows = _order(config, state, key, i)
         after, _ = trainer.epoch(
             learned, state.x[rows], state.y[rows], jax.random.fold_in(jax.random.fold_in(key, 4), i)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol, cast
 
 import equinox as eqx
 import jax
@@ -88,6 +88,26 @@ def _with_those_beside(tile, part, array: ProgrammedArray, beside, t) -> Settled
     return found
 
 
+class LearningRule(Protocol):
+    """An `optax.GradientTransformationExtraArgs` whose parameters are a chip."""
+
+    def init(self, chip: Chip, key: PRNGKeyArray | None = None) -> OnArrays:
+        """The state before the first update. Arrays that an algorithm keeps for itself are made with `key`."""
+        ...
+
+    def update(
+        self,
+        gradients: Gradients,
+        state: OnArrays,
+        params: Any = None,
+        *,
+        key: PRNGKeyArray,
+        t: Float[Array, ""] | float = 0.0,
+    ) -> tuple[Any, OnArrays]:
+        """Updates of the digital parameters, and the state after pulses, `t` [s] after the last ones."""
+        ...
+
+
 def on_arrays(
     algorithm: AbstractAlgorithm,
     rate: Rate,
@@ -96,7 +116,7 @@ def on_arrays(
     digital: optax.GradientTransformation | None = None,
     order: str = "summed",
     together: bool | None = None,
-) -> optax.GradientTransformationExtraArgs:
+) -> LearningRule:
     """Learning on the arrays, as an Optax transformation whose state holds the chip.
 
     `state = rule.init(chip)`, with `key=` for algorithms with arrays of their own; then, for each batch,
@@ -162,7 +182,7 @@ def on_arrays(
         key: PRNGKeyArray,
         t: Float[Array, ""] | float = 0.0,
         **_: Any,
-    ) -> tuple[tuple[Array | None, ...], OnArrays]:
+    ) -> tuple[Any, OnArrays]:
         check_one_time(t)
         chip, keys = state.chip, typed_key(key)
         when = jnp.asarray(t, at_least_float32(jnp.result_type(float)))
@@ -180,13 +200,15 @@ def on_arrays(
             arrays[i], layers[i], took = _over_stack(layer, learn)(array, layers[i], factors.x, factors.d, own)
             spent[i] = jax.tree.map(jnp.sum, took)
         real, fixed = eqx.partition(chip.leaves, eqx.is_inexact_array)
-        updates, digital_state = learn_leaves.update(gradients.leaves, state.digital, real)
+        slopes: Any = gradients.leaves
+        updates, digital_state = learn_leaves.update(slopes, state.digital, real)
         leaves = eqx.combine(optax.apply_updates(real, updates), fixed)
         total = {i: state.total[i].plus(spent[i]) for i in spent}
         chip = dataclasses.replace(chip, arrays=arrays, leaves=leaves)
         return updates, OnArrays(chip, layers, digital_state, state.number + 1, spent, total, state.algorithm)
 
-    return optax.GradientTransformationExtraArgs(init, update)  # pyright: ignore[reportArgumentType]
+    transformation: Any = optax.GradientTransformationExtraArgs(init, update)  # pyright: ignore[reportArgumentType]
+    return cast(LearningRule, transformation)
 
 
 def _learn(
