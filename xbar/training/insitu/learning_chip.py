@@ -225,7 +225,7 @@ class _Rule:
         array, kept, took = _over_stack(layer, learn)(
             chip.arrays[i], kept, factors.x, factors.d, _stack_keys(layer, key)
         )
-        return array, kept, jax.tree.map(jnp.sum, took)
+        return array, kept, took.summed()
 
 
 def _learn(
@@ -245,7 +245,7 @@ def _learn(
 
     keys = stacked_keys(key, x.shape[-2])
     (array, state, _), spent = jax.lax.scan(one, (array, state, t), (samples, keys))
-    return array, state, jax.tree.map(jnp.sum, spent)
+    return array, state, spent.summed()
 
 
 def _over_stack(layer: Layer, f: Callable) -> Callable:
