@@ -18,6 +18,7 @@ def test_signed_inputs_have_two_rows():
     np.testing.assert_array_equal(made.sum(0), [[4, 0, 0, 2]])
 
 
+@pytest.mark.slow
 def test_training_with_a_penalty_spikes_less():
     data = datasets.load("digits")
     network = LIFNetwork((64, 16, 10), 6, gain=0.5)
