@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from experiments import chosen_macros
 from experiments.framework import plots
 from experiments.framework.experiment import Presentation
 from experiments.framework.store import Results
-from xbar.energy import engineering
+from xbar.energy import engineering, measured_systems
 
+CHIPS = ("HERMES, 1 phase", "HERMES, 4 phases", "IBM 34-tile", "NeuRRAM 8/10 b")  # read in their sources
 _NAMES = {1.0: "1 s", 3600.0: "1 h", 86_400.0: "1 day", 2_592_000.0: "1 month", 31_536_000.0: "1 year"}
 
 
@@ -110,9 +112,11 @@ def posterior_table(results: Results) -> str:
     """The same with the devices' numbers drawn from the posterior of their fit, and how much the draw moves a chip."""
     bits, chips, wide = results.coordinates("adc_bits"), len(results.coordinates("chip")), _name_width(results)
     lines = [
-        f"Accuracy [%] with device numbers drawn from their posterior, one draw for each of {chips} chips: mean ± standard "
+        f"Accuracy [%] with device numbers drawn from their posterior, one draw for each of {chips} chips: mean ± "
+        f"standard "
         "deviation",
-        "(in brackets: root mean square change of a chip by the draw, the part of the error bar that the measurement leaves)",
+        "(in brackets: root mean square change of a chip by the draw, the part of the error bar that the measurement "
+        "leaves)",
         f"{'device':<{wide}}{'time':<9}{'training':<16}" + "".join(f"{f'{b}-bit ADC':>20}" for b in bits),
     ]
     for device in results.coordinates("device"):
@@ -134,13 +138,13 @@ def energy_table(results: Results) -> str:
     wide = _name_width(results)
     components, large = _large_components(results)
     lines = [
-        "Energy of an inference (naive mapping, first time with data), median coefficients",
+        f"Energy of an inference (naive mapping, {_shown_time(results)} after programming), median coefficients",
         f"{'device':<{wide}}{'ADC':<7}{'total':>9}{'P10 - P90':>22}  "
         + "".join(f"{c:>11}" for c in (*components, "other")),
     ]
     for device in results.coordinates("device"):
         for bits in results.coordinates("adc_bits"):
-            at = dict(training="naive", device=device, adc_bits=bits, time=_known(results, device)[0])
+            at = dict(training="naive", device=device, adc_bits=bits, time=_near_a_day(results, device))
             parts = results.select("energy", **at).mean(0)
             low, high = results.select("energy_quantile", **at)
             shown = (*parts[large], parts.sum() - parts[large].sum())
@@ -152,7 +156,15 @@ def energy_table(results: Results) -> str:
     lines.append("H100, INT8, roofline")
     cases = zip(results.coordinates("gpu_case"), results["gpu_energy"], strict=True)
     lines += [f"{name:<28}{engineering(joules, 'J'):>9}" for name, joules in cases]
+    lines.append("Measured chips: their published energy of a multiply-accumulate times those of this network")
+    lines += [f"{name:<28}{engineering(joules, 'J'):>9}" for name, joules in measured_chips(results).items()]
     return "\n".join(lines)
+
+
+def measured_chips(results: Results) -> dict[str, float]:
+    """Energy of this network's multiply-accumulates at the published efficiency of measured analog chips [J]."""
+    known = {s.name: s.joules_per_mac for s in measured_systems()}
+    return {name: known[name] * float(results["macs"]) for name in CHIPS}
 
 
 def _large_components(results: Results) -> tuple[list[str], np.ndarray]:
@@ -200,40 +212,55 @@ def gain_sentence(results: Results) -> str:
 
 
 def figure(results: Results, about: About) -> Any:
-    """Accuracy against energy (the arrays, then beside the GPU), and against time."""
-    fig, (zoom, wide, aging) = plots.subplots(5.2, 3.0, 4.6, height=4.3)
+    """Accuracy against energy for each device, then beside GPU and measured chips, and against time."""
+    devices = results.coordinates("device")
+    fig, (*own, wide, aging) = plots.subplots(*[2.7] * len(devices), 4.4, 4.4, height=4.4)
     digital = 100 * results.select("digital_accuracy", training="naive").mean()
-    for colour, device in zip(plots.PALETTE, results.coordinates("device"), strict=False):
-        for training in results.coordinates("training"):
-            look = _look(training, colour)
-            _energy_curve(zoom, results, device, training, look, 1e12)
-            _time_curve(aging, results, device, training, look)
+    places = [(d, t) for d in devices for t in results.coordinates("training")]
+    for i, (device, training) in enumerate(places):
+        look = _look(training, plots.PALETTE[devices.index(device) % len(plots.PALETTE)])
+        _energy_curve(own[devices.index(device)], results, device, training, look)
+        _time_curve(aging, results, device, training, look, 1.09 ** (i - len(places) / 2))
+    for colour, device, axes in zip(plots.PALETTE, devices, own, strict=False):
         _model_range(wide, results, device, colour)
-    for axes in (zoom, wide, aging):
-        axes.axhline(digital, color="black", linewidth=1, linestyle=":", label="digital network")
-    for case, mark in (
-        ("ridge batch, launches free", "P"),
-        ("batch 1, launches free", "*"),
-        ("batch 1", "X"),
-    ):
-        joules = results.select("gpu_energy", gpu_case=case)
-        wide.plot(joules, digital, mark, color="black", markersize=8, label=f"H100, {case}")
-    bits, chips = results.coordinates("adc_bits"), len(results.coordinates("chip"))
-    zoom.set(xlabel="energy of an inference [pJ]", ylabel=f"accuracy [%], mean ± sd over {chips} chips")
-    zoom.set_title(f"{_shown_time(results)} after programming; small numbers: ADC bits", fontsize=9)
-    wide.set(xscale="log", xlabel="energy of an inference [J]", ylim=zoom.get_ylim())
-    wide.set_title(f"bars: P10 - P90 of the energy model ({max(bits)} bit)", fontsize=9)
-    aging.set(
-        xscale="log",
-        xlabel="time since programming [s]",
-        ylabel=f"accuracy [%], mean ± sd over {chips} chips",
-    )
-    aging.set_title(f"{max(bits)}-bit ADC, drift compensated", fontsize=9)
+        axes.set_title(f"{_shown(device)}, {_time_of(results, device)}; numbers: ADC bits", fontsize=9)
+        axes.set(xlabel="energy of an inference [nJ]", ylim=_limits(results, digital))
+        axes.margins(x=0.15)
+        axes.legend(fontsize=7, loc="lower right")
+    for axes in (*own, wide, aging):
+        axes.axhline(digital, color="black", linewidth=1, linestyle=":")
+    own[0].set_ylabel(f"accuracy [%], mean ± sd over {len(results.coordinates('chip'))} chips; dotted: digital")
+    _others(wide, results, digital)
+    wide.set(xscale="log", xlabel="energy of an inference [J]", ylim=own[0].get_ylim())
+    wide.set_title(f"{max(results.coordinates('adc_bits'))} bit; bars: P10 - P90 of the energy model", fontsize=9)
+    aging.set(xscale="log", xlabel="time since programming [s] (set apart a little)")
+    aging.set_title(f"{max(results.coordinates('adc_bits'))}-bit ADC, drift compensated", fontsize=9)
     if remarks := about.sentences():
         fig.supxlabel("\n".join(textwrap.fill(r, 200) for r in remarks), x=0.01, ha="left", fontsize=7)
-    zoom.legend(fontsize=7, loc="lower right", frameon=False)
-    wide.legend(fontsize=7, loc="lower right", frameon=False)
     return fig
+
+
+def _limits(results: Results, digital: float) -> tuple[float, float]:
+    """Limits that all accuracy panels share [%]."""
+    accuracy = 100 * np.asarray(results["accuracy"], float)
+    low = np.nanmin(np.nanmean(accuracy, -1) - _spread(accuracy))
+    room = max(digital - low, 1.0)
+    return low - 0.25 * room, digital + 0.25 * room
+
+
+def _others(axes: Any, results: Results, digital: float) -> None:
+    """The GPU at the digital accuracy, and measured chips, of whose accuracy on this network nothing is known, on the axis."""
+    for case, mark in (("ridge batch, launches free", "P"), ("batch 1, launches free", "*"), ("batch 1", "X")):
+        joules = results.select("gpu_energy", gpu_case=case)
+        axes.plot(joules, digital, mark, color="black", markersize=8, label=f"H100, {case}")
+    for i, (name, joules) in enumerate(measured_chips(results).items()):
+        axes.plot(joules, 0.03, "^", color=plots.PALETTE[3], ms=6, clip_on=False, transform=axes.get_xaxis_transform(),
+                  label="measured chips: published J/MAC x MACs" if i == 0 else None)  # fmt: skip
+        axes.annotate(
+            name, (joules, 0.03), xycoords=axes.get_xaxis_transform(), xytext=(0, 8), textcoords="offset points", fontsize=6.5,
+            rotation=90, ha="center", va="bottom", color=plots.PALETTE[3],
+        )  # fmt: skip
+    axes.legend(fontsize=6.5, loc="center right")
 
 
 def _look(training: str, colour: str) -> dict[str, Any]:
@@ -251,6 +278,12 @@ def _shown_time(results: Results) -> str:
     return " or ".join(_NAMES.get(t, f"{t:g} s") for t in times) or "any time"
 
 
+def _time_of(results: Results, device: str) -> str:
+    """The time of a device's energy panel in words."""
+    time = _near_a_day(results, device)
+    return "any time" if device == "ideal" else _NAMES.get(time, f"{time:g} s")
+
+
 def _near_a_day(results: Results, device: str) -> float:
     return min(_known(results, device), key=lambda t: abs(np.log(t / 86_400.0)))
 
@@ -259,14 +292,15 @@ def _spread(accuracy: np.ndarray) -> np.ndarray:
     return accuracy.std(-1, ddof=min(1, accuracy.shape[-1] - 1))
 
 
-def _energy_curve(axes: Any, results: Results, device: str, training: str, look: dict[str, Any], unit: float) -> None:
+def _energy_curve(axes: Any, results: Results, device: str, training: str, look: dict[str, Any]) -> None:
     at = dict(device=device, training=training, time=_near_a_day(results, device))
     accuracy = 100 * results.select("accuracy", **at)
-    energy = unit * results.select("energy", **at).sum(-1).mean(-1)
-    axes.errorbar(energy, accuracy.mean(-1), yerr=_spread(accuracy), label=f"{_shown(device)}, {training}", **look)
+    energy = 1e9 * results.select("energy", **at).sum(-1).mean(-1)
+    energy = energy * (0.99 if training == "naive" else 1.01)  # so that bars do not hide each other
+    axes.errorbar(energy, accuracy.mean(-1), yerr=_spread(accuracy), label=training, **look)
     for bits, x, y in zip(results.coordinates("adc_bits"), energy, accuracy.mean(-1), strict=True):
         if training == "naive":
-            axes.annotate(f"{bits}", (x, y), (4, -9), textcoords="offset points", fontsize=6, color=look["color"])
+            axes.annotate(f"{bits}", (x, y), (-9, -4), textcoords="offset points", fontsize=7, color=look["color"])
 
 
 def _model_range(axes: Any, results: Results, device: str, colour: str) -> None:
@@ -289,27 +323,29 @@ def _model_range(axes: Any, results: Results, device: str, colour: str) -> None:
     )
 
 
-def _time_curve(axes: Any, results: Results, device: str, training: str, look: dict[str, Any]) -> None:
+def _time_curve(axes: Any, results: Results, device: str, training: str, look: dict[str, Any], nudge: float) -> None:
     times = np.array(results.coordinates("time"))
     accuracy = 100 * results.select(
         "accuracy", device=device, training=training, adc_bits=max(results.coordinates("adc_bits"))
     )
     known = np.isfinite(accuracy).all(-1)
-    nudge = 1.0 if training == "naive" else 1.15  # so that bars do not hide each other
-    axes.errorbar(nudge * times[known], accuracy[known].mean(-1), yerr=_spread(accuracy[known]), **look)
+    label = f"{_shown(device)}, {training}"
+    axes.errorbar(nudge * times[known], accuracy[known].mean(-1), yerr=_spread(accuracy[known]), label=label, **look)
 
 
 def method(config: Any, results: Results, weights: str) -> tuple[str, ...]:
     """How it was done, under which assumptions; `weights` says where those of the network are from."""
     aware = (
-        f"; 'hardware-aware' goes on training for {config.hardware_steps} steps with new devices in each, read at one of the "
+        f"; 'hardware-aware' goes on training for {config.hardware_steps} steps with new devices in each, read at "
+        f"one of the "
         f"times, through the same converters, with weights clipped at {config.clip:g} standard deviations"
     )
     return (
-        f"{weights} 'Naive' maps its weights as they are onto {config.rows} x {config.cols} tiles of differential "
-        f"pairs{aware if len(results.coordinates('training')) > 1 else ''}.",
+        f"{weights} 'Naive' maps its weights as they are{aware if len(results.coordinates('training')) > 1 else ''}.",
+        " ".join(chosen_macros.sentences(config)),
         f"Each setting is read on {config.chips} chips of which all is drawn anew: write errors, drift exponents, read "
-        f"noise. The naive chips' converter ranges cover {config.percentile:g} % of 256 training inputs; hardware-aware "
+        f"noise. The naive chips' converter ranges cover {config.percentile:g} % of 256 training inputs; "
+        f"hardware-aware "
         "networks keep the ranges they were trained with. Global drift compensation, one factor a tile, is on for all.",
         *(
             (
@@ -323,13 +359,19 @@ def method(config: Any, results: Results, weights: str) -> tuple[str, ...]:
         ),
         "Times at which a device has no data are left out. For pcm, t = 0 is 20 s after programming and a year an "
         "extrapolation; reram is known at 1 s, 1 day and 2 days only.",
-        "Energy comes from the voltages and conductances of these inferences (the array) and from published coefficients at "
-        "22 nm (the rest), see xbar.energy.Technology. P10 - P90 is the log-normal uncertainty of those coefficients; their "
-        "spreads are judged. Layers work one after the other and leak as long as that takes; the network on chip and clocks "
+        "Energy comes from the voltages and conductances of these inferences (the array) and from published "
+        "coefficients at "
+        "22 nm (the rest), see xbar.energy.Technology. P10 - P90 is the log-normal uncertainty of those "
+        "coefficients; their "
+        "spreads are judged. Layers work one after the other and leak as long as that takes; the network on chip and "
+        "clocks "
         "are priced. Not priced: the chip's links to the outside, programming, calibration.",
-        "The H100 is a roofline in INT8: weights stream from HBM once a batch, a kernel for each product, 5 us and idle "
-        "power (70 W, recalled) a launch. 'Launches free' leaves the launches out. 'Ridge batch' is the smallest batch at "
-        "which reading the weights takes no longer than the arithmetic. Such a small network is far from what a GPU is made "
+        "The H100 is a roofline in INT8: weights stream from HBM once a batch, a kernel for each product, 5 us and "
+        "idle "
+        "power (70 W, recalled) a launch. 'Launches free' leaves the launches out. 'Ridge batch' is the smallest "
+        "batch at "
+        "which reading the weights takes no longer than the arithmetic. Such a small network is far from what a GPU "
+        "is made "
         "for.",
     )
 

@@ -1,7 +1,7 @@
 """What wires with resistance cost in accuracy, against array size and ohms per cell, and what helps against it.
 
-{wires as they are, a gain a column, heavy lines moved to the drivers, both, trained through the wires} x size x
-resistance. Cells are exact, so that nothing but the wires is to blame.
+{wires as they are, a gain a column, heavy lines moved to the drivers, both, trained through the wires, trained with the wires
+in the forward pass alone} x size x resistance. Cells are exact, so that nothing but the wires is to blame.
 """
 
 from __future__ import annotations
@@ -10,19 +10,25 @@ import dataclasses
 import functools
 from typing import Any
 
+from experiments import chosen_networks
 from experiments.framework.errors import UsageError
 from experiments.framework.store import Dimension, Layout, Results, Variable
 
 TITLE = "Wire resistance: error and accuracy against array size, and what helps"
-REMEDIES = ("none", "column gain", "remapped", "remapped, gain", "trained")
+REMEDIES = ("none", "column gain", "remapped", "remapped, gain", "trained", "ideal backward")
 HIDDEN = 256  # neurons: the second layer fills the word lines of a 256-row tile
 BATCH = 64
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """Settings; the defaults take about three minutes on two cores."""
+    """Settings; the defaults take about four minutes on two cores."""
 
+    network: str | None = None
+    """Network; by default a perceptron 64-256-10 on digits. Or one of `xbar run accuracy-energy --help` whose weights are
+    dense layers and convolutions without groups, such as mlp, cnn, lenet5, ecg-cnn, resnet8."""
+    data: str | None = None
+    """Data set, where a network knows several."""
     sizes: tuple[int, ...] = (16, 32, 64, 128)
     """Rows and bit-line pairs of a tile."""
     ohms: tuple[float, ...] = (0.5, 2.0, 8.0)
@@ -34,7 +40,7 @@ class Config:
     largest_trained: int = 32
     """Tiles up to this size are trained through (the cost grows with the fourth power)."""
     steps: int = 1500
-    """Steps of digital training."""
+    """Steps of digital training, of networks without given weights."""
     wire_steps: int = 150
     """Steps of training through the wires, from the digital network."""
     test_images: int = 445
@@ -53,9 +59,17 @@ def check(config: Config) -> None:
             )
     if not 0 <= config.g_min < config.g_max:
         raise UsageError(f"--g-min {config.g_min:g} --g-max {config.g_max:g}: give 0 <= g_min < g_max, in siemens.")
+    measured = find(config).measured_on()
+    if config.network is not None and measured.y_test.ndim != 1:
+        raise UsageError(f"--network {config.network}: it does not classify; accuracy is what is shown here.")
     for name in ("steps", "wire_steps", "test_images"):
         if getattr(config, name) < 1:
             raise UsageError(f"--{name.replace('_', '-')} {getattr(config, name)}: give at least 1.")
+
+
+def inputs(config: Config) -> dict[str, str]:
+    """Contents of the network's files, as hashes."""
+    return {} if config.network is None else chosen_networks.inputs(config)
 
 
 def memory(config: Config) -> dict[str, float]:
@@ -75,8 +89,8 @@ def layout(config: Config) -> Layout:
     }
     variables = {
         "accuracy": Variable(("size", "ohm", "remedy"), "share of test images classified correctly; NaN: not trained"),
-        "product_error": Variable(
-            ("size", "ohm"), "root mean square error of the products, relative to their root mean square"
+        "output_error": Variable(
+            ("size", "ohm"), "root mean square error of the network's outputs, relative to their root mean square"
         ),
         "weight_error": Variable(("size", "ohm"), "relative root mean square change of the weights"),
         "drop": Variable(
@@ -89,60 +103,95 @@ def layout(config: Config) -> Layout:
 
 @dataclasses.dataclass(frozen=True)
 class State:
-    """What all points share."""
+    """What all points share: the network, its trained parameters, and which of them lie on arrays."""
 
-    data: Any
+    network: Any
     model: Any
+    weights: Any
+
+    def seen(self, model: Any, through: Any) -> Any:
+        """The parameters that the arrays compute with: `through` maps a matrix (inputs x outputs) to what wires make of it."""
+
+        def one(w: Any, _: Any) -> Any:
+            return through(w.reshape(len(w), -1).T).T.reshape(w.shape)
+
+        return model if through is None else self.weights.map(one, model)
+
+    def forward(self, model: Any, x: Any, through: Any = None) -> Any:
+        """Outputs of the network behind the wires."""
+        return self.network.f(self.seen(model, through), x)
 
 
-def forward(layers: Any, images: Any, through: Any = None) -> Any:
-    """Logits of dense layers; `through` maps a weight matrix (inputs x outputs) to the one that the arrays compute with."""
+def forward(layers: Any, images: Any) -> Any:
+    """Logits of dense layers."""
     import jax
 
     x = images.reshape(len(images), -1)
     for k, layer in enumerate(layers):
-        weight = layer.weight.T if through is None else through(layer.weight.T)
-        x = x @ weight + layer.bias
+        x = x @ layer.weight.T + layer.bias
         x = jax.nn.relu(x) if k + 1 < len(layers) else x
     return x
 
 
-def prepare(config: Config) -> State:
-    """Loads the digits and trains the digital network."""
+def find(config: Config) -> Any:
+    """The network of the settings."""
     import equinox as eqx
     import jax
 
-    from experiments import datasets, supervised
+    from experiments import datasets, networks
 
-    data = datasets.load("digits")
     key = jax.random.key(config.seed)
+    if config.network is not None:
+        return networks.find(config.network, jax.random.fold_in(key, 0), config.data)
     first, last = jax.random.split(key)
     model = [eqx.nn.Linear(64, HIDDEN, key=first), eqx.nn.Linear(HIDDEN, 10, key=last)]
-    plain = supervised.Trainer(lambda m, x, k, extra: forward(m, x), steps=config.steps)
-    return State(data, plain.run(model, data.x_train, data.y_train, key=jax.random.fold_in(key, 1)))
+    return networks.Network(f"64-{HIDDEN}-10", forward, model, datasets.load("digits"), trained=False)
+
+
+def prepare(config: Config) -> State:
+    """Loads the data, and trains the digital network if its weights are not given."""
+    import jax
+
+    from experiments import supervised
+    from xbar import training
+
+    network = find(config)
+    model = supervised.trained(network, config.steps, key=jax.random.fold_in(jax.random.key(config.seed), 1))
+    weights = training.weights_of(network.f, model, network.measured_on().x_test[:1])
+    for own, leaf in zip(weights.channels, jax.tree.leaves(model), strict=True):
+        if own is not None and own != (0,):
+            raise UsageError(
+                f"--network {config.network}: a weight of shape {leaf.shape} has its channels along axes {own}. Wires are "
+                "studied with dense layers and convolutions without groups, outputs first: mlp, cnn, lenet5, ecg-cnn, resnet8."
+            )
+    return State(network, model, weights)
 
 
 def compute(config: Config, state: State, point: dict[str, Any]) -> dict[str, Any]:
     """Everything at one size and resistance."""
+    import jax
     import jax.numpy as jnp
     import numpy as np
 
-    from experiments import networks
-
-    tools = Wires(config, point["size"], point["ohm"])
-    x, y = (jnp.asarray(a[: config.test_images]) for a in (state.data.x_test, state.data.y_test))
-    accuracy = lambda model, through: float(networks.accuracy(forward(model, x, through), y))  # noqa: E731
+    tools, data = Wires(config, point["size"], point["ohm"]), state.network.measured_on()
+    x, y = (jnp.asarray(a[: config.test_images]) for a in (data.x_test, data.y_test))
+    accuracy = lambda model, through: float(state.network.metric(state.forward(model, x, through), y))  # noqa: E731
     remedies = {"none": (), "column gain": ("gain",), "remapped": ("remap",), "remapped, gain": ("remap", "gain")}
     found = [accuracy(state.model, functools.partial(tools.through, remedies=r)) for r in remedies.values()]
-    trained = tools.train(state) if point["size"] <= config.largest_trained else None
-    found.append(np.nan if trained is None else accuracy(trained, tools.through))
-    weights = state.model[0].weight.T
-    changed, inputs = tools.through(weights), x.reshape(len(x), -1)
-    rms = lambda a: float(jnp.sqrt(jnp.mean(a**2)))  # noqa: E731
+    for exact in (True, False):
+        trains = point["size"] <= config.largest_trained and state.network.teachable
+        found.append(accuracy(tools.train(state, exact), tools.through) if trains else np.nan)
+    of_arrays = [
+        w for w, own in zip(jax.tree.leaves(state.model), state.weights.channels, strict=True) if own is not None
+    ]
+    weights = [w.reshape(len(w), -1).T for w in of_arrays]
+    changed = [tools.through(w) for w in weights]
+    rms = lambda many: float(jnp.sqrt(sum(jnp.sum(a**2) for a in many) / sum(a.size for a in many)))  # noqa: E731
+    ideal, real = (state.network.f(m, x) for m in (state.model, state.seen(state.model, tools.through)))
     return {
         "accuracy": np.array(found),
-        "product_error": rms(inputs @ (changed - weights)) / rms(inputs @ weights),
-        "weight_error": rms(changed - weights) / rms(weights),
+        "output_error": rms([real - ideal]) / rms([ideal]),
+        "weight_error": rms([c - w for c, w in zip(changed, weights, strict=True)]) / rms(weights),
         "drop": tools.drop(max(config.sizes)),
         "digital_accuracy": accuracy(state.model, None),
     }
@@ -196,17 +245,26 @@ class Wires:
             parts.append(have * jnp.where(power > 0, jnp.sum(want * have, 0) / jnp.where(power > 0, power, 1), 1))
         return jnp.concatenate(parts)
 
-    def train(self, state: State) -> Any:
-        """The network after some steps with the wires in the forward pass, gradients through their exact map."""
+    def train(self, state: State, exact: bool) -> Any:
+        """The network after some steps with the wires in the forward pass.
+
+        Args:
+            exact: gradients through the map of the wires; else those of ideal arrays, as other simulators take them.
+        """
         import jax
+        import jax.numpy as jnp
 
         from experiments import supervised
 
+        through = self.through if exact else lambda w: w + jax.lax.stop_gradient(self.through(w) - w)
         trainer = supervised.Trainer(
-            lambda m, x, k, extra: forward(m, x, self.through), steps=self.config.wire_steps, batch=BATCH
+            lambda m, x, k, extra: state.forward(m, x, through),
+            steps=self.config.wire_steps,
+            batch=BATCH,
+            loss=state.network.loss,
         )
-        key = jax.random.key(self.config.seed)
-        return trainer.run(state.model, state.data.x_train, state.data.y_train, key=key, rate=1e-3)
+        key, data = jax.random.key(self.config.seed), state.network.measured_on()
+        return trainer.run(state.model, jnp.asarray(data.x_train), jnp.asarray(data.y_train), key=key, rate=1e-3)
 
     def drop(self, most: int) -> Any:
         """Voltage across every cell of a full tile of mid-range cells, all inputs at 1 V, relative to the input."""

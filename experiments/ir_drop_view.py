@@ -22,7 +22,7 @@ def accuracy_table(results: Results) -> str:
     """Accuracy for every size, resistance and remedy."""
     remedies = results.coordinates("remedy")
     lines = [
-        f"Accuracy [%] of the digits behind resistive wires; digital network {100 * float(results['digital_accuracy']):.1f}",
+        f"Accuracy [%] behind resistive wires; digital network {100 * float(results['digital_accuracy']):.1f}",
         f"{'tile':<11}{'ohm/cell':>9}" + "".join(f"{r:>16}" for r in remedies),
     ]
     for size in results.coordinates("size"):
@@ -34,17 +34,17 @@ def accuracy_table(results: Results) -> str:
 
 
 def error_table(results: Results) -> str:
-    """Relative error of the first layer's products, and the voltage that is left for the worst placed cell."""
+    """Relative error of the network's outputs, and the voltage that is left for the worst placed cell."""
     ohms = results.coordinates("ohm")
     lines = [
-        "Error of the first layer's products [% of their RMS], and smallest voltage across a cell [% of the input] "
+        "Error of the network's outputs [% of their RMS], and smallest voltage across a cell [% of the input] "
         "in a full tile",
         f"{'tile':<11}" + "".join(f"{f'{o:g} ohm':>18}" for o in ohms),
     ]
     for size in results.coordinates("size"):
         row = ""
         for ohm in ohms:
-            error = 100 * float(results.select("product_error", size=size, ohm=ohm))
+            error = 100 * float(results.select("output_error", size=size, ohm=ohm))
             left = 100 * float(np.nanmin(results.select("drop", size=size, ohm=ohm)))
             row += f"{f'{error:.2f} ({left:.1f})':>18}"
         lines.append(f"{f'{size} x {size}':<11}{row}")
@@ -52,16 +52,14 @@ def error_table(results: Results) -> str:
 
 
 def curves(config: Any, results: Results) -> Any:
-    """Error of the products, and accuracy with each remedy, against size; bars are one standard error of so many images."""
+    """Change of the weights on one curve of N^2 R G; accuracy with each remedy against size, with a test set's error."""
     fig, (left, right) = plots.subplots(4.2, 5.2, height=3.8)
     sizes, ohms = np.array(results.coordinates("size")), results.coordinates("ohm")
     for colour, ohm in zip(plots.PALETTE, ohms, strict=False):
-        left.plot(
-            sizes, 100 * results.select("product_error", ohm=ohm), "o-", color=colour, label=f"{ohm:g} ohm a cell"
-        )
-    left.set(
-        xscale="log", yscale="log", xlabel="rows and columns of a tile", ylabel="error of the products [% of their RMS]"
-    )
+        load = sizes**2 * ohm * config.g_max
+        left.plot(load, 100 * results.select("weight_error", ohm=ohm), "o", color=colour, label=f"{ohm:g} ohm a cell")
+    left.set(xscale="log", yscale="log", xlabel="N² R G of a tile (G: highest conductance)")
+    left.set_ylabel("change of the weights [% of their RMS]")
     worst = max(ohms)
     for colour, remedy in zip(plots.PALETTE, results.coordinates("remedy"), strict=False):
         found = np.asarray(results.select("accuracy", ohm=worst, remedy=remedy))
@@ -72,9 +70,9 @@ def curves(config: Any, results: Results) -> Any:
     )
     right.set(xscale="log", xlabel="rows and columns of a tile", ylabel="accuracy [%]")
     right.set_title(f"{worst:g} ohm a cell", fontsize=9)
+    right.set_xticks(sizes, [str(s) for s in sizes])
+    right.minorticks_off()
     for axes in (left, right):
-        axes.set_xticks(sizes, [str(s) for s in sizes])
-        axes.minorticks_off()
         axes.legend(fontsize=7, frameon=False)
     return fig
 
@@ -96,20 +94,16 @@ def maps(results: Results) -> Any:
 def method(config: Any) -> tuple[str, ...]:
     """How it was done, under which assumptions."""
     return (
-        f"An MLP 64-256-10 was trained digitally on the digits ({config.steps} Adam steps) and mapped onto tiles of "
-        "differential pairs, "
-        f"cells between {config.g_min:g} and {config.g_max:g} S, without converters, noise or write errors. Word "
-        "lines are driven at the left, "
-        "bit lines end at ground at the bottom. The effective conductances are exact (xbar.ResistiveWires).",
-        "Column gain: one digital factor for every bit-line pair of every tile, by least squares on the weights. "
-        "Remapped: within each tile "
-        "heavy rows go to the bottom and heavy columns to the left, undone in the routing of inputs and outputs. Trained: "
-        f"{config.wire_steps} further steps with the wires in the forward pass and exact gradients through them, for "
-        "tiles up to "
+        f"{config.network or 'A perceptron 64-256-10 on digits'}, trained digitally ({config.steps} Adam steps, unless its "
+        "weights are given), is mapped onto tiles of differential pairs, kernels as matrices of patches x outputs, without "
+        f"converters, noise or write errors; cells are between {config.g_min:g} and {config.g_max:g} S. Word lines are driven "
+        "at the left, bit lines end at ground at the bottom. The effective conductances are exact (xbar.ResistiveWires).",
+        "Column gain: one digital factor for every bit-line pair of every tile, by least squares on the weights. Remapped: "
+        "within each tile heavy rows go to the bottom and heavy columns to the left, undone in the routing of inputs and "
+        f"outputs. Trained: {config.wire_steps} further steps with the wires in the forward pass and exact gradients through "
+        "them; ideal backward: the same with gradients of ideal arrays. Both for tiles up to "
         f"{config.largest_trained} x {config.largest_trained}; larger ones are left out for time ('-').",
-        "The map shows a tile full of cells of mid-range conductance with all inputs at full scale: the worst case. "
-        "Error of the products: first "
-        "layer, on the test images.",
+        "The map shows a tile full of cells of mid-range conductance with all inputs at full scale: the worst case.",
     )
 
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from experiments import chosen_networks
+from experiments import chosen_devices, chosen_macros, chosen_networks
 from experiments.framework.errors import UsageError
 from experiments.framework.store import Dimension, Layout, Results, Variable
 
 TITLE = "One network on every platform: energy and time of an inference"
+CHOSEN = "macro of the settings (simulated)"
 QUANTILES = ("P10", "median", "P90")
 KINDS = {
     "simulated": "simulated here: tiles, converters, schedule and digital work of the architecture",
@@ -24,13 +25,15 @@ KINDS = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(chosen_macros.Setting):
     """Settings; the defaults take some minutes on two cores."""
 
     network: str = "mlp"
     """Network; see `xbar run accuracy-energy --help`."""
     data: str | None = None
     """Data set, where a network knows several."""
+    device: str = "pcm"
+    """Memory cell of the macro of the settings; named architectures keep their own."""
     inputs: int = 16
     """Test inputs whose energy is averaged."""
     spike_steps: int = 16
@@ -43,6 +46,8 @@ class Config:
 
 def check(config: Config) -> None:
     """Raises UsageError for settings that cannot be used."""
+    chosen_macros.check(config)
+    chosen_macros.check_fits(config, chosen_devices.find(config.device))
     for name in ("inputs", "steps", "spike_steps"):
         if getattr(config, name) < 1:
             raise UsageError(f"--{name.replace('_', '-')} {getattr(config, name)}: give at least 1.")
@@ -58,7 +63,7 @@ def how_each_is_known() -> dict[str, str]:
     """Every platform by name, and how its energy is known."""
     from xbar import architectures, energy
 
-    simulated = {f"{name} (simulated)": "simulated" for name in architectures.ARCHITECTURES}
+    simulated = {CHOSEN: "simulated"} | {f"{name} (simulated)": "simulated" for name in architectures.ARCHITECTURES}
     gpus = {f"{gpu} {use}": "roofline" for gpu in ("H100", "A100") for use in ("batch 1", "ridge batch")}
     chips = {s.name: "measured" for s in energy.measured_systems() if s.kind == "analog" and "NeuRRAM" not in s.name}
     chips |= dict.fromkeys(("NeuRRAM 1/3 b", "NeuRRAM 8/10 b"), "measured")
@@ -161,11 +166,17 @@ def _simulated(name: str, config: Config, state: State) -> tuple[Any, float]:
 
     import xbar
 
-    arch = xbar.architectures.ARCHITECTURES[name.removesuffix(" (simulated)")]()
+    if name == CHOSEN:
+        device = chosen_devices.find(config.device)
+        tile = chosen_macros.tile(config, device)
+        prices: dict[str, Any] = chosen_macros.prices(config, device)
+    else:
+        arch = xbar.architectures.ARCHITECTURES[name.removesuffix(" (simulated)")]()
+        tile, prices = arch.tile, {"technology": arch}
     keys = jax.random.split(jax.random.key(config.seed), 2)
-    chip = xbar.analog(state.network.f, arch.tile).program(state.params, state.x[:1], key=keys[0])
+    chip = xbar.analog(state.network.f, tile).program(state.params, state.x[:1], key=keys[0])
     chip = xbar.calibrate(chip, state.x, key=keys[1])
-    ledger = chip.energy(state.x, technology=arch, inferences=len(state.x))
+    ledger = chip.energy(state.x, inferences=len(state.x), **prices)
     return jnp.ravel(ledger.quantiles((0.1, 0.5, 0.9))), float(jnp.mean(ledger.latency))
 
 

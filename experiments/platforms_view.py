@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from experiments import chosen_macros
 from experiments.framework import plots
 from experiments.framework.experiment import Presentation
 from experiments.framework.store import Results
-from experiments.platforms import KINDS, how_each_is_known
+from experiments.platforms import CHOSEN, KINDS, how_each_is_known
 from xbar.energy import engineering, event_chips, footnotes, measured_systems
 
 READING = (
@@ -31,30 +32,34 @@ def present(config: Any, results: Results) -> Presentation:
     lines = [
         f"{config.network}: {2 * float(results['macs']):,.0f} operations an inference, a multiply-accumulate being two",
         "",
-        f"{'platform':<26}{'energy':>12}{'P10 .. P90':>24}{'time':>11}  how it is known",
+        f"{'platform':<40}{'energy':>12}{'P10 .. P90':>24}{'time':>11}  how it is known",
     ]
     for name in order:
         low, middle, high = results.select("energy", platform=name)
         if np.isnan(middle):
             lines.append(
-                f"{name:<26}{'-':>12}{'':>24}{'-':>11}  events: no chain of layers with ReLU, not made to spike"
+                f"{name:<40}{'-':>12}{'':>24}{'-':>11}  events: no chain of layers with ReLU, not made to spike"
             )
             continue
         seconds = float(results.select("seconds", platform=name))
         band = "" if low == high else f"{engineering(low, 'J')} .. {engineering(high, 'J')}"
         time = "-" if np.isnan(seconds) else engineering(seconds, "s")
-        lines.append(f"{name:<26}{engineering(middle, 'J'):>12}{band:>24}{time:>11}  {kinds[name]}")
+        lines.append(f"{name:<40}{engineering(middle, 'J'):>12}{band:>24}{time:>11}  {kinds[name]}")
     lines += ["", *(f"{kind}: {what}" for kind, what in KINDS.items())]
     lines += [
         "",
         *_twin(config, results),
         *(f"{c.name}: counts {c.counts}; leaves out {c.leaves_out}." for c in event_chips()),
     ]
+    macro = f"{CHOSEN}, {config.device}: {' '.join(chosen_macros.sentences(config))}"
     shown = [p for p in order if np.isfinite(results.select("energy", platform=p, quantile="median"))]
     notes = footnotes([s for s in measured_systems() if s.name in kinds])
     median = {p: float(results.select("energy", platform=p, quantile="median")) for p in order}
     return Presentation(
-        "\n".join(lines), {"platforms": _figure(config, results, shown)}, (*READING, *notes), {"energy_J": median}
+        "\n".join(lines),
+        {"platforms": _figure(config, results, shown)},
+        (*READING, macro, *notes),
+        {"energy_J": median},
     )
 
 

@@ -11,12 +11,14 @@ README = (pathlib.Path(__file__).parents[1] / "README.md").read_text()
 PROGRAMS = [p for p in re.findall(r"```python\n(.*?)```", README, re.S) if "apply(params, x): any JAX" not in p]
 
 
-def test_there_are_eight_programs():
-    assert len(PROGRAMS) == 8
+def test_there_are_nine_programs():
+    assert len(PROGRAMS) == 9
 
 
 @pytest.mark.parametrize(
-    "program", PROGRAMS, ids=["fit", "experiment", "architecture", "torch", "device", "synapse", "training", "one-line"]
+    "program",
+    PROGRAMS,
+    ids=["fit", "experiment", "architecture", "torch", "device", "synapse", "training", "arrays", "one-line"],
 )
 def test_journey(program, capsys):
     """Each of the journeys runs without an error; the first prints a tile map and a ledger."""

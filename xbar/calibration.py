@@ -58,8 +58,10 @@ def calibrate(
 
     Reference: Joshi et al. 2020, 10.1038/s41467-020-16108-9 (global drift compensation).
 
-    Breaks when: later inputs are larger than these: they clip. The reference read is taken without read noise; a real
-    one averages enough reads.
+    Breaks when: later inputs are larger than these: they clip. One outlier sets a range, and all else is rounded coarsely:
+    give `percentile=99.99` for networks with heavy tails and 8-bit converters (depthwise convolutions, residual streams);
+    maxima, the default, never clip what was seen. The reference read is taken without read noise; a real one averages enough
+    reads.
     """
     share = _share(method, percentile)
     if not 0 <= momentum < 1:

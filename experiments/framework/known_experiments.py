@@ -28,7 +28,7 @@ EXPERIMENTS = {  # name: (module, what it shows, time on two cores)
     ),
     "reproduce": (
         "experiments.reproduce",
-        "published results done again: published, here, tolerance, verdict (--case E1, E2, E6, E7)",
+        "published results done again: published, here, tolerance, verdict (--case E1, E2, E3, E4, E5, E6, E7)",
         "2 to 9 min",
     ),
     "platforms": (
@@ -36,10 +36,35 @@ EXPERIMENTS = {  # name: (module, what it shows, time on two cores)
         "one network on every platform: GPUs, published analog chips, named architectures, brains",
         "3 min",
     ),
+    "mlperf-tiny": (
+        "experiments.mlperf_tiny",
+        "the networks of MLPerf Tiny on any device and macro: accuracy over time, uJ and ms, beside measured boards",
+        "8 min",
+    ),
+    "sparsity": (
+        "experiments.sparsity",
+        "who profits from zeros in inputs and weights: GPU, frame-based and event-driven crossbars, Loihi",
+        "1 min",
+    ),
+    "codesign": (
+        "experiments.codesign",
+        "weights and physics together by gradient, from accuracy to thrift, beside grid, random search and NSGA-II",
+        "8 min",
+    ),
+    "train-on-array": (
+        "experiments.train_on_array",
+        "training on the arrays themselves: accuracy, pulses and joules of any network, device and algorithm",
+        "3 min",
+    ),
     "training-energy": (
         "experiments.training_energy",
         "the energy of training a large model, restated on other hardware; every assumption is a flag",
         "1 s",
+    ),
+    "training-study": (
+        "experiments.training_study",
+        "techniques of hardware-aware training: what each costs, and saves after a day and a year",
+        "6 min",
     ),
     "sensitivity": (
         "experiments.sensitivity",

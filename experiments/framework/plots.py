@@ -45,6 +45,12 @@ def subplots(*widths: float, height: float = 4.0) -> tuple[Figure, list]:
     return figure, list(axes[0])
 
 
+def grid(rows: int, cols: int, width: float, height: float) -> tuple[Figure, Any]:
+    """A figure of rows and columns of equal panels [inch each], and their axes as an array."""
+    with plt.rc_context(STYLE):
+        return plt.subplots(rows, cols, figsize=(cols * width, rows * height), layout="constrained", squeeze=False)
+
+
 def save(figure: Figure, stem: pathlib.Path) -> None:
     """Writes `stem.png` and `stem.svg`, each complete or not at all."""
     with plt.rc_context(STYLE):

@@ -104,12 +104,12 @@ def test_ir_drop(capsys, tmp_path):
     few += ["--test-images", "40"]
     assert cli.command(["run", "ir-drop", *few, "--json", "--out", str(tmp_path)]) == 0
     variables = json.loads(capsys.readouterr().out)["results"]["variables"]
-    error = np.array(variables["product_error"]["values"])  # size, ohm
+    error = np.array(variables["output_error"]["values"])  # size, ohm
     assert error[0, 0] < error[0, 1] < error[1, 1] and error[0, 0] < error[1, 0]
     drop = np.array(variables["drop"]["values"], float)
     assert np.nanmin(drop[1, 1]) < np.nanmin(drop[0, 0]) < 1 and np.isnan(drop[0, 0, 8:]).all()
     accuracy = np.array(variables["accuracy"]["values"], float)
-    assert np.isfinite(accuracy[0]).all() and np.isnan(accuracy[1, :, 4]).all()
+    assert np.isfinite(accuracy[0]).all() and np.isnan(accuracy[1, :, 4:]).all()
     assert cli.command(["run", "ir-drop", "--sizes", "1"]) == 2
 
 
@@ -129,7 +129,7 @@ def test_cite(capsys):
 @pytest.mark.slow
 def test_any_device_in_accuracy_energy(capsys, tmp_path):
     """A device by its own name, beyond its data: it runs, warns once, and the results say so."""
-    few = ["--steps", "20", "--hardware-steps", "3", "--chips", "2", "--test-images", "20"]
+    few = ["--network", "mlp", "--steps", "20", "--hardware-steps", "3", "--chips", "2", "--test-images", "20"]
     few += ["--adc-bits", "6", "--times", "1s", "1mo"]
     devices.device._WARNED.clear()
     with pytest.warns(UserWarning, match="sonos_agrawal2022 extrapolates"):

@@ -1,0 +1,102 @@
+"""What a network is trained on and what it is tested on, never the same: a training set, or folds of a test set."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from experiments.datasets import Dataset
+from experiments.framework.errors import UsageError
+
+CALIBRATION = 256
+"""Unlabelled training inputs that converter ranges and statistics of outputs are taken from."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Fold:
+    """A split.
+
+    Args:
+        x_train, y_train: to train on; `y_train` is None where there are no labels to learn from.
+        x_cal: unlabelled inputs that converter ranges and statistics of outputs are taken from; none of them is tested.
+        x_test, y_test: to test on. places: where they stand among all test inputs of the run.
+    """
+
+    x_train: np.ndarray
+    y_train: np.ndarray | None
+    x_cal: np.ndarray
+    x_test: np.ndarray
+    y_test: np.ndarray
+    places: np.ndarray
+
+
+def folds(network: Any, count: int, limit: int) -> list[Fold]:
+    """The one split of a network with a training set; `count` folds of the test inputs otherwise.
+
+    A fold tests every `count`-th input and trains on all others, without their labels. Keywords are joined by spoken digits,
+    words of another task, if they are here.
+
+    Args:
+        limit: test inputs at most.
+    """
+    data = network.measured_on()
+    chosen = _spread(len(data.x_test), limit)
+    x, y = data.x_test[chosen], data.y_test[chosen]
+    if network.teachable:
+        x_cal = data.x_train[_spread(len(data.x_train), CALIBRATION)]
+        return [Fold(data.x_train, data.y_train, x_cal, x, y, np.arange(len(x)))]
+    if len(x) < max(count, 2):
+        raise UsageError(
+            f"--folds {count}: there are {len(x)} test inputs; give at most as many folds, and two or more."
+        )
+    more = _other_speech() if data.name == "keywords" else None
+    return [_fold(x, y, np.arange(i, len(x), count), more) for i in range(count)]
+
+
+def _spread(count: int, most: int) -> np.ndarray:
+    """At most `most` of `count` places, evenly spread: recordings of one person lie side by side."""
+    return np.arange(count) if count <= most else np.linspace(0, count - 1, most).astype(int)
+
+
+def _fold(x: np.ndarray, y: np.ndarray, tested: np.ndarray, more: np.ndarray | None) -> Fold:
+    seen = {a.tobytes() for a in x[tested]}
+    known = [i for i in np.delete(np.arange(len(x)), tested) if x[i].tobytes() not in seen]  # keywords hold six pairs
+    others = x[known]
+    train = others if more is None else np.concatenate([np.repeat(others, max(len(more) // len(others), 1), 0), more])
+    return Fold(train, None, others[:CALIBRATION], x[tested], y[tested], tested)
+
+
+def _other_speech() -> np.ndarray | None:
+    """Spoken digits through the keywords' front end, each at a place of its own within the second; None if they are not
+    here."""
+    from experiments import datasets
+
+    try:
+        digits = datasets.load("fsdd")
+    except UsageError:
+        return None
+    x = np.concatenate([digits.x_train, digits.x_test])
+    shifts = np.random.default_rng(0).integers(0, x.shape[1] // 2, len(x))
+    return np.stack([np.roll(clip, n, axis=0) for clip, n in zip(x, shifts, strict=True)])
+
+
+def sentence(network: Any, count: int) -> str:
+    """What was trained on, and what was not."""
+    data: Dataset = network.measured_on()
+    if network.teachable:
+        return (
+            f"Trained on {len(data.x_train):,} inputs of {data.name}'s training set; tested on its test set, which "
+            "training, converter ranges and matched statistics never see."
+        )
+    more = (
+        " and on spoken digits (FSDD) through the benchmark's front end, where they are here"
+        if data.name == "keywords"
+        else ""
+    )
+    return (
+        f"{data.name} has no training set: {count} networks are trained, each on the test inputs of the other folds{more},"
+        " and tested on its own fold alone. No label is used: the digital network's outputs are what is learned. Converter "
+        "ranges and statistics are of those training inputs too."
+    )
