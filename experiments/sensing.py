@@ -446,6 +446,7 @@ class Reader:
         """The chip at a time; a deep one with each channel's statistics brought back (AdaBS), without labels."""
         import xbar
 
+        now = chip.at(t)
         if self.made.deep and not self.spikes:
-            chip = xbar.training.match_statistics(chip, params, x_cal, t=t)
-        return chip.at(t)
+            now = xbar.training.match_statistics(now, params, x_cal)
+        return now
