@@ -12,7 +12,8 @@ from experiments.crossbar_study import SPOKEN
 from experiments.framework import plots
 from experiments.framework.experiment import Presentation
 from experiments.framework.store import Results
-from experiments.sensing import KINDS, SPIKE_STEPS, TASKS, readouts
+from experiments.sensing import KINDS, readouts
+from experiments.sensing_networks import SPIKE_STEPS, TASKS
 from xbar.energy import engineering
 
 METHOD = (
