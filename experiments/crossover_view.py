@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from experiments.crossover import INTEGRATORS, RATES, break_even_rate, matched_bits, readouts
+from experiments.break_even import break_even_rate, matched_bits
+from experiments.crossover import INTEGRATORS, RATES, readouts
 from experiments.framework import plots
 from experiments.framework.experiment import Presentation
 from experiments.framework.store import Results

@@ -9,7 +9,7 @@ from experiments.framework import plots
 from experiments.framework.experiment import Presentation
 from experiments.framework.store import Results
 from experiments.sense import Candidate, boards, candidates, chosen
-from experiments.sensing import TASKS
+from experiments.sensing_networks import TASKS
 from xbar.energy import engineering
 
 MODEL = (

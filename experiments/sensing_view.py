@@ -12,7 +12,8 @@ from experiments.crossbar_study import SPOKEN
 from experiments.framework import plots
 from experiments.framework.experiment import Presentation
 from experiments.framework.store import Results
-from experiments.sensing import KINDS, SPIKE_STEPS, TASKS, readouts
+from experiments.sensing import KINDS, readouts
+from experiments.sensing_networks import SPIKE_STEPS, TASKS
 from xbar.energy import engineering
 
 METHOD = (
@@ -92,7 +93,7 @@ def budget(config: Any, results: Results, task: str) -> list[str]:
     shown = f"{engineering(likely, 'J')} ({engineering(low, 'J')} .. {engineering(high, 'J')})"
     lines = [
         f"Front end of a decision, every {period:g} s: {shown}: {parts}; always on, {engineering(likely / period, 'W')}",
-        f"{'':<4}{'device':<8}{'readout':<13}{'network':>10}{'always on, gated':>18}{'not gated':>12}{'duty':>9}"
+        f"{'':<4}{'device':<8}{'readout':<13}{'network':>10}{'always on, gated':>18}{'not gated':>12}{'duty':>11}"
         f"{'coin cell':>11}{'network alone':>16}{'a day for a year':>19}",
     ]
     for at in rows(config, results, task):
@@ -103,7 +104,7 @@ def budget(config: Any, results: Results, task: str) -> list[str]:
         head = f"{at['kind']:<4}{at['device']:<8}{at['readout']:<13}{engineering(energy, 'J'):>10}"
         lines.append(
             f"{head}{engineering(total / period, 'W'):>18}{engineering((total + idle) / period, 'W'):>12}"
-            f"{100 * seconds / period:>7.2g} %{_life(front_ends.days(total, period)):>11}"
+            f"{100 * seconds / period:>9.2g} %{_life(front_ends.days(total, period)):>11}"
             f"{_life(front_ends.days(energy, period)):>16}{front_ends.decisions_per_day(total):>19,.0f}"
         )
     return lines
