@@ -41,7 +41,6 @@ CASES = {
     "fixedBL31_noUM_lr0.01": dict(manage_slots=False),
     "fixedBL10_UM_lr0.01": dict(manage_slots=False, slots=10),
     "mean_count_lr0.01": dict(mean_count=True),
-    "deterministic_lr0.01": dict(mean_count=True),
 }
 
 
