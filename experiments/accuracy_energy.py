@@ -63,7 +63,7 @@ class Config(chosen_macros.Setting):
     """Test images at most."""
     steps: int | None = None
     """Steps of digital training, of networks without given weights; by default those of the network, 1500 for mlp and cnn."""
-    hardware_steps: int = 1500
+    hardware_steps: int = 600
     """Steps of hardware-aware training, starting from the digital network; 0 leaves it out."""
     percentile: float = 99.0
     """Converter ranges cover this percentage of what a calibration batch puts on them."""
@@ -76,7 +76,7 @@ class Config(chosen_macros.Setting):
 
 
 def check(config: Config) -> None:
-    """Raises UsageError for settings that cannot be."""
+    """Raises UsageError for settings that cannot be used."""
     mesh.check_mesh(config.mesh)
     chosen_macros.check(config)
     least = dict(chips=1, test_images=1, steps=1, hardware_steps=0)
@@ -255,7 +255,9 @@ class _Tools:
     def _analog(self, bits: Any, device: Any = None) -> xbar.Analog:
         import xbar
 
-        tile = chosen_macros.tile(self.config, device or self.device, adc_bits=bits)
+        tile = chosen_macros.tile(self.config, self.device, adc_bits=bits)
+        if device is not None:
+            tile = dataclasses.replace(tile, device=device)
         return xbar.analog(self.network.f, mesh.spread(tile, self.config.mesh))
 
     def _noisy(self, model: Any, images: Any, key: Any, extra: Any) -> Any:

@@ -145,7 +145,9 @@ def _accuracy_panel(axes: Any, results: Results, name: str) -> None:
     axes.plot([1e6 * b.joules for b in boards], [100 * b.quality for b in boards], "kx", ms=5, label="measured boards")
     for board in (b for b in boards if b.chip in LABELLED):
         at = (1e6 * board.joules, 100 * board.quality)
-        axes.annotate(board.chip, at, (1, 5), textcoords="offset points", rotation=50, ha="left", fontsize=6.5)
+        axes.annotate(
+            board.chip, at, (2, -5), textcoords="offset points", rotation=60, ha="right", va="top", fontsize=6.5
+        )
     axes.axhline(100 * target, color="black", lw=0.8, ls="--", label="bar of the benchmark")
     low, _, high = 1e6 * results.select("energy_quantile", network=name)
     energy = 1e6 * _energy(results, name)

@@ -18,11 +18,10 @@ SYSTEMS = {
     "H100, dense": "roofline, INT8, at the ridge batch: zeros are multiplied like other numbers",
     "H100, 2:4 weights": "from 50 % zeros in weights on, two of four: twice the operations a second, 5/8 of the bytes",
     "frame-based crossbar": "the ledger of reads that hold all inputs at once: converters work whatever is zero",
-    "event-driven crossbar": "an event a non-zero input: its word line, an integration a column, its address on the way",
+    "event-driven crossbar": "the same reads where circuits wait for events: rows at 0 are not driven, addresses travel, and "
+    "integrators and comparators stand for converters",
     "Loihi": "published energies of a synaptic operation and of a neuron's update: both zeros are skipped",
 }
-# The integrator of one column: 1.2 pJ, and 0.25 pJ a step, at 130 nm; Wan et al. 2022 as the Accelergy library has it [R].
-INTEGRATE, COMPARE, NEURON_NODE = 0.25e-12, 1.2e-12, 130e-9
 NEURON_UPDATE = 81e-12  # [J] of Loihi, active: keras-spiking [R]
 TWO_OF_FOUR = 0.5 * (1 + 2 / 8)  # bytes of 2:4 weights of 8 bits: half the values, 2 bits of place each
 
@@ -47,8 +46,6 @@ class Config(chosen_macros.Setting):
     """Resolution of the output converters; 8, or that of the architecture."""
     vectors: int = 64
     """Input vectors that are averaged."""
-    events: float = 1.0
-    """Events that a non-zero input takes: 1 for a graded one, more for a rate code."""
     chips: int = 5
     """Chips, with weights and inputs of their own."""
     seed: int = 0
@@ -69,8 +66,6 @@ def check(config: Config) -> None:
             )
     if config.adc_bits is not None and not 2 <= config.adc_bits <= 16:
         raise UsageError(f"--adc-bits {config.adc_bits}: give 2 to 16 bits.")
-    if not 0 < config.events < 1e6:
-        raise UsageError(f"--events {config.events}: give a number above 0, such as 1.")
     chosen_macros.check_fits(config, chosen_devices.find(config.device))
 
 
@@ -105,6 +100,7 @@ class Layer:
 
         import xbar
         from xbar.energy import Technology
+        from xbar.energy.pricing import priced
 
         c = self.config
         keys = jax.random.split(key, 3)
@@ -114,14 +110,15 @@ class Layer:
         chip = xbar.analog(lambda w, x: x @ w, tile).program(w, dense, key=keys[2])
         chip = xbar.calibrate(chip, dense, percentile=99.9)
         arch = chosen_macros.of(c, self.device)
-        prices = Technology() if arch is None else arch.technology
+        node = Technology().node if arch is None else arch.technology.node
+        waiting = Technology(node=node, events=True, readout="integrators")
 
         def at(zeros: Any) -> dict[str, Any]:
             x = dense * thinned(keys[1], zeros, dense.shape)
             ledger = chip.energy(x, inferences=1, **chosen_macros.prices(c, self.device))
             return {
                 "parts": ledger.by_component,
-                "events": event_driven(ledger, prices, (x != 0).sum() * c.events, c),
+                "events": priced(dataclasses.replace(ledger.recipe, technology=waiting)).terms.sum(),
                 "products": ((x != 0).sum(0) * (w != 0).sum(1)).sum(),
             }
 
@@ -137,33 +134,6 @@ def thinned(key: Any, zeros: Any, shape: tuple[int, ...]) -> Any:
     count = jnp.round(zeros * draws.size).astype(int)
     largest = jnp.where(count > 0, jnp.sort(draws)[count - 1], -1.0)
     return (draws > largest).reshape(shape).astype(float)
-
-
-def event_driven(ledger: Any, prices: Any, events: Any, config: Any) -> Any:
-    """Energy of the same arrays driven event by event [J]:
-
-        E = E_array + N (columns e_integrate + e_driver + E_gate + E_line + bits e_hop) + V outputs e_compare
-
-    Each event selects one word line for the length of its pulse, and every column integrates it; nothing is converted by an
-    ADC. At the end of a vector each neuron is compared and reset once.
-
-    Breaks when: outputs must leave as numbers: each conversion then costs what it costs a frame-based macro.
-    """
-    import math
-
-    from xbar.energy import Coefficient
-
-    neuron = lambda joules: prices.at_node(Coefficient(joules, 1.0, "J", NEURON_NODE, "R", "NeuRRAM's integrator"))  # noqa: E731
-    tile = chosen_macros.tile(config, chosen_devices.find(config.device), adc_bits=config.adc_bits)
-    part = tile.partition(1, config.inputs, config.outputs)
-    physical = tile.mapping.cells * (tile.cols + tile.mapping.extra_cols)
-    address = math.ceil(math.log2(max(config.inputs, 2)))
-    each = config.outputs * tile.mapping.reads * neuron(INTEGRATE)
-    line = prices.line_capacitance(physical) * tile.v_read**2 + prices.select_energy(physical, tile.device.g_max)
-    each = each + part.col_tiles * (prices.at_node(prices.driver) + line)
-    each = each + address * prices.at_node(prices.hop)
-    ends = config.vectors * config.outputs * neuron(COMPARE)
-    return ledger.by_component[0] * config.events + events * each + ends
 
 
 prepare = Layer
@@ -191,7 +161,7 @@ def compute(config: Config, state: Layer, point: dict[str, Any]) -> dict[str, An
             own = [sum(by[c] for c in split[name]) for name in ("array", "converters")]
             total = sum(by.values())
             parts[i, :, j] = [*own, total - sum(own)]
-            loihi = float(found["products"]) * loihi_event().value * config.events
+            loihi = float(found["products"]) * loihi_event().value
             loihi += config.vectors * config.outputs * NEURON_UPDATE
             gpus = [gpu_energy(config, point["weight_zeros"], sparse) * config.vectors for sparse in (False, True)]
             energy[i, :, j] = [*gpus, total, float(found["events"]), loihi]

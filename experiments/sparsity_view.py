@@ -131,7 +131,7 @@ def method(config: Any) -> tuple[str, ...]:
         f"{config.chips} chips with "
         "weights of their own (error bars: standard deviation). Converter ranges are those of dense inputs. A "
         "non-zero input is "
-        f"{config.events:g} event(s). Unstructured zeros empty no row, column or tile; where they do, whole reads "
+        "Unstructured zeros empty no row, column or tile; where they do, whole reads "
         f"could be left out.",
         "The power of a GPU depends a little on the bits that toggle, which the roofline leaves out. Host, memory "
         "outside the chip and "

@@ -3,7 +3,6 @@
 import os
 import pathlib
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,7 +11,7 @@ import pytest
 import xbar
 from experiments import chosen_devices, chosen_macros, measured_tiny, mlperf_tiny
 from experiments.framework.errors import UsageError
-from experiments.networks.network import Network, forward
+from experiments.networks.network import Network
 
 DATA = pathlib.Path(os.environ.get("XBAR_DATA", "none"))
 needs_table = pytest.mark.skipif(
@@ -49,20 +48,29 @@ def test_without_data_it_says_which(monkeypatch, tmp_path):
         mlperf_tiny.check(mlperf_tiny.Config())
 
 
+class Faded:
+    """Programs weights that have lost a third of their size."""
+
+    def __init__(self, analog):
+        self.analog = analog
+
+    def program(self, params, *inputs, key):
+        return self.analog.program(jax.tree.map(lambda w: w / 1.5, params), *inputs, key=key)
+
+
 def test_one_chip_in_both_set_ups():
-    """A layer on cells a year old: statistics on unlabelled inputs bring its outputs back, ranges alone do not;
-    the ledger's rows sum to its total."""
+    """A layer whose cells have lost a third: statistics on unlabelled inputs bring it back, ranges alone do not; the ledger's
+    rows sum to its total."""
     keys = jax.random.split(jax.random.key(0), 3)
-    module = eqx.nn.Linear(12, 4, key=keys[0])
-    x = jax.random.normal(keys[1], (140, 12))
-    y = jnp.argmax(forward(module, x), -1)
-    network = Network("small", forward, module, None, True)
-    task = mlperf_tiny.Task(network, x[:60], y[:60], x[60:])
-    config = mlperf_tiny.Config(rows=16, cols=16, times=("1y",), chips=1)
+    w, x = jax.random.normal(keys[0], (12, 4)), jax.random.normal(keys[1], (140, 12))
+    network = Network("small", lambda w, x: x @ w, w, None, True)
+    wanted = np.asarray(x[:60] @ w)
+    task = mlperf_tiny.Task(network, x[:60], jnp.argmax(x[:60] @ w, -1), x[60:])
+    config = mlperf_tiny.Config(rows=16, cols=16, times=("1d",), chips=1)
     tile = chosen_macros.tile(config, chosen_devices.find("pcm"))
-    found = mlperf_tiny._chip(config, task, xbar.analog(network.f, tile), np.asarray(forward(module, task.x)), keys[2])
+    found = mlperf_tiny._chip(config, task, Faded(xbar.analog(network.f, tile)), wanted, keys[2])
     assert found["accuracy"].shape == (2, 1) and (found["accuracy"] > 0.6).all()
-    assert found["output_error"][1, 0] < found["output_error"][0, 0]
+    assert found["output_error"][0, 0] > 0.28 > 0.2 > found["output_error"][1, 0]
     ledger = found["ledger"]
     assert float(ledger.by_component.sum()) == pytest.approx(float(ledger.total), rel=1e-5)
     assert float(ledger.by_layer.sum()) == pytest.approx(float(ledger.total), rel=1e-5)
