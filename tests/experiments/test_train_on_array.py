@@ -24,17 +24,17 @@ def test_what_cannot_be_is_refused(setting, said):
 
 @pytest.mark.slow
 def test_a_compact_model_trains_a_network(tmp_path, monkeypatch, capsys):
-    """VTEAM cells, their pulses as a table, written to a device file: two epochs of digits are better than guessing (10 %), and
+    """VTEAM cells, their pulses as a table, in a device file: two epochs of digits are better than guessing (10 %), and
     joules are those of pulses."""
     import devices
     import experiments
-    from devices import compact
+    from devices import compact, device_file
     from experiments.command import cli
 
     model = compact.vteam_knowm_wsdc()
     update = compact.pulse_response(model, up=compact.Pulse(0.3, 1e-5), down=compact.Pulse(-0.25, 1e-5))
     device = devices.Device(update.law.g_min, update.law.g_max, update=update)
-    devices.device_file.save(device, tmp_path / "vteam.toml")
+    device_file.save(device, tmp_path / "vteam.toml")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     few = ["--algorithm", "sgd", "--epochs", "2", "--chips", "2", "--out", str(tmp_path)]
     assert cli.command(["run", "train-on-array", "--device", str(tmp_path / "vteam.toml"), *few]) == 0
