@@ -6,7 +6,7 @@ from typing import Literal
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
+import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float
 
@@ -87,8 +87,10 @@ class Tile(Checked):
         if not isinstance(self.device, Device):
             return  # the classes of fields are checked after this
         v = self.v_read
-        if isinstance(v, jax.Array) and not isinstance(v, Tracer) and v.size and bool(jnp.all(jnp.isfinite(v))):
-            self.device.warn_beyond(v=float(jnp.max(v)))
+        if isinstance(v, jax.Array) and not isinstance(v, Tracer) and v.size and bool(np.isfinite(np.asarray(v)).all()):
+            self.device.warn_beyond(
+                v=float(np.asarray(v).max())
+            )  # NumPy: a known voltage stays known while something is traced
         if self.fill_rows and self.backward is not None:
             raise ValueError("Tile: fill_rows=True and backward= do not go together. Leave one of them out.")
         if isinstance(self.dac, DAC) and self.dac.encoding == "pulse_width" and not self.device.conduction.linear:

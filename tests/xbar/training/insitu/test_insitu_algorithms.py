@@ -75,11 +75,11 @@ def predicted_share(off: float) -> float:
 
 
 def test_sgd_misses_the_optimum_as_predicted(optimised):
-    """Soft bounds: 0.75 of the optimum, to 0.03 (three standard errors of the mean of 2,000 correlated updates)."""
-    w, state = learned(insitu.SGD(), soft(), 0.01)
-    assert abs(share(w) - predicted_share(float(jnp.sum((w - OPTIMUM) ** 2, 0).mean()))) < 0.03
+    """Soft bounds: 0.75 of the optimum, to 0.04 (three standard errors of the mean of 1,000 correlated updates)."""
+    w, state = learned(insitu.SGD(), soft(), 0.01, 3000)
+    assert abs(share(w) - predicted_share(float(jnp.sum((w - OPTIMUM) ** 2, 0).mean()))) < 0.04
     assert share(w) < 0.8
-    assert float(state.total[0].sum.pulses) > 1e5
+    assert float(state.total[0].sum.pulses) > 5e4
 
 
 FAST = insitu.FastArray()
