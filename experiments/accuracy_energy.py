@@ -57,13 +57,13 @@ class Config(chosen_macros.Setting):
     """Resolutions of the output converters; 4 6 8, or that of the architecture."""
     times: tuple[Literal["1s", "1h", "1d", "1mo", "1y"], ...] = ("1s", "1d", "1y")
     """Times after programming; a device is asked only for those that its data support."""
-    chips: int = 10
+    chips: int = 8
     """Chips programmed for each setting."""
     test_images: int = 1000
     """Test images at most."""
     steps: int | None = None
     """Steps of digital training, of networks without given weights; by default those of the network, 1500 for mlp and cnn."""
-    hardware_steps: int = 600
+    hardware_steps: int = 300
     """Steps of hardware-aware training, starting from the digital network; 0 leaves it out."""
     percentile: float = 99.0
     """Converter ranges cover this percentage of what a calibration batch puts on them."""
