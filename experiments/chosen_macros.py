@@ -45,7 +45,7 @@ class Setting:
 
 
 def check(config: Any) -> None:
-    """Raises UsageError for a macro that cannot be."""
+    """Raises UsageError for a macro that cannot be built."""
     if config.architecture is not None:
         given = [name for name in PLAIN if getattr(config, name, None) is not None]
         if given:

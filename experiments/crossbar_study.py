@@ -218,6 +218,12 @@ def sentences(config: Any) -> tuple[str, ...]:
     return (*said, *((beyond,) if beyond else ()), *chosen_networks.sentences(config))
 
 
+def doubts(config: Any) -> tuple[str, ...]:
+    """Those of the sentences that weaken a result: parts assumed or never measured, extrapolation, data that were left out."""
+    ordinary = (sentences(config)[0], chosen_networks.sentences(config)[0])
+    return tuple(said for said in sentences(config) if said not in ordinary)
+
+
 def conditions(config: Any) -> str:
     """How chips are made, in a sentence."""
     return (

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from experiments.crossover import INTEGRATORS, RATES, break_even_rate, matched_bits, readouts
+from experiments.break_even import break_even_rate, matched_bits
+from experiments.crossover import INTEGRATORS, RATES, readouts
 from experiments.framework import plots
 from experiments.framework.experiment import Presentation
 from experiments.framework.store import Results
@@ -155,7 +156,14 @@ def _figure(config: Any, results: Results) -> Any:
             at = np.arange(len(config.spike_steps)) + 0.09 * (number - 2.5)
             marker = "osD^"[config.devices.index(d) % 4]
             right.errorbar(
-                at, middle, yerr=reach, fmt=marker, ms=4, capsize=2, color=plots.PALETTE[i], label=f"{d}, {readout}"
+                at,
+                middle,
+                yerr=reach,
+                fmt=marker,
+                ms=4,
+                capsize=2,
+                color=plots.PALETTE[i % len(plots.PALETTE)],
+                label=f"{d}, {readout}",
             )
             number += 1
     closed = [100 * break_even_rate(t) for t in config.spike_steps]
@@ -178,7 +186,7 @@ def _penalty_figure(config: Any, results: Results) -> Any:
                 x.append(1e9 * float(results.select("trained_energy", **at)[1]))
                 y.append(values.mean())
                 e.append(values.std(ddof=1))
-            look = dict(color=plots.PALETTE[i], marker="osD^"[d % 4], ls="-", ms=4, capsize=2)
+            look = dict(color=plots.PALETTE[i % len(plots.PALETTE)], marker="osD^"[d % 4], ls="-", ms=4, capsize=2)
             axes.errorbar(x, y, yerr=e, label=f"{device}, {readout}", **look)
     axes.set(
         xscale="log", xlabel="energy of an inference as events (nJ)", ylabel=f"accuracy (%), n = {config.chips} chips"

@@ -6,7 +6,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Literal
 
-from experiments import datasets, sensing
+from experiments import sensing
 from experiments.framework.errors import UsageError
 from experiments.framework.store import Layout, Results
 
@@ -23,9 +23,9 @@ class Config(sensing.Setting):
     """Settings; the defaults take about five minutes on two cores. Needs the data sets fsdd and mlperf-tiny below
     XBAR_DATA."""
 
-    tasks: tuple[Literal["digits", "digits-new-speaker", "keywords"], ...] = (
-        "digits",
-        "digits-new-speaker",
+    tasks: tuple[Literal["spoken", "spoken-new-speaker", "keywords"], ...] = (
+        "spoken",
+        "spoken-new-speaker",
         "keywords",
     )
     """What is decided: spoken digits of known speakers, of a new one, MLPerf Tiny's keywords."""
@@ -38,10 +38,8 @@ def check(config: Config) -> None:
     sensing.check(config)
     if not config.tasks or len(set(config.tasks)) != len(config.tasks):
         raise UsageError(f"--tasks: give one or more different tasks, not {list(config.tasks)}.")
-    if set(config.tasks) - {"keywords"}:
-        datasets.folder("fsdd", "fsdd.npz")
-    if "keywords" in config.tasks:
-        datasets.folder("mlperf-tiny", "kws_inputs.npz", also=("mlperf-tiny-inputs",))
+    for task in config.tasks:
+        sensing.needs(task)
 
 
 def layout(config: Config) -> Layout:

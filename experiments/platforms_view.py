@@ -58,8 +58,18 @@ def present(config: Any, results: Results) -> Presentation:
     return Presentation(
         "\n".join(lines),
         {"platforms": _figure(config, results, shown)},
-        (*READING, macro, *notes),
+        (*READING, macro),
         {"energy_J": median},
+        answer=_answer(config, shown, median),
+        energy=notes,
+    )
+
+
+def _answer(config: Any, order: list[str], median: dict[str, float]) -> str:
+    first, last = order[0], order[-1]
+    return (
+        f"An inference of {config.network} costs from {engineering(median[first], 'J')} ({first}) to "
+        f"{engineering(median[last], 'J')} ({last}); how each is known stands beside it, and the bands overlap."
     )
 
 
@@ -67,7 +77,7 @@ def _twin(config: Any, results: Results) -> list[str]:
     """What the event-driven rows stand on."""
     synaptic = float(results["synaptic"])
     if np.isnan(synaptic):
-        return [f"{config.network} is no chain of layers with ReLU: event-driven rows are empty."]
+        return [f"{config.network} is not a chain of layers with ReLU: event-driven rows are empty."]
     share = 100 * synaptic / float(results["macs"]) / config.spike_steps
     return [
         f"Spiking twin: {config.spike_steps} steps, {synaptic:,.0f} synaptic operations ({share:.1f} % of a dense network "

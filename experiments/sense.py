@@ -20,7 +20,7 @@ TITLE = "Sensing within a budget: which network, on which device, with which con
 class Config(sensing.Setting):
     """Settings; the defaults take about four minutes on two cores. Needs the data set of the task below XBAR_DATA."""
 
-    task: Literal["keywords", "digits", "digits-new-speaker", "ecg"] = "keywords"
+    task: Literal["keywords", "spoken", "spoken-new-speaker", "ecg"] = "keywords"
     """What is decided: MLPerf Tiny's keywords, spoken digits, heartbeats."""
     max_uj: float = 1.0
     """Energy that a decision may cost [uJ]."""
@@ -41,7 +41,7 @@ def check(config: Config) -> None:
         raise UsageError(f"--max-uj {config.max_uj}: give a number above 0.")
     if not 0 <= config.min_accuracy <= 100:
         raise UsageError(f"--min-accuracy {config.min_accuracy}: give a number from 0 to 100, in per cent.")
-    datasets.load(sensing.TASKS[config.task].data)
+    sensing.needs(config.task)
 
 
 def layout(config: Config) -> Layout:

@@ -9,7 +9,7 @@ from experiments.framework import plots
 from experiments.framework.experiment import Presentation
 from experiments.framework.store import Results
 from experiments.sense import Candidate, boards, candidates, chosen
-from experiments.sensing import TASKS
+from experiments.sensing_networks import TASKS
 from xbar.energy import engineering
 
 MODEL = (
@@ -110,7 +110,9 @@ def _figure(config: Any, found: list[Candidate], best: Candidate, measured: list
         x = [1e6 * c.joules[1] for c in own]
         reach = [[1e6 * (c.joules[1] - c.joules[0]) for c in own], [1e6 * (c.joules[2] - c.joules[1]) for c in own]]
         y, e = [c.accuracy for c in own], [c.spread for c in own]
-        look = dict(color=plots.PALETTE[i], fmt="o" if kind == "ANN" else "s", ms=5, capsize=2, lw=1)
+        look = dict(
+            color=plots.PALETTE[i % len(plots.PALETTE)], fmt="o" if kind == "ANN" else "s", ms=5, capsize=2, lw=1
+        )
         axes.errorbar(x, y, xerr=reach, yerr=e, label=f"{kind} on {device}: model", **look)
     if measured:
         x, y = [1e6 * b["energy"] for b in measured], [b["accuracy"] for b in measured]

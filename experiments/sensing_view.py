@@ -12,7 +12,8 @@ from experiments.crossbar_study import SPOKEN
 from experiments.framework import plots
 from experiments.framework.experiment import Presentation
 from experiments.framework.store import Results
-from experiments.sensing import KINDS, SPIKE_STEPS, TASKS, readouts
+from experiments.sensing import KINDS, readouts
+from experiments.sensing_networks import SPIKE_STEPS, TASKS
 from xbar.energy import engineering
 
 METHOD = (
@@ -92,7 +93,7 @@ def budget(config: Any, results: Results, task: str) -> list[str]:
     shown = f"{engineering(likely, 'J')} ({engineering(low, 'J')} .. {engineering(high, 'J')})"
     lines = [
         f"Front end of a decision, every {period:g} s: {shown}: {parts}; always on, {engineering(likely / period, 'W')}",
-        f"{'':<4}{'device':<8}{'readout':<13}{'network':>10}{'always on, gated':>18}{'not gated':>12}{'duty':>9}"
+        f"{'':<4}{'device':<8}{'readout':<13}{'network':>10}{'always on, gated':>18}{'not gated':>12}{'duty':>11}"
         f"{'coin cell':>11}{'network alone':>16}{'a day for a year':>19}",
     ]
     for at in rows(config, results, task):
@@ -103,10 +104,15 @@ def budget(config: Any, results: Results, task: str) -> list[str]:
         head = f"{at['kind']:<4}{at['device']:<8}{at['readout']:<13}{engineering(energy, 'J'):>10}"
         lines.append(
             f"{head}{engineering(total / period, 'W'):>18}{engineering((total + idle) / period, 'W'):>12}"
-            f"{100 * seconds / period:>7.3f} %{front_ends.days(total, period):>7.0f} "
-            f"d{front_ends.days(energy, period):>14,.0f} d{front_ends.decisions_per_day(total):>19,.0f}"
+            f"{100 * seconds / period:>9.2g} %{_life(front_ends.days(total, period)):>11}"
+            f"{_life(front_ends.days(energy, period)):>16}{front_ends.decisions_per_day(total):>19,.0f}"
         )
     return lines
+
+
+def _life(days: float) -> str:
+    """Life of a cell; beyond ten years its own discharge ends it."""
+    return f"{days:,.0f} d" if days < 3650 else "> 10 years"
 
 
 def best(config: Any, results: Results, task: str) -> dict[str, Any]:
@@ -161,7 +167,7 @@ def _figure(config: Any, results: Results, task: str) -> Any:
         names.append(f"front end: {part.name}")
     right.set_yticks(range(len(names)), names, fontsize=7.5)
     right.invert_yaxis()
-    right.set(xscale="log", xlabel="energy of a decision (µJ); median and P10 to P90, front end: estimates")
+    right.set(xscale="log", xlabel="energy of a decision (µJ)\nmedian, P10 to P90; front end: estimates")
     return figure
 
 
@@ -170,6 +176,8 @@ def _name(at: dict[str, str]) -> str:
 
 
 def _style(config: Any, at: dict[str, str]) -> dict[str, Any]:
-    colour = plots.PALETTE[readouts(config).index(at["readout"]) + (3 if at["kind"] == "SNN" else 0)]
+    colour = plots.PALETTE[
+        (readouts(config).index(at["readout"]) + (3 if at["kind"] == "SNN" else 0)) % len(plots.PALETTE)
+    ]
     marker = "osD^"[list(config.devices).index(at["device"]) % 4]
     return dict(color=colour, marker=marker, ls="-" if at["kind"] == "ANN" else "--")

@@ -82,7 +82,15 @@ def present(config: Any, results: Results) -> Presentation:
         "agree": {r.name: r.agrees for r in table},
         "answer": said,
     }
-    return Presentation(text, figures, (*METHOD, crossbar_study.conditions(config), *remarks), summary)
+    return Presentation(
+        text,
+        figures,
+        (*METHOD, crossbar_study.conditions(config), *crossbar_study.sentences(config)),
+        summary,
+        answer="\n".join(said),
+        warnings=(*disagreements(table), *crossbar_study.doubts(config)),
+        cite=chosen_devices.citations([config.device]),
+    )
 
 
 def rows(config: Any, results: Results) -> list[Row]:

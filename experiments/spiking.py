@@ -17,7 +17,8 @@ TITLE = "A spiking network on handwritten digits: accuracy over time, events, an
 QUANTILES = (0.1, 0.5, 0.9)
 EVENTS = ("input spikes", "hidden spikes", "synaptic operations", "dense operations", "updates", "packets", "hops")
 STEPS = 20
-READOUTS = ("converters", "integrators")
+READOUTS = ("events, converters", "events, integrators", "dense, converters")
+GPU_CASES = ("ridge batch, launches free", "batch 1")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,12 +58,12 @@ def check(config: Config) -> None:
             raise UsageError(f"--{name} {getattr(config, name)}: give at least {least}.")
     if not 2 <= config.adc_bits <= 16:
         raise UsageError(f"--adc-bits {config.adc_bits}: give 2 to 16 bits.")
-    if config.penalty < 0:
+    if not 0 <= config.penalty < 1e6:
         raise UsageError(f"--penalty {config.penalty}: give a number that is not negative.")
     for device in config.devices:
         if not sensing.known_times(config, chosen_devices.find(device)):
             raise UsageError(f"--times {' '.join(config.times)}: {device} has data at none of them; add 1s.")
-    datasets.load(config.data)
+    sensing.needs(config.data)
 
 
 def layout(config: Config) -> Layout:
@@ -70,15 +71,17 @@ def layout(config: Config) -> Layout:
         "device": Dimension(config.devices, "memory cell"),
         "time": Dimension(tuple(SECONDS[t] for t in config.times), "time since programming", "s"),
         "chip": Dimension(range(config.chips), "chip"),
-        "readout": Dimension(READOUTS, "what stands at the end of a column"),
+        "readout": Dimension(READOUTS, "what is read, and what stands at the end of a column"),
+        "gpu_case": Dimension(GPU_CASES, "use of an H100"),
         "quantile": Dimension(QUANTILES, "quantile over the uncertainty of the energy model"),
         "event": Dimension(EVENTS, "kind of event"),
     }
     variables = {
         "accuracy": Variable(("device", "time", "chip"), "share of test images classified correctly"),
-        "energy": Variable(("device", "readout", "quantile"), "energy of an inference as events", "J"),
+        "energy": Variable(("device", "readout", "quantile"), "energy of an inference", "J"),
         "seconds": Variable(("device", "readout"), "time of an inference", "s"),
         "events": Variable(("event",), "events of an inference"),
+        "gpu_energy": Variable(("gpu_case",), "the same steps on an H100, INT8", "J"),
         "digital_accuracy": Variable((), "accuracy without hardware, of all test images"),
     }
     return Layout(dimensions, variables, ("device",))
@@ -95,6 +98,7 @@ class State:
     spikes_cal: Any
     accuracy: float
     events: np.ndarray
+    gpu: tuple[float, float]
 
 
 def prepare(config: Config) -> State:
@@ -102,6 +106,7 @@ def prepare(config: Config) -> State:
     import jax
     import jax.numpy as jnp
 
+    import xbar
     from experiments.spiking_networks import LIFNetwork
 
     data, key = datasets.load(config.data), jax.random.key(config.seed)
@@ -112,6 +117,7 @@ def prepare(config: Config) -> State:
     keys = jax.random.split(jax.random.fold_in(key, 1), 3)
     logits = network.logits(layers, data.x_test, keys[0])
     spikes = network.encode(jnp.asarray(data.x_test[: config.images]), keys[1])
+    gpu = xbar.gpu_baseline(network, layers, spikes[:, :1])
     return State(
         network,
         layers,
@@ -120,6 +126,7 @@ def prepare(config: Config) -> State:
         network.encode(jnp.asarray(data.x_train[:128]), keys[2]),
         float(np.mean(np.asarray(logits.argmax(-1)) == data.y_test)),
         counted(jax.jit(network.events)(layers, spikes)),
+        (float(gpu.ridge.energy_without_launch), float(gpu.one.energy)),
     )
 
 
@@ -163,13 +170,14 @@ def compute(config: Config, state: State, point: dict[str, Any]) -> dict[str, An
 
     keys = jax.random.split(jax.random.fold_in(jax.random.key(config.seed), 3), config.chips)
     right, ledgers = read(state.layers, state.spikes_cal, state.spikes, state.y, keys, times)
-    both = [ledgers.with_technology(Technology(events=True, readout=how)) for how in READOUTS]
+    ways = (Technology(events=True), Technology(events=True, readout="integrators"), Technology())
+    both = [ledgers.with_technology(way) for way in ways]
     energy = [np.asarray(ledger.quantiles(QUANTILES)).mean(-1) for ledger in both]
     seconds = [float(ledger.latency.mean()) for ledger in both]
     accuracy = np.full((len(config.times), config.chips), np.nan)
     accuracy[known] = np.asarray(right).T
     found = {"accuracy": accuracy, "energy": np.asarray(energy), "seconds": np.asarray(seconds)}
-    return {**found, "events": state.events, "digital_accuracy": state.accuracy}
+    return {**found, "events": state.events, "digital_accuracy": state.accuracy, "gpu_energy": state.gpu}
 
 
 def present(config: Config, results: Results) -> Any:

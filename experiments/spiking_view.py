@@ -90,7 +90,10 @@ def _energies(config: Any, results: Results, chips: dict[str, tuple[float, float
         for readout in READOUTS:
             low, middle, high = results.select("energy", device=device, readout=readout)
             band = f"{engineering(low, 'J')} .. {engineering(high, 'J')}"
-            lines.append(f"{f'crossbar, {device}, {readout}':<34}{engineering(middle, 'J'):>11}{band:>24}")
+            lines.append(f"{f'{device}, {readout}':<34}{engineering(middle, 'J'):>11}{band:>24}")
+    low, high = map(float, results["gpu_energy"])
+    band = f"{engineering(low, 'J')} .. {engineering(high, 'J')}"
+    lines.append(f"{'H100, INT8, ridge batch .. batch 1':<45}{band:>24}")
     for name, (low, high) in chips.items():
         band = f"{engineering(low, 'J')} .. {engineering(high, 'J')}"
         lines.append(f"{name:<45}{band:>24}")
@@ -115,14 +118,18 @@ def _figure(config: Any, results: Results, chips: dict[str, tuple[float, float]]
             low, middle, high = results.select("energy", device=device, readout=readout)
             right.plot([low, high], [len(names)] * 2, lw=5, alpha=0.4, color=plots.PALETTE[0], solid_capstyle="round")
             right.plot(middle, len(names), "o", ms=4, color=plots.PALETTE[0])
-            names.append(f"crossbar, {device}, {readout}")
-    for name, (low, high) in chips.items():
-        right.plot([low, high], [len(names)] * 2, lw=5, alpha=0.5, color=plots.PALETTE[1], solid_capstyle="round")
+            names.append(f"crossbar, {device}: {readout}")
+    bands = {"H100, INT8, ridge batch to batch 1": tuple(map(float, results["gpu_energy"])), **chips}
+    for name, (low, high) in bands.items():
+        colour = plots.PALETTE[1 if name in chips else 2]
+        right.plot([low, high], [len(names)] * 2, lw=5, alpha=0.5, color=colour, solid_capstyle="round")
+        right.plot((low * high) ** 0.5, len(names), "o", ms=4, color=colour)
         names.append(name)
     right.set_yticks(range(len(names)), names, fontsize=7.5)
     right.invert_yaxis()
     right.set(
-        xscale="log", xlabel="energy of an inference (J); crossbars: P10 to P90, chips: lowest to highest published"
+        xscale="log",
+        xlabel="energy of an inference (J); crossbars: median, P10 to P90\nothers: lowest to highest published or derived",
     )
     right.xaxis.label.set_size(8)
     return figure

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from experiments import datasets
+from experiments import datasets, sensing
 from experiments.framework.errors import UsageError
 from experiments.framework.store import Dimension, Layout, Results, Variable
 
@@ -49,7 +49,7 @@ def check(config: Config) -> None:
         values = getattr(config, name)
         if not values or len(set(values)) != len(values) or not all(least <= v <= most for v in values):
             raise UsageError(f"--{name} {' '.join(map(str, values))}: give different numbers from {least} to {most}.")
-    datasets.load(config.data)
+    sensing.needs(config.data)
 
 
 def layout(config: Config) -> Layout:

@@ -54,7 +54,7 @@ def _figure(config: Any, accuracy: np.ndarray) -> Any:
     figure, (axes,) = plots.subplots(5.0, height=3.8)
     for i, outputs in enumerate(config.outputs):
         values = accuracy[i]
-        look = dict(color=plots.PALETTE[i], marker="o", ms=4, capsize=3)
+        look = dict(color=plots.PALETTE[i % len(plots.PALETTE)], marker="o", ms=4, capsize=3)
         x = 100 * np.asarray(config.spreads)
         axes.errorbar(x, values.mean(-1), yerr=values.std(-1, ddof=1), label=f"{outputs} outputs", **look)
     axes.set(

@@ -142,7 +142,7 @@ def rule(config: Config, name: str, updates: int) -> Any:
 
     from xbar.training import insitu
 
-    fast = insitu.FastArray(shift=0)
+    fast = insitu.FastArray(reads=8)
     made = {
         "sgd": lambda: insitu.SGD(),
         "tiki-taka": lambda: insitu.TikiTaka(fast, transfer=0.1),
@@ -181,8 +181,9 @@ def prepare(config: Config) -> State:
     network = chosen_networks.find(config)
     data = network.measured_on()
     arrays = [jnp.asarray(a) for a in (data.x_train, data.y_train, data.x_test, data.y_test)]
-    gpu = xbar.gpu_baseline(network.f, network.params, arrays[0][:1]).ridge.energy
-    state = State(network, *arrays, None, 3 * float(gpu))  # a pass forward, and two of as many operations backward
+    gpu = xbar.gpu_baseline(network.f, network.params, arrays[0][:1]).ridge.energy_without_launch
+    x, y, x_test, y_test = arrays
+    state = State(network, x, y, x_test, y_test, None, 3 * float(gpu))  # forward, and twice as much backward
     digital = jax.vmap(lambda k: _floating_point(config, state, k))(_chip_keys(config))
     return dataclasses.replace(state, digital=np.asarray(digital))
 
@@ -266,7 +267,7 @@ def compute(config: Config, state: State, point: dict[str, Any]) -> dict[str, An
     begin = jax.jit(jax.vmap(lambda k: learn.init(program(k), key=jax.random.fold_in(k, 3))))
     learned = begin(keys)
 
-    def one(learned, key, i):
+    def one(learned: Any, key: Any, i: Any) -> Any:
         rows = _order(config, state, key, i)
         after, _ = trainer.epoch(
             learned, state.x[rows], state.y[rows], jax.random.fold_in(jax.random.fold_in(key, 4), i)
@@ -304,8 +305,10 @@ class _Seen:
 
         layers = len(learned.total)
         shape = (config.chips, config.epochs)
-        self.values: dict[str, Any] = {n: np.zeros((*shape, layers)) for n in ("pulses", "joules", "reads", "digital")}
-        self.values |= {n: np.zeros(shape) for n in ("accuracy", "seconds", "busiest")}
+        self.values: dict[str, Any] = {
+            n: np.zeros((*shape, layers), np.float32) for n in ("pulses", "joules", "reads", "digital")
+        }
+        self.values |= {n: np.zeros(shape, np.float32) for n in ("accuracy", "seconds", "busiest")}
 
     def add(self, epoch: int, learned: Any, accuracy: Any) -> None:
         """After an epoch."""

@@ -18,7 +18,7 @@ METHOD = (
     "is a setting and does not change what a pulse does. Backward reads are taken to cost what forward ones of as many "
     "multiply-accumulates do. Digital operations of updates are counted and not priced; half-selected cells, charge pumps and "
     "the transport of training data are left out.",
-    "GPU: the roofline of the same network (int8, ridge batch), three times the operations of an inference for a sample. It "
+    "GPU: the roofline of the same network (int8, ridge batch, launches free), three times the operations of an inference for a sample. It "
     "rounds to nothing, and needs no second pass for reading out.",
 )
 
@@ -91,10 +91,11 @@ def _figure(config: Any, results: Results) -> Any:
             panel.errorbar(epochs, found.mean(0), spread, fmt="o-", ms=3, capsize=2, color=colour, label=algorithm)
             low = min(low, found.mean(0)[-1])
         panel.set_xlabel("epochs")
+        panel.xaxis.get_major_locator().set_params(integer=True)
         panel.set_title(_short(name), fontsize=9)
         panel.set_ylabel("test accuracy (%); bars: standard deviation over chips")
     for panel in axes[:-1]:
-        panel.set_ylim(max(0, low - 10), 101)
+        panel.set_ylim(max(0, low - 15), 101)
     axes[0].legend(fontsize=8, loc="lower right")
     cost = axes[-1]
     for name, marker in zip(config.device, "os^vD<>", strict=False):

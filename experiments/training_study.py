@@ -45,12 +45,12 @@ V_READ = 0.2  # V, of a full-scale input
 class Config:
     """Settings; the defaults take some minutes on two cores."""
 
-    network: str = "ecg-cnn"
-    """Network: ecg-cnn (heartbeats) trains fast; ds-cnn-float (keywords), resnet8, mobilenet, resnet14, resnet20, transformer
-    take longer. See `xbar run accuracy-energy --help` for all."""
+    network: str = "cnn"
+    """Network: mlp and cnn (digits) ship with their data, ecg-cnn (heartbeats) trains fast too; ds-cnn-float (keywords),
+    resnet8, mobilenet, resnet14, resnet20, transformer take longer. See `xbar run accuracy-energy --help` for all."""
     data: str | None = None
     """Data set, where a network knows several."""
-    devices: Annotated[tuple[str, ...], tyro.conf.arg(aliases=["--device"])] = ("pcm",)
+    devices: Annotated[tuple[str, ...], tyro.conf.arg(aliases=["--device"])] = ("pcm", "reram_milo2021")
     """Memory cells: pcm (Joshi 2020), reram (Wan 2022), any device that `xbar cite` lists, or a device file (*.toml)."""
     techniques: tuple[Name, ...] = NAMES
     """Techniques; naive is what the others are compared with."""

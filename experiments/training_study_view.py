@@ -82,9 +82,8 @@ def present(config: Any, results: Results) -> Presentation:
     lines, figures, numbers = [], {}, {}
     for device in config.devices:
         lines += [*_table(config, results, device, unit), ""]
-        for i in known_times(config, device):
-            if config.times[i] in ("1s", "1h") and len(config.times) > 1:
-                continue
+        known = known_times(config, device)
+        for i in [i for i in known if config.times[i] not in ("1s", "1h")] or known[-1:]:
             order = ranking(config, results, device, i, unit)
             lines += [*_ranked(config, device, config.times[i], order, unit), ""]
             numbers[f"{device} {config.times[i]}"] = {

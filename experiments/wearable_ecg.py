@@ -6,7 +6,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from experiments import datasets, sensing
+from experiments import sensing
 from experiments.framework.store import Layout, Results
 
 TITLE = "Heartbeats at the edge: normal, supraventricular, ventricular, on memristor crossbars"
@@ -28,7 +28,7 @@ class Config(sensing.Setting):
 def check(config: Config) -> None:
     """Raises UsageError for settings that cannot be used."""
     sensing.check(config)
-    datasets.folder("mitbih-beats", "mitbih_beats.npz")
+    sensing.needs("ecg")
 
 
 def layout(config: Config) -> Layout:

@@ -55,8 +55,8 @@ class Reader:
 
     def read(self, trained: Trained, x_cal: Any, x: Any, y: Any, times: Any, key: Any) -> np.ndarray:
         """Scores of one chip, [times, repairs, inputs]."""
-        arrays = (jnp.asarray(a) for a in (x_cal, x, y, times))
-        return np.asarray(self._read(trained.params, trained.adapters, *arrays, key))
+        calibration, inputs, labels, when = map(jnp.asarray, (x_cal, x, y, times))
+        return np.asarray(self._read(trained.params, trained.adapters, calibration, inputs, labels, when, key))
 
     def _of_one_chip(self, params, adapters, x_cal, x, y, times, key):
         write, noise, reads = jax.random.split(key, 3)

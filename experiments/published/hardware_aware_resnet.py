@@ -17,9 +17,8 @@ CALIBRATION = 256  # training images that statistics are matched on: 5 % of them
 PLACES = {  # name: (device, time since programming [s])
     "ReRAM Milo": ("milo", None),
     "ReRAM Wan": ("wan", None),
-    "PCM": ("pcm", None),
-    "PCM 1 d": ("pcm", DAY),
     "PCM 1 y": ("pcm", YEAR),
+    "PCM 1 d": ("pcm", DAY),
 }
 KINDS = ("as given", "trained", "trained, matched")
 PROTOTYPE = "a prototype of the same recipe"

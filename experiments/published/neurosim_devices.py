@@ -127,7 +127,7 @@ def _spearman(found: Any) -> np.ndarray:
 
     ours = np.array([found[name] for name in DEVICES])
     published = [row[-1] for row in DEVICES.values()]
-    whole = np.isfinite(ours).all(0)
+    whole = np.atleast_1d(np.isfinite(ours).all(0))
     return np.array(
         [scipy.stats.spearmanr(o, published)[0] if w else np.nan for o, w in zip(ours.T, whole, strict=True)]
     )

@@ -7,7 +7,7 @@ import pytest
 
 import devices
 import xbar
-from experiments import crossover
+from experiments import break_even, crossover
 from experiments.framework import runner
 from experiments.framework.errors import UsageError
 from experiments.framework.experiment import Source
@@ -16,7 +16,7 @@ from xbar.energy import Technology, coefficients
 
 @pytest.mark.parametrize("steps, percent", [(5, 7.5), (6, 6.25), (7, 5.36), (8, 6.25), (9, 5.56), (10, 5.0)])
 def test_closed_form(steps, percent):
-    assert 100 * crossover.break_even_rate(steps) == pytest.approx(percent, abs=0.005)
+    assert 100 * break_even.break_even_rate(steps) == pytest.approx(percent, abs=0.005)
 
 
 @pytest.mark.parametrize("steps", [5, 8])
@@ -34,18 +34,18 @@ def test_ledgers_reach_the_closed_form(steps):
         chip = xbar.analog(f, tile).program(w, x, key=key)
         return float(chip.energy(x, technology=bare, inferences=inferences).total)
 
-    bits = crossover.matched_bits(steps)
+    bits = break_even.matched_bits(steps)
     frame = energy(xbar.DAC(bits=bits + 1, encoding="bit_serial", range=1.0), jnp.ones((1, k)), 1)
     one_bit = xbar.DAC(bits=2, encoding="bit_serial", range=1.0)
     events = [energy(one_bit, jnp.full((steps, k), r), 1) for r in (0.0, 1.0)]
-    found = crossover.crossing(np.array([0.0, 1.0]), 8 * np.array(events)[:, None], np.array([frame]))
-    assert found[0] == pytest.approx(crossover.break_even_rate(steps), rel=1e-5)
+    found = break_even.crossing(np.array([0.0, 1.0]), 8 * np.array(events)[:, None], np.array([frame]))
+    assert found[0] == pytest.approx(break_even.break_even_rate(steps), rel=1e-5)
 
 
 def test_crossings_at_the_ends():
     rates, frame = np.array([0.0, 0.1, 1.0]), np.array([1.0, 1.0, 1.0])
     events = np.array([[2.0, 0.0, 0.5], [3.0, 0.1, 1.5], [9.0, 0.9, 9.0]])
-    np.testing.assert_allclose(crossover.crossing(rates, events, frame), [0.0, np.inf, 0.05])
+    np.testing.assert_allclose(break_even.crossing(rates, events, frame), [0.0, np.inf, 0.05])
 
 
 @pytest.mark.slow

@@ -74,6 +74,7 @@ def test_boards_that_were_measured():
 
 
 @needs_data
+@pytest.mark.slow
 def test_splits_share_nobody():
     """No patient, and no speaker, is in both parts."""
     from experiments import datasets

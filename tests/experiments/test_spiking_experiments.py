@@ -18,6 +18,7 @@ def test_signed_inputs_have_two_rows():
     np.testing.assert_array_equal(made.sum(0), [[4, 0, 0, 2]])
 
 
+@pytest.mark.slow
 def test_training_with_a_penalty_spikes_less():
     data = datasets.load("digits")
     network = LIFNetwork((64, 16, 10), 6, gain=0.5)
@@ -45,6 +46,15 @@ def test_a_winner_learns_its_input():
     assert float(after.threshold[winner]) > float(cells.threshold[winner])
     still = jax.jit(lambda c, s, k: stdp_learning.shown(c, s, k, None))(cells, spikes, jax.random.key(1))[0]
     np.testing.assert_array_equal(still.g, cells.g)
+
+
+def test_pairs_ask_for_pulses_where_both_spike():
+    """Cells whose input never spikes get no pulse. Fails if the rule pulses everything, or nothing."""
+    cells = stdp_learning.made(jax.random.key(0), 3, 20, 0.0, 0.2)
+    spikes = jnp.zeros((15, 20)).at[:, :8].set(1.0)
+    after, won, _ = jax.jit(lambda c, s, k: stdp_learning.shown(c, s, k, "pair"))(cells, spikes, jax.random.key(1))
+    change = np.asarray(after.g - cells.g)
+    assert float(won.sum()) > 0 and (change[:, 8:] == 0).all() and (change[:, :8] != 0).any()
 
 
 def test_names_and_votes():

@@ -22,7 +22,8 @@ _CALLS = (
     "custom_vmap_call",
     "checkpoint",
 )
-NEURONS = "neurons"  # name of the call that is a step of spiking neurons (`xbar.spiking.neurons`)
+NEURONS = "neurons"  # what a row is called that is steps of spiking neurons
+NEURON_STEP = "neuron_step"  # and the call that is one (`xbar.spiking.neurons`)
 # What a row is, by the primitives in it (all of one set); the first that fits names it.
 _KINDS = (
     ("softmax", ({"exp", "exp2"}, {"reduce_sum", "cumsum", "reduce_max"}, {"div", "log"})),
@@ -117,7 +118,7 @@ class _Walk:
             yield from self.flush()
             yield "attention", self.after, work
             return
-        if inner is not None and eqn.params.get("name") == NEURONS:
+        if inner is not None and eqn.params.get("name") == NEURON_STEP:
             yield from self.flush()
             yield NEURONS, self.after, work
             return

@@ -92,7 +92,7 @@ class LIF(Checked):
         self, state: NeuronState, x: Float[Array, "*neurons"], dt: Float[Array, ""] | float
     ) -> tuple[NeuronState, Float[Array, "*neurons"]]:
         """One time step of `dt` [s] with the input `x`: the state after it, and spikes (0 or 1)."""
-        return neurons(self, state, x, dt)
+        return neuron_step(self, state, x, dt)
 
     def stepped(self, state: NeuronState, x: Array, dt: Array | float) -> tuple[NeuronState, Array]:
         """The equations of `step`, which calls them under a name that energy ledgers know."""
@@ -129,8 +129,8 @@ class LIF(Checked):
 
 
 @jax.jit
-def neurons(body: LIF, state: NeuronState, x: Array, dt: Array | float) -> tuple[NeuronState, Array]:
-    """A step as one call: a ledger finds neurons by its name (`xbar.graph.rows_of_work.NEURONS`)."""
+def neuron_step(body: LIF, state: NeuronState, x: Array, dt: Array | float) -> tuple[NeuronState, Array]:
+    """A step as one call: a ledger finds neurons by its name (`xbar.graph.rows_of_work.NEURON_STEP`)."""
     return body.stepped(state, x, dt)
 
 

@@ -67,7 +67,9 @@ class PulseTrains(Checked):
             ValueError: without a step.
         """
         if self.step is None:
-            raise ValueError("PulseTrains: without step= there is no number of pulses. Give the change that one makes.")
+            raise ValueError(
+                "PulseTrains: without step= there is not a number of pulses. Give the change that one makes."
+            )
         x, d = jnp.abs(x), jnp.abs(d)
         most = [jnp.max(v) for v in (x, d)]
         x_max, d_max = (jnp.where(v > 0, v, 1) for v in most)  # nothing but zeros gets no pulse at any scale
@@ -122,19 +124,24 @@ class PulseTrains(Checked):
         if key is None and not self.mean_count:
             raise ValueError("PulseTrains: random trains need key=jax.random.key(0), or choose mean_count=True.")
         probabilities = jnp.vectorize(lambda x, d: self.probabilities(x, d, rate), signature="(r),(c)->(r),(c),()")
-        trains, signs = probabilities(x, d), (jnp.sign(x), -jnp.sign(d))
-        used = trains[2]
-        busy = jnp.any(trains[0] > 0, -1) & jnp.any(trains[1] > 0, -1)
+        p_x, p_d, used = probabilities(x, d)
+        row_signs, col_signs = jnp.sign(x), -jnp.sign(d)
+        busy = jnp.any(p_x > 0, -1) & jnp.any(p_d > 0, -1)
         passed = jnp.sum(jnp.where(busy, used, 0), -1)
         if self.manage_slots and x.shape[-2] > 1:
-            one = lambda s: _coincide(*self._slot(*trains, key, s), *signs)  # noqa: E731
+
+            def one(slot: Array) -> Coincidences:
+                on_rows, on_cols = self._slot(p_x, p_d, used, key, slot)
+                return _coincide(on_rows, on_cols, row_signs, col_signs)
+
             nothing = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), jax.eval_shape(one, jnp.zeros((), jnp.int32)))
             most = jnp.max(jnp.where(busy, used, 0), initial=0).astype(jnp.int32)
             found = lax.fori_loop(0, most, lambda s, sofar: jax.tree.map(jnp.add, sofar, one(s)), nothing)
         else:
-            on = jax.vmap(lambda s: self._slot(*trains, key, s), out_axes=-2)(jnp.arange(self.slots))
-            together = [a.reshape(*a.shape[:-3], -1, a.shape[-1]) for a in on]
-            found = _coincide(*together, *[jnp.repeat(a, self.slots, axis=-2) for a in signs])
+            on = jax.vmap(lambda s: self._slot(p_x, p_d, used, key, s), out_axes=-2)(jnp.arange(self.slots))
+            on_rows, on_cols = (a.reshape(*a.shape[:-3], -1, a.shape[-1]) for a in on)
+            each = [jnp.repeat(a, self.slots, axis=-2) for a in (row_signs, col_signs)]
+            found = _coincide(on_rows, on_cols, each[0], each[1])
         return dataclasses.replace(found, slots=passed)
 
     def _slot(self, p_x: Array, p_d: Array, used: Array, key: PRNGKeyArray | None, slot: Array) -> tuple[Array, Array]:
@@ -170,5 +177,5 @@ def _coincide(on_rows: Array, on_cols: Array, row_signs: Array, col_signs: Array
     plus = of(positive, up)
     none = jax.tree.map(jnp.zeros_like, plus)
     minus = lax.cond(jnp.any(negative > 0), lambda: of(negative, ~up), lambda: none)
-    lines = [jnp.sum(real(a), -2) for a in (on_rows, on_cols)]
-    return Coincidences(plus[0] + minus[0], plus[1] + minus[1], *lines, jnp.zeros(plus[0].shape[:-2], jnp.float32))
+    up_down, none = (plus[0] + minus[0], plus[1] + minus[1]), jnp.zeros(plus[0].shape[:-2])
+    return Coincidences(up_down[0], up_down[1], jnp.sum(rows, -2), jnp.sum(real(on_cols), -2), none)

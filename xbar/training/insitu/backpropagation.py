@@ -122,7 +122,7 @@ def _run(
     if key is not None:
         arrays = with_frozen_noise(traced.layers, tiles, arrays, times, key)
 
-    def read_layer(i, array, product, x, noise, probe):
+    def read_layer(i, array, product, x, noise, probe) -> Any:
         return _observed(product.sizes[2], probe, product.vectors(x), tiles[i], array, times[i], noise), None
 
     def objective(real, probes):
@@ -164,7 +164,7 @@ def _observed_forward(n, probe, vectors, tile, array, t, key):
 
 def _observed_backward(n, kept, d):
     vectors, tile, array, t, key = kept
-    outer, d = d, d if array.correction is None else _before(array, d)
+    outer, d = d, _before(array, d)
     back = None if key is None else jax.random.fold_in(key, 1)
     x = read_transposed(tile, array, d, vectors.shape[-1], t=t, key=back)
     if array.correction is not None and array.correction.a is not None:
@@ -177,7 +177,8 @@ _observed.defvjp(_observed_forward, _observed_backward)
 
 def _before(array: ProgrammedArray, d: Array) -> Array:
     """The error of the products before their digital gain."""
-    return d if array.correction.gain is None else d * array.correction.gain.astype(d.dtype)
+    gain = None if array.correction is None else array.correction.gain
+    return d if gain is None else d * gain.astype(d.dtype)
 
 
 def _joined(layer: Layer, own: Sequence[Use], seen: dict[int, tuple[Array, Array]]) -> Factors | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol, cast, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -88,6 +88,27 @@ def _with_those_beside(tile, part, array: ProgrammedArray, beside, t) -> Settled
     return found
 
 
+@runtime_checkable
+class LearningRule(Protocol):
+    """An `optax.GradientTransformationExtraArgs` whose parameters are a chip."""
+
+    def init(self, chip: Chip, key: PRNGKeyArray | None = None) -> OnArrays:
+        """The state before the first update. Arrays that an algorithm keeps for itself are made with `key`."""
+        ...
+
+    def update(
+        self,
+        gradients: Gradients,
+        state: OnArrays,
+        params: Any = None,
+        *,
+        key: PRNGKeyArray,
+        t: Float[Array, ""] | float = 0.0,
+    ) -> tuple[Any, OnArrays]:
+        """Updates of the digital parameters, and the state after pulses, `t` [s] after the last ones."""
+        ...
+
+
 def on_arrays(
     algorithm: AbstractAlgorithm,
     rate: Rate,
@@ -96,7 +117,7 @@ def on_arrays(
     digital: optax.GradientTransformation | None = None,
     order: str = "summed",
     together: bool | None = None,
-) -> optax.GradientTransformationExtraArgs:
+) -> LearningRule:
     """Learning on the arrays, as an Optax transformation whose state holds the chip.
 
     `state = rule.init(chip)`, with `key=` for algorithms with arrays of their own; then, for each batch,
@@ -124,37 +145,51 @@ def on_arrays(
     """
     if order not in ("summed", "samples"):
         raise ValueError(f"on_arrays: order={order!r}; it is 'summed' or 'samples'.")
-    at_once = order == "summed" if together is None else together
-    drive = Drive() if drive is None else drive
     if digital is None and isinstance(rate, Mapping):
         raise ValueError(
             "on_arrays: with a rate for each layer, say digital=, such as optax.sgd(0.1), for all other parameters."
         )
-    learn_leaves = digital if digital is not None else optax.sgd(rate)  # pyright: ignore[reportArgumentType]
+    of_leaves: Any = optax.sgd(rate) if digital is None else digital  # pyright: ignore[reportArgumentType]
+    at_once = order == "summed" if together is None else together
+    rule = _Rule(algorithm, rate, Drive() if drive is None else drive, of_leaves, order, at_once)
+    transformation: Any = optax.GradientTransformationExtraArgs(rule.init, rule.update)  # pyright: ignore[reportArgumentType]
+    return cast(LearningRule, transformation)
 
-    def rate_of(layer: Layer, number: Array) -> Any:
-        own = rate[layer.path] if isinstance(rate, Mapping) else rate
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Rule:
+    """The settings of `on_arrays`, and its two functions."""
+
+    algorithm: AbstractAlgorithm
+    rate: Rate
+    drive: Drive
+    digital: Any
+    order: str
+    together: bool
+
+    def site(self, chip: Chip, i: int) -> Site:
+        tile = chip.tiles[i]
+        return Site(tile, tile.partition(*chip.plan_layers[i].product.sizes), self.drive, self.together)
+
+    def rate_of(self, layer: Layer, number: Array) -> Any:
+        own = self.rate[layer.path] if isinstance(self.rate, Mapping) else self.rate
         return own(number) if callable(own) else own
 
-    def site_of(chip: Chip, i: int) -> Site:
-        tile = chip.tiles[i]
-        return Site(tile, tile.partition(*chip.plan_layers[i].product.sizes), drive, at_once)
-
-    def init(chip: Chip, key: PRNGKeyArray | None = None) -> OnArrays:
+    def init(self, chip: Chip, key: PRNGKeyArray | None = None) -> OnArrays:
         _check(chip)
         keys = typed_key(jax.random.key(0) if key is None else key)
-        layers, spent = {}, {}
+        layers = {}
         for i, array in chip.arrays.items():
-            site = site_of(chip, i)
-            start = _over_stack(chip.plan_layers[i], lambda a, k, site=site: algorithm.start(site, a, k))
-            layers[i] = start(array, _stack_keys(chip.plan_layers[i], jax.random.fold_in(keys, i)))
-            spent[i] = Spent.of()
-        real = eqx.filter(chip.leaves, eqx.is_inexact_array)
+            layer, site = chip.plan_layers[i], self.site(chip, i)
+            start = _over_stack(layer, lambda a, k, site=site: self.algorithm.start(site, a, k))
+            layers[i] = start(array, _stack_keys(layer, jax.random.fold_in(keys, i)))
+        spent = {i: Spent.of() for i in chip.arrays}
         total = {i: Total.start(s) for i, s in spent.items()}
-        number = jnp.zeros((), jnp.int32)
-        return OnArrays(chip, layers, learn_leaves.init(real), number, spent, total, algorithm)
+        digital = self.digital.init(eqx.filter(chip.leaves, eqx.is_inexact_array))
+        return OnArrays(chip, layers, digital, jnp.zeros((), jnp.int32), spent, total, self.algorithm)
 
     def update(
+        self,
         gradients: Gradients,
         state: OnArrays,
         params: Any = None,
@@ -162,7 +197,7 @@ def on_arrays(
         key: PRNGKeyArray,
         t: Float[Array, ""] | float = 0.0,
         **_: Any,
-    ) -> tuple[tuple[Array | None, ...], OnArrays]:
+    ) -> tuple[Any, OnArrays]:
         check_one_time(t)
         chip, keys = state.chip, typed_key(key)
         when = jnp.asarray(t, at_least_float32(jnp.result_type(float)))
@@ -171,22 +206,26 @@ def on_arrays(
             if i not in gradients.layers:  # an array that no sample has read
                 arrays[i], spent[i] = wait(chip.tiles[i], array, when), Spent.of()
                 continue
-            site, layer, factors = site_of(chip, i), chip.plan_layers[i], gradients.layers[i]
-            now = rate_of(layer, state.number)
-            learn = lambda a, s, x, d, k, site=site, now=now: _learn(  # noqa: E731
-                algorithm, site, order, a, s, x, d, now, when, k
-            )
-            own = _stack_keys(layer, jax.random.fold_in(keys, i))
-            arrays[i], layers[i], took = _over_stack(layer, learn)(array, layers[i], factors.x, factors.d, own)
-            spent[i] = jax.tree.map(jnp.sum, took)
+            own = jax.random.fold_in(keys, i)
+            arrays[i], layers[i], spent[i] = self._one(chip, i, layers[i], gradients.layers[i], state.number, when, own)
         real, fixed = eqx.partition(chip.leaves, eqx.is_inexact_array)
-        updates, digital_state = learn_leaves.update(gradients.leaves, state.digital, real)
+        updates, digital = self.digital.update(gradients.leaves, state.digital, real)
         leaves = eqx.combine(optax.apply_updates(real, updates), fixed)
         total = {i: state.total[i].plus(spent[i]) for i in spent}
         chip = dataclasses.replace(chip, arrays=arrays, leaves=leaves)
-        return updates, OnArrays(chip, layers, digital_state, state.number + 1, spent, total, state.algorithm)
+        return updates, OnArrays(chip, layers, digital, state.number + 1, spent, total, state.algorithm)
 
-    return optax.GradientTransformationExtraArgs(init, update)  # pyright: ignore[reportArgumentType]
+    def _one(
+        self, chip: Chip, i: int, kept: Any, factors: Factors, number: Array, when: Array, key: PRNGKeyArray
+    ) -> tuple[ProgrammedArray, Any, Spent]:
+        """One layer, each matrix of a stack with what is its own."""
+        layer, site = chip.plan_layers[i], self.site(chip, i)
+        rate = self.rate_of(layer, number)
+        learn = lambda a, s, x, d, k: _learn(self.algorithm, site, self.order, a, s, x, d, rate, when, k)  # noqa: E731
+        array, kept, took = _over_stack(layer, learn)(
+            chip.arrays[i], kept, factors.x, factors.d, _stack_keys(layer, key)
+        )
+        return array, kept, took.summed()
 
 
 def _learn(
@@ -206,7 +245,7 @@ def _learn(
 
     keys = stacked_keys(key, x.shape[-2])
     (array, state, _), spent = jax.lax.scan(one, (array, state, t), (samples, keys))
-    return array, state, jax.tree.map(jnp.sum, spent)
+    return array, state, spent.summed()
 
 
 def _over_stack(layer: Layer, f: Callable) -> Callable:

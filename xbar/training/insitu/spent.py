@@ -34,34 +34,68 @@ class Drive(Checked):
     select: Selection = eqx.field(static=True, default="transistor")
 
 
+NAMES = ("pulses_up", "pulses_down", "joules", "disturbing", "seconds", "reads", "written", "digital")
+
+
 class Spent(eqx.Module):
     """What updates of one array took, in all.
 
-    Args:
-        pulses_up, pulses_down: to cells. joules: their heat in the cells that they switch, `V^2 g width` [J].
-            disturbing: heat in cells of selected lines that are not switched [J]. seconds: during which lines
-            carried pulses [s].
-        reads: values converted to be transferred or verified. written: cells programmed to a target. digital: operations (a
-            multiply-accumulate is two).
+    One array holds all numbers, for a loop that carries them pays for each array; see the properties.
     """
 
-    pulses_up: Float[Array, "*any"]
-    pulses_down: Float[Array, "*any"]
-    joules: Float[Array, "*any"]
-    disturbing: Float[Array, "*any"]
-    seconds: Float[Array, "*any"]
-    reads: Float[Array, "*any"]
-    written: Float[Array, "*any"]
-    digital: Float[Array, "*any"]
+    numbers: Float[Array, "*any 8"]
 
     @classmethod
     def of(cls, **known: Any) -> Spent:
-        """What is known; 0 elsewhere."""
-        names = ("pulses_up", "pulses_down", "joules", "disturbing", "seconds", "reads", "written", "digital")
-        return cls(**{name: jnp.asarray(known.get(name, 0.0), jnp.float32) for name in names})
+        """What is known, by the names of the properties; 0 elsewhere."""
+        return cls(jnp.stack([jnp.asarray(known.get(name, 0.0), jnp.float32) for name in NAMES]))
 
     def __add__(self, other: Spent) -> Spent:
-        return jax.tree.map(jnp.add, self, other)
+        return Spent(self.numbers + other.numbers)
+
+    def summed(self) -> Spent:
+        """Of many, all together."""
+        return Spent(jnp.sum(self.numbers.reshape(-1, len(NAMES)), 0))
+
+    @property
+    def pulses_up(self) -> Float[Array, "*any"]:
+        """Pulses that made cells more conductive."""
+        return self.numbers[..., 0]
+
+    @property
+    def pulses_down(self) -> Float[Array, "*any"]:
+        """Pulses that made cells less conductive."""
+        return self.numbers[..., 1]
+
+    @property
+    def joules(self) -> Float[Array, "*any"]:
+        """Heat of these pulses in the cells that they switch, `V^2 g width` [J]."""
+        return self.numbers[..., 2]
+
+    @property
+    def disturbing(self) -> Float[Array, "*any"]:
+        """Heat in cells of selected lines that are not switched [J]."""
+        return self.numbers[..., 3]
+
+    @property
+    def seconds(self) -> Float[Array, "*any"]:
+        """Time during which lines carried pulses, or rows were read [s]."""
+        return self.numbers[..., 4]
+
+    @property
+    def reads(self) -> Float[Array, "*any"]:
+        """Values converted to be transferred or verified."""
+        return self.numbers[..., 5]
+
+    @property
+    def written(self) -> Float[Array, "*any"]:
+        """Cells programmed to a target."""
+        return self.numbers[..., 6]
+
+    @property
+    def digital(self) -> Float[Array, "*any"]:
+        """Digital operations; a multiply-accumulate is two."""
+        return self.numbers[..., 7]
 
     @property
     def pulses(self) -> Float[Array, "*any"]:
@@ -70,13 +104,13 @@ class Spent(eqx.Module):
 
     def writes(self) -> Writes:
         """As `Ledger.with_programming` takes it: pulses, converted reads and joules."""
-        total = lambda x: jnp.sum(x)  # noqa: E731
+        all_ = self.summed()
         return Writes(
-            cells=total(self.written),
-            pulses_up=total(self.pulses_up),
-            pulses_down=total(self.pulses_down),
-            reads=total(self.reads),
-            joules=total(self.joules + self.disturbing),
+            cells=all_.written,
+            pulses_up=all_.pulses_up,
+            pulses_down=all_.pulses_down,
+            reads=all_.reads,
+            joules=all_.joules + all_.disturbing,
             refused=jnp.zeros(()),
         )
 

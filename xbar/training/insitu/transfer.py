@@ -33,13 +33,13 @@ class Fast(eqx.Module):
     """
 
     array: ProgrammedArray
-    memory: ByWeight | None
+    memory: Any  # ByWeight | None
     row: Int[Array, ""]
     number: Int[Array, ""]
     sign: Float[Array, "blocks row_tiles rows"]
-    seen: ByWeight | None = None
-    reference: ByWeight | None = None
-    age: Int[Array, "blocks row_tiles rows"] | None = None
+    seen: Any = None  # ByWeight | None
+    reference: Any = None  # ByWeight | None
+    age: Any = None  # Int[Array, "blocks row_tiles rows"] | None
 
 
 class FastArray(eqx.Module):
@@ -145,7 +145,9 @@ class TikiTaka(AbstractAlgorithm):
         here = (array, fast, state.row, Spent.of())
         rest = lambda now: now  # noqa: E731
         due = number % self.fast.every == 0
-        array, fast, row, more = jax.lax.cond(due, lambda now: self._transfer(site, *now[:3], t, move), rest, here)
+        array, fast, row, more = jax.lax.cond(
+            due, lambda now: self._transfer(site, now[0], now[1], now[2], t, move), rest, here
+        )
         return array, Fast(fast, None, row, number, state.sign), spent + more
 
     def _transfer(
@@ -349,7 +351,7 @@ class ResidualLearning(AbstractAlgorithm):
         for k in range(self.arrays, 0, -1):
             due = number % self.fast.every ** (self.arrays - k + 1) == 0
             here = (chain[k - 1], memories[k - 1], rows[k - 1], Spent.of())
-            move = lambda now, k=k: self._move(site, chain[k], *now[:3], t, keys[k - 1])  # noqa: E731
+            move = lambda now, k=k: self._move(site, chain[k], now[0], now[1], now[2], t, keys[k - 1])  # noqa: E731
             chain[k - 1], memories[k - 1], rows[k - 1], more = jax.lax.cond(due, move, lambda now: now, here)
             spent = spent + more
         return chain[0], Residuals(tuple(chain[1:]), tuple(memories), tuple(rows), number), spent

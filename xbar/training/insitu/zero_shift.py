@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -49,7 +51,7 @@ def shifted(site: Site, array: ProgrammedArray, pulses: int, key: PRNGKeyArray) 
 
 def offset(site: Site, array: ProgrammedArray) -> ByWeight:
     """What a weight reads when its cell is at its symmetry point [S]: the error of its reference."""
-    law = site.tile.device.update
+    law: Any = site.tile.device.update
     point = law.cell_law(array.cells.update).symmetry_point(array.cells.g)
     at_point = eqx.tree_at(lambda a: a.cells.g, array, array.cells.g.at[0].set(point[0]))
     return site.net(at_point, jnp.zeros(()))
