@@ -98,9 +98,9 @@ def _made(name: str, g_max: float | None) -> Any:
 
 def _largest_conductance(config: Any, device: Any) -> float:
     """Of the cells [S]; where it is being differentiated, that of the device that the settings name."""
-    import jax
+    from jax.core import Tracer
 
-    if isinstance(device.g_max, jax.core.Tracer):
+    if isinstance(device.g_max, Tracer):
         device = chosen_devices.find(config.device, config.assume)
     return float(device.g_max)
 
