@@ -4,7 +4,7 @@ EXPERIMENTS = {  # name: (module, what it shows, time on two cores)
     "accuracy-energy": (
         "experiments.accuracy_energy",
         "accuracy of a network on crossbars over time, against the energy of an inference",
-        "2 min",
+        "4 min",
     ),
     "benchmark": (
         "experiments.benchmark",
@@ -39,7 +39,7 @@ EXPERIMENTS = {  # name: (module, what it shows, time on two cores)
     "mlperf-tiny": (
         "experiments.mlperf_tiny",
         "the networks of MLPerf Tiny on any device and macro: accuracy over time, uJ and ms, beside measured boards",
-        "8 min",
+        "9 min",
     ),
     "sparsity": (
         "experiments.sparsity",
