@@ -91,17 +91,15 @@ def trained(network: Any, seed: int) -> Any:
     import optax
 
     from experiments import checkpoints, supervised
-    from experiments.hardware_training import products
     from experiments.hardware_training.augmentation import augmented
     from experiments.public_data.places import cache
     from xbar.training import weight_noise
 
     data = network.measured_on()
     steps = EPOCHS * len(data.x_train) // BATCH
-    f = products.as_products(network.f)
 
     def forward(m: Any, x: Any, key: Any, extra: Any) -> Any:
-        return f(m, augmented(data.name, x, key))
+        return network.f(m, augmented(data.name, x, key))
 
     schedule = optax.cosine_decay_schedule(1.0, steps)
     trainer = supervised.Trainer(

@@ -8,13 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import networks, training_study, training_study_view
+from experiments import training_study, training_study_view
 from experiments.datasets import Dataset
 from experiments.framework import runner
 from experiments.framework.errors import UsageError
 from experiments.framework.experiment import Source
 from experiments.framework.store import Results
-from experiments.hardware_training import augmentation, folds, paired, products
+from experiments.hardware_training import augmentation, folds, paired
 from experiments.hardware_training.techniques import TECHNIQUES
 from experiments.networks import Network
 
@@ -59,17 +59,6 @@ def test_errors_of_chips_and_of_inputs_are_apart():
     same = (draw.uniform(size=(8, 1000)) < 0.9).astype(float)  # equal chips: all that differs is chance
     assert paired.summary(same).spread < same.mean(1).std(ddof=1) or same.mean(1).std(ddof=1) < 0.006
     assert paired.summary(same).error == pytest.approx((0.09 / 8000) ** 0.5, rel=0.35)
-
-
-def test_networks_as_products_are_the_same_networks():
-    """Numbers and derivatives of a convolutional network, as products on cells without errors."""
-    network = networks.find("cnn", jax.random.key(0))
-    x = jax.random.uniform(jax.random.key(1), (3, *network.data.x_test.shape[1:]))
-    loss = lambda f: jax.jit(jax.value_and_grad(lambda p: jnp.sum(f(p, x) ** 2)))(network.params)  # noqa: E731
-    for a, b in zip(
-        jax.tree.leaves(loss(network.f)), jax.tree.leaves(loss(products.as_products(network.f))), strict=True
-    ):
-        np.testing.assert_allclose(a, b, rtol=2e-4, atol=1e-4 * float(jnp.max(jnp.abs(a))))
 
 
 def test_inputs_are_changed_by_kind():
