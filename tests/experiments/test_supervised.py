@@ -8,7 +8,7 @@ import optax
 import pytest
 
 import xbar
-from experiments import checkpoints, supervised
+from experiments import checkpoints, datasets, networks, supervised
 
 X = jax.random.normal(jax.random.key(0), (64, 6))
 Y = (X[:, 0] > 0).astype(int)
