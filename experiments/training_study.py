@@ -126,12 +126,13 @@ def known_times(config: Config, device: str) -> tuple[int, ...]:
     """Which of the times the device's data cover; none beyond them, where a law would go on."""
     found, made = [], chosen_devices.find(device)
     for i, name in enumerate(config.times):
+        if made.extrapolates(t=SECONDS[name]):
+            continue
         try:
             made.check_time(SECONDS[name])
         except ValueError:
             continue
-        if not made.extrapolates(t=SECONDS[name]):
-            found.append(i)
+        found.append(i)
     return tuple(found)
 
 
