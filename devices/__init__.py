@@ -34,6 +34,7 @@ from devices.base import (
 )
 from devices.catalogue import Provenance, bibtex, describe, description, find, names, published
 from devices.device import Device
+from devices.many_pulses import ManyAtOnce, at_once
 from devices.moment_matching import moment_matched
 from devices.physical_numbers import device_numbers
 from devices.presets import *  # noqa: F403
@@ -52,12 +53,14 @@ __all__ = [
     "Cells",
     "Device",
     "Factors",
+    "ManyAtOnce",
     "Provenance",
     "Reference",
     "amplification",
     "amplify",
     "assume",
     "assume_spread",
+    "at_once",
     "bibtex",
     "catalogue",
     "compact",

@@ -25,7 +25,7 @@ INF = float("inf")
 class Number:
     """A converter of fields that hold physics: floating point arrays, whatever kind of number is given.
 
-    What is no number passes unchanged, for `Checked` to refuse it with the name of the field.
+    What is not a number passes unchanged, for `Checked` to refuse it with the name of the field.
 
     Args:
         unit: of the values. low, high: what they can be; above: without `low` itself. infinite: whether infinity is allowed.

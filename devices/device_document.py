@@ -29,7 +29,7 @@ def table(document: dict[str, Any], name: str, where: str = "") -> dict[str, Any
     found = document.get(name, {})
     if not isinstance(found, dict):
         raise DeviceFileError(
-            f"{where}{name} = {shown(found)} is no table; write [{where}{name}] and its keys below it."
+            f"{where}{name} = {shown(found)} is not a table; write [{where}{name}] and its keys below it."
         )
     return found
 

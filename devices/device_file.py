@@ -222,7 +222,8 @@ def _part(name: str, value: Any) -> Any:
     if kinds and not (isinstance(value, dict) and "type" in value):
         known = [n for n, one in _classes().items() if issubclass(one, tuple(kinds))]
         raise DeviceFileError(
-            f"device.{name} = {shown(value)} is no law; write [device.{name}] and below it type = one of {', '.join(known)}."
+            f"device.{name} = {shown(value)} is not a law; write [device.{name}] and below it type = one of "
+            f"{', '.join(known)}."
         )
     return _built(value, f"device.{name}")
 

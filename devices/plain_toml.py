@@ -24,7 +24,7 @@ def parsed(path: str | os.PathLike[str]) -> dict[str, Any]:
     """What a TOML file says: no dates, no NaN, no numbers beyond what float32 and 64 bits hold.
 
     Raises:
-        PlainTomlError: if it cannot be read or is no TOML, or holds anything else.
+        PlainTomlError: if it cannot be read or is not TOML, or holds anything else.
     """
     try:
         with pathlib.Path(path).open("rb") as file:

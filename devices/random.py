@@ -37,11 +37,11 @@ def unit_normals(key: PRNGKeyArray, like: Float[Array, "*cells"]) -> Float[Array
     return _normals(bits(key, like.shape), like)
 
 
-def unit_normals_from(
-    key: PRNGKeyArray, like: Float[Array, "*cells"], first: UInt32[Array, ""]
+def unit_normals_at(
+    key: PRNGKeyArray, like: Float[Array, "*cells"], places: UInt32[Array, "*cells"]
 ) -> Float[Array, "*cells"]:
-    """Part of a longer draw of `unit_normals`, from its number `first` on."""
-    return _normals(bits(key, like.shape, first), like)
+    """Some of a longer draw of `unit_normals`: those at its numbers `places`."""
+    return _normals(_words(key, places), like)
 
 
 def _normals(words: UInt32[Array, "*cells"], like: Float[Array, "*cells"]) -> Float[Array, "*cells"]:
@@ -59,8 +59,8 @@ def unit_uniforms(key: PRNGKeyArray, like: Float[Array, "*cells"]) -> Float[Arra
     return ((bits(key, like.shape) >> 8).astype(jnp.float32) * 2.0**-24).astype(like.dtype)
 
 
-def bits(key: PRNGKeyArray, shape: tuple[int, ...], first: UInt32[Array, ""] | None = None) -> UInt32[Array, "..."]:
-    """Uniform 32-bit words, from number `first` of the key's stream on.
+def bits(key: PRNGKeyArray, shape: tuple[int, ...]) -> UInt32[Array, "..."]:
+    """Uniform 32-bit words, the first of the key's stream.
 
     $$ x_i = m(y_i \\oplus k_1) + y_i, \\qquad y_i = m(i \\oplus k_0) $$
 
@@ -74,11 +74,12 @@ def bits(key: PRNGKeyArray, shape: tuple[int, ...], first: UInt32[Array, ""] | N
     Breaks when: more than 2^32 words are drawn from one key (the counter starts again), or somebody means to guess them: this
     is no cipher.
     """
-    size = math.prod(shape)
+    return _words(key, lax.iota(jnp.uint32, math.prod(shape)).reshape(shape))
+
+
+def _words(key: PRNGKeyArray, places: UInt32[Array, "..."]) -> UInt32[Array, "..."]:
     k0, k1 = jax.random.bits(key, (2,), jnp.uint32)
-    place = lax.iota(jnp.uint32, size).reshape(shape)
-    place = place if first is None else place + first
-    y = _mix(place ^ k0)
+    y = _mix(places ^ k0)
     return _mix(y ^ k1) + y
 
 

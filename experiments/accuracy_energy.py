@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from experiments import chosen_devices, chosen_networks, mesh
+from experiments import chosen_devices, chosen_macros, chosen_networks, mesh
 from experiments.framework.errors import UsageError
 from experiments.framework.store import Dimension, Layout, Results, Variable
 
@@ -26,19 +26,20 @@ TITLE = "Accuracy of a network on memristor crossbars, against the energy of an 
 SECONDS = {"1s": 1.0, "1h": 3_600.0, "1d": 86_400.0, "1mo": 2_592_000.0, "1y": 31_536_000.0}
 COMPONENTS = (  # of `xbar.energy`, which is not imported for the command's help
     *("array", "lines", "dac", "sample_hold", "adc", "accumulate"),
-    *("digital", "memory", "network", "off_chip", "leakage", "clock"),
+    *("digital", "memory", "network", "off_chip", "leakage", "clock", "neurons"),
 )
 GPU_CASES = ("batch 1", "batch 1, launches free", "ridge batch", "ridge batch, launches free")
+ENERGY_INPUTS = 32  # whose energy is averaged
 RATES = (2e-3, 1e-3, 3e-4)  # learning rates of the rounds of hardware-aware training
+ADC_BITS = (4, 6, 8)
 TRAININGS = ("naive", "hardware-aware")
-V_READ = 0.2  # V, of a full-scale input
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(chosen_macros.Setting):
     """Settings; the defaults take about two minutes on two cores."""
 
-    network: str = "mlp"
+    network: str = "cnn"
     """Network: mlp, cnn, lenet5, resnet8, ds-cnn, mobilenet, resnet14, resnet20, resnet32, gru, lstm, speech-cnn, ecg-cnn,
     transformer; or a Python file, ./mine.py, that defines f (f(params, x) -> logits) and params, or module (of PyTorch), and
     x and y to test on, perhaps x_train and y_train."""
@@ -52,25 +53,17 @@ class Config:
     range, or write errors of a share of the range, such as 0.03."""
     posterior: bool = False
     """Read every chip a second time with a device drawn from the posterior that a device file carries."""
-    adc_bits: tuple[int, ...] = (4, 5, 6, 7, 8)
-    """Resolutions of the output converters."""
-    times: tuple[Literal["1s", "1h", "1d", "1mo", "1y"], ...] = ("1s", "1h", "1d", "1mo", "1y")
+    adc_bits: tuple[int, ...] | None = None
+    """Resolutions of the output converters; 4 6 8, or that of the architecture."""
+    times: tuple[Literal["1s", "1h", "1d", "1mo", "1y"], ...] = ("1s", "1d", "1y")
     """Times after programming; a device is asked only for those that its data support."""
-    dac_bits: int = 8
-    """Resolution of the input converters."""
-    encoding: Literal["amplitude", "bit_serial"] = "amplitude"
-    """How inputs are put on word lines."""
-    chips: int = 16
+    chips: int = 10
     """Chips programmed for each setting."""
-    rows: int = 64
-    """Word lines of a tile."""
-    cols: int = 64
-    """Bit-line pairs of a tile."""
     test_images: int = 1000
     """Test images at most."""
     steps: int | None = None
     """Steps of digital training, of networks without given weights; by default those of the network, 1500 for mlp and cnn."""
-    hardware_steps: int = 1500
+    hardware_steps: int = 600
     """Steps of hardware-aware training, starting from the digital network; 0 leaves it out."""
     percentile: float = 99.0
     """Converter ranges cover this percentage of what a calibration batch puts on them."""
@@ -83,20 +76,19 @@ class Config:
 
 
 def check(config: Config) -> None:
-    """Raises UsageError for settings that cannot be."""
+    """Raises UsageError for settings that cannot be used."""
     mesh.check_mesh(config.mesh)
-    least = dict(chips=1, rows=1, cols=1, test_images=1, steps=1, hardware_steps=0)
+    chosen_macros.check(config)
+    least = dict(chips=1, test_images=1, steps=1, hardware_steps=0)
     for name, bound in least.items():
         if (value := getattr(config, name)) is not None and value < bound:
             raise UsageError(f"--{name.replace('_', '-')} {value}: give at least {bound}.")
-    for name in ("devices", "adc_bits", "times"):
-        values = getattr(config, name)
+    for name, values in (("devices", config.devices), ("adc_bits", adc_bits(config)), ("times", config.times)):
         if not values or len(set(values)) != len(values):
             raise UsageError(f"--{name.replace('_', '-')}: give one or more different values, not {list(values)}.")
-    for flag, several in (("--adc-bits", config.adc_bits), ("--dac-bits", (config.dac_bits,))):
-        for bits in several:
-            if not 2 <= bits <= 16:
-                raise UsageError(f"{flag} {bits}: give 2 to 16 bits.")
+    for bits in adc_bits(config):
+        if not 2 <= bits <= 16:
+            raise UsageError(f"--adc-bits {bits}: give 2 to 16 bits.")
     if not 0 < config.percentile <= 100:
         raise UsageError(f"--percentile {config.percentile}: give a number above 0 and at most 100.")
     if not config.clip > 0:
@@ -107,7 +99,7 @@ def check(config: Config) -> None:
             "--device FILE.toml, which `xbar fit` writes."
         )
     for device in config.devices:
-        chosen_devices.find(device, config.assume)
+        chosen_macros.check_fits(config, chosen_devices.find(device, config.assume))
         if config.posterior:
             chosen_devices.drawn(device, config.chips, config.assume)
         if not _tools(config, device).known:
@@ -119,6 +111,13 @@ def check(config: Config) -> None:
         raise UsageError(
             f"--assume {config.assume}: it has no law that {' or '.join(config.devices)} lacks. Leave it out."
         )
+
+
+def adc_bits(config: Config) -> tuple[int, ...]:
+    """Resolutions of the output converters: as given, those of the architecture, or three."""
+    if config.adc_bits is not None:
+        return config.adc_bits
+    return ADC_BITS if config.architecture is None else (chosen_macros.own_adc_bits(config),)
 
 
 def inputs(config: Config) -> dict[str, str]:
@@ -136,7 +135,7 @@ def layout(config: Config) -> Layout:
     dimensions = {
         "training": Dimension(trainings(config), "how the weights were trained"),
         "device": Dimension(config.devices, "memory cell"),
-        "adc_bits": Dimension(config.adc_bits, "ADC resolution", "bit"),
+        "adc_bits": Dimension(adc_bits(config), "ADC resolution", "bit"),
         "time": Dimension(tuple(SECONDS[t] for t in config.times), "time since programming", "s"),
         "chip": Dimension(range(config.chips), "chip"),
         "component": Dimension(COMPONENTS, "component"),
@@ -153,6 +152,7 @@ def layout(config: Config) -> Layout:
         "energy_quantile": Variable((*setting, "quantile"), "quantile of the energy of an inference", "J"),
         "digital_accuracy": Variable(("training", "device", "adc_bits"), "accuracy of the weights without hardware"),
         "gpu_energy": Variable(("gpu_case",), "energy of an inference on an H100, INT8", "J"),
+        "macs": Variable((), "multiply-accumulates of an inference"),
         "test_images": Variable((), "test images"),
     }
     return Layout(dimensions, variables, ("device", "adc_bits"))
@@ -166,12 +166,13 @@ class State:
     """What all points share.
 
     Args:
-        network: what was asked for. model: its trained parameters. gpu_energy: of an inference [J].
+        network: what was asked for. model: its trained parameters. gpu_energy: of an inference [J]. macs: of an inference.
     """
 
     network: Network
     model: Any
     gpu_energy: tuple[float, ...]
+    macs: float
 
     @property
     def data(self) -> Dataset:
@@ -197,7 +198,7 @@ def prepare(config: Config) -> State:
     model = supervised.trained(network, config.steps, key=jax.random.fold_in(jax.random.key(config.seed), 1))
     gpu = xbar.gpu_baseline(network.f, model, jnp.asarray(network.measured_on().x_test[:1]))
     energies = [e for case in (gpu.one, gpu.ridge) for e in (case.energy, case.energy_without_launch)]
-    return State(network, model, tuple(map(float, energies)))
+    return State(network, model, tuple(map(float, energies)), gpu.ops / 2)
 
 
 def compute(config: Config, state: State, point: dict[str, Any]) -> dict[str, Any]:
@@ -226,7 +227,7 @@ def compute(config: Config, state: State, point: dict[str, Any]) -> dict[str, An
             found[name].append(value)
         found["digital_accuracy"].append(float(state.network.metric(state.network.f(model, x_test), y_test)))
     arrays = {name: np.asarray(values) for name, values in found.items()}
-    return {**arrays, "gpu_energy": state.gpu_energy, "test_images": len(x_test)}
+    return {**arrays, "gpu_energy": state.gpu_energy, "macs": state.macs, "test_images": len(x_test)}
 
 
 class _Tools:
@@ -254,10 +255,10 @@ class _Tools:
     def _analog(self, bits: Any, device: Any = None) -> xbar.Analog:
         import xbar
 
-        c = self.config
-        dac, adc = xbar.DAC(bits=c.dac_bits, encoding=c.encoding), xbar.ADC(bits=bits)
-        tile = xbar.Tile(device=device or self.device, rows=c.rows, cols=c.cols, dac=dac, adc=adc, v_read=V_READ)
-        return xbar.analog(self.network.f, mesh.spread(tile, c.mesh))
+        tile = chosen_macros.tile(self.config, self.device, adc_bits=bits)
+        if device is not None:
+            tile = dataclasses.replace(tile, device=device)
+        return xbar.analog(self.network.f, mesh.spread(tile, self.config.mesh))
 
     def _noisy(self, model: Any, images: Any, key: Any, extra: Any) -> Any:
         """Logits on devices of this step only, at one of the times, with the ranges of a calibrated chip."""
@@ -342,7 +343,11 @@ class _Tools:
                 return jax.lax.map(lambda t: at(chip.at(t), key), times)
 
             def at(chip, key):
-                ledger = chip.energy(x[:64], inferences=len(x[:64]))
+                ledger = chip.energy(
+                    x[:ENERGY_INPUTS],
+                    inferences=len(x[:ENERGY_INPUTS]),
+                    **chosen_macros.prices(self.config, self.device),
+                )
                 accuracy = self.network.metric(chip(x, key=key), y)
                 return {"accuracy": accuracy, "energy": ledger.by_component, "quantiles": ledger.quantiles((0.1, 0.9))}
 
@@ -363,7 +368,9 @@ def present(config: Config, results: Results) -> Any:
 
     latest = max(SECONDS[t] for t in config.times)
     made = {name: chosen_devices.find(name, config.assume) for name in config.devices}
-    beyond = tuple(said for device in made.values() if (said := device.extrapolates(latest, V_READ)))
+    beyond = tuple(
+        said for device in made.values() if (said := device.extrapolates(latest, chosen_macros.v_read(config)))
+    )
     sources = tuple(
         f"{n}: {d.provenance.name}, {', '.join(d.provenance.dois) or 'no publication'}" for n, d in made.items()
     )

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
-import pathlib
-import textwrap
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from experiments.framework import plots
+from experiments import chosen_devices, chosen_macros
+from experiments.accuracy_energy_figure import figure
+from experiments.accuracy_energy_words import (
+    TIME_NAMES,
+    known,
+    measured_chips,
+    near_a_day,
+    percent,
+    shown_name,
+    shown_time,
+)
 from experiments.framework.experiment import Presentation
 from experiments.framework.store import Results
 from xbar.energy import engineering
-
-_NAMES = {1.0: "1 s", 3600.0: "1 h", 86_400.0: "1 day", 2_592_000.0: "1 month", 31_536_000.0: "1 year"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,14 +42,30 @@ class About:
 
     def sentences(self) -> tuple[str, ...]:
         """What of the devices is not measured, or assumed."""
-        found = [f"{_shown(name)}: {said}" for name, notes in self.assumed.items() for said in notes]
+        found = [f"{shown_name(name)}: {said}" for name, notes in self.assumed.items() for said in notes]
         for name, parts in self.lacks.items():
             if parts:
                 found.append(
-                    f"{_shown(name)} has no law of {', '.join(parts)}: its cells are ideal there because nothing "
+                    f"{shown_name(name)} has no law of {', '.join(parts)}: its cells are ideal there because nothing "
                     "was measured. --assume fills it in from another device."
                 )
         return tuple(found)
+
+
+ENERGY = (
+    "Energy comes from the voltages and conductances of these inferences (the array) and from published coefficients at "
+    "22 nm (the rest), see xbar.energy.Technology. P10 - P90 is the log-normal uncertainty of those coefficients; their "
+    "spreads are judged. Layers work one after the other and leak as long as that takes; the network on chip and clocks "
+    "are priced. Not priced: the chip's links to the outside, programming, calibration.",
+    "The H100 is a roofline in INT8: weights stream from HBM once a batch, a kernel for each product, 5 us and idle "
+    "power (70 W, recalled) a launch. 'Launches free' leaves the launches out. 'Ridge batch' is the smallest batch at "
+    "which reading the weights takes no longer than the arithmetic. Such a small network is far from what a GPU is made "
+    "for.",
+)
+CAPTION = (
+    "Left: accuracy against the energy of an inference, for each resolution of the ADC. Middle: the same beside a GPU; bars "
+    "are the P10 - P90 of the energy model. Right: accuracy over time. Error bars: standard deviation over chips."
+)
 
 
 def present(config: Any, results: Results, about: About) -> Presentation:
@@ -51,37 +73,27 @@ def present(config: Any, results: Results, about: About) -> Presentation:
     posterior = (posterior_table(results),) if config.posterior else ()
     remarks = (*about.sentences(), *about.beyond, *about.network[1:])
     text = "\n\n".join([accuracy_table(results), *posterior, energy_table(results), gain_sentence(results), *remarks])
-    described = (*method(config, results, about.network[0]), *(f"Device {s}." for s in about.sources), *remarks)
+    described = (*method(config, results, about.network[0]), *(f"Device {s}." for s in about.sources))
     numbers = {
         **summary(results),
         "unmeasured": {name: list(parts) for name, parts in about.lacks.items() if parts},
         "assumed": {name: list(notes) for name, notes in about.assumed.items() if notes},
     }
-    return Presentation(text, {"accuracy-energy": figure(results, about)}, described, numbers)
-
-
-def _known(results: Results, device: str) -> list[float]:
-    """The times for which a device has data; for one whose accuracy never changes, the first."""
-    times = [
-        t for t in results.coordinates("time") if np.isfinite(results.select("accuracy", device=device, time=t)).any()
-    ]
-    return times[:1] if device == "ideal" else times
-
-
-def _shown(device: str) -> str:
-    """A device's name in tables: that of its file without the folder."""
-    return pathlib.PurePath(device).stem if device.endswith(".toml") else device
+    return Presentation(
+        text,
+        {"accuracy-energy": figure(results, about.sentences())},
+        described,
+        numbers,
+        answer=f"{accuracy_sentence(results)}\n{gain_sentence(results)}",
+        captions={"accuracy-energy": CAPTION},
+        warnings=remarks,
+        energy=ENERGY,
+        cite=chosen_devices.citations(config.devices),
+    )
 
 
 def _name_width(results: Results) -> int:
-    return 1 + max(6, *(len(_shown(d)) for d in results.coordinates("device")))
-
-
-def _percent(values: np.ndarray) -> str:
-    """Mean and standard deviation; what does not vary at all has none."""
-    if values.size < 2 or np.ptp(values) == 0:
-        return f"{100 * values.mean():.1f} ± none"
-    return f"{100 * values.mean():.1f} ± {100 * values.std(ddof=1):.1f}"
+    return 2 + max(6, *(len(shown_name(d)) for d in results.coordinates("device")))
 
 
 def accuracy_table(results: Results) -> str:
@@ -94,14 +106,14 @@ def accuracy_table(results: Results) -> str:
         f"{'device':<{wide}}{'time':<9}{'training':<16}" + "".join(f"{f'{b}-bit ADC':>13}" for b in bits),
     ]
     for device in results.coordinates("device"):
-        for time in _known(results, device):
+        for time in known(results, device):
             for training in results.coordinates("training"):
                 cells = (
                     results.select("accuracy", device=device, time=time, training=training, adc_bits=b) for b in bits
                 )
-                when = "any" if device == "ideal" else _NAMES.get(time, f"{time:g} s")
+                when = "any" if device == "ideal" else TIME_NAMES.get(time, f"{time:g} s")
                 lines.append(
-                    f"{_shown(device):<{wide}}{when:<9}{training:<16}" + "".join(f"{_percent(c):>13}" for c in cells)
+                    f"{shown_name(device):<{wide}}{when:<9}{training:<16}" + "".join(f"{percent(c):>13}" for c in cells)
                 )
     return "\n".join(lines)
 
@@ -110,21 +122,23 @@ def posterior_table(results: Results) -> str:
     """The same with the devices' numbers drawn from the posterior of their fit, and how much the draw moves a chip."""
     bits, chips, wide = results.coordinates("adc_bits"), len(results.coordinates("chip")), _name_width(results)
     lines = [
-        f"Accuracy [%] with device numbers drawn from their posterior, one draw for each of {chips} chips: mean ± standard "
+        f"Accuracy [%] with device numbers drawn from their posterior, one draw for each of {chips} chips: mean ± "
+        f"standard "
         "deviation",
-        "(in brackets: root mean square change of a chip by the draw, the part of the error bar that the measurement leaves)",
+        "(in brackets: root mean square change of a chip by the draw, the part of the error bar that the measurement "
+        "leaves)",
         f"{'device':<{wide}}{'time':<9}{'training':<16}" + "".join(f"{f'{b}-bit ADC':>20}" for b in bits),
     ]
     for device in results.coordinates("device"):
-        for time in _known(results, device):
+        for time in known(results, device):
             for training in results.coordinates("training"):
                 cells = []
                 for b in bits:
                     at = dict(device=device, time=time, training=training, adc_bits=b)
                     drawn, fixed = (results.select(name, **at) for name in ("accuracy_posterior", "accuracy"))
                     change = 100 * np.sqrt(np.mean((drawn - fixed) ** 2))
-                    cells.append("no posterior" if np.isnan(drawn).all() else f"{_percent(drawn)} ({change:.1f})")
-                row = f"{_shown(device):<{wide}}{_NAMES.get(time, f'{time:g} s'):<9}{training:<16}"
+                    cells.append("no posterior" if np.isnan(drawn).all() else f"{percent(drawn)} ({change:.1f})")
+                row = f"{shown_name(device):<{wide}}{TIME_NAMES.get(time, f'{time:g} s'):<9}{training:<16}"
                 lines.append(row + "".join(f"{c:>20}" for c in cells))
     return "\n".join(lines)
 
@@ -134,24 +148,26 @@ def energy_table(results: Results) -> str:
     wide = _name_width(results)
     components, large = _large_components(results)
     lines = [
-        "Energy of an inference (naive mapping, first time with data), median coefficients",
+        f"Energy of an inference (naive mapping, {shown_time(results)} after programming), median coefficients",
         f"{'device':<{wide}}{'ADC':<7}{'total':>9}{'P10 - P90':>22}  "
-        + "".join(f"{c:>11}" for c in (*components, "other")),
+        + "".join(f"{c:>12}" for c in (*components, "other")),
     ]
     for device in results.coordinates("device"):
         for bits in results.coordinates("adc_bits"):
-            at = dict(training="naive", device=device, adc_bits=bits, time=_known(results, device)[0])
+            at = dict(training="naive", device=device, adc_bits=bits, time=near_a_day(results, device))
             parts = results.select("energy", **at).mean(0)
             low, high = results.select("energy_quantile", **at)
             shown = (*parts[large], parts.sum() - parts[large].sum())
-            shares = "".join(f"{p / parts.sum():>11.0%}" for p in shown)
+            shares = "".join(f"{p / parts.sum():>12.0%}" for p in shown)
             spread = f"{engineering(low, 'J')} - {engineering(high, 'J')}"
             lines.append(
-                f"{_shown(device):<{wide}}{f'{bits} bit':<7}{engineering(parts.sum(), 'J'):>9}{spread:>22}  {shares}"
+                f"{shown_name(device):<{wide}}{f'{bits} bit':<7}{engineering(parts.sum(), 'J'):>9}{spread:>22}  {shares}"
             )
     lines.append("H100, INT8, roofline")
     cases = zip(results.coordinates("gpu_case"), results["gpu_energy"], strict=True)
     lines += [f"{name:<28}{engineering(joules, 'J'):>9}" for name, joules in cases]
+    lines.append("Measured chips: their published energy of a multiply-accumulate times those of this network")
+    lines += [f"{name:<28}{engineering(joules, 'J'):>9}" for name, joules in measured_chips(results).items()]
     return "\n".join(lines)
 
 
@@ -175,9 +191,28 @@ def _gains(results: Results) -> list[tuple[float, str, float, int]]:
             b,
         )
         for d in results.coordinates("device")
-        for t in _known(results, d)
+        for t in known(results, d)
         for b in results.coordinates("adc_bits")
     ]
+
+
+def accuracy_sentence(results: Results) -> str:
+    """Accuracy of each device at the finest converter, after a day or the time nearest to it."""
+    bits, chips = max(results.coordinates("adc_bits")), len(results.coordinates("chip"))
+    training = results.coordinates("training")[-1]
+    digital = 100 * results.select("digital_accuracy", training="naive").mean()
+    said = []
+    for device in results.coordinates("device"):
+        t = near_a_day(results, device)
+        values = results.select("accuracy", device=device, time=t, training=training, adc_bits=bits)
+        when = "" if device == "ideal" else f" after {TIME_NAMES.get(t, f'{t:g} s')}"
+        alike = values.size > 1 and np.ptp(values) == 0
+        shown = f"{100 * values.mean():.1f} %, every chip alike," if alike else f"{percent(values)} %"
+        said.append(f"{shown} on {shown_name(device)}{when}")
+    return (
+        f"The network classifies {digital:.1f} % of the test images digitally; with {bits}-bit ADCs ({training}, n = {chips} "
+        f"chips, mean ± sd) {', '.join(said)}."
+    )
 
 
 def gain_sentence(results: Results) -> str:
@@ -191,125 +226,27 @@ def gain_sentence(results: Results) -> str:
     pair = results.select("accuracy", device=device, time=time, adc_bits=bits)
     worse = sum(g[0] < 0 for g in noisy)
     return (
-        f"Hardware-aware training gains most on {_shown(device)} after {_NAMES.get(time, f'{time:g} s')} with a "
+        f"Hardware-aware training gains most on {shown_name(device)} after {TIME_NAMES.get(time, f'{time:g} s')} with a "
         f"{bits}-bit ADC: "
-        f"{_percent(pair[0])} becomes {_percent(pair[1])} %, {best:+.1f} points.\n"
+        f"{percent(pair[0])} becomes {percent(pair[1])} %, {best:+.1f} points.\n"
         f"Over the {len(noisy)} {kind} it gains {np.mean([g[0] for g in noisy]):+.1f} points on average, "
-        f"and loses in {worse}."
+        f"and loses in {worse or 'none'}."
     )
-
-
-def figure(results: Results, about: About) -> Any:
-    """Accuracy against energy (the arrays, then beside the GPU), and against time."""
-    fig, (zoom, wide, aging) = plots.subplots(5.2, 3.0, 4.6, height=4.3)
-    digital = 100 * results.select("digital_accuracy", training="naive").mean()
-    for colour, device in zip(plots.PALETTE, results.coordinates("device"), strict=False):
-        for training in results.coordinates("training"):
-            look = _look(training, colour)
-            _energy_curve(zoom, results, device, training, look, 1e12)
-            _time_curve(aging, results, device, training, look)
-        _model_range(wide, results, device, colour)
-    for axes in (zoom, wide, aging):
-        axes.axhline(digital, color="black", linewidth=1, linestyle=":", label="digital network")
-    for case, mark in (
-        ("ridge batch, launches free", "P"),
-        ("batch 1, launches free", "*"),
-        ("batch 1", "X"),
-    ):
-        joules = results.select("gpu_energy", gpu_case=case)
-        wide.plot(joules, digital, mark, color="black", markersize=8, label=f"H100, {case}")
-    bits, chips = results.coordinates("adc_bits"), len(results.coordinates("chip"))
-    zoom.set(xlabel="energy of an inference [pJ]", ylabel=f"accuracy [%], mean ± sd over {chips} chips")
-    zoom.set_title(f"{_shown_time(results)} after programming; small numbers: ADC bits", fontsize=9)
-    wide.set(xscale="log", xlabel="energy of an inference [J]", ylim=zoom.get_ylim())
-    wide.set_title(f"bars: P10 - P90 of the energy model ({max(bits)} bit)", fontsize=9)
-    aging.set(
-        xscale="log",
-        xlabel="time since programming [s]",
-        ylabel=f"accuracy [%], mean ± sd over {chips} chips",
-    )
-    aging.set_title(f"{max(bits)}-bit ADC, drift compensated", fontsize=9)
-    if remarks := about.sentences():
-        fig.supxlabel("\n".join(textwrap.fill(r, 200) for r in remarks), x=0.01, ha="left", fontsize=7)
-    zoom.legend(fontsize=7, loc="lower right", frameon=False)
-    wide.legend(fontsize=7, loc="lower right", frameon=False)
-    return fig
-
-
-def _look(training: str, colour: str) -> dict[str, Any]:
-    naive = training == "naive"
-    return dict(
-        color=colour, marker="o" if naive else "s", mfc="white" if naive else colour, linestyle="--" if naive else "-",
-        markersize=5, linewidth=1, elinewidth=0.8, capsize=2,
-    )  # fmt: skip
-
-
-def _shown_time(results: Results) -> str:
-    """The time of the left panels in words, for the devices that change with time."""
-    devices = [d for d in results.coordinates("device") if d != "ideal"]
-    times = sorted({_near_a_day(results, d) for d in devices})
-    return " or ".join(_NAMES.get(t, f"{t:g} s") for t in times) or "any time"
-
-
-def _near_a_day(results: Results, device: str) -> float:
-    return min(_known(results, device), key=lambda t: abs(np.log(t / 86_400.0)))
-
-
-def _spread(accuracy: np.ndarray) -> np.ndarray:
-    return accuracy.std(-1, ddof=min(1, accuracy.shape[-1] - 1))
-
-
-def _energy_curve(axes: Any, results: Results, device: str, training: str, look: dict[str, Any], unit: float) -> None:
-    at = dict(device=device, training=training, time=_near_a_day(results, device))
-    accuracy = 100 * results.select("accuracy", **at)
-    energy = unit * results.select("energy", **at).sum(-1).mean(-1)
-    axes.errorbar(energy, accuracy.mean(-1), yerr=_spread(accuracy), label=f"{_shown(device)}, {training}", **look)
-    for bits, x, y in zip(results.coordinates("adc_bits"), energy, accuracy.mean(-1), strict=True):
-        if training == "naive":
-            axes.annotate(f"{bits}", (x, y), (4, -9), textcoords="offset points", fontsize=6, color=look["color"])
-
-
-def _model_range(axes: Any, results: Results, device: str, colour: str) -> None:
-    """The uncertainty of the energy, which all points of a device share."""
-    at = dict(device=device, training=results.coordinates("training")[-1], time=_near_a_day(results, device))
-    at["adc_bits"] = max(results.coordinates("adc_bits"))
-    low, high = results.select("energy_quantile", **at)
-    energy, accuracy = (
-        results.select("energy", **at).sum(-1).mean(),
-        100 * results.select("accuracy", **at).mean(),
-    )
-    axes.errorbar(
-        energy,
-        accuracy,
-        xerr=[[energy - low], [high - energy]],
-        color=colour,
-        marker="s",
-        capsize=3,
-        label=_shown(device),
-    )
-
-
-def _time_curve(axes: Any, results: Results, device: str, training: str, look: dict[str, Any]) -> None:
-    times = np.array(results.coordinates("time"))
-    accuracy = 100 * results.select(
-        "accuracy", device=device, training=training, adc_bits=max(results.coordinates("adc_bits"))
-    )
-    known = np.isfinite(accuracy).all(-1)
-    nudge = 1.0 if training == "naive" else 1.15  # so that bars do not hide each other
-    axes.errorbar(nudge * times[known], accuracy[known].mean(-1), yerr=_spread(accuracy[known]), **look)
 
 
 def method(config: Any, results: Results, weights: str) -> tuple[str, ...]:
     """How it was done, under which assumptions; `weights` says where those of the network are from."""
     aware = (
-        f"; 'hardware-aware' goes on training for {config.hardware_steps} steps with new devices in each, read at one of the "
+        f"; 'hardware-aware' goes on training for {config.hardware_steps} steps with new devices in each, read at "
+        f"one of the "
         f"times, through the same converters, with weights clipped at {config.clip:g} standard deviations"
     )
     return (
-        f"{weights} 'Naive' maps its weights as they are onto {config.rows} x {config.cols} tiles of differential "
-        f"pairs{aware if len(results.coordinates('training')) > 1 else ''}.",
+        f"{weights} 'Naive' maps its weights as they are{aware if len(results.coordinates('training')) > 1 else ''}.",
+        " ".join(chosen_macros.sentences(config)),
         f"Each setting is read on {config.chips} chips of which all is drawn anew: write errors, drift exponents, read "
-        f"noise. The naive chips' converter ranges cover {config.percentile:g} % of 256 training inputs; hardware-aware "
+        f"noise. The naive chips' converter ranges cover {config.percentile:g} % of 256 training inputs; "
+        f"hardware-aware "
         "networks keep the ranges they were trained with. Global drift compensation, one factor a tile, is on for all.",
         *(
             (
@@ -323,14 +260,6 @@ def method(config: Any, results: Results, weights: str) -> tuple[str, ...]:
         ),
         "Times at which a device has no data are left out. For pcm, t = 0 is 20 s after programming and a year an "
         "extrapolation; reram is known at 1 s, 1 day and 2 days only.",
-        "Energy comes from the voltages and conductances of these inferences (the array) and from published coefficients at "
-        "22 nm (the rest), see xbar.energy.Technology. P10 - P90 is the log-normal uncertainty of those coefficients; their "
-        "spreads are judged. Layers work one after the other and leak as long as that takes; the network on chip and clocks "
-        "are priced. Not priced: the chip's links to the outside, programming, calibration.",
-        "The H100 is a roofline in INT8: weights stream from HBM once a batch, a kernel for each product, 5 us and idle "
-        "power (70 W, recalled) a launch. 'Launches free' leaves the launches out. 'Ridge batch' is the smallest batch at "
-        "which reading the weights takes no longer than the arithmetic. Such a small network is far from what a GPU is made "
-        "for.",
     )
 
 

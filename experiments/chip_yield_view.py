@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments import crossbar_study
+from experiments import chosen_devices, crossbar_study
 from experiments.chip_yield import DROP, intervals, needed_yield
 from experiments.framework import plots
 from experiments.framework.experiment import Presentation
@@ -33,6 +33,9 @@ def present(config: Any, results: Results) -> Presentation:
         {"yield": _figure(config, results, counts, bar)},
         (*METHOD, crossbar_study.conditions(config), *remarks),
         summary,
+        answer="\n".join(said),
+        warnings=crossbar_study.doubts(config),
+        cite=chosen_devices.citations([config.device]),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from experiments.framework.errors import UsageError
@@ -19,6 +20,15 @@ def find(name: str, assume: str | None = None) -> Any:
         UsageError: if there is no such device, or it cannot be programmed.
     """
     return _completed(_found(name, "--devices"), assume)
+
+
+def citations(names: Iterable[str]) -> tuple[str, ...]:
+    """What to cite for published devices, as BibTeX; nothing for device files and ideal cells."""
+    import devices
+
+    published = [SHORT.get(name, name) for name in names if not name.endswith(".toml")]
+    found = [devices.bibtex(name) for name in published if devices.find(name).provenance.dois]  # pyright: ignore[reportFunctionMemberAccess]
+    return tuple(dict.fromkeys(found))
 
 
 def drawn(name: str, count: int, assume: str | None = None) -> Any:

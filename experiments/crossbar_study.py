@@ -7,16 +7,15 @@ import functools
 import pathlib
 from typing import Any, Literal
 
-from experiments import chosen_devices, chosen_networks
+from experiments import chosen_devices, chosen_macros, chosen_networks
 from experiments.framework.errors import UsageError
 
 SECONDS = {"1s": 1.0, "1h": 3_600.0, "1d": 86_400.0, "1mo": 2_592_000.0, "1y": 31_536_000.0}
 SPOKEN = {"1s": "1 s", "1h": "1 hour", "1d": "1 day", "1mo": "1 month", "1y": "1 year"}
-V_READ = 0.2  # V, of a full-scale input
 
 
 @dataclasses.dataclass(frozen=True)
-class Setting:
+class Setting(chosen_macros.Setting):
     """Settings that these experiments share."""
 
     network: str = "mlp"
@@ -31,14 +30,8 @@ class Setting:
     range, or write errors of a share of the range, such as 0.03."""
     time: Literal["1s", "1h", "1d", "1mo", "1y"] = "1d"
     """Time after programming."""
-    adc_bits: int = 8
-    """Resolution of the output converters."""
-    dac_bits: int = 8
-    """Resolution of the input converters."""
-    rows: int = 64
-    """Word lines of a tile."""
-    cols: int = 64
-    """Bit-line pairs of a tile."""
+    adc_bits: int | None = None
+    """Resolution of the output converters; 8, or that of the architecture."""
     percentile: float = 99.9
     """Converter ranges cover this percentage of what a calibration batch puts on them."""
     chips: int = 16
@@ -53,16 +46,13 @@ class Setting:
 
 def check(config: Any) -> None:
     """Raises UsageError for settings that cannot be used."""
-    least = dict(chips=2, rows=1, cols=1, images=1, steps=1)
+    chosen_macros.check(config)
+    least = dict(chips=2, images=1, steps=1)
     for name, bound in least.items():
         if (value := getattr(config, name)) is not None and value < bound:
             raise UsageError(f"--{name.replace('_', '-')} {value}: give at least {bound}.")
-    for name in ("adc_bits", "dac_bits"):
-        if not 2 <= getattr(config, name) <= 16:
-            raise UsageError(f"--{name.replace('_', '-')} {getattr(config, name)}: give 2 to 16 bits.")
-    for name in ("rows", "cols"):
-        if getattr(config, name) > 8192:
-            raise UsageError(f"--{name} {getattr(config, name)}: no macro has so many lines; give at most 8192.")
+    if config.adc_bits is not None and not 2 <= config.adc_bits <= 16:
+        raise UsageError(f"--adc-bits {config.adc_bits}: give 2 to 16 bits.")
     if not 0 < config.percentile <= 100:
         raise UsageError(f"--percentile {config.percentile}: give a number above 0 and at most 100.")
     device = chosen_devices.find(config.device, config.assume)
@@ -70,6 +60,7 @@ def check(config: Any) -> None:
         device.check_time(SECONDS[config.time])
     except ValueError as error:
         raise UsageError(f"--time {config.time}: {error}") from error
+    chosen_macros.check_fits(config, device)
     if config.assume is not None and not chosen_devices.completes(config.device, config.assume):
         raise UsageError(f"--assume {config.assume}: it has no law that {config.device} lacks. Leave it out.")
     chosen_networks.find(config).measured_on()
@@ -164,12 +155,13 @@ class Study:
 
     def tile(self, device: Any, *, wires: Any = None, adc_bits: Any = None) -> Any:
         """The macro of the settings around some device."""
-        import xbar
+        bits = self.adc_bits if adc_bits is None else adc_bits
+        return chosen_macros.tile(self.config, device, adc_bits=bits, wires=wires)
 
-        c = self.config
-        dac, adc = xbar.DAC(bits=c.dac_bits), xbar.ADC(bits=c.adc_bits if adc_bits is None else adc_bits)
-        more = {} if wires is None else {"wires": wires}
-        return xbar.Tile(device=device, rows=c.rows, cols=c.cols, dac=dac, adc=adc, v_read=V_READ, **more)
+    @property
+    def adc_bits(self) -> int:
+        """Resolution of the output converters."""
+        return adc_bits(self.config)
 
     def chip(self, tile: Any, key: Any, ranges: Any = None, scale: Any = None) -> Any:
         """One chip at the study's time; calibrated just after programming, or with converter `ranges` that are given.
@@ -202,6 +194,11 @@ class Study:
         return float(self.network.metric(self.network.f(self.model, self.x), self.y))
 
 
+def adc_bits(config: Any) -> int:
+    """Resolution of the output converters: as given, or as the macro has it."""
+    return chosen_macros.own_adc_bits(config) if config.adc_bits is None else config.adc_bits
+
+
 def _scaled(ranges: Any, dac: Any, adc: Any) -> Any:
     return dataclasses.replace(ranges, dac=ranges.dac * dac, adc=ranges.adc * adc)
 
@@ -217,14 +214,20 @@ def sentences(config: Any) -> tuple[str, ...]:
             f"{config.device} has no law of {', '.join(device.unmeasured)}: its cells are ideal there because nothing was "
             "measured. --assume fills it in from another device."
         )
-    beyond = device.extrapolates(SECONDS[config.time], V_READ)
+    beyond = device.extrapolates(SECONDS[config.time], chosen_macros.v_read(config))
     return (*said, *((beyond,) if beyond else ()), *chosen_networks.sentences(config))
+
+
+def doubts(config: Any) -> tuple[str, ...]:
+    """Those of the sentences that weaken a result: parts assumed or never measured, extrapolation, data that were left out."""
+    ordinary = (sentences(config)[0], chosen_networks.sentences(config)[0])
+    return tuple(said for said in sentences(config) if said not in ordinary)
 
 
 def conditions(config: Any) -> str:
     """How chips are made, in a sentence."""
     return (
-        f"Weights lie on differential pairs in tiles of {config.rows} x {config.cols}, with {config.dac_bits}-bit input and "
-        f"{config.adc_bits}-bit output converters whose ranges cover {config.percentile:g} % of 256 calibration inputs; "
-        f"global drift compensation, one factor a tile; {V_READ:g} V; read {SPOKEN[config.time]} after programming."
+        f"{' '.join(chosen_macros.sentences(config))} {adc_bits(config)}-bit output converters; ranges of converters cover "
+        f"{config.percentile:g} % of 256 calibration inputs; global drift compensation, one factor a tile; read "
+        f"{SPOKEN[config.time]} after programming."
     )

@@ -213,8 +213,10 @@ def _write_page(
     arguments: Arguments, page: pathlib.Path, fits: Sequence[Fit], refusals: Sequence[str], why: str
 ) -> None:
     from experiments import fit_files_view
+    from experiments.framework.report import command_line
 
-    command = " ".join(["xbar fit", *map(str, arguments.files)])
+    files = map(str, arguments.files)
+    command = command_line(["xbar", "fit", *files], arguments, without=("files", "json", "debug"))
     write_text(page, fit_files_view.page(fits, refusals, why, command, current_versions()))
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import html
+import inspect
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -87,10 +91,12 @@ def numbers_table(fit: Fit) -> list[str]:
 
 def page(fits: Sequence[Fit], refusals: Sequence[str], why: str, command: str, versions: dict[str, str]) -> str:
     """One self-contained page."""
-    parts = [f"<p><code>{html.escape(command)}</code></p>"]
-    if why:
-        parts.append(f"<p>{html.escape(why)}</p>")
-    parts += [f"<p>Left out: {html.escape(r)}</p>" for r in refusals]
+    parts = [
+        f'<p class="answer">{html.escape(chr(10).join(map(_answer, fits[:SHOWN])))}</p>' if fits else "",
+        report.warning_box(
+            "Before you use it", [*([why] if why else []), *(f"Left out: {r}" for r in refusals), *_doubts(fits)]
+        ),
+    ]
     parts += [_section(f) for f in fits]
     parts.append(
         "<h2>How to read it</h2><p>Errors are standard errors from the curvature of the likelihood, or from the "
@@ -99,13 +105,57 @@ def page(fits: Sequence[Fit], refusals: Sequence[str], why: str, command: str, v
         "'Held out' is the "
         "mean negative log likelihood a reading of blocks that a fit has not seen: smaller is better.</p>"
     )
-    parts.append(f"<h2>Versions</h2>{report.table(versions)}")
-    return report.document("Fit of device models to measurements", "".join(parts))
+    parts.append(f'<h2>Run it again</h2><pre class="command">{html.escape(command)}</pre>')
+    parts.append(report.folded("Versions", report.table(versions)))
+    return report.document("Device models fitted to measurements", "".join(parts), kind="xbar: report of a fit")
+
+
+def _answer(fit: Fit) -> str:
+    return f"{fit.trace.title}: {fit.model}, {fit.law}; best of {1 + len(fit.others)} models."
+
+
+def _doubts(fits: Sequence[Fit]) -> list[str]:
+    """What weakens a fit: a test rejects its model, or the search did not converge."""
+    rejected = [
+        f"{f.trace.title}: a test rejects {f.model}; its errors allow for that, its law may not."
+        for f in fits
+        if f.rejected
+    ]
+    return rejected + [f"{f.trace.title}: {f.code}" for f in fits if not f.converged]
+
+
+def meanings(candidate: Any) -> list[str]:
+    """What the parameters of a model are, from the docstrings of its class and of those that it builds on."""
+    found = []
+    for one in type(candidate).__mro__:
+        paragraphs = re.split(r"\n\s*\n", inspect.cleandoc(one.__doc__ or ""))
+        found += [" ".join(p.removeprefix("Parameters:").split()) for p in paragraphs if p.startswith("Parameters:")]
+    return [said.replace("`", "") for said in dict.fromkeys(found)]
+
+
+def _models(fit: Fit) -> report.Table:
+    rows = []
+    for one in (fit, *fit.others):
+        unseen = (
+            "-" if np.isnan(one.held_out[0]) else (one.held_out[0], f"{one.held_out[0]:.4g} ± {one.held_out[1]:.2g}")
+        )
+        verdict = "rejected" if one.rejected else ("passed" if one.checks else "none")
+        better = [(b, f"{b:.1f}") for b in (one.bic - fit.bic, one.aic - fit.aic)]
+        rows.append((one.model, *better, unseen, verdict, _measures(one)))
+    heads = ("model", "BIC - best", "AIC - best", "held out [nat a reading]", "tests", "figures of merit")
+    return report.Table("Models, best first", heads, tuple(rows))
+
+
+def _numbers(fit: Fit) -> report.Table:
+    rows = [
+        (n.name, (n.value, f"{n.value:.5g}"), n.error, f"{n.low:.4g} .. {n.high:.4g}", n.unit, n.note)
+        for n in fit.numbers
+    ]
+    heads = ("parameter", "estimate", "standard error", "90 % interval", "unit", "note")
+    return report.Table(f"Parameters of {fit.model}", heads, tuple(rows))
 
 
 def _section(fit: Fit) -> str:
-    block = lambda lines: f"<pre>{html.escape(chr(10).join(lines))}</pre>"  # noqa: E731
-    listed = lambda items: "<ul>" + "".join(f"<li>{html.escape(i)}</li>" for i in items) + "</ul>"  # noqa: E731
     parts = [
         f"<h2>{html.escape(fit.trace.title)}: {html.escape(fit.kind)}</h2>",
         f"<p>{len(fit.trace)} readings of {len(np.unique(fit.trace['device']))} cells, read as "
@@ -115,13 +165,14 @@ def _section(fit: Fit) -> str:
     ]
     for k in range(0, len(fit.panels), 2):
         parts.append(report.image(f"{fit.model} on {fit.trace.title}", figure(fit.panels[k : k + 2])))
-    parts += [block(models_table(fit)), block(numbers_table(fit))]
+    parts += [report.sortable(_numbers(fit)), *(f"<p>{html.escape(said)}</p>" for said in meanings(fit.candidate))]
+    parts.append(report.sortable(_models(fit)))
     if fit.checks:
-        parts.append("<h3>Tests</h3>" + listed([_verdict(c) for c in fit.checks]))
+        parts.append("<h3>Tests</h3>" + report.listed([_verdict(c) for c in fit.checks]))
     if fit.flags:
-        parts.append("<h3>Flags</h3>" + listed(fit.flags))
+        parts.append("<h3>Flags</h3>" + report.listed(fit.flags))
     if fit.advice:
-        parts.append("<h3>What to measure next</h3>" + listed(fit.advice))
+        parts.append("<h3>What to measure next</h3>" + report.listed(fit.advice))
     return "".join(parts)
 
 
@@ -134,27 +185,44 @@ def figure(panels: Sequence[Panel]) -> Any:
 
 
 def draw(panel: Panel, axis: Any) -> None:
-    """One panel; what a model says of a group of points has their colour."""
+    """One panel; what a model says of a group of points has their colour, and lies below them."""
     colours: dict[str, str] = {}
-    for s in panel.series:
+    across, x_label = _unit(panel.x, panel.x_scale, [s.x for s in panel.series])
+    up, y_label = _unit(panel.y, panel.y_scale, [s.y for s in panel.series])
+    for s in map(functools.partial(_scaled, across=across, up=up), panel.series):
         colour = colours.setdefault(s.label.removesuffix(", model"), plots.PALETTE[len(colours) % len(plots.PALETTE)])
         if s.error is not None:
             axis.errorbar(
-                s.x, s.y, s.error, fmt=".", color=colour, markersize=4, linewidth=0.8, label=s.label, alpha=0.8
-            )
+                s.x, s.y, s.error, fmt=".", color=colour, markersize=4, linewidth=0.8, label=s.label, alpha=0.8,
+                zorder=3,
+            )  # fmt: skip
         elif s.style == "points":
-            axis.plot(s.x, s.y, ".", color=colour, markersize=3, label=s.label, alpha=0.6)
+            axis.plot(s.x, s.y, ".", color=colour, markersize=3, label=s.label, alpha=0.6, zorder=3)
         elif s.style == "line":
             shown = "" if s.label.endswith(", model") else s.label
-            axis.plot(s.x, s.y, "-", color=colour, linewidth=1.2, label=shown or None)
+            axis.plot(s.x, s.y, "-", color=colour, linewidth=1.2, label=shown or None, zorder=2.5)
         else:
             axis.fill_between(s.x, s.y, s.y2, color=colour, alpha=0.25, linewidth=0, label=s.label)
-    axis.set(xlabel=panel.x, ylabel=panel.y, xscale=panel.x_scale)
+    axis.set(xlabel=x_label, ylabel=y_label, xscale=panel.x_scale)
     if panel.y_scale == "symlog":
-        largest = max((np.nanmax(np.abs(s.y)) for s in panel.series if len(s.y)), default=1.0)
+        largest = max((up * np.nanmax(np.abs(s.y)) for s in panel.series if len(s.y)), default=1.0)
         axis.set_yscale("symlog", linthresh=largest * 1e-3 or 1.0)
     else:
         axis.set_yscale(panel.y_scale)
     axis.set_title(panel.title, fontsize=9)
-    if any(s.label for s in panel.series):
-        axis.legend(fontsize=7, frameon=False)
+    handles, labels = axis.get_legend_handles_labels()
+    if distinct := dict(zip(labels, handles, strict=True)):  # one entry for all series of a label
+        axis.legend(distinct.values(), distinct.keys(), fontsize=7, frameon=False)
+
+
+def _unit(label: str, scale: str, values: Sequence[Any]) -> tuple[float, str]:
+    """Readable units for a linear axis; logarithmic ones are readable as they are."""
+    found = [np.nanmax(np.abs(v)) for v in values if np.size(v) and np.isfinite(v).any()]
+    return plots.prefixed(label, float(max(found, default=0.0))) if scale == "linear" else (1.0, label)
+
+
+def _scaled(series: Any, across: float, up: float) -> Any:
+    """A series in the units of its panel."""
+    times = lambda v: None if v is None else up * np.asarray(v)  # noqa: E731
+    x = across * np.asarray(series.x)
+    return dataclasses.replace(series, x=x, y=times(series.y), y2=times(series.y2), error=times(series.error))

@@ -15,7 +15,21 @@ def present(config: Any, results: Results) -> Presentation:
     """Tables, figures and method of a finished run."""
     text = "\n\n".join([accuracy_table(results), error_table(results)])
     figures = {"ir-drop": curves(config, results), "ir-drop-map": maps(results)}
-    return Presentation(text, figures, method(config), summary(results))
+    return Presentation(text, figures, method(config), summary(results), answer=answer(results))
+
+
+def answer(results: Results) -> str:
+    """What the most resistive wires cost the largest tile, and what helps best."""
+    size, ohm = max(results.coordinates("size")), max(results.coordinates("ohm"))
+    found = 100 * np.asarray(results.select("accuracy", size=size, ohm=ohm), float)
+    remedies, digital = results.coordinates("remedy"), 100 * float(results["digital_accuracy"])
+    if not np.isfinite(found).any():
+        return ""
+    best = int(np.nanargmax(found))
+    return (
+        f"On {size} x {size} tiles with {ohm:g} ohm a cell the network has {found[0]:.1f} % ({remedies[0]}; digital "
+        f"{digital:.1f} %). Best is {remedies[best]}, with {found[best]:.1f} %."
+    )
 
 
 def accuracy_table(results: Results) -> str:

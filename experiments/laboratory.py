@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.crossbar_study import V_READ
+from experiments.chosen_macros import V_READ
 
 
 @dataclasses.dataclass(frozen=True)

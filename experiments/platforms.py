@@ -9,30 +9,35 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from experiments import chosen_networks
+from experiments import chosen_devices, chosen_macros, chosen_networks
 from experiments.framework.errors import UsageError
 from experiments.framework.store import Dimension, Layout, Results, Variable
 
 TITLE = "One network on every platform: energy and time of an inference"
+CHOSEN = "macro of the settings (simulated)"
 QUANTILES = ("P10", "median", "P90")
 KINDS = {
     "simulated": "simulated here: tiles, converters, schedule and digital work of the architecture",
     "roofline": "roofline of the same operations",
     "measured": "published efficiency of the chip, times the multiply-accumulates",
-    "events": "published energy of a synaptic event; not simulated yet: one event a multiply-accumulate",
+    "events": "events of the spiking twin (the same weights), at the prices of the chip, static power and time included",
 }
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(chosen_macros.Setting):
     """Settings; the defaults take some minutes on two cores."""
 
     network: str = "mlp"
     """Network; see `xbar run accuracy-energy --help`."""
     data: str | None = None
     """Data set, where a network knows several."""
+    device: str = "pcm"
+    """Memory cell of the macro of the settings; named architectures keep their own."""
     inputs: int = 16
     """Test inputs whose energy is averaged."""
+    spike_steps: int = 16
+    """Time steps of the spiking twin whose events are priced on event-driven chips."""
     steps: int = 300
     """Steps of digital training, of networks without given weights: activations decide the energy."""
     seed: int = 0
@@ -41,9 +46,11 @@ class Config:
 
 def check(config: Config) -> None:
     """Raises UsageError for settings that cannot be used."""
-    for name in ("inputs", "steps"):
+    chosen_macros.check(config)
+    chosen_macros.check_fits(config, chosen_devices.find(config.device))
+    for name in ("inputs", "steps", "spike_steps"):
         if getattr(config, name) < 1:
-            raise UsageError(f"--{name} {getattr(config, name)}: give at least 1.")
+            raise UsageError(f"--{name.replace('_', '-')} {getattr(config, name)}: give at least 1.")
     chosen_networks.find(config).measured_on()
 
 
@@ -56,11 +63,11 @@ def how_each_is_known() -> dict[str, str]:
     """Every platform by name, and how its energy is known."""
     from xbar import architectures, energy
 
-    simulated = {f"{name} (simulated)": "simulated" for name in architectures.ARCHITECTURES}
+    simulated = {CHOSEN: "simulated"} | {f"{name} (simulated)": "simulated" for name in architectures.ARCHITECTURES}
     gpus = {f"{gpu} {use}": "roofline" for gpu in ("H100", "A100") for use in ("batch 1", "ridge batch")}
     chips = {s.name: "measured" for s in energy.measured_systems() if s.kind == "analog" and "NeuRRAM" not in s.name}
     chips |= dict.fromkeys(("NeuRRAM 1/3 b", "NeuRRAM 8/10 b"), "measured")
-    return simulated | gpus | chips | dict.fromkeys(("Loihi", "TrueNorth", "brain"), "events")
+    return simulated | gpus | chips | {chip.name: "events" for chip in energy.event_chips()}
 
 
 def layout(config: Config) -> Layout:
@@ -74,18 +81,25 @@ def layout(config: Config) -> Layout:
             ("platform",), "time of an inference (in a batch: its share of the batch's); NaN: not known", "s"
         ),
         "macs": Variable((), "multiply-accumulates of an inference"),
+        "synaptic": Variable(
+            (), "synaptic operations of an inference of the spiking twin; NaN: it cannot be made to spike"
+        ),
+        "twin_agrees": Variable((), "share of inputs whose class is the same for the twin"),
     }
     return Layout(dimensions, variables, ("platform",))
 
 
 @dataclasses.dataclass(frozen=True)
 class State:
-    """The trained network, its inputs, and its multiply-accumulates."""
+    """The trained network, its inputs, its multiply-accumulates; events of its twin, or None where there is none, and the
+    share of inputs to which both give one class."""
 
     network: Any
     params: Any
     x: Any
     macs: float
+    events: Any = None
+    agrees: float = float("nan")
 
 
 def prepare(config: Config) -> State:
@@ -99,7 +113,37 @@ def prepare(config: Config) -> State:
     network = chosen_networks.find(config)
     params = supervised.trained(network, config.steps, key=jax.random.key(config.seed))
     x = jnp.asarray(network.measured_on().x_test[: config.inputs])
-    return State(network, params, x, xbar.gpu_baseline(network.f, params, x[:1]).ops / 2)
+    macs = xbar.gpu_baseline(network.f, params, x[:1]).ops / 2
+    return State(network, params, x, macs, *_twin(config, network, params, x))
+
+
+def _twin(config: Config, network: Any, params: Any, x: Any) -> tuple[Any, float]:
+    """Events of the network as integrate-and-fire neurons with its own weights, and how often both agree; None for
+    networks that are no chain of layers with ReLU."""
+    import equinox as eqx
+    import jax.numpy as jnp
+
+    from experiments.networks import chains
+    from xbar import spiking
+
+    links = chains.links(params)
+    if links is None:
+        return None, float("nan")
+    data = network.measured_on()
+    given = jnp.asarray((data.x_train if network.teachable else data.x_test)[:128])
+    twin = spiking.converted(links, given, config.spike_steps)
+    in_range = float(jnp.min(x)) >= 0 and float(jnp.max(x)) <= 1
+    code = spiking.regular if in_range else spiking.direct  # what has a sign meets the first layer as it is
+    spikes = code(x, config.spike_steps).astype(jnp.float32)
+
+    @eqx.filter_jit
+    def counted(twin, spikes, params, x):
+        run = twin(spikes)
+        same = spiking.rate_logits(run).argmax(-1) == network.f(params, x).argmax(-1)
+        return spiking.count_events(twin, spikes, run), jnp.mean(same)
+
+    events, same = counted(twin, spikes, params, x)
+    return events, float(same)
 
 
 def compute(config: Config, state: State, point: dict[str, Any]) -> dict[str, Any]:
@@ -111,7 +155,9 @@ def compute(config: Config, state: State, point: dict[str, Any]) -> dict[str, An
     energy, seconds = {"simulated": _simulated, "roofline": _roofline, "measured": _measured, "events": _events}[how](
         name, config, state
     )
-    return {"energy": np.asarray(energy, float), "seconds": seconds, "macs": state.macs}
+    synaptic = float("nan") if state.events is None else float(state.events.synaptic)
+    found = {"energy": np.asarray(energy, float), "seconds": seconds, "macs": state.macs}
+    return {**found, "synaptic": synaptic, "twin_agrees": state.agrees}
 
 
 def _simulated(name: str, config: Config, state: State) -> tuple[Any, float]:
@@ -120,11 +166,17 @@ def _simulated(name: str, config: Config, state: State) -> tuple[Any, float]:
 
     import xbar
 
-    arch = xbar.architectures.ARCHITECTURES[name.removesuffix(" (simulated)")]()
+    if name == CHOSEN:
+        device = chosen_devices.find(config.device)
+        tile = chosen_macros.tile(config, device)
+        prices: dict[str, Any] = chosen_macros.prices(config, device)
+    else:
+        arch = xbar.architectures.ARCHITECTURES[name.removesuffix(" (simulated)")]()
+        tile, prices = arch.tile, {"technology": arch}
     keys = jax.random.split(jax.random.key(config.seed), 2)
-    chip = xbar.analog(state.network.f, arch.tile).program(state.params, state.x[:1], key=keys[0])
+    chip = xbar.analog(state.network.f, tile).program(state.params, state.x[:1], key=keys[0])
     chip = xbar.calibrate(chip, state.x, key=keys[1])
-    ledger = chip.energy(state.x, technology=arch, inferences=len(state.x))
+    ledger = chip.energy(state.x, inferences=len(state.x), **prices)
     return jnp.ravel(ledger.quantiles((0.1, 0.5, 0.9))), float(jnp.mean(ledger.latency))
 
 
@@ -149,17 +201,18 @@ def _measured(name: str, config: Config, state: State) -> tuple[Any, float]:
 
 
 def _events(name: str, config: Config, state: State) -> tuple[Any, float]:
+    """Lowest, geometric mean and highest; the longest time."""
     import math
 
     from xbar import energy
 
-    low, high = (c.value for c in energy.brain_event())
-    each = {
-        "Loihi": [energy.loihi_event().value] * 3,
-        "TrueNorth": [energy.truenorth_event().value] * 3,
-        "brain": [low, (low * high) ** 0.5, high],
-    }
-    return [e * state.macs for e in each[name]], math.nan
+    if state.events is None:
+        return [math.nan] * 3, math.nan
+    chip, e = next(c for c in energy.event_chips() if c.name == name), state.events
+    sent = float(sum(e.spikes[1:]))
+    events = dict(synaptic=float(e.synaptic), updates=float(e.updates), spikes=sent, hops=float(e.hops))
+    low, high = chip.joules(**events, steps=e.steps)
+    return [low, math.sqrt(low * high), high], math.nan if name == "brain" else chip.seconds(e.steps)[1]
 
 
 def present(config: Config, results: Results) -> Any:

@@ -6,18 +6,19 @@ from typing import Any
 
 import numpy as np
 
+from experiments import chosen_macros
 from experiments.framework import plots
 from experiments.framework.experiment import Presentation
 from experiments.framework.store import Results
-from experiments.platforms import KINDS, how_each_is_known
-from xbar.energy import engineering, footnotes, measured_systems
+from experiments.platforms import CHOSEN, KINDS, how_each_is_known
+from xbar.energy import engineering, event_chips, footnotes, measured_systems
 
 READING = (
     "Measured 8-bit analog silicon is within a small factor of a GPU that is kept busy; large ratios come from a GPU "
     "at batch 1, where weights stream and launches wait. Published efficiencies are peaks without the work around the "
     "arrays; simulated ones carry conversions, buffers, links, leakage and digital layers of this network. "
-    "Event-driven rows stand for a dense network in which every synapse is active once; real ones are active less "
-    "often, and over several steps.",
+    "Event-driven rows are bands from the lowest to the highest published price, dots their geometric mean; static "
+    "power, where it is known, is in them for the time that the steps take.",
 )
 
 
@@ -25,25 +26,63 @@ def present(config: Any, results: Results) -> Presentation:
     """The table, the figure, and what to make of it."""
     kinds = how_each_is_known()
     order = sorted(
-        results.coordinates("platform"), key=lambda p: results.select("energy", platform=p, quantile="median")
+        results.coordinates("platform"),
+        key=lambda p: np.nan_to_num(results.select("energy", platform=p, quantile="median"), nan=np.inf),
     )
     lines = [
         f"{config.network}: {2 * float(results['macs']):,.0f} operations an inference, a multiply-accumulate being two",
         "",
-        f"{'platform':<26}{'energy':>12}{'P10 .. P90':>24}{'time':>11}  how it is known",
+        f"{'platform':<40}{'energy':>12}{'P10 .. P90':>24}{'time':>11}  how it is known",
     ]
     for name in order:
         low, middle, high = results.select("energy", platform=name)
+        if np.isnan(middle):
+            lines.append(
+                f"{name:<40}{'-':>12}{'':>24}{'-':>11}  events: no chain of layers with ReLU, not made to spike"
+            )
+            continue
         seconds = float(results.select("seconds", platform=name))
         band = "" if low == high else f"{engineering(low, 'J')} .. {engineering(high, 'J')}"
         time = "-" if np.isnan(seconds) else engineering(seconds, "s")
-        lines.append(f"{name:<26}{engineering(middle, 'J'):>12}{band:>24}{time:>11}  {kinds[name]}")
+        lines.append(f"{name:<40}{engineering(middle, 'J'):>12}{band:>24}{time:>11}  {kinds[name]}")
     lines += ["", *(f"{kind}: {what}" for kind, what in KINDS.items())]
+    lines += [
+        "",
+        *_twin(config, results),
+        *(f"{c.name}: counts {c.counts}; leaves out {c.leaves_out}." for c in event_chips()),
+    ]
+    macro = f"{CHOSEN}, {config.device}: {' '.join(chosen_macros.sentences(config))}"
+    shown = [p for p in order if np.isfinite(results.select("energy", platform=p, quantile="median"))]
     notes = footnotes([s for s in measured_systems() if s.name in kinds])
     median = {p: float(results.select("energy", platform=p, quantile="median")) for p in order}
     return Presentation(
-        "\n".join(lines), {"platforms": _figure(config, results, order)}, (*READING, *notes), {"energy_J": median}
+        "\n".join(lines),
+        {"platforms": _figure(config, results, shown)},
+        (*READING, macro),
+        {"energy_J": median},
+        answer=_answer(config, shown, median),
+        energy=notes,
     )
+
+
+def _answer(config: Any, order: list[str], median: dict[str, float]) -> str:
+    first, last = order[0], order[-1]
+    return (
+        f"An inference of {config.network} costs from {engineering(median[first], 'J')} ({first}) to "
+        f"{engineering(median[last], 'J')} ({last}); how each is known stands beside it, and the bands overlap."
+    )
+
+
+def _twin(config: Any, results: Results) -> list[str]:
+    """What the event-driven rows stand on."""
+    synaptic = float(results["synaptic"])
+    if np.isnan(synaptic):
+        return [f"{config.network} is not a chain of layers with ReLU: event-driven rows are empty."]
+    share = 100 * synaptic / float(results["macs"]) / config.spike_steps
+    return [
+        f"Spiking twin: {config.spike_steps} steps, {synaptic:,.0f} synaptic operations ({share:.1f} % of a dense network "
+        f"in every step); the same class for {100 * float(results['twin_agrees']):.0f} % of {config.inputs} inputs."
+    ]
 
 
 def _figure(config: Any, results: Results, order: list[str]) -> Any:

@@ -1,7 +1,8 @@
 """Published results done again: what was published, what comes out here, how far it may differ, and the verdict.
 
 `--case E1` programming errors of four devices (CIFAR ResNets), `E2` a year of drift on phase-change memory, `E3` training with
-noise on weights (ResNet-20), `E6` training with the device's errors (MNIST), `E7` wires.
+noise on weights (ResNet-20), `E4` online learning on seven devices, `E5` training by stochastic pulses, `E6` training with the
+device's errors (MNIST), `E7` wires.
 """
 
 from __future__ import annotations
@@ -19,10 +20,15 @@ TITLE = "Published results, done again"
 class Config:
     """Settings; each case takes up to ten minutes on two cores."""
 
-    case: Literal["E1", "E2", "E3", "E6", "E7"] = "E1"
-    """Which result: E1 programming errors, E2 drift, E3 training with noise on weights, E6 training with errors, E7 wires."""
+    case: Literal["E1", "E2", "E3", "E4", "E5", "E6", "E7"] = "E1"
+    """Which result: E1 programming errors, E2 drift, E3 training with noise on weights, E4 online learning, E5 stochastic
+    pulses, E6 training with errors, E7 wires."""
     draws: int = 5
     """Chips (or draws of what is random) of each part."""
+    full: bool = False
+    """E4: all seven devices, not two. E5: 10 epochs of all images."""
+    epochs: int | None = None
+    """Epochs of training on arrays (E4, E5), if not the case's own short number."""
     seed: int = 0
     """Decides the chips and the training."""
 
@@ -31,6 +37,8 @@ def check(config: Config) -> None:
     """Raises UsageError for settings that cannot be used."""
     if config.draws < 1:
         raise UsageError(f"--draws {config.draws}: give at least 1.")
+    if config.epochs is not None and config.epochs < 1:
+        raise UsageError(f"--epochs {config.epochs}: give at least 1.")
 
 
 def layout(config: Config) -> Layout:

@@ -30,7 +30,19 @@ def present(config: Any, results: Results) -> Presentation:
     found = quantities(results)
     lines = [f"{config.case}: {case.title}", "", *table(case, found, config.draws)]
     summary = {c.what: {"ours": _mean(c, found), "verdict": c.verdict(found)} for c in case.claims}
-    return Presentation("\n".join(lines), {config.case: figure(case, found)}, (*case.method, VERDICTS), summary)
+    return Presentation(
+        "\n".join(lines),
+        {config.case: figure(case, found)},
+        (*case.method, VERDICTS),
+        summary,
+        answer=_answer(case, found),
+    )
+
+
+def _answer(case: Any, found: dict[str, np.ndarray]) -> str:
+    verdicts = [c.verdict(found) for c in case.claims]
+    counted = ", ".join(f"{verdicts.count(v)} {v}" for v in dict.fromkeys(verdicts))
+    return f"{case.title}: of {len(verdicts)} claims, {counted}."
 
 
 def quantities(results: Results) -> dict[str, np.ndarray]:

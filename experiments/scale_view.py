@@ -38,8 +38,12 @@ def present(config: Any, results: Results) -> Presentation:
         f"  a read        {duration(costs['read'] * share * config.batch)} for a batch of {config.batch}, as one layer",
         "Links between devices come on top; chips, times and inputs multiply the times.",
     ]
+    answer = (
+        f"Of {config.weights:.3g} weights, each of {config.target_devices} devices like this one keeps "
+        f"{size(costs['bytes'] * share)}, and {size(costs['peak_bytes'] * share)} at the peak of programming."
+    )
     summary = {"unit_costs": costs, "share": share}
-    return Presentation("\n".join(lines), {"scale": _figure(weights, median)}, METHOD, summary)
+    return Presentation("\n".join(lines), {"scale": _figure(weights, median)}, METHOD, summary, answer=answer)
 
 
 def unit_costs(config: Any, results: Results) -> dict[str, float]:

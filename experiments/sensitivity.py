@@ -182,7 +182,7 @@ class Knobs:
         def tile(path: str, shape: tuple[int, ...]) -> Any:
             i = self.layers.index(path)
             own = devices.Factors(**dict(zip(self.effects, sizes[i], strict=True)))
-            bits = jnp.where(digital[i] > 0, 16.0, study.config.adc_bits)
+            bits = jnp.where(digital[i] > 0, 16.0, study.adc_bits)
             return study.tile(devices.amplify(device, own), wires=wires, adc_bits=bits)
 
         wide = lambda path: jnp.where(digital[self.layers.index(path)] > 0, 8.0, 1.0)  # noqa: E731

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments import chosen_devices, crossbar_study, layer_split
+from experiments import chosen_devices, chosen_macros, crossbar_study, layer_split
 from experiments.framework import plots
 from experiments.framework.experiment import Presentation
 from experiments.framework.store import Results
@@ -82,7 +82,15 @@ def present(config: Any, results: Results) -> Presentation:
         "agree": {r.name: r.agrees for r in table},
         "answer": said,
     }
-    return Presentation(text, figures, (*METHOD, crossbar_study.conditions(config), *remarks), summary)
+    return Presentation(
+        text,
+        figures,
+        (*METHOD, crossbar_study.conditions(config), *crossbar_study.sentences(config)),
+        summary,
+        answer="\n".join(said),
+        warnings=(*disagreements(table), *crossbar_study.doubts(config)),
+        cite=chosen_devices.citations([config.device]),
+    )
 
 
 def rows(config: Any, results: Results) -> list[Row]:
@@ -103,12 +111,12 @@ def _values(config: Any) -> dict[str, str]:
     from devices.physical_numbers import departure_from_ohm, typical_cell
 
     device = chosen_devices.find(config.device, config.assume)
-    t = crossbar_study.SECONDS[config.time]
+    t, volts = crossbar_study.SECONDS[config.time], chosen_macros.v_read(config)
     typical = typical_cell(device, t, 5e6, key=jax.random.key(config.seed))
-    typical["nonlinearity"] = departure_from_ohm(device, crossbar_study.V_READ)
+    typical["nonlinearity"] = departure_from_ohm(device, volts)
     found = {name: f"{100 * typical[name]:.2g} % of the range" for name in effects(config)}
     if "nonlinearity" in found:
-        found["nonlinearity"] = f"{100 * typical['nonlinearity']:.2g} % at {crossbar_study.V_READ:g} V"
+        found["nonlinearity"] = f"{100 * typical['nonlinearity']:.2g} % at {volts:g} V"
     found |= {"adc_range": "calibrated", "dac_range": "calibrated", "wires": f"{config.ohm:g} ohm a cell"}
     for n in numbers(config):
         found[n.path] = quantity(n.value, n.unit) if n.value else f"0 {n.unit}; per 1 % of g_max".replace("  ", " ")

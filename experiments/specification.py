@@ -15,7 +15,15 @@ from typing import Any
 
 import numpy as np
 
-from experiments import chosen_devices, chosen_networks, crossbar_study, laboratory, next_measurement, tolerances
+from experiments import (
+    chosen_devices,
+    chosen_macros,
+    chosen_networks,
+    crossbar_study,
+    laboratory,
+    next_measurement,
+    tolerances,
+)
 from experiments.framework.errors import UsageError
 from experiments.framework.store import Dimension, Layout, Results, Variable
 
@@ -53,10 +61,19 @@ def check(config: Config) -> None:
         if getattr(config, name) < least:
             raise UsageError(f"--{name.replace('_', '-')} {getattr(config, name)}: give at least {least}.")
     crossbar_study.check(config)
+    _check_bent(config)
     from experiments.networks import accuracy
 
     if chosen_networks.find(config).metric is not accuracy:
         raise UsageError(f"--network {config.network}: it is not measured by an accuracy, which a specification keeps.")
+
+
+def _check_bent(config: Config) -> None:
+    """Raises UsageError for a macro that only takes ohmic cells: a tolerance of nonlinearity needs others."""
+    from devices.conduction import Cubic
+
+    device = chosen_devices.find(config.device, config.assume)
+    chosen_macros.check_fits(config, dataclasses.replace(device, conduction=Cubic(1.0)))
 
 
 inputs = crossbar_study.inputs

@@ -43,7 +43,15 @@ def present(config: Any, results: Results) -> Presentation:
     least = {t.name: float(v) for t, v in zip(known(config), results.select("value", question=LEAST), strict=True)}
     summary = {"tolerances": values, "least_improvement": least, "answer": said}
     text = "\n\n".join([*parts, *said, *remarks])
-    return Presentation(text, figures, (*METHOD, crossbar_study.conditions(config), *remarks), summary)
+    return Presentation(
+        text,
+        figures,
+        (*METHOD, crossbar_study.conditions(config), *crossbar_study.sentences(config)),
+        summary,
+        answer="\n".join(said),
+        warnings=(*cautions(config, results), *crossbar_study.doubts(config)),
+        cite=chosen_devices.citations([config.device]),
+    )
 
 
 def _mean(values: np.ndarray) -> str:

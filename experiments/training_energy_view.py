@@ -35,8 +35,19 @@ def present(config: Any, results: Results) -> Presentation:
         share = f"{100 * low * MWH / gpu:.3g}" + ("" if low == high else f" .. {100 * high * MWH / gpu:.3g}") + " %"
         lines.append(f"{name:<28}{band:>20}{share:>16}  {made[name][2]}")
     lines += ["", *READING]
+    answer = (
+        f"{config.energy_mwh:,.0f} MWh are what {config.energy_mwh / config.home_mwh:,.0f} homes use in a year, "
+        f"{hours:.3g} hours of a GPU, or {brain_years:,.0f} years of a brain."
+    )
     summary = {"operations": operations, "gpu_hours": hours, "brain_years": brain_years}
-    return Presentation("\n".join(lines), {"training-energy": _figure(results, gpu)}, _method(made), summary)
+    return Presentation(
+        "\n".join(lines),
+        {"training-energy": _figure(results, gpu)},
+        _method(made),
+        summary,
+        answer=answer,
+        warnings=(" ".join(READING),),
+    )
 
 
 READING = (
@@ -57,7 +68,6 @@ def _method(made: dict[str, tuple[float, float, str, str]]) -> tuple[str, ...]:
         f"Sources: {sources}.",
         "The claim of 41,000 MWh for GPT-4 is often repeated and was never confirmed; one public estimate is 48.8 GWh "
         "for the computers alone (25,000 A100 for 100 days).",
-        *READING,
     )
 
 

@@ -54,7 +54,7 @@ def calibrate(
         The chip with ranges set; the same cells.
 
     Raises:
-        ValueError: for a percentile or momentum that cannot be, or inputs that give no current at all.
+        ValueError: for a percentile or momentum out of range, or inputs that give no current at all.
 
     Reference: Joshi et al. 2020, 10.1038/s41467-020-16108-9 (global drift compensation).
 

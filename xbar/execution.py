@@ -13,7 +13,7 @@ from jaxtyping import Array, PRNGKeyArray
 from xbar.graph.nodes import Context, Layer, Plan, Traced
 from xbar.macro.partition import Partition
 from xbar.macro.programming import stacked_keys
-from xbar.macro.reading import freeze, read, settle
+from xbar.macro.reading import freeze, read, read_in_turn, settle
 from xbar.macro.state import ProgrammedArray, Signals
 from xbar.macro.tile import Tile
 
@@ -34,8 +34,12 @@ def _run(
     if key is not None:
         arrays = with_frozen_noise(layers, tiles, arrays, times, key)
 
-    def read_layer(i, array, vectors, n, noise):
-        y, signals = read(tiles[i], array, vectors, n, t=times[i], key=noise, watched=watch is not None)
+    def read_layer(i, array, product, x, noise, probe):
+        n = product.sizes[2]
+        if watch is None and product.turns > 1 and tiles[i].sharding is None:
+            part = product.vectors_of(x)
+            return read_in_turn(tiles[i], array, part, product.turns, n, t=times[i], key=noise), None
+        y, signals = read(tiles[i], array, product.vectors(x), n, t=times[i], key=noise, watched=watch is not None)
         return y, None if watch is None or signals is None else watch(i, tiles[i], array, signals)
 
     scans = {i: x.scans for i, x in enumerate(layers)}

@@ -34,7 +34,7 @@ def from_torch(module: Any) -> tuple[Callable[..., Any], dict[str, jax.Array]]:
         derivative of zero. Buffers of integers are constants of `f`.
 
     Raises:
-        ImportError: if torch or torchax is not installed, or they do not go together. TypeError: if it is no module.
+        ImportError: if torch or torchax is not installed, or they do not go together. TypeError: if it is not a module.
         ValueError: if it is in training mode, `f` too. `f` raises NotImplementedError for what torchax cannot run,
             TypeError for tensors of PyTorch.
 
@@ -45,7 +45,7 @@ def from_torch(module: Any) -> tuple[Callable[..., Any], dict[str, jax.Array]]:
     torchax, torch = _loaded()
     if not isinstance(module, torch.nn.Module):
         raise TypeError(
-            f"xbar.from_torch: {type(module).__name__} is no torch.nn.Module; give a model, as nn.Linear(2, 3)."
+            f"xbar.from_torch: {type(module).__name__} is not a torch.nn.Module; give a model, as nn.Linear(2, 3)."
         )
     _check_evaluates(module)
     states, run = torchax.extract_jax(_plain_outputs(torch, module))

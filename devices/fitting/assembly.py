@@ -40,7 +40,7 @@ def assemble(fits: Sequence[Fit], name: str = "fitted") -> Device:
 
 
 def posterior(fits: Sequence[Fit], name: str = "fitted", *, count: int = 64, seed: int = 0) -> Device:
-    """`count` devices drawn from what the measurements leave open, each by `draws.draw`: every array has a leading axis.
+    """`count` devices drawn from what the measurements do not determine, each by `draws.draw`: every array has a leading axis.
 
     Raises:
         FileError: as `assemble`.
@@ -99,7 +99,7 @@ def _laws(fit: Fit, theta: Any, sigma: Any) -> dict[str, Any]:
             raise
         raise FileError(
             f"{fit.kind} of the device is not a number: the fit leaves open what it is made of ({error}). Look at the page of "
-            "the fit, leave out what is no reading of the device, or choose a simpler model."
+            "the fit, leave out what is not a reading of the device, or choose a simpler model."
         ) from error
 
 
@@ -132,6 +132,6 @@ def _single(device: Device) -> Device:
             where = jax.tree_util.keystr(path, simple=True, separator=".")
             raise FileError(
                 f"{where} of the device is not a number: the fit leaves open what it is made of. Look at the page of the fit, "
-                "leave out what is no reading of the device, or choose a simpler model."
+                "leave out what is not a reading of the device, or choose a simpler model."
             )
     return jax.tree.map(lambda x: jnp.asarray(x, jnp.float32) if jnp.issubdtype(x.dtype, jnp.floating) else x, device)

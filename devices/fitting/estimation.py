@@ -115,7 +115,7 @@ def _ranked(fits: Sequence[Fit], refusals: Sequence[str]) -> Fit:
 
 
 def foretelling(ranked: Sequence[Fit]) -> tuple[str, ...]:
-    """A sentence where the best by BIC foretells blocks left out worse than a rival, or far worse than what it was fitted to.
+    """A sentence where the best by BIC predicts blocks left out worse than a rival, or far worse than what it was fitted to.
 
     Args:
         ranked: fits of one trace, the best by BIC first.
@@ -289,7 +289,7 @@ def coverage(
     starts: int = 2,
     seed: int = 0,
 ):
-    """How often the 90 % intervals of `fit` hold the truth, by parameter, over data sets simulated from the model at `values`.
+    """How often the 90 % intervals of `fit` contain the true value, by parameter, over data simulated from the model at `values`.
 
     A test of a fitter, and of a protocol before it is measured.
 
@@ -298,7 +298,7 @@ def coverage(
             its own guess being left aside: the truth, and points of the start ranges).
 
     Returns:
-        share of intervals that hold the truth, and the estimates, both by name.
+        share of intervals that contain the true value, and the estimates, both by name.
     """
     space = Space(candidate.parameters())
     first = np.repeat(space.starts([values], starts, seed)[None], count, 0)

@@ -60,7 +60,7 @@ class Header:
 
 
 def unit(text: str) -> Unit | None:
-    """A unit from its text with SI prefix; None if it is no unit that measurements of devices have."""
+    """A unit from its text with SI prefix; None if it is not a unit that measurements of devices have."""
     text = text.strip()
     text = UNIT_NAMES.get(text.casefold().rstrip("."), text)
     if text in CELSIUS:

@@ -43,7 +43,7 @@ def read(
 ) -> tuple[Trace, ...]:
     """Traces of files and folders, in SI units, with flags for all that was assumed or looks wrong.
 
-    A folder is walked; what is no measurement in it is left out with a note. Several files of the same kind, format and
+    A folder is walked; what is not a measurement in it is left out with a note. Several files of the same kind, format and
     protocol become one trace where the format allows it.
 
     Args:

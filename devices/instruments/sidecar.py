@@ -177,8 +177,8 @@ def _check_columns(where: str, table: Mapping[str, Any]) -> None:
     for k, text in enumerate(table.get("units", ())):
         if not isinstance(text, str) or column_headers.unit(text) is None:
             raise FileError(
-                f'{where}: {shown(text)} of column {k + 1} ({names.get(k, "not named")}) is no unit; write "V", "uA", "ms", '
-                '"kohm", "uS", "C", or "1" for none.'
+                f'{where}: {shown(text)} of column {k + 1} ({names.get(k, "not named")}) is not a unit; write "V", "uA", '
+                '"ms", "kohm", "uS", "C", or "1" for none.'
             )
     ends = table.get("normalised", [0, 1])
     if not all(map(_is_number, ends)) or len(ends) != 2 or not ends[0] < ends[1]:

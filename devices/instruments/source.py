@@ -24,7 +24,7 @@ TEXT_CONTROLS = set(b"\t\n\r\f")
 
 
 class NotAMeasurement(FileError):
-    """A file that is no measurement, as far as anybody can see; in a folder it is left out, with `why` in the note."""
+    """A file that is not a measurement, as far as anybody can see; in a folder it is left out, with `why` in the note."""
 
     def __init__(self, message: str, why: str):
         super().__init__(message)
@@ -46,7 +46,7 @@ class File:
         if self.path.is_dir():
             raise FileError(f"{self.path} is a folder, not a file; read() walks folders, a reader takes one file.")
         if self.path.exists() and not self.path.is_file():
-            raise FileError(f"{self.path} is no regular file; save what comes out of it, and give that file.")
+            raise FileError(f"{self.path} is not a regular file; save what comes out of it, and give that file.")
         self.head = self._read(HEAD)
         if not self.head:
             raise NotAMeasurement(
@@ -78,7 +78,7 @@ class File:
                     left -= len(part)
             return b"".join(parts)
         except FileNotFoundError:
-            raise FileError(f"there is no file {self.path}; check the spelling and the folder.") from None
+            raise FileError(f"there is not a file {self.path}; check the spelling and the folder.") from None
         except PermissionError:
             raise FileError(f"{self.path} may not be read by you; ask its owner, or `chmod u+r` it.") from None
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
@@ -93,7 +93,8 @@ class File:
         if controls:
             nul = self.head[:4096].count(0)
             raise NotAMeasurement(
-                f"{self.path} is no text: {controls} control bytes ({nul} of them zero) in its first {len(self.head[:4096])}. "
+                f"{self.path} is not text: {controls} control bytes ({nul} of them zero) in its first "
+                f"{len(self.head[:4096])}. "
                 "Readable are text (CSV, TSV, also .gz), Excel workbooks of Clarius, MATLAB and HDF5; export it as text.",
                 "no text",
             )

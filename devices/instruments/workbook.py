@@ -26,7 +26,7 @@ CELL = 32  # bytes of a cell in memory, about
 
 
 def sheet_names(file: File) -> list[str]:
-    """Names of the sheets of an Excel workbook (of .xlsx without openpyxl); none if the file is no workbook.
+    """Names of the sheets of an Excel workbook (of .xlsx without openpyxl); none if the file is not a workbook.
 
     Raises:
         NotAMeasurement: if the file is packed as .xls (and .doc) are, and xlrd is not installed or finds no workbook in it.

@@ -47,6 +47,7 @@ EXTRAS = {
     "torch": (("torch", "torchax"), "xbar.from_torch"),
     "nir": (("nir",), "spiking networks of other simulators"),
     "distributed": (("distributed",), "--scheduler, a Dask cluster"),
+    "codesign": (("pymoo",), "NSGA-II beside xbar run codesign"),
 }
 
 
@@ -196,7 +197,7 @@ def _data() -> list[Finding]:
     ]
     root = os.environ.get("XBAR_DATA")
     if root and not pathlib.Path(root).is_dir():
-        found.append(Finding("data sets", "XBAR_DATA", f"{root} is no folder", "broken"))
+        found.append(Finding("data sets", "XBAR_DATA", f"{root} is not a folder", "broken"))
     try:
         for name in entries():
             folder = located(name)

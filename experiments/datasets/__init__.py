@@ -18,7 +18,9 @@ SETS: dict[str, Callable[[], Dataset]] = {
     "wake-words": images.wake_words,
     "keywords": signals.keywords,
     "fsdd": signals.spoken_digits,
+    "fsdd-new-speaker": signals.spoken_digits_of_new_speakers,
     "mitbih-beats": signals.heartbeats,
+    "mitbih-nsv": signals.heartbeats_in_context,
     "tinyshakespeare": text.shakespeare,
 }
 NAMES = tuple(SETS)

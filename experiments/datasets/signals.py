@@ -9,8 +9,11 @@ from experiments.datasets.dataset import Dataset, no_training, read_npz
 from experiments.framework.errors import UsageError
 from experiments.public_data.places import find as folder
 
+LOCAL = 10  # intervals before a beat that its own are held against
+PATIENT = 100  # beats over which a patient's usual beat is told
 BEATS = ("normal", "supraventricular", "ventricular", "fusion", "unknown")  # AAMI's five kinds
 MILLIVOLT = 200.0  # units of the beats' samples
+NEW_SPEAKER = "theo"
 SPEECH_RATE = 8_000  # Hz, of the spoken digits
 
 
@@ -44,6 +47,60 @@ def spoken_digits() -> Dataset:
     cut = int((found["length"] > SPEECH_RATE).sum())
     notes = (f"{cut} clips of more than a second are cut there.",)
     return Dataset("fsdd", x[~test], y[~test], x[test], y[test], notes)
+
+
+def spoken_digits_of_new_speakers() -> Dataset:
+    """The same clips, tested on the 500 of a speaker (theo) of whom there is none among the 2,500 for training."""
+    path = folder("fsdd", "fsdd.npz") / "fsdd.npz"
+    known, order = spoken_digits(), read_npz(path, "index", "speaker")
+    test = order["index"] < 5
+    x, y = (np.empty((len(test), *a.shape[1:]), a.dtype) for a in (known.x_train, known.y_train))
+    x[~test], x[test], y[~test], y[test] = known.x_train, known.x_test, known.y_train, known.y_test
+    new = order["speaker"] == NEW_SPEAKER
+    return Dataset("fsdd-new-speaker", x[~new], y[~new], x[new], y[new], known.notes)
+
+
+def heartbeats_in_context() -> Dataset:
+    """Normal, supraventricular and ventricular beats with what came before them, `(n, 260)`, of the patients of DS1 and DS2.
+
+    128 samples in mV; the same less the patient's usual beat (a running mean over the last 100); and four numbers: the
+    interval before the beat, and the one after it, over the mean of the ten before; the one before over the one after; the
+    one before over the patient's mean so far; each less 1. Fusion and unknown beats are left out. A beat can be classified
+    once the next one has come.
+    """
+    path = folder("mitbih-beats", "mitbih_beats.npz") / "mitbih_beats.npz"
+    found = read_npz(path, "beats", "aami", "ds1", "rr", "record")
+    x, y = found["beats"].astype(np.float32) / MILLIVOLT, found["aami"].astype(np.int32)
+    made = np.empty((len(y), 260), np.float32)
+    for record in np.unique(found["record"]):
+        own = found["record"] == record
+        usual = _usual_beat(x[own])
+        made[own] = np.concatenate([x[own], x[own] - usual, _intervals(found["rr"][own])], 1)
+    kept, train = y < 3, found["ds1"]
+    x, y, train = made[kept], y[kept], train[kept]
+    return Dataset("mitbih-nsv", x[train], y[train], x[~train], y[~train], ("Fusion and unknown beats are left out.",))
+
+
+def _usual_beat(beats: np.ndarray) -> np.ndarray:
+    """Running mean of a record's beats before each of them; the first one's is itself."""
+    usual, mean = np.empty_like(beats), beats[0].copy()
+    for i, beat in enumerate(beats):
+        usual[i] = mean
+        mean += (beat - mean) / min(i + 1, PATIENT)
+    return usual
+
+
+def _intervals(rr: np.ndarray) -> np.ndarray:
+    """Intervals of a record's beats, relative to others, less 1; 0 where one is missing."""
+    before, after = (np.where(r > 0, r, np.nan).astype(np.float64) for r in rr.T)
+    known = np.where(np.isnan(before), np.nanmean(before), before)
+    sums = np.concatenate([[0.0], np.cumsum(known)])
+    i = np.arange(len(known))
+    start = np.maximum(i - LOCAL, 0)
+    local = np.where(i > 0, (sums[i] - sums[start]) / np.maximum(i - start, 1), known)
+    so_far = sums[i + 1] / (i + 1)
+    found = np.stack([before / local, after / local, before / after, before / so_far], 1) - 1
+    return np.nan_to_num(np.clip(found, -1, 2)).astype(np.float32)
 
 
 def heartbeats() -> Dataset:

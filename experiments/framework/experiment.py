@@ -25,13 +25,39 @@ import importlib
 import pathlib
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from experiments.framework.errors import UsageError
 from experiments.framework.store import Layout, Results
 
 REQUIRED = ("Config", "TITLE", "layout", "compute", "present")
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """A table of the report, sorted by a click on a heading.
+
+    Args:
+        title: what it shows, with units. heads: of the columns. rows: cells: a text, a number, or `(number, text)`: sorted by
+            the number, shown as the text.
+        note: a sentence below it.
+
+    Raises:
+        ValueError: for a row that has not as many cells as there are heads.
+    """
+
+    title: str
+    heads: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+    note: str = ""
+
+    def __post_init__(self):
+        for row in self.rows:
+            if len(row) != len(self.heads):
+                raise ValueError(
+                    f"Table {self.title!r}: a row of {len(row)} cells under {len(self.heads)} heads: {row}"
+                )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,12 +68,22 @@ class Presentation:
         text: the terminal's tables and sentences. figures: matplotlib figures by file name.
         method: paragraphs for the report: what was done, under which assumptions.
         summary: a few numbers for `--json`, and the columns of a sweep's table.
+        answer: what the run found, in a sentence or two. captions: of the figures, by name.
+        tables: of the report, instead of `text`.
+        warnings: what weakens the result: parts that were never measured, extrapolation, what did not converge.
+        energy: assumptions of the energy model. cite: BibTeX of what was used.
     """
 
     text: str
     figures: dict[str, Any]
     method: tuple[str, ...]
     summary: dict[str, Any]
+    answer: str = ""
+    captions: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    tables: tuple[Table, ...] = ()
+    warnings: tuple[str, ...] = ()
+    energy: tuple[str, ...] = ()
+    cite: tuple[str, ...] = ()
 
 
 class Experiment(Protocol):
@@ -104,7 +140,7 @@ class Source:
         fields = dataclasses.fields(found.Config) if dataclasses.is_dataclass(found.Config) else ()
         if not any(field.name == "seed" for field in fields):
             raise UsageError(
-                f"{self.path or self.module}: Config is no dataclass with a field `seed: int = 0`; {_HINT}"
+                f"{self.path or self.module}: Config is not a dataclass with a field `seed: int = 0`; {_HINT}"
             )
         return found
 

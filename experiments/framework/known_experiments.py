@@ -28,12 +28,32 @@ EXPERIMENTS = {  # name: (module, what it shows, time on two cores)
     ),
     "reproduce": (
         "experiments.reproduce",
-        "published results done again: published, here, tolerance, verdict (--case E1, E2, E3, E6, E7)",
+        "published results done again: published, here, tolerance, verdict (--case E1, E2, E3, E4, E5, E6, E7)",
         "2 to 9 min",
     ),
     "platforms": (
         "experiments.platforms",
         "one network on every platform: GPUs, published analog chips, named architectures, brains",
+        "3 min",
+    ),
+    "mlperf-tiny": (
+        "experiments.mlperf_tiny",
+        "the networks of MLPerf Tiny on any device and macro: accuracy over time, uJ and ms, beside measured boards",
+        "8 min",
+    ),
+    "sparsity": (
+        "experiments.sparsity",
+        "who profits from zeros in inputs and weights: GPU, frame-based and event-driven crossbars, Loihi",
+        "1 min",
+    ),
+    "codesign": (
+        "experiments.codesign",
+        "weights and physics together by gradient, from accuracy to thrift, beside grid, random search and NSGA-II",
+        "8 min",
+    ),
+    "train-on-array": (
+        "experiments.train_on_array",
+        "training on the arrays themselves: accuracy, pulses and joules of any network, device and algorithm",
         "3 min",
     ),
     "training-energy": (
@@ -60,5 +80,35 @@ EXPERIMENTS = {  # name: (module, what it shows, time on two cores)
         "experiments.chip_yield",
         "how many chips are good enough, against cell yield and spread",
         "1 min",
+    ),
+    "crossover": (
+        "experiments.crossover",
+        "the same weights as frames and as events: the spike rate below which spiking costs less, accuracy against energy",
+        "3 min",
+    ),
+    "spiking": (
+        "experiments.spiking",
+        "a rate-coded LIF network on MNIST: accuracy over time, events, energy on crossbars and event-driven chips",
+        "5 min",
+    ),
+    "wearable-ecg": (
+        "experiments.wearable_ecg",
+        "heartbeats of new patients, as frames and spikes: recall of each class, energy with electrodes, days on a coin cell",
+        "3 min",
+    ),
+    "keyword": (
+        "experiments.keyword_spotting",
+        "spoken digits and MLPerf Tiny's keywords, as frames and spikes: accuracy over time, energy with the microphone",
+        "5 min",
+    ),
+    "sense": (
+        "experiments.sense",
+        "which network, device and converter meets a wish (--max-uj 1 --min-accuracy 90), beside measured boards",
+        "4 min",
+    ),
+    "stdp": (
+        "experiments.stdp",
+        "unsupervised learning by spike timing on memory cells, against the spread of every device parameter",
+        "5 min",
     ),
 }

@@ -1,24 +1,22 @@
-"""One self-contained HTML page of a run: tables, figures, method, settings, versions."""
+"""One self-contained HTML page of a run: question, answer, figures, sortable tables, doubts, assumptions, the command."""
 
 from __future__ import annotations
 
 import base64
+import dataclasses
 import html
 import io
 import os
 import pathlib
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from experiments.framework.experiment import Presentation
+from experiments.framework import printed_tables
+from experiments.framework.experiment import Presentation, Table
+from experiments.framework.page_style import SCRIPT, STYLE
 
-_STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 70em; margin: 2em auto; padding: 0 1em; color: #222; }
-pre { background: #f6f6f6; padding: 1em; overflow-x: auto; font-size: 13px; line-height: 1.35; }
-img { max-width: 100%; } table { border-collapse: collapse; }
-td, th { text-align: left; padding: .1em 1em .1em 0; vertical-align: top; }
-h1 { font-size: 1.5em; } h2 { font-size: 1.15em; margin-top: 2em; } code { font-size: 13px; }
-"""
+LARGEST_SVG = 1_500_000  # bytes of a figure that is still embedded as SVG; larger ones (many points) as PNG
 
 
 def page(
@@ -32,36 +30,140 @@ def page(
     """The page as text; figures are embedded, nothing is loaded from elsewhere. `remarks` stand above everything."""
     parts = [
         *(f"<p><strong>{html.escape(remark)}</strong></p>" for remark in remarks),
-        f"<p><code>{html.escape(command)}</code></p>",
-        *(image(name, figure) for name, figure in shown.figures.items()),
-        f"<h2>Numbers</h2><pre>{html.escape(shown.text)}</pre>",
+        f'<p class="answer">{html.escape(shown.answer)}</p>' if shown.answer else "",
+        warning_box("Before you quote a number", shown.warnings),
+        *(image(name, figure, shown.captions.get(name, "")) for name, figure in shown.figures.items()),
+        *_numbers(shown),
         "<h2>Method and assumptions</h2>",
         *(f"<p>{html.escape(paragraph)}</p>" for paragraph in shown.method),
-        f"<h2>Settings</h2>{table(config)}",
-        f"<h2>Versions</h2>{table(versions)}",
+        "<h2>Energy model</h2>" + listed(shown.energy) if shown.energy else "",
+        "<h2>What to cite</h2>" + "".join(f"<pre>{html.escape(entry)}</pre>" for entry in shown.cite)
+        if shown.cite
+        else "",
+        f'<h2>Run it again</h2><pre class="command">{html.escape(command)}</pre>',
+        folded("Settings", table(config)),
+        folded("Versions", table(versions)),
     ]
-    return document(title, "".join(parts))
+    return document(title, "".join(parts), kind="xbar: report of a run")
 
 
-def document(title: str, body: str) -> str:
-    """A whole page around its content."""
-    head = f'<meta charset="utf-8"><title>{html.escape(title)}</title><style>{_STYLE}</style>'
-    heading = f"<h1>{html.escape(title)}</h1>"
-    return f'<!doctype html><html lang="en"><head>{head}</head><body>{heading}{body}</body></html>\n'
+def _numbers(shown: Presentation) -> list[str]:
+    """Tables that can be sorted, with the printed output below them; else that output."""
+    printed = f"<pre>{html.escape(shown.text)}</pre>"
+    above = "\n".join((shown.answer, *shown.warnings))
+    found = [
+        one for one in shown.tables or printed_tables.pieces(shown.text) if not isinstance(one, str) or one not in above
+    ]
+    if not any(isinstance(one, Table) for one in found):
+        return ["<h2>Numbers</h2>", printed]
+    made = [sortable(one) if isinstance(one, Table) else f'<p class="printed">{html.escape(one)}</p>' for one in found]
+    return ["<h2>Numbers</h2>", *made, folded("As printed in the terminal", printed)]
 
 
-def image(name: str, figure: Any) -> str:
-    """A figure inside the page."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=160)
-    data = base64.b64encode(buffer.getvalue()).decode()
-    return f'<p><img alt="{html.escape(name)}" src="data:image/png;base64,{data}"></p>'
+def document(title: str, body: str, kind: str = "") -> str:
+    """A whole page around its content; `kind` says above the title what it is."""
+    head = (
+        '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{html.escape(title)}</title><style>{STYLE}</style>"
+    )
+    above = f'<p class="kind">{html.escape(kind)}</p>' if kind else ""
+    heading = f"{above}<h1>{html.escape(title)}</h1>"
+    script = f"<script>{SCRIPT}</script>" if 'class="sortable"' in body else ""
+    return f'<!doctype html><html lang="en"><head>{head}</head><body>{heading}{body}{script}</body></html>\n'
 
 
-def table(values: dict[str, Any]) -> str:
+def image(name: str, figure: Any, caption: str = "") -> str:
+    """A figure inside the page: SVG, sharp at any size, or PNG where it holds too many points."""
+    from experiments.framework import plots  # loads matplotlib, which listing experiments does without
+
+    data, kind = plots.svg(figure), "svg+xml"
+    if len(data) > LARGEST_SVG:
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", dpi=160)
+        data, kind = buffer.getvalue(), "png"
+    said = f"<figcaption>{html.escape(caption)}</figcaption>" if caption else ""
+    widest = round(figure.get_figwidth() * 110)
+    least = min(widest, 640)  # on a phone a wide figure scrolls: text in it stays legible
+    source = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+    shown = f'<img alt="{html.escape(caption or name)}" style="min-width: {least}px" src="{source}">'
+    return f'<figure style="max-width: {widest}px"><div class="scroll">{shown}</div>{said}</figure>'
+
+
+def sortable(one: Table) -> str:
+    """A table whose columns sort by a click on their headings; columns of numbers are set to the right."""
+    right = [bool(one.rows) and all(_numeric(row[k]) for row in one.rows) for k in range(len(one.heads))]
+    mark = lambda k: ' class="number"' if right[k] else ""  # noqa: E731
+    heads = "".join(f"<th{mark(k)}>{html.escape(head)}</th>" for k, head in enumerate(one.heads))
+    head = f"<thead><tr>{heads}</tr></thead>" if any(one.heads) else ""
+    cell = lambda k, value: f"<td{mark(k)}{_key(value)}>{html.escape(_text(value))}</td>"  # noqa: E731
+    rows = "".join(f"<tr>{''.join(cell(k, v) for k, v in enumerate(row))}</tr>" for row in one.rows)
+    kind = "sortable" if head else "plain"
+    caption = f"<caption>{html.escape(one.title)}</caption>" if one.title else ""
+    return f'<div class="scroll"><table class="{kind}">{caption}{head}<tbody>{rows}</tbody></table></div>' + (
+        f"<p>{html.escape(one.note)}</p>" if one.note else ""
+    )
+
+
+def _numeric(value: Any) -> bool:
+    return isinstance(value, (int, float, tuple)) and not isinstance(value, bool)
+
+
+def _key(value: Any) -> str:
+    """What a cell is sorted by, where that is not its text."""
+    return f' data-value="{value[0]:.9g}"' if isinstance(value, tuple) else ""
+
+
+def _text(value: Any) -> str:
+    return str(value[1]) if isinstance(value, tuple) else f"{value:.5g}" if isinstance(value, float) else str(value)
+
+
+def warning_box(title: str, sentences: Sequence[str]) -> str:
+    """What weakens a result, above the figures; nothing where there is nothing to say."""
+    return f'<div class="warnings"><h2>{html.escape(title)}</h2>{listed(sentences)}</div>' if sentences else ""
+
+
+def listed(items: Iterable[str]) -> str:
+    """A list."""
+    return "<ul>" + "".join(f"<li>{html.escape(item)}</li>" for item in items) + "</ul>"
+
+
+def folded(title: str, content: str) -> str:
+    """What is shown on a click."""
+    return f"<details><summary>{html.escape(title)}</summary>{content}</details>"
+
+
+def table(values: Mapping[str, Any]) -> str:
     """Names and values."""
-    rows = (f"<tr><td>{html.escape(k)}</td><td>{html.escape(str(v))}</td></tr>" for k, v in values.items())
-    return f"<table>{''.join(rows)}</table>"
+    rows = (
+        f"<tr><td><code>{html.escape(k)}</code></td><td>{html.escape(_plain(v))}</td></tr>" for k, v in values.items()
+    )
+    return f'<div class="scroll"><table class="settings">{"".join(rows)}</table></div>'
+
+
+def _plain(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)
+
+
+def command_line(words: Iterable[str], config: Any, without: Sequence[str] = ()) -> str:
+    """A command with those settings that are not the defaults.
+
+    Args:
+        words: it begins with. without: fields that do not belong to it.
+    """
+    words = list(words)
+    for field in dataclasses.fields(config):
+        if field.name in without:
+            continue
+        value = getattr(config, field.name)
+        default = field.default_factory() if field.default_factory is not dataclasses.MISSING else field.default
+        if value == default:
+            continue
+        flag = "--" + field.name.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(flag if value else f"--no-{flag[2:]}")
+        else:
+            words += [flag, *(map(str, value) if isinstance(value, (tuple, list)) else [str(value)])]
+    return shlex.join(words)
 
 
 def sweep_page(title: str, command: str, shown: str, runs: Sequence[Mapping[str, Any]], folder: pathlib.Path) -> str:
@@ -73,4 +175,4 @@ def sweep_page(title: str, command: str, shown: str, runs: Sequence[Mapping[str,
         for run in runs
     )
     body = f"<p><code>{html.escape(command)}</code></p><pre>{html.escape(shown)}</pre><h2>Runs</h2><ul>{''.join(items)}</ul>"
-    return document(title, body)
+    return document(title, body, kind="xbar: report of a sweep")

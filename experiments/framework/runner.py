@@ -147,6 +147,7 @@ def write_report(
     """Writes figures, report.html and summary.json of a run. `remarks`: sentences at the top of the page."""
     for stem, figure in shown.figures.items():
         plots.save(figure, folder / stem)
-    page = report.page(title, f"xbar run {name}", shown, dataclasses.asdict(config), versions, remarks)
+    command = report.command_line(["xbar", "run", name], config)
+    page = report.page(title, command, shown, dataclasses.asdict(config), versions, remarks)
     write_text(folder / "report.html", page)
     write_text(folder / "summary.json", json.dumps(shown.summary, indent=1, default=str))

@@ -53,12 +53,19 @@ def swept_config(config: type) -> type:
 
 
 def _explanations(config: type) -> dict[str, str]:
-    """The texts below the fields of a class, by name."""
+    """The texts below the fields of a class and of those it is made of, by name."""
+    said: dict[str, str] = {}
+    for one in reversed(config.__mro__):
+        said |= _explained_in(one)
+    return said
+
+
+def _explained_in(config: type) -> dict[str, str]:
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(config)))
     except (OSError, TypeError, SyntaxError):
         return {}
-    body: list[Any] = tree.body[0].body  # pyright: ignore[reportAttributeAccessIssue]
+    body: list[Any] = getattr(tree.body[0], "body", [])
     return {
         field.target.id: inspect.cleandoc(str(text.value.value))
         for field, text in itertools.pairwise(body)
@@ -74,7 +81,7 @@ def _swept_field(field: dataclasses.Field, hint: Any, said: str | None) -> tuple
 
     base, *more = typing.get_args(hint) if typing.get_origin(hint) is Annotated else (hint,)
     more.append(tyro.conf.arg(help=said))
-    if typing.get_origin(base) is tuple or field.default is dataclasses.MISSING:
+    if _holds_several(base) or field.default is dataclasses.MISSING:
         return (field.name, Annotated[base, *more], field)
     return (field.name, Annotated[tuple[base, ...], *more], dataclasses.field(default=(field.default,)))
 
@@ -100,8 +107,12 @@ def combinations(config: type, values: Any) -> tuple[tuple[str, ...], list[Any]]
 
 
 def _many(config: type, name: str) -> bool:
-    hint = typing.get_type_hints(config)[name]
-    return typing.get_origin(hint) is tuple
+    return _holds_several(typing.get_type_hints(config)[name])
+
+
+def _holds_several(hint: Any) -> bool:
+    """Whether a setting is a list of values in a single run, or None."""
+    return any(typing.get_origin(h) is tuple for h in (hint, *typing.get_args(hint)))
 
 
 def numbers(summary: Mapping[str, Any], prefix: str = "") -> dict[str, float]:

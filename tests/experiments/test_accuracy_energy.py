@@ -17,6 +17,8 @@ from experiments.command import cli
 from xbar.energy import COMPONENTS
 
 SMALL = [
+    "--network",
+    "mlp",
     "--chips",
     "4",
     "--adc-bits",
@@ -64,7 +66,7 @@ def test_energies(run):
     """Every component is there, the total lies within its P10 - P90, and an H100 needs more."""
     energy = values(run, "energy")
     assert energy.shape == (2, 2, 2, 2, 4, len(COMPONENTS)) and accuracy_energy.COMPONENTS == COMPONENTS
-    priced = [name != "off_chip" for name in COMPONENTS]
+    priced = [name not in ("off_chip", "neurons") for name in COMPONENTS]  # nothing crosses the edge, nothing spikes
     assert (energy[..., priced] > 0).all() and (energy >= 0).all()
     total, quantile = energy.sum(-1).mean(-1), values(run, "energy_quantile")
     assert (quantile[..., 0] < total).all() and (total < quantile[..., 1]).all()
@@ -98,7 +100,10 @@ def test_files(run):
         (["--devices", "pcm", "--assume", "0.03"], "it has no law that pcm lacks"),
         (["--network", "mpl"], "there is none of this name. Did you mean 'mlp'"),
         (["--network", "./none.py"], "none.py is not here"),
-        (["--data", "cifar10-subset"], "network 'mlp' is measured on digits or mnist or fashion-mnist"),
+        (
+            ["--network", "mlp", "--data", "cifar10-subset"],
+            "network 'mlp' is measured on digits or mnist or fashion-mnist",
+        ),
         (["--hardware-steps", "-1"], "at least 0"),
     ],
 )
@@ -114,6 +119,27 @@ def test_networks_learn_digits(name, least, optimised):
     assert float(network.metric(network.f(model, jnp.asarray(network.data.x_test)), network.data.y_test)) > least
 
 
+def test_table_and_figure_are_of_the_same_time(run):
+    """Energies of the table and of the figure are those at the time nearest to a day."""
+    from experiments import accuracy_energy_view as view
+    from experiments.framework.store import Results
+
+    config = accuracy_energy.Config(
+        network="mlp", chips=4, adc_bits=(4, 8), devices=("pcm_joshi2020", "reram"), times=("1s", "1d")
+    )
+    results = Results.load(pathlib.Path(run["folder"]) / "results.h5", accuracy_energy.layout(config))
+    at = dict(training="naive", device="reram", adc_bits=8, time=86_400.0)
+    from xbar.energy import engineering
+
+    shown = engineering(float(results.select("energy", **at).sum(-1).mean()), "J")
+    table = view.energy_table(results)
+    assert "1 day after programming" in table and shown in table
+    macs = float(results["macs"])
+    assert macs == 64 * 32 + 32 * 10 and view.measured_chips(results)["IBM 34-tile"] == pytest.approx(
+        macs * 2e-12 / 12.4
+    )
+
+
 def test_layout_asks_devices_only_for_times_they_know():
     tools = accuracy_energy._tools(accuracy_energy.Config(), "reram")
     assert [tools.times[i] for i in tools.known] == [1.0, 86_400.0]
@@ -127,7 +153,20 @@ def test_what_was_never_measured_is_said_wherever_its_accuracy_stands(tmp_path, 
     bare = devices.Device(1e-6, 1e-4, provenance=about)
     devices.device._WARNED.clear()
     devices.device_file.save(bare, "bare.toml")
-    small = ["--device", "bare.toml", "--chips", "2", "--adc-bits", "4", "--times", "1s", "--steps", "20"]
+    small = [
+        "--network",
+        "mlp",
+        "--device",
+        "bare.toml",
+        "--chips",
+        "2",
+        "--adc-bits",
+        "4",
+        "--times",
+        "1s",
+        "--steps",
+        "20",
+    ]
     small += ["--hardware-steps", "3", "--test-images", "50", "--json"]
     told = {}
     for name, more in (("bare", []), ("assumed", ["--assume", "0.2"])):

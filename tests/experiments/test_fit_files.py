@@ -54,7 +54,20 @@ def test_from_my_measurements_to_my_network(measured, tmp_path, monkeypatch, cap
     page = pathlib.Path("my.html").read_text()
     assert "data:image/png;base64," in page and "http" not in page.split("base64,")[0]
 
-    settings = ["--device", "my.toml", "--posterior", "--times", "1s", "1d", "--adc-bits", "8", "--chips", "4"]
+    settings = [
+        "--network",
+        "mlp",
+        "--device",
+        "my.toml",
+        "--posterior",
+        "--times",
+        "1s",
+        "1d",
+        "--adc-bits",
+        "8",
+        "--chips",
+        "4",
+    ]
     settings += ["--steps", "300", "--hardware-steps", "30", "--json"]
     devices.device._WARNED.clear()
     with pytest.warns(UserWarning, match="my extrapolates: t = 86400 s is beyond the 10.16"):
@@ -252,6 +265,7 @@ def test_seeds_are_refused_before_files_are_read(tmp_path, monkeypatch, capsys, 
     assert "nowhere.csv" not in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_fitted_loop_goes_to_every_other_program(tmp_path, monkeypatch, capsys):
     """A loop of a filament behind 300 ohm, its current measured 20 nA too high, wired the wrong way round.
 

@@ -129,7 +129,7 @@ def test_cite(capsys):
 @pytest.mark.slow
 def test_any_device_in_accuracy_energy(capsys, tmp_path):
     """A device by its own name, beyond its data: it runs, warns once, and the results say so."""
-    few = ["--steps", "20", "--hardware-steps", "3", "--chips", "2", "--test-images", "20"]
+    few = ["--network", "mlp", "--steps", "20", "--hardware-steps", "3", "--chips", "2", "--test-images", "20"]
     few += ["--adc-bits", "6", "--times", "1s", "1mo"]
     devices.device._WARNED.clear()
     with pytest.warns(UserWarning, match="sonos_agrawal2022 extrapolates"):

@@ -11,6 +11,7 @@ import pytest
 import devices
 import xbar
 from devices.base import AsProgrammed
+from xbar.graph import products
 from xbar.macro import reading
 
 W, X = jax.random.normal(jax.random.key(0), (32, 16)), jax.random.normal(jax.random.key(1), (3, 32))
@@ -123,3 +124,43 @@ def test_planes_pass_in_turn_with_the_same_result(monkeypatch, negative):
     for together, in_turn in zip(*found, strict=True):
         np.testing.assert_allclose(in_turn, together, rtol=1e-4, atol=1e-4 * float(jnp.max(jnp.abs(together))))
     assert all(b < 0.5 * a for a, b in zip(*bytes_, strict=True)), bytes_
+
+
+CONVOLUTIONS = {
+    "images": (dict(window_strides=(1, 1), padding="SAME"), (4, 2, 24, 24), (6, 2, 3, 3)),
+    "rows of one image": (
+        dict(window_strides=(2, 1), padding="SAME", rhs_dilation=(2, 1)),
+        (1, 4, 48, 24),
+        (6, 2, 3, 3),
+    ),
+    "transposed": (
+        dict(window_strides=(1, 1), padding=[(1, 2), (2, 1)], lhs_dilation=(2, 2)),
+        (2, 2, 12, 12),
+        (6, 2, 3, 3),
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=() if n == "rows of one image" else pytest.mark.slow) for n in CONVOLUTIONS]
+)
+def test_patches_are_made_in_turn_with_the_same_result(monkeypatch, name):
+    """The same outputs, all noise included, and slopes; reads in a fraction of the memory."""
+    how, shape, kernel = CONVOLUTIONS[name]
+    dac = xbar.DAC(6, encoding="bit_serial", noise=1e-3)
+    tile = xbar.Tile(devices.pcm_joshi2020(), 32, 16, dac=dac, adc=xbar.ADC(8, noise=1e-8))
+    kernel, image = jax.random.normal(jax.random.key(0), kernel), jax.random.normal(jax.random.key(1), shape)
+    groups = shape[1] // kernel.shape[1]
+    found, bytes_ = [], []
+    for most in (2**40, 2**11):
+        monkeypatch.setattr(products, "AT_ONCE", most)
+        conv = lambda k, x: jax.lax.conv_general_dilated(x, k, feature_group_count=groups, **how)  # noqa: E731
+        network = xbar.analog(conv, tile)
+        run = lambda k, n=network: n(k, image, key=jax.random.key(2), t=60.0)  # noqa: E731
+        slope = jax.grad(lambda k, run=run: jnp.sum(jnp.sin(run(k))))
+        compiled = [jax.jit(f).lower(kernel).compile() for f in (run, slope)]
+        found.append([f(kernel) for f in compiled])
+        bytes_.append(compiled[0].memory_analysis().temp_size_in_bytes)
+    for together, in_turn in zip(*found, strict=True):
+        np.testing.assert_allclose(in_turn, together, rtol=1e-4, atol=1e-4 * float(jnp.max(jnp.abs(together))))
+    assert bytes_[1] < 0.5 * bytes_[0], bytes_

@@ -128,6 +128,7 @@ def test_a_selector_cuts_what_it_should():
     np.testing.assert_allclose(rough.i_out, exact, rtol=0, atol=2e-5 * exact.max())
 
 
+@pytest.mark.slow
 def test_derivatives():
     """By cells, inputs, resistances and the law itself, under jit, against central differences; second derivatives too."""
     with jax.enable_x64(True):

@@ -50,13 +50,13 @@ def refused(path, match):
 
 def test_what_is_no_file_of_a_chip(tmp_path):
     refused(tmp_path / "none.h5", "cannot be read: No such file")
-    refused(tmp_path, "is no file")
+    refused(tmp_path, "is not a file")
     (tmp_path / "text.h5").write_text("conductances: high")
-    refused(tmp_path / "text.h5", "is no HDF5 file")
+    refused(tmp_path / "text.h5", "is not an HDF5 file")
     (tmp_path / "empty.h5").touch()
-    refused(tmp_path / "empty.h5", "is no HDF5 file")
+    refused(tmp_path / "empty.h5", "is not an HDF5 file")
     os.mkfifo(tmp_path / "pipe.h5")
-    refused(tmp_path / "pipe.h5", "is no file")
+    refused(tmp_path / "pipe.h5", "is not a file")
     with h5py.File(tmp_path / "other.h5", "w") as file:
         file["x"] = 1
     refused(tmp_path / "other.h5", "of another kind")
@@ -111,7 +111,7 @@ def test_numbers_without_their_checksum(copy):
     refused(copy, "has no attribute `sha256`")
     with h5py.File(copy, "r+") as file:
         file[G].attrs["sha256"] = "text of any length"
-    refused(copy, "is no short text")
+    refused(copy, "is not a short text")
 
 
 def test_nothing_outside_of_the_file_is_read(copy, tmp_path):
@@ -181,7 +181,7 @@ DESCRIPTIONS = [
     ('"rows": 8', '"rows": {"function": "jax.numpy:load"}', "none that a file may name"),
     ('"rows": 8', '"rows": {"pickle": "gASV"}', "nothing that this version knows"),
     ('"read_noise": "independent"', '"read_noise": "loud"', "it is 'independent' or 'frozen'"),
-    ('"float32"', '"object"', "is no kind of number"),
+    ('"float32"', '"object"', "is not a kind of number"),
     ('"chip": {', '"ship": {', "damaged"),
     ('"arrays": {"dict": [[0,', '"arrays": {"dict": [[1,', "each mapped layer has one of both"),
     ('"rolled"', '"ruled"', "it holds ruled"),

@@ -22,7 +22,7 @@ TILES = {
 }
 
 
-SLOW = {"wires"}
+SLOW = {"offset", "digital offset", "copies", "wires"}
 
 
 @contextlib.contextmanager

@@ -177,7 +177,7 @@ class Listed(nn.Module):
 
 
 def test_what_cannot_be_says_why():
-    with pytest.raises(TypeError, match=r"int is no torch\.nn\.Module"):
+    with pytest.raises(TypeError, match=r"int is not a torch\.nn\.Module"):
         xbar.from_torch(3)
     module = nn.Sequential(nn.Linear(2, 2), nn.Dropout())
     with pytest.raises(ValueError, match=r"the module itself is in training mode.*module\.eval\(\)"):

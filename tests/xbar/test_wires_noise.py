@@ -49,6 +49,7 @@ def test_variance_against_draws():
         assert float(maps.error.max()) < 0.03
 
 
+@pytest.mark.slow
 def test_exact_variance_is_that_of_the_derivatives():
     """Terminals and both ends: sums of squares of the derivatives of `effective`, to 1e-9."""
     with jax.enable_x64(True):

@@ -11,6 +11,7 @@ from xbar.energy.adc import (
 )
 from xbar.energy.adc_designs import DesignPoint, forms_adc, isaac_adc, neurram_adc, newton_adc, timely_adc
 from xbar.energy.coefficient import Coefficient, Part
+from xbar.energy.event_driven import EventChip, event_chips
 from xbar.energy.gpu import GPU, Roofline, a100_sxm, h100_sxm, ridge_batch, roofline, roofline_range
 from xbar.energy.ledger import Ledger, price
 from xbar.energy.pricing import COMPONENTS
@@ -40,6 +41,7 @@ __all__ = [
     "Coefficient",
     "Constant",
     "DesignPoint",
+    "EventChip",
     "LayerCosts",
     "Ledger",
     "NeuroSimSAR",
@@ -60,6 +62,7 @@ __all__ = [
     "count",
     "energy_scale",
     "engineering",
+    "event_chips",
     "footnotes",
     "forms_adc",
     "h100_sxm",

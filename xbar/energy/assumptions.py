@@ -18,6 +18,12 @@ from xbar.energy.usage import LayerCosts, Usage
 
 SCOPE_NOTE = "not priced: voltage supplies, host and board, time and energy to load weights (see programming)"
 SPREAD_NOTE = "P10-P90: log-normal coefficients, shared by all layers, independent of each other; spreads are judged"
+EVENT_NOTE = (
+    "events: rows at rest and tiles without a driven row convert nothing; leakage, and what every step costs, go on"
+)
+INTEGRATOR_NOTE = (
+    "integrators hold the sums of columns, also over row tiles; their mismatch, leak and noise are not modelled"
+)
 FIXED_NOTE = "FIXED ENERGY MODE: inputs and weights are left out; every cell conducts (g_min + g_max) / 2"
 
 
@@ -34,6 +40,10 @@ def notes_of(recipe: Recipe, terms: jax.Array) -> tuple[str, ...]:
         if not _surely_zero(terms[..., number]):
             for source in sources:
                 notes += known[source].footnotes(source)
+    if tech.events:
+        notes.append(EVENT_NOTE)
+    if tech.readout == "integrators":
+        notes.append(INTEGRATOR_NOTE)
     notes += scaling_notes(tech.node, tech.supply)
     for cost, use in zip(recipe.costs, recipe.usages, strict=True):
         notes += _converter_notes(cost, use, tech)
@@ -67,11 +77,16 @@ def _part_notes(tech: Technology) -> Iterable[str]:
 
 
 def _converter_notes(cost: LayerCosts, use: Usage, tech: Technology) -> Iterable[str]:
-    if cost.adc_bits is None and concrete(use.adc_conversions) != 0:
+    if tech.readout == "converters" and cost.adc_bits is None and concrete(use.adc_conversions) != 0:
         yield f"{cost.name}: an unquantised ADC (bits=None) has no defined energy: entry is NaN"
     if cost.dac_bits is None and concrete(use.dac_conversions) != 0:
         yield f"{cost.name}: an unquantised DAC (bits=None) has no defined energy: entry is NaN"
-    if cost.adc_bits is not None and concrete(use.adc_conversions) != 0 and concrete(jnp.asarray(tech.adc.value)) != 0:
+    if (
+        tech.readout == "converters"
+        and cost.adc_bits is not None
+        and concrete(use.adc_conversions) != 0
+        and concrete(jnp.asarray(tech.adc.value)) != 0
+    ):
         rate = tech.rate(cost.read_time)
         yield from tech.adc_model.notes(cost.adc_bits, rate, tech.node)
         yield from bound_notes(tech.adc_conversion(cost.adc_bits, cost.read_time), cost.adc_bits)

@@ -97,6 +97,17 @@ class Ledger(eqx.Module):
         """Energy per multiply-accumulate [J]."""
         return self.total / self.macs
 
+    def with_technology(self, technology: Technology) -> Ledger:
+        """The same events at other prices: circuits that would have done the same. Programming is left out."""
+        batch = self.total.shape
+        spread = lambda a: jnp.broadcast_to(a, (*batch, *jnp.shape(a))) if eqx.is_array(a) else a  # noqa: E731
+        recipe = dataclasses.replace(self.recipe, technology=jax.tree.map(spread, technology))
+        of = priced
+        for _ in batch:
+            of = jax.vmap(of)
+        found = of(recipe)
+        return Ledger(found.terms, found.seconds, found.area, self.macs, recipe, notes_of(recipe, found.terms))
+
     @property
     def amortised_programming(self) -> Float[Array, "*batch"]:
         """Energy of programming, for one of the inferences that share it [J]; 0 where it was not given."""
@@ -242,17 +253,23 @@ class Ledger(eqx.Module):
 
         Breaks when: a probability is nearer to 0 or 1 than 1/4096.
         """
+        quantiles = jnp.quantile(self.samples(by), jnp.asarray(probabilities), axis=-2)
+        return quantiles[..., 0] if by == "total" else quantiles
+
+    def samples(self, by: str = "total") -> Float[Array, "*batch samples sums"]:
+        """The energies [J] that `quantiles` are of; a last axis of one for the total.
+
+        The coefficient of one name has the same deviation in the same sample of every ledger, so that differences and ratios
+        of two ledgers have their own quantiles.
+        """
         if by not in SUMS:
             raise ValueError(f"by = {by!r}: sum over one of {', '.join(SUMS)}")
         normals = _hypercube(len(_LATENTS))[:, _LATENT]
         factors = jnp.exp(self.sigma_ln[..., None, :] * normals)
         if by == "layer":
-            samples = jnp.einsum("...lt,...st->...sl", self.terms, factors)
-        else:
-            samples = self.terms.sum(-2)[..., None, :] * factors
-            samples = by_component(samples) if by == "component" else samples.sum(-1, keepdims=True)
-        quantiles = jnp.quantile(samples, jnp.asarray(probabilities), axis=-2)
-        return quantiles[..., 0] if by == "total" else quantiles
+            return jnp.einsum("...lt,...st->...sl", self.terms, factors)
+        samples = self.terms.sum(-2)[..., None, :] * factors
+        return by_component(samples) if by == "component" else samples.sum(-1, keepdims=True)
 
     @property
     def sigma_ln(self) -> Float[Array, "*batch terms"]:

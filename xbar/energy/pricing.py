@@ -17,6 +17,7 @@ from xbar.energy.schedule import Schedule, mesh_hops
 from xbar.energy.technology import Technology
 from xbar.energy.units import as_float
 from xbar.energy.usage import LayerCosts, Usage
+from xbar.graph.rows_of_work import NEURONS
 from xbar.graph.work import Work
 
 COMPONENTS = (
@@ -32,6 +33,7 @@ COMPONENTS = (
     "off_chip",
     "leakage",
     "clock",
+    "neurons",
 )
 # Every priced term, the component it belongs to, and the coefficients whose notes come with it.
 TERMS = {
@@ -56,6 +58,8 @@ TERMS = {
     "adc_leakage": ("leakage", ("adc_leakage",)),
     "memory_leakage": ("leakage", ("memory_leakage",)),
     "register": ("clock", ("register",)),
+    "integrator": ("neurons", ("integrator",)),
+    "comparator": ("neurons", ("comparator",)),
     **{f"published_{name}": (name, ("published",)) for name in COMPONENTS},
 }
 CONSTANT = ("dac", "sample_hold", "adc", "clock", "leakage")  # what a chip costs whatever its inputs
@@ -107,7 +111,7 @@ def priced(recipe: Recipe) -> Priced:
     ]
     seconds = _table([*timings, *digital], COMPONENTS)
     rows = [_events(c, u, recipe) for c, u in _pairs(recipe)]
-    rows += [_digital(w, recipe, after) for _, w, after in recipe.work]
+    rows += [_digital(w, recipe, after, is_neurons(name)) for name, w, after in recipe.work]
     dynamic = _table(rows, tuple(TERMS)) / recipe.inferences
     held = _held(recipe, jnp.sum(seconds, -1))
     moved = _moved(recipe)
@@ -115,6 +119,11 @@ def priced(recipe: Recipe) -> Priced:
     lane = {"digital": tech.lanes * tech.at_node(tech.lane_area) * tech.overhead}
     area += [lane if i == 0 else {} for i in range(len(recipe.work))]
     return Priced(dynamic + held + moved, seconds, _table(area, COMPONENTS))
+
+
+def is_neurons(row: str) -> bool:
+    """Whether a row of digital work is steps of spiking neurons."""
+    return row.endswith(f"({NEURONS})")
 
 
 def _pairs(recipe: Recipe) -> list[tuple[LayerCosts, Usage]]:
@@ -138,10 +147,12 @@ def timing(cost: LayerCosts, use: Usage, tech: Technology, copies: int, inferenc
     """
     vectors = use.vectors / inferences
     vectors = vectors if copies == 1 else jnp.ceil(vectors / copies)
-    bits = 8.0 if cost.adc_bits is None else cost.adc_bits
     settle = tech.settling(cost.rows, cost.cols, cost.adc_bits, cost.r_row, cost.r_col)
-    muxed = jnp.minimum(tech.columns_per_adc, cost.converted)
-    convert = muxed * tech.adc_model.time(bits, tech.rate(cost.read_time))
+    convert = jnp.zeros(())
+    if tech.readout == "converters":
+        bits = 8.0 if cost.adc_bits is None else cost.adc_bits
+        muxed = jnp.minimum(tech.columns_per_adc, cost.converted)
+        convert = muxed * tech.adc_model.time(bits, tech.rate(cost.read_time))
     reads = vectors * cost.planes
     digital = (math.ceil(math.log2(cost.row_tiles)) + 1) / tech.clock
     some = jnp.where(vectors > 0, 1.0, 0.0)
@@ -175,18 +186,43 @@ def _events(cost: LayerCosts, use: Usage, recipe: Recipe) -> dict[str, jax.Array
         * use.driven_rows
         * tech.selects_per_read
         * tech.select_energy(cost.cols, as_float(cost.g_max)),
-        "pulse_width" if timed else "dac": _times(use.dac_conversions, conversion),
+        "pulse_width" if timed else "dac": _times(input_conversions(use, tech), conversion),
         "driver": activity * use.driver_pulses * tech.at_node(tech.driver),
-        "sample_hold": use.adc_conversions * tech.at_node(tech.sample_hold),
-        "adc": jnp.zeros(()) if tech.free_running else _conversions(cost, use, tech),
+        **_column_ends(cost, use, tech),
         "shift_add": ratio_out * use.accumulations * tech.at_node(tech.shift_add),
         "rescale": ratio_out * use.multiplications * tech.at_node(tech.rescale),
         "memory": active * tech.activation_bits * tech.memory_bit(),
-        "register": use.adc_conversions * tech.at_node(tech.register),
+    }
+
+
+def input_conversions(use: Usage, tech: Technology) -> jax.Array:
+    """Multi-bit input conversions of a run: of every row, or of driven rows alone where circuits wait for events."""
+    return jnp.minimum(use.dac_conversions, use.driven_rows) if tech.events else use.dac_conversions
+
+
+def output_conversions(use: Usage, tech: Technology) -> jax.Array:
+    """Output conversions of a run: of every column, or of those of tiles with a driven row where circuits wait for events."""
+    return use.adc_conversions - use.idle_conversions if tech.events else use.adc_conversions
+
+
+def _column_ends(cost: LayerCosts, use: Usage, tech: Technology) -> dict[str, jax.Array]:
+    """Energy of what stands at the end of columns [J]: converters, or integrators and comparators."""
+    if tech.readout == "integrators":
+        return {
+            "integrator": use.adc_conversions * tech.at_node(tech.integrator),
+            "comparator": use.outputs * tech.at_node(tech.comparator),
+        }
+    made = output_conversions(use, tech)
+    return {
+        "sample_hold": made * tech.at_node(tech.sample_hold),
+        "adc": jnp.zeros(()) if tech.free_running else _conversions(cost, use, tech),
+        "register": made * tech.at_node(tech.register),
     }
 
 
 def _conversions(cost: LayerCosts, use: Usage, tech: Technology) -> jax.Array:
+    if tech.events:
+        return _times(output_conversions(use, tech), tech.adc_conversion(cost.adc_bits, cost.read_time))
     busy = _times(use.adc_conversions - use.idle_conversions, tech.adc_conversion(cost.adc_bits, cost.read_time))
     return busy + _times(use.idle_conversions, tech.adc_conversion(cost.adc_bits, cost.read_time, idle=True))
 
@@ -201,10 +237,13 @@ def activities(use: Usage, tech: Technology) -> tuple[jax.Array, jax.Array]:
     return mixed(inputs), mixed(outputs)
 
 
-def _digital(work: Work, recipe: Recipe, after: int | None) -> dict[str, jax.Array]:
-    """Digital work of a run [J], as active as the codes of the layer that it follows."""
+def _digital(work: Work, recipe: Recipe, after: int | None, neurons: bool) -> dict[str, jax.Array]:
+    """Digital work of a run [J], as active as the codes of the layer that it follows. Neurons are updated in every step
+    whatever comes in, or not at all where they are analog."""
     tech = recipe.technology
-    ratio = jnp.ones(()) if after is None or recipe.fixed else activities(recipe.usages[after], tech)[1]
+    if neurons and tech.readout == "integrators":
+        return {}
+    ratio = jnp.ones(()) if after is None or recipe.fixed or neurons else activities(recipe.usages[after], tech)[1]
     accesses = 2.0 * work.elements_moved + work.operands  # a move is one read and one write
     return {
         "operation": ratio * float(work.ops + work.mac_ops) * tech.operation(),
@@ -227,8 +266,7 @@ def _held(recipe: Recipe, seconds: jax.Array) -> jax.Array:
     for i, (cost, use) in enumerate(_pairs(recipe)):
         arrays = cost.tiles * recipe.copies(i)
         some = jnp.sign(use.adc_conversions)  # converters that are never used have no defined power
-        conversion = _times(some, tech.adc_conversion(cost.adc_bits, cost.read_time))
-        power = conversion * tech.rate(cost.read_time) * converters(cost, tech) * arrays  # all at full rate
+        power = column_watts(cost, some, tech) * arrays
         busy = seconds[i]  # copies work side by side, each for its share of the vectors
         leaking = arrays + (tech.idle_arrays if i == 0 else 0.0)
         row = {
@@ -245,6 +283,14 @@ def _held(recipe: Recipe, seconds: jax.Array) -> jax.Array:
     return _table([*rows, *({} for _ in recipe.work)], tuple(TERMS))
 
 
+def column_watts(cost: LayerCosts, some: jax.Array, tech: Technology) -> jax.Array:
+    """Power of what stands at the ends of one array's columns at full rate [W], of which leakage is a share."""
+    if tech.readout == "integrators":
+        return some * tech.at_node(tech.integrator) * cost.converted / jnp.asarray(cost.read_time)
+    conversion = _times(some, tech.adc_conversion(cost.adc_bits, cost.read_time))
+    return conversion * tech.rate(cost.read_time) * converters(cost, tech)
+
+
 def _moved(recipe: Recipe) -> jax.Array:
     """Energy of an inference that its data cause on their way between tiles, and over the chip's edge [J]."""
     tech = recipe.technology
@@ -256,9 +302,12 @@ def _moved(recipe: Recipe) -> jax.Array:
         copies = max(cost.tiles // cost.row_tiles, 1)  # tiles that get the same inputs
         sums = use.outputs * (cost.row_tiles - 1) * 2.0  # partial sums, twice as wide, go to a neighbour
         bits = ratio_out * (use.outputs * hops[i + 1] + sums) + (ratio_in * use.inputs * (copies - 1))
+        if tech.events:  # an address for each driven row, on its way from the layer before to all tiles of this one
+            share = tech.packet_bits / tech.activation_bits / cost.planes
+            bits = events_in(cost, use) * (hops[i] + copies - 1) * share + ratio_out * sums
         row = {"hop": bits}
         if i == 0:
-            row["hop"] = bits + ratio_in * recipe.elements[0] * hops[0]
+            row["hop"] = bits if tech.events else bits + ratio_in * recipe.elements[0] * hops[0]
             row["link"] = ratio_in * recipe.elements[0]
         if i == len(recipe.costs) - 1:
             row["link"] = row.get("link", 0.0) + ratio_out * recipe.elements[1]
@@ -268,24 +317,36 @@ def _moved(recipe: Recipe) -> jax.Array:
     return _table([*rows, *({} for _ in recipe.work)], tuple(TERMS))
 
 
+def events_in(cost: LayerCosts, use: Usage) -> jax.Array:
+    """Driven rows of a run, each counted once however many tiles it crosses."""
+    return use.driven_rows / max(cost.tiles // cost.row_tiles, 1)
+
+
 def _area(cost: LayerCosts, tech: Technology, copies: int) -> dict[str, jax.Array]:
     """Area of a layer's circuits [m^2]."""
     arrays = cost.tiles * copies
     cell = tech.cell[0] * tech.cell[1] * jnp.square(tech.half_pitch)
-    bits = 8.0 if cost.adc_bits is None else cost.adc_bits
     number = converters(cost, tech)
     input_area = tech.dac_area if cost.encoding == "amplitude" else tech.driver_area
     found = {
         "array": cost.rows * cost.cols * cell * tech.cell_area.value,
         "dac": cost.rows * tech.at_node(input_area),
-        "adc": number * tech.adc_area.value * tech.adc_model.area(bits, tech.rate(cost.read_time), tech.node),
-        "accumulate": number * tech.at_node(tech.shift_add_area),
+        **_column_area(cost, tech, number),
         "memory": tech.buffer_bytes / tech.arrays_per_buffer * tech.at_node(tech.memory_area),
         "network": tech.at_node(tech.router_area) / tech.arrays_per_node,
     }
     for part in tech.parts:
         found[part.component] = found.get(part.component, 0.0) + part.area / part.arrays
     return {name: arrays * x * tech.overhead for name, x in found.items()}
+
+
+def _column_area(cost: LayerCosts, tech: Technology, number: jax.Array) -> dict[str, jax.Array]:
+    """Area of what stands at the ends of one array's columns [m^2]."""
+    if tech.readout == "integrators":
+        return {"neurons": cost.converted * tech.at_node(tech.integrator_area)}
+    bits = 8.0 if cost.adc_bits is None else cost.adc_bits
+    area = tech.adc_area.value * tech.adc_model.area(bits, tech.rate(cost.read_time), tech.node)
+    return {"adc": number * area, "accumulate": number * tech.at_node(tech.shift_add_area)}
 
 
 def _times(events: jax.Array, joules: jax.Array) -> jax.Array:

@@ -58,7 +58,14 @@ class Technology(Checked):
         columns_per_adc: columns that share one converter.
         adc_rate: conversions per second of one converter [Hz]; None: as fast as converts all its columns within one read.
         free_running: converters run at `adc_rate` while their array works, whether their values are needed or not.
-        cycle: time of one read with its conversions [s]; None: the longer of settling and read, and of the conversions.
+        cycle: time of one read with its conversions [s]; None: the longer of settling and read, and of the conversions. Of
+            spiking networks in real time, the time step: leakage goes on for all of it.
+        events: circuits wait for events: a row that is not driven makes no input conversion, a tile without a driven row no
+            output conversions, and the mesh carries an address (`packet_bits`) for each driven row instead of values.
+        readout: what stands at the end of a column. "converters": sample-and-hold, ADC, digital neurons. "integrators": an
+            analog integrator for each column and a comparator for each output, both used in every read whatever is driven;
+            steps of spiking neurons are then no digital work, and nothing is converted.
+        packet_bits: of an address on the mesh.
         clock: of the digital circuits [Hz]. lanes: operations of a digital layer that are done in one clock.
         activation_bits: width of an activation in a buffer.
         buffer_bytes: capacity of an activation buffer [B]. arrays_per_buffer: arrays that share it.
@@ -86,6 +93,9 @@ class Technology(Checked):
     adc_rate: Float[Array, "*_"] | None = eqx.field(converter=_HERTZ, default=None)
     free_running: bool = eqx.field(static=True, default=False)
     cycle: Float[Array, "*_"] | None = eqx.field(converter=_SECONDS, default=None)
+    events: bool = eqx.field(static=True, default=False)
+    readout: str = eqx.field(static=True, default="converters")
+    packet_bits: Float[Array, "*_"] = eqx.field(converter=POSITIVE, default=32.0)
     clock: Float[Array, "*_"] = eqx.field(converter=_HERTZ.but(optional=False), default=1e9)
     lanes: Float[Array, "*_"] = eqx.field(converter=POSITIVE, default=256.0)
     activation_bits: Float[Array, "*_"] = eqx.field(converter=POSITIVE, default=8.0)
@@ -128,6 +138,14 @@ class Technology(Checked):
     sample_hold: Coefficient = _coefficient(
         10e-6 / 1024 * 100e-9, 1.5, "J", 32e-9, "D", "ISAAC: 10 uW / 1024 samples, 100 ns; NeuRRAM's integrator: 1.2 pJ"
     )
+    integrator: Coefficient = _coefficient(
+        1.2e-12, 1.0, "J", 130e-9, "R", "NeuRRAM: 1.2 pJ an integration (and 0.25 pJ a step, left out), via CiMLoop",
+        note="integrators: NeuRRAM's 1.2 pJ for each column and read, scaled like logic (an analog circuit scales less)",
+    )  # fmt: skip
+    comparator: Coefficient = _coefficient(
+        0.029e-12, 1.0, "J", 40e-9, "R", f"a 32-bit digital comparator, which stands for an analog one: Aladdin, {_LIB}",
+        note="comparators: one decision for each output and read, as a 32-bit digital comparator (assumed)",
+    )  # fmt: skip
     adc: Coefficient = _coefficient(
         1.0, 1.2, "x", None, "R", "multiplier on adc_model; spread covers NeuroSim's SAR to 3 x regression"
     )
@@ -170,6 +188,9 @@ class Technology(Checked):
     memory_area: Coefficient = _coefficient(
         0.083e-6 / 65536, 0.7, "m^2/B", 32e-9, "R", f"ISAAC eDRAM, 64 KB: 0.083 mm^2, {_LIB}"
     )
+    integrator_area: Coefficient = _coefficient(
+        1270e-12, 0.7, "m^2", 130e-9, "R", "NeuRRAM's neuron: 1270 um^2, Wan et al., Nature 2022, via CiMLoop"
+    )
     router_area: Coefficient = _coefficient(0.15e-6, 0.7, "m^2", 32e-9, "R", f"ISAAC router, {_LIB}")
     lane_area: Coefficient = _coefficient(
         (6350 + 278) * 1e-12, 0.7, "m^2", 40e-9, "R", f"32-bit multiplier and adder: Aladdin, {_LIB}"
@@ -181,6 +202,10 @@ class Technology(Checked):
         for part in self.parts:
             if not isinstance(part, Part):
                 raise TypeError(f"Technology: parts hold a {type(part).__name__}; each is an xbar.energy.Part(...).")
+        if self.readout not in ("converters", "integrators"):
+            raise ValueError(f"Technology: readout={self.readout!r}; it is 'converters' or 'integrators'.")
+        if self.free_running and (self.events or self.readout == "integrators"):
+            raise ValueError("Technology: free_running converters do not wait for events; leave one of them out.")
         if self.free_running and self.adc_rate is None:
             raise ValueError("Technology: free_running converters need adc_rate=, their conversions per second [Hz].")
 

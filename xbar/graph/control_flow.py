@@ -74,17 +74,18 @@ class Scan(_OneBody):
         values = [read(o) for o in self.ins]
         used = self.body.layers & ctx.arrays.keys()
         stacked = {i: ctx.arrays[i] for i in used if self.uid in ctx.scans[i]}
+        probes = {m.uid: ctx.probes[m.uid] for m in self.body.multiplies() if m.uid in ctx.probes}
 
         def step(carry, xs):
-            i, streams, arrays = xs
-            inner = dataclasses.replace(ctx, arrays={**ctx.arrays, **arrays})
+            i, streams, arrays, own = xs
+            inner = dataclasses.replace(ctx, arrays={**ctx.arrays, **arrays}, probes=own)
             noise = None if key is None else jax.random.fold_in(key, i)
             outs, seen = self.body.run([*values[:n_const], *carry, *streams], noise, inner)
             outs = _typed(outs, params["jaxpr"].out_avals)
             return outs[:n_carry], (outs[n_carry:], seen)
 
         init = _typed(values[n_const : n_const + n_carry], params["jaxpr"].out_avals[:n_carry])
-        xs = (jnp.arange(params["length"]), values[n_const + n_carry :], stacked)
+        xs = (jnp.arange(params["length"]), values[n_const + n_carry :], stacked, probes)
         carry, (ys, seen) = lax.scan(
             step, init, xs, length=params["length"], reverse=params["reverse"], unroll=params["unroll"]
         )

@@ -126,8 +126,9 @@ class Digital:
         return f"{self.path + ', ' if self.path else ''}{self.what} {shapes}: {self.reason}"
 
 
-# Reads the array of one layer: (layer, array, vectors, number of outputs, key) -> outputs, and what a watcher saw or None.
-ReadArray = Callable[[int, Any, Array, int, PRNGKeyArray | None], tuple[Array, Any]]
+# Reads the array of one layer: (layer, array, product, streaming operand, key, probe) -> outputs, and what a watcher saw or
+# None.
+ReadArray = Callable[[int, Any, Product, Array, PRNGKeyArray | None, Any], tuple[Array, Any]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,6 +140,7 @@ class Context:
         read: reads an array with input vectors.
         merge: joins what was seen in two reads of one array, with 0 as its neutral element.
         captured: the arrays that constants stand for.
+        probes: what each product (by its uid) hands to its read, with a leading axis for every loop around it; or none.
     """
 
     arrays: Mapping[int, Any]
@@ -146,6 +148,7 @@ class Context:
     read: ReadArray
     merge: Callable[[Array, Array], Array] = jnp.add
     captured: Sequence[Any] = ()
+    probes: Mapping[int, Any] = dataclasses.field(default_factory=dict)
 
 
 def merged(a: Watched, b: Watched, ctx: Context) -> Watched:
@@ -264,9 +267,10 @@ class Multiply(AbstractNode):
             pair = (x, read(self.w)) if self.product.stationary == 1 else (read(self.w), x)
             return evaluate(self.eqn, pair), {}
         aval: Any = self.eqn.outvars[0].aval
-        vectors = self.product.vectors(jnp.asarray(x, at_least_float32(aval.dtype)))
+        x = jnp.asarray(x, at_least_float32(aval.dtype))
         noise = None if key is None else jax.random.fold_in(key, self.uid)
-        y, seen = ctx.read(self.layer, ctx.arrays[self.layer], vectors, self.product.sizes[2], noise)
+        probe = ctx.probes.get(self.uid)
+        y, seen = ctx.read(self.layer, ctx.arrays[self.layer], self.product, x, noise, probe)
         return [self.product.result(y).astype(aval.dtype)], {} if seen is None else {self.layer: seen}
 
     def work(self, mapped: frozenset[int], streams: Callable[[int], bool]) -> Work:

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
+
+AT_ONCE = 2**21  # values of patches that are made at once: 8 MB in float32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +36,7 @@ class DotProduct:
     x_batch: tuple[int, ...]
 
     kind = "dot"
+    turns = 1
 
     @property
     def layout(self) -> tuple:
@@ -142,19 +146,57 @@ class Convolution:
 
     def vectors(self, x: Float[Array, "*shape"]) -> Float[Array, "groups vectors k"]:
         """The input as patches: one shifted, strided view of it for each tap."""
-        groups, k, _ = self.sizes
+        return self._patches(self._padded(x), self._out)
+
+    @property
+    def turns(self) -> int:
+        """In how many turns patches are made, so that those of one turn hold about `AT_ONCE` values."""
+        images, rows = self._turn
+        return 1 if not self._out else self.x_shape[self.lhs_spec[0]] // images * (self._out[0] // rows)
+
+    def vectors_of(self, x: Float[Array, "*shape"]) -> Callable[[Int[Array, ""]], Float[Array, "groups part k"]]:
+        """The vectors of a turn by its number; those of all turns, one after the other, are `vectors(x)`."""
+        x, (images, rows) = self._padded(x), self._turn
+        turns, stride = self._out[0] // rows, self.window_strides[0]  # of one group of images
+        span = (rows - 1) * stride + (self.taps[0] - 1) * self.rhs_dilation[0] + 1
+
+        def part(turn: Int[Array, ""]) -> Array:
+            start = (turn // turns * images, turn % turns * rows * stride, *[0] * (x.ndim - 2))
+            return self._patches(lax.dynamic_slice(x, start, (images, span, *x.shape[2:])), (rows, *self._out[1:]))
+
+        return part
+
+    @property
+    def _out(self) -> tuple[int, ...]:
+        return tuple(self.out_shape[d] for d in self.out_spec[2:])
+
+    @property
+    def _turn(self) -> tuple[int, int]:
+        """Images, and rows of their outputs, of one turn."""
+        images, rows = self.x_shape[self.lhs_spec[0]], self._out[0] if self._out else 1
+        row = self.sizes[0] * self.sizes[1] * math.prod(self._out[1:])
+        if images * rows * row <= 2 * AT_ONCE:
+            return images, rows
+        if rows * row <= AT_ONCE:
+            return _divisor(images, AT_ONCE // (rows * row)), rows
+        return 1, _divisor(rows, AT_ONCE // row)
+
+    def _padded(self, x: Array) -> Array:
+        """[batch, *space, channel]"""
         batch, channels, *spatial = self.lhs_spec
         x = x.transpose(batch, *spatial, channels)
         edges = [(low, high, step - 1) for (low, high), step in zip(self.padding, self.lhs_dilation, strict=True)]
-        x = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *edges, (0, 0, 0)])
-        views = [self._view(x, tap) for tap in _grid(self.taps)]
+        return lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *edges, (0, 0, 0)])
+
+    def _patches(self, x: Array, out: tuple[int, ...]) -> Array:
+        groups, k, _ = self.sizes
+        views = [self._view(x, tap, out) for tap in _grid(self.taps)]
         patches = jnp.stack(views, axis=-2)  # [batch, *out, tap, channel]
         vectors = math.prod(patches.shape[:-2])
         patches = patches.reshape(vectors, len(views), groups, -1)
         return patches.transpose(2, 0, 1, 3).reshape(groups, vectors, k)
 
-    def _view(self, x: Array, tap: tuple[int, ...]) -> Array:
-        out = [self.out_shape[d] for d in self.out_spec[2:]]
+    def _view(self, x: Array, tap: tuple[int, ...], out: tuple[int, ...]) -> Array:
         start = [t * d for t, d in zip(tap, self.rhs_dilation, strict=True)]
         stop = [s + (o - 1) * stride + 1 for s, o, stride in zip(start, out, self.window_strides, strict=True)]
         return lax.slice(x, (0, *start, 0), (x.shape[0], *stop, x.shape[-1]), (1, *self.window_strides, 1))
@@ -162,8 +204,7 @@ class Convolution:
     def result(self, y: Float[Array, "groups vectors n"]) -> Float[Array, "*shape"]:
         """Output vectors as feature maps in the original layout."""
         batch = self.x_shape[self.lhs_spec[0]]
-        out = [self.out_shape[d] for d in self.out_spec[2:]]
-        y = y.transpose(1, 0, 2).reshape(batch, *out, -1)
+        y = y.transpose(1, 0, 2).reshape(batch, *self._out, -1)
         axes = (0, y.ndim - 1, *range(1, y.ndim - 1))  # batch, channel, spatial...
         order = [0] * y.ndim
         for axis, where in zip(axes, self.out_spec, strict=True):
@@ -187,6 +228,11 @@ def convolution(params: dict, shapes: tuple[tuple[int, ...], ...], out_shape: tu
         out_spec=tuple(numbers.out_spec),
         feature_group_count=params["feature_group_count"],
     )
+
+
+def _divisor(number: int, most: int) -> int:
+    """The largest divisor of a number that is at most `most`, and 1 at least."""
+    return next((d for d in range(min(number, most), 0, -1) if number % d == 0), 1)
 
 
 def _grid(sizes: tuple[int, ...]) -> list[tuple[int, ...]]:

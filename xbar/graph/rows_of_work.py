@@ -22,6 +22,8 @@ _CALLS = (
     "custom_vmap_call",
     "checkpoint",
 )
+NEURONS = "neurons"  # what a row is called that is steps of spiking neurons
+NEURON_STEP = "neuron_step"  # and the call that is one (`xbar.spiking.neurons`)
 # What a row is, by the primitives in it (all of one set); the first that fits names it.
 _KINDS = (
     ("softmax", ({"exp", "exp2"}, {"reduce_sum", "cumsum", "reduce_max"}, {"div", "log"})),
@@ -37,8 +39,8 @@ class DigitalRow:
     """Digital work between two products.
 
     Args:
-        what: "attention" (a product of two streams), "product" (one that could be on an array, or holds constants), "softmax",
-            "normalisation", "pooling", "activation", "sum", or "moves".
+        what: "neurons" (of spiking networks), "attention" (a product of two streams), "product" (one that could be on an
+            array, or holds constants), "softmax", "normalisation", "pooling", "activation", "sum", or "moves".
         after: number of the layer on arrays whose outputs it works on; None before the first.
         work: of one call.
     """
@@ -115,6 +117,10 @@ class _Walk:
         if work.mac_ops:
             yield from self.flush()
             yield "attention", self.after, work
+            return
+        if inner is not None and eqn.params.get("name") == NEURON_STEP:
+            yield from self.flush()
+            yield NEURONS, self.after, work
             return
         self.work = self.work + work
         self.seen |= names_inside(eqn)

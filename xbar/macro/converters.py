@@ -85,7 +85,7 @@ class DAC(Checked):
             `(x / F + 1) / 2` is applied, and the product with `1/2` is taken off digitally, as it is for cells on target.
 
     Raises:
-        ValueError, TypeError: for a number of bits, an encoding, a range or a noise that cannot be.
+        ValueError, TypeError: for a number of bits, an encoding, a range or a noise that is not allowed.
     """
 
     bits: int | None = eqx.field(static=True, converter=_BITS, default=8)
@@ -180,7 +180,7 @@ class ADC(Checked):
         noise: rms noise of the current at the converter's input [A], or None.
 
     Raises:
-        ValueError, TypeError: for a number of bits, a range or a noise that cannot be.
+        ValueError, TypeError: for a number of bits, a range or a noise that is not allowed.
     """
 
     bits: Bits | None = eqx.field(converter=dataclasses.replace(_BITS, leaf=True), default=8)

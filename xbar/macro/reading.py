@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -11,10 +12,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt32
 
 from devices._numerics import safe_sqrt
-from devices.random import unit_normals, unit_normals_from
+from devices.random import unit_normals, unit_normals_at
 from xbar.macro.bit_lines import currents, each_tile, felt
 from xbar.macro.contraction import contract, contract_positive
 from xbar.macro.layout import beside_rows
@@ -27,6 +28,9 @@ from xbar.macro.wires.noise_map import features, total
 IN_TURN = (
     2**20
 )  # inputs times planes from which on planes pass one after the other: a loop costs time where there is little
+
+
+Among = tuple[UInt32[Array, ""], int]  # number of the first vector of some, and how many there are in all
 
 
 def settle(tile: Tile, array: ProgrammedArray, t: Float[Array, ""], part: Partition) -> Settled:
@@ -113,6 +117,7 @@ def read(
     t: Float[Array, ""],
     key: PRNGKeyArray | None,
     watched: bool = True,
+    among: Among | None = None,
 ) -> tuple[Float[Array, "groups vectors n"], Signals | None]:
     """The analog product of input vectors with a programmed array.
 
@@ -122,14 +127,15 @@ def read(
     Args:
         x: input vectors. n: number of outputs. t: time since programming [s]. key: for the noise of this read; None
             reads without noise. watched: whether somebody wants the signals. Where nobody does, many planes pass one after
-            the other, in the memory of one; draws are the same.
+            the other, in the memory of one; draws are the same. among: where these vectors stand in a longer read, whose
+            draws they have.
     """
     part = tile.partition(x.shape[0], x.shape[-1], n)
     inputs = part.split_inputs(x)
     full_scale = input_scale(tile, array, inputs)
     now = array.settled or settle(tile, array, t, part)
     keys = (None, None, None) if key is None else tuple(jax.random.split(key, 3))
-    planes, given = tile.dac.planes, (inputs, full_scale, t, keys)
+    planes, given = tile.dac.planes, (inputs, full_scale, t, keys, among)
     if planes > 1 and not watched and planes * inputs.size >= IN_TURN:
         found, applied = _in_turn(tile, array, now, part, *given)
         signals = None
@@ -152,15 +158,16 @@ def _pass(
     full_scale: Array,
     t: Float[Array, ""],
     keys: tuple[PRNGKeyArray | None, PRNGKeyArray | None, PRNGKeyArray | None],
+    among: Among | None,
     only: Int[Array, ""] | None = None,
 ) -> tuple[Float[Array, "planes blocks row_tiles vectors rows"], Signals]:
     """The levels of all planes, or of the plane `only`, and what they put on the wires."""
     dac_key, read_key, adc_key = keys
 
-    def draw(key: PRNGKeyArray, like: Array) -> Array:
-        if only is None:
+    def draw(key: PRNGKeyArray, like: Array, axis: int = -3) -> Array:
+        if only is None and among is None:
             return unit_normals(key, like)
-        return unit_normals_from(key, like, only.astype(jnp.uint32) * np.uint32(like.size))
+        return unit_normals_at(key, like, _places(like.shape, axis, among, only))
 
     levels = tile.dac.drive(inputs, full_scale, only)
     in_use = part.rows_in_use().astype(inputs.dtype)  # rows beyond the matrix have no driver
@@ -168,7 +175,7 @@ def _pass(
         levels = levels * in_use[None]
     volts = levels * tile.v_read.astype(inputs.dtype)
     if tile.dac.noise is not None and dac_key is not None:
-        volts = volts + tile.dac.noise * in_use[None] * draw(dac_key, volts)
+        volts = volts + tile.dac.noise * in_use[None] * draw(dac_key, volts, -2)
     current, watts = currents(tile, array, now, volts, t)
     if tile.read_noise == "independent":
         current = current + _read_noise(tile, array, now, volts, t, read_key, draw)
@@ -179,6 +186,43 @@ def _pass(
     outputs = current.shape[0] * current.shape[1] * part.groups * inputs.shape[2] * part.n * part.row_tiles
     cells = tile.device.conductance(array.cells, t) if tile.coupled and array.cells is not None else None
     return levels, Signals(inputs, volts, current, reported, most, now.conductance, watts, outputs, cells=cells)
+
+
+def _places(shape: tuple[int, ...], axis: int, among: Among | None, only: Array | None) -> UInt32[Array, "..."]:
+    """Numbers of the draws of some vectors (along `axis`) and of one plane (of the first axis) among those of a whole read."""
+    first, total = (jnp.uint32(0), shape[axis]) if among is None else among
+    whole = list(shape)
+    whole[axis] = total
+    strides = [math.prod(whole[d + 1 :]) for d in range(len(whole))]
+    steps = [lax.broadcasted_iota(jnp.uint32, shape, d) * np.uint32(s % 2**32) for d, s in enumerate(strides)]
+    plane = jnp.uint32(0) if only is None else only.astype(jnp.uint32) * np.uint32(strides[0] % 2**32)
+    return functools.reduce(jnp.add, steps) + first.astype(jnp.uint32) * np.uint32(strides[axis]) + plane
+
+
+def read_in_turn(
+    tile: Tile,
+    array: ProgrammedArray,
+    part: Callable[[Int[Array, ""]], Float[Array, "groups part k"]],
+    turns: int,
+    n: int,
+    *,
+    t: Float[Array, ""],
+    key: PRNGKeyArray | None,
+) -> Float[Array, "groups vectors n"]:
+    """`read` of vectors that are made in turns, in the memory of one; draws are the same.
+
+    Args:
+        part: the vectors of a turn by its number. turns: how many there are, of equally many vectors.
+    """
+    groups, each, k = jax.eval_shape(part, jnp.int32(0)).shape
+    array = dataclasses.replace(array, settled=array.settled or settle(tile, array, t, tile.partition(groups, k, n)))
+
+    def one(turn: Int[Array, ""]) -> Array:
+        among = turn.astype(jnp.uint32) * np.uint32(each), turns * each
+        return read(tile, array, part(turn), n, t=t, key=key, watched=False, among=among)[0]
+
+    y = lax.map(one, jnp.arange(turns, dtype=jnp.int32))
+    return jnp.moveaxis(y, 0, 1).reshape(groups, turns * each, n)
 
 
 def _in_turn(tile: Tile, array: ProgrammedArray, now: Settled, part: Partition, *given: Any) -> tuple[Array, Array]:

@@ -52,8 +52,8 @@ class Tile(Checked):
         sharding: devices of a mesh over which the tiles of each matrix are spread, if any. It changes no chip.
 
     Raises:
-        ValueError, TypeError: for a part of the wrong class, for sizes, a voltage, a time or a kind of noise that cannot be,
-            or cells that are not ohmic and wires that are defined for ohmic ones only.
+        ValueError, TypeError: for a part of the wrong class, for sizes, a voltage, a time or a kind of noise that is not
+            allowed, or cells that are not ohmic and wires that are defined for ohmic ones only.
 
     Warns, once a device, where `v_read` is above the voltages that the device's data reach, and of sizes, voltages and times
     that no macro has.

@@ -37,9 +37,29 @@ def pulse(
     most: int,
 ) -> ProgrammedArray:
     """`n` pulses to each cell of each weight, `t` [s] after the cells were last returned; none to other cells."""
-    counts = to_cells(n, part, array.cells.g.shape[-1] - part.used_cols)
-    how: dict[str, Any] = dict(t=t, most=most)
-    if tile.spread:  # devices check nothing on their own: what is wrong with one is wrong with all
+    return pulse_cells(
+        tile, array, part, to_cells(n, part, array.cells.g.shape[-1] - part.used_cols), t, key, most=most
+    )
+
+
+def pulse_cells(
+    tile: Tile,
+    array: ProgrammedArray,
+    part: Partition,
+    counts: Num[Array, "cells blocks row_tiles rows col_tiles lines"],
+    t: Float[Array, ""],
+    key: PRNGKeyArray,
+    *,
+    most: int,
+    trusted: bool = False,
+) -> ProgrammedArray:
+    """`counts` pulses to each cell, `t` [s] after the cells were last returned.
+
+    Args:
+        trusted: whether no cell can get more than `most`.
+    """
+    how: dict[str, Any] = dict(t=t, most=most, trusted=trusted)
+    if tile.spread and not trusted:  # devices check nothing on their own: what is wrong with one is wrong with all
         how = dict(t=not_above(t, counts, most), most=most, trusted=True)
     one = lambda cells, n, k: tile.device.pulse(cells, n, key=k, **how)  # noqa: E731
     return dataclasses.replace(array, cells=_by_line(tile, one, array.cells, counts, part, key))

@@ -12,6 +12,12 @@ def rate(x: Float[Array, "*any"], steps: int, *, key: PRNGKeyArray) -> Bool[Arra
     return jax.random.uniform(key, (steps, *x.shape)) < x
 
 
+def regular(x: Float[Array, "*any"], steps: int) -> Bool[Array, "steps *any"]:
+    """Evenly spaced spikes, `round(x steps)` of them, for `x` in [0, 1]: what a neuron without a leak makes of a constant."""
+    level = jnp.clip(x, 0, 1) * jnp.arange(steps + 1, dtype=jnp.float32).reshape(-1, *(1,) * x.ndim) + 0.5
+    return jnp.floor(level[1:]) > jnp.floor(level[:-1])
+
+
 def latency(x: Float[Array, "*any"], steps: int) -> Bool[Array, "steps *any"]:
     """One spike, the earlier the larger `x` in [0, 1]: in step `round((1 - x)(steps - 1))`; none where `x` is 0."""
     when = jnp.round((1 - jnp.clip(x, 0, 1)) * (steps - 1)).astype(jnp.int32)

@@ -92,6 +92,10 @@ class LIF(Checked):
         self, state: NeuronState, x: Float[Array, "*neurons"], dt: Float[Array, ""] | float
     ) -> tuple[NeuronState, Float[Array, "*neurons"]]:
         """One time step of `dt` [s] with the input `x`: the state after it, and spikes (0 or 1)."""
+        return neuron_step(self, state, x, dt)
+
+    def stepped(self, state: NeuronState, x: Array, dt: Array | float) -> tuple[NeuronState, Array]:
+        """The equations of `step`, which calls them under a name that energy ledgers know."""
         before, i = state.v, self._current(state, x, dt)
         v = self._integrated(state.v, i, dt)
         if self.refractory is not None:
@@ -122,6 +126,12 @@ class LIF(Checked):
             gain = -jnp.expm1(-share) if self.method == "exponential" else share
             moved = self.v_leak + jnp.exp(-share) * (v - self.v_leak) + gain * self.r * i
         return jnp.where(jnp.isinf(self.tau), v + self.r * i, moved)
+
+
+@jax.jit
+def neuron_step(body: LIF, state: NeuronState, x: Array, dt: Array | float) -> tuple[NeuronState, Array]:
+    """A step as one call: a ledger finds neurons by its name (`xbar.graph.rows_of_work.NEURON_STEP`)."""
+    return body.stepped(state, x, dt)
 
 
 class FixedPointLIF(Checked):

@@ -28,7 +28,7 @@ def dtype_of(name: Any) -> np.dtype:
     """
     if name in _PLAIN or name in _PAIRS or (name in _BYTES and (name == "bool" or hasattr(jnp, name))):
         return jnp.dtype(name)
-    raise ChipFileError(f"{name!r} is no kind of number that a chip's file may hold.")
+    raise ChipFileError(f"{name!r} is not a kind of number that a chip's file may hold.")
 
 
 def kept_as(name: Any, shape: tuple[int, ...]) -> tuple[np.dtype, tuple[int, ...]]:
@@ -69,7 +69,7 @@ def from_kept(kept: np.ndarray, node: dict[str, Any], name: str) -> Any:
     if "key" in node:
         if node["key"] not in _KEYS:
             raise ChipFileError(
-                f"{name}: {node['key']!r} is no generator of random numbers; they are {', '.join(_KEYS)}."
+                f"{name}: {node['key']!r} is not a generator of random numbers; they are {', '.join(_KEYS)}."
             )
         return jax.random.wrap_key_data(jnp.asarray(data), impl=node["key"])
     return _weak(data) if node.get("weak") else jnp.asarray(data)

@@ -72,7 +72,7 @@ class ChipFile:
             known = False
         if not known:
             raise ChipFileError(
-                f"{path} is no HDF5 file. Give a file that xbar.save wrote; {_AGAIN[0].lower()}{_AGAIN[1:]}"
+                f"{path} is not an HDF5 file. Give a file that xbar.save wrote; {_AGAIN[0].lower()}{_AGAIN[1:]}"
             )
         self.file = h5py.File(self.path, "r")
         self._read: dict[str, Any] = {}
@@ -107,7 +107,7 @@ class ChipFile:
         """The description of the chip."""
         dataset = self._dataset(_TEXT)
         if dataset.shape != () or dataset.dtype.kind != "S" or dataset.dtype.itemsize > MOST_TEXT:
-            raise ChipFileError(f"{self.path}: {_TEXT} is no text of at most {MOST_TEXT} bytes. {_AGAIN}")
+            raise ChipFileError(f"{self.path}: {_TEXT} is not text of at most {MOST_TEXT} bytes. {_AGAIN}")
         self._check_storage(_TEXT, dataset, dataset.dtype.itemsize)
         raw = bytes(dataset[()])
         if hashlib.sha256(raw).hexdigest() != self._attribute(dataset, "sha256"):
@@ -172,7 +172,7 @@ class ChipFile:
             raise ChipFileError(f"{self.path}: {owner.name} has no attribute `{name}`. {_AGAIN}")
         found = owner.attrs.get_id(name)
         if found.shape != () or found.dtype.kind != "S" or found.dtype.itemsize > 200:
-            raise ChipFileError(f"{self.path}: the attribute `{name}` of {owner.name} is no short text. {_AGAIN}")
+            raise ChipFileError(f"{self.path}: the attribute `{name}` of {owner.name} is not a short text. {_AGAIN}")
         value: Any = owner.attrs[name]
         return bytes(value).decode("ascii")
 
@@ -183,7 +183,7 @@ def _size(path: pathlib.Path) -> int:
     except OSError as error:
         raise ChipFileError(f"{path} cannot be read: {error.strerror}.") from error
     if not stat.S_ISREG(found.st_mode):
-        raise ChipFileError(f"{path} is no file. Give a file that xbar.save wrote.")
+        raise ChipFileError(f"{path} is not a file. Give a file that xbar.save wrote.")
     if found.st_size > MOST:
         raise ChipFileError(f"{path} has {found.st_size} bytes; chips of more than {MOST} are not read.")
     return found.st_size

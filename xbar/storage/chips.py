@@ -36,13 +36,13 @@ def save(chip: Chip, path: str | os.PathLike[str]) -> None:
         path: by custom `*.h5`. A file that is there is replaced once the new one is complete.
 
     Raises:
-        TypeError: if it is no chip.
+        TypeError: if it is not a chip.
         ChipFileError: if it is traced, holds something that a file cannot (a function of your own in a law, say), or
             conductances that no cell has. OSError: if the disk is full or may not be written.
     """
     if not isinstance(chip, Chip):
         raise TypeError(
-            f"xbar.save: {type(chip).__name__} is no chip. Program one: network.program(params, x, key=key)."
+            f"xbar.save: {type(chip).__name__} is not a chip. Program one: network.program(params, x, key=key)."
         )
     encoder = Encoder()
     document = {"chip": _encoded(chip, encoder), "params": encoded(chip.frame, chip.avals)}
@@ -93,7 +93,7 @@ def load(path: str | os.PathLike[str], f: Callable[..., Any], *inputs: Any, para
 
 
 def _refuse_constant(text: str) -> Any:
-    raise ChipFileError(f"the description holds {text}, which is no number of it.")
+    raise ChipFileError(f"the description holds {text}, which is not a number of it.")
 
 
 def _encoded(chip: Chip, encoder: Encoder) -> dict[str, Any]:

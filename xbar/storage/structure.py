@@ -226,7 +226,7 @@ def _list(node: Any, place: str) -> list:
 
 def _number(text: Any, place: str) -> float:
     if text not in ("nan", "inf", "-inf"):
-        raise ChipFileError(f"{place} is {text!r}, which is no number.")
+        raise ChipFileError(f"{place} is {text!r}, which is not a number.")
     return float(text)
 
 

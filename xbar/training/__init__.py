@@ -5,6 +5,7 @@ noise and faults on weights, clipping, losses, gradients, adapters; what brings 
 pulses instead of computed weights. Each says where it comes from and when it breaks.
 """
 
+from xbar.training import insitu
 from xbar.training.array_weights import ArrayWeights, weights_of
 from xbar.training.committees import committee
 from xbar.training.converter_ranges import learn_ranges
@@ -29,6 +30,7 @@ __all__ = [
     "distillation_loss",
     "draw_time",
     "drop_weights",
+    "insitu",
     "keep_clipped",
     "learn_ranges",
     "line_order",

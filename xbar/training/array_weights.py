@@ -26,7 +26,7 @@ class ArrayWeights:
 
     Args:
         channels: for each leaf of `jax.tree.leaves(params)`: the axes along which a column of the array stays the same
-            (output channels, groups, stacked blocks), all others running along its rows; None for a leaf that is no weight.
+            (output channels, groups, stacked blocks), all others running along its rows; None for a leaf that is not a weight.
     """
 
     channels: tuple[tuple[int, ...] | None, ...]

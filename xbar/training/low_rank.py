@@ -35,7 +35,7 @@ def low_rank_adapters(
             each.
 
     Raises:
-        ValueError: for a rank that is no whole number above 0, or if no layer is chosen.
+        ValueError: for a rank that is not a whole number above 0, or if no layer is chosen.
 
     Reference: Li et al. 2024, arXiv:2411.17367 (AHWA-LoRA); Hu et al. 2021, arXiv:2106.09685.
 

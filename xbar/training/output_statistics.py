@@ -108,9 +108,9 @@ def _matched(
     if key is not None:
         arrays = with_frozen_noise(traced.layers, tiles, arrays, times, key)
 
-    def read_layer(i, given, vectors, n, noise):
-        array, goal = given
-        y, _ = read(tiles[i], array, vectors, n, t=times[i], key=noise)
+    def read_layer(i, given, product, x, noise, probe):
+        (array, goal), vectors = given, product.vectors(x)
+        y, _ = read(tiles[i], array, vectors, product.sizes[2], t=times[i], key=noise)
         seen = _moments(y, goal.mean)
         return (_correction(seen, goal)(y, vectors) if i in once else y), seen
 
@@ -129,8 +129,8 @@ def _digital_statistics(
     """Of each layer's products in the digital network, in two passes: the second about the mean of the first."""
 
     def run(centres: dict[int, Array]) -> dict[int, Moments]:
-        def read_layer(i, given, vectors, n, noise):
-            w, centre = given
+        def read_layer(i, given, product, x, noise, probe):
+            (w, centre), vectors = given, product.vectors(x)
             y = jnp.matmul(vectors, w.astype(vectors.dtype), precision=jax.lax.Precision.HIGHEST)
             return y, _moments(y, centre)
 

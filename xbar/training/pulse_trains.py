@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from devices._checks import Checked, Whole, positive
+from devices.random import unit_uniforms
+
+
+class Coincidences(eqx.Module):
+    """What pulse trains amount to, summed over vectors.
+
+    Args:
+        up, down: pulses to each cell. rows, cols: pulses on each line, coincident or not. slots: that passed, of all vectors.
+    """
+
+    up: Float[Array, "*tiles rows cols"]
+    down: Float[Array, "*tiles rows cols"]
+    rows: Float[Array, "*tiles rows"]
+    cols: Float[Array, "*tiles cols"]
+    slots: Float[Array, "*tiles"]
 
 
 class PulseTrains(Checked):
@@ -21,20 +39,20 @@ class PulseTrains(Checked):
     as long as no probability is cut at 1.
 
     Args:
-        step: s, the change that one pulse makes, in units of the weight.
+        step: s, the change that one pulse makes, in units of the weight; None where it is asked of a device
+            (`xbar.training.insitu`).
         slots: BL at most (31 as a rule).
         manage_slots: take only as many slots as the largest product needs, `ceil(rate max|x| max|d| / s)`, and give
             rows the largest probability, 1; what exceeds `slots` is lost. Otherwise all slots are used, and the
             largest probabilities of rows and columns are made equal.
-        mean_count: no randomness: every train has its mean number of pulses, rounded, and a cell the mean number of
-            coincidences, rounded.
+        mean_count: no randomness: every train has its mean number of pulses, rounded, those of rows one after the other and
+            those of columns spread evenly, so that a cell gets the mean number of coincidences, rounded.
 
-    Reference: Gokmen, Vlasov 2016, 10.3389/fnins.2016.00333; the management rules as aihwkit 1.2.0 has them (MIT licence). Its
-    "deterministic implicit" trains, whose result depends on how pulses are ordered within a train, have no counterpart here.
+    Reference: Gokmen, Vlasov 2016, 10.3389/fnins.2016.00333; the management rules as aihwkit 1.2.0 has them (MIT licence).
     """
 
-    step: Float[Array, ""] = eqx.field(
-        converter=positive.but(advice="It is the change of a weight that one pulse makes.")
+    step: Float[Array, ""] | None = eqx.field(
+        converter=positive.but(optional=True, advice="It is the change of a weight that one pulse makes."), default=None
     )
     slots: int = eqx.field(static=True, converter=Whole(1, 1000, advice="A train has 31 slots as a rule."), default=31)
     manage_slots: bool = eqx.field(static=True, default=True)
@@ -43,7 +61,15 @@ class PulseTrains(Checked):
     def probabilities(
         self, x: Float[Array, " rows"], d: Float[Array, " cols"], rate: Float[Array, ""] | float
     ) -> tuple[Float[Array, " rows"], Float[Array, " cols"], Float[Array, ""]]:
-        """Probability of a pulse on each row and each column in a slot, and the number of slots in use."""
+        """Probability of a pulse on each row and each column in a slot, and the number of slots in use.
+
+        Raises:
+            ValueError: without a step.
+        """
+        if self.step is None:
+            raise ValueError(
+                "PulseTrains: without step= there is not a number of pulses. Give the change that one makes."
+            )
         x, d = jnp.abs(x), jnp.abs(d)
         most = [jnp.max(v) for v in (x, d)]
         x_max, d_max = (jnp.where(v > 0, v, 1) for v in most)  # nothing but zeros gets no pulse at any scale
@@ -74,14 +100,82 @@ class PulseTrains(Checked):
         Raises:
             ValueError: if trains are random and there is no key.
         """
-        p_x, p_d, used = self.probabilities(x, d, rate)
-        signs = -jnp.sign(x)[:, None] * jnp.sign(d)[None]
-        if self.mean_count:
-            return signs * jnp.round(jnp.round(p_x * used)[:, None] * jnp.round(p_d * used)[None] / used)
-        if key is None:
+        found = self.summed(x[None], d[None], rate, key=key)
+        return found.up - found.down
+
+    def summed(
+        self,
+        x: Float[Array, "*tiles vectors rows"],
+        d: Float[Array, "*tiles vectors cols"],
+        rate: Float[Array, ""] | float,
+        *,
+        key: PRNGKeyArray | None = None,
+    ) -> Coincidences:
+        """What the trains of many vectors, one after the other, add up to: exact coincidences of each, by sign.
+
+        Args:
+            x, d: vectors and errors, of many tiles at once, each of which has pulse generators of its own.
+
+        Raises:
+            ValueError: if trains are random and there is no key.
+
+        Managed slots are worked through one by one, as many as the vector that needs most of them takes.
+        """
+        if key is None and not self.mean_count:
             raise ValueError("PulseTrains: random trains need key=jax.random.key(0), or choose mean_count=True.")
-        rows, cols = jax.random.split(key)
-        live = (jnp.arange(self.slots).astype(x.dtype) < used)[:, None]
-        on_rows = live & (jax.random.uniform(rows, (self.slots, x.size)) < p_x[None])
-        on_cols = jax.random.uniform(cols, (self.slots, d.size)) < p_d[None]
-        return signs * (on_rows.T.astype(x.dtype) @ on_cols.astype(x.dtype))
+        probabilities = jnp.vectorize(lambda x, d: self.probabilities(x, d, rate), signature="(r),(c)->(r),(c),()")
+        p_x, p_d, used = probabilities(x, d)
+        row_signs, col_signs = jnp.sign(x), -jnp.sign(d)
+        busy = jnp.any(p_x > 0, -1) & jnp.any(p_d > 0, -1)
+        passed = jnp.sum(jnp.where(busy, used, 0), -1)
+        if self.manage_slots and x.shape[-2] > 1:
+
+            def one(slot: Array) -> Coincidences:
+                on_rows, on_cols = self._slot(p_x, p_d, used, key, slot)
+                return _coincide(on_rows, on_cols, row_signs, col_signs)
+
+            nothing = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), jax.eval_shape(one, jnp.zeros((), jnp.int32)))
+            most = jnp.max(jnp.where(busy, used, 0), initial=0).astype(jnp.int32)
+            found = lax.fori_loop(0, most, lambda s, sofar: jax.tree.map(jnp.add, sofar, one(s)), nothing)
+        else:
+            on = jax.vmap(lambda s: self._slot(p_x, p_d, used, key, s), out_axes=-2)(jnp.arange(self.slots))
+            on_rows, on_cols = (a.reshape(*a.shape[:-3], -1, a.shape[-1]) for a in on)
+            each = [jnp.repeat(a, self.slots, axis=-2) for a in (row_signs, col_signs)]
+            found = _coincide(on_rows, on_cols, each[0], each[1])
+        return dataclasses.replace(found, slots=passed)
+
+    def _slot(self, p_x: Array, p_d: Array, used: Array, key: PRNGKeyArray | None, slot: Array) -> tuple[Array, Array]:
+        """Which rows and columns carry a pulse in one slot."""
+        last = used[..., None]
+        if key is None or self.mean_count:
+            row, col = jnp.round(p_x * last), jnp.round(p_d * last) / last
+            sent = lambda s: jnp.floor(s * col + 0.4999)  # noqa: E731  # by then; halves come late, as in aihwkit
+            return slot < row, (slot < last) & (sent(slot + 1) > sent(slot))
+        rows, cols = jax.random.split(jax.random.fold_in(key, slot))
+        return (slot < last) & (unit_uniforms(rows, p_x) < p_x), unit_uniforms(cols, p_d) < p_d
+
+
+BASE = 4096  # pulses up and down of one cell share a number, in this base
+
+
+def _coincide(on_rows: Array, on_cols: Array, row_signs: Array, col_signs: Array) -> Coincidences:
+    """Sums over vectors of products of pulses: whole numbers below 2^24, exact in float32."""
+    real = lambda a: a.astype(jnp.float32)  # noqa: E731
+    rows, up = real(on_rows), col_signs > 0
+    product = lambda a, b: jnp.einsum("...vr,...vc->...rc", a, b, precision=lax.Precision.HIGHEST)  # noqa: E731
+
+    def of(rows: Array, up: Array) -> tuple[Array, Array]:
+        """Those of rows of one sign."""
+        plus, minus = real(on_cols & up), real(on_cols & ~up)
+        if rows.shape[-2] >= BASE:
+            return product(rows, plus), product(rows, minus)
+        both = product(rows, plus + BASE * minus)
+        down = jnp.floor(both / BASE)
+        return both - BASE * down, down
+
+    positive, negative = rows * (row_signs > 0), rows * (row_signs < 0)
+    plus = of(positive, up)
+    none = jax.tree.map(jnp.zeros_like, plus)
+    minus = lax.cond(jnp.any(negative > 0), lambda: of(negative, ~up), lambda: none)
+    up_down, none = (plus[0] + minus[0], plus[1] + minus[1]), jnp.zeros(plus[0].shape[:-2])
+    return Coincidences(up_down[0], up_down[1], jnp.sum(rows, -2), jnp.sum(real(on_cols), -2), none)

@@ -126,7 +126,7 @@ class AbstractResiduals(AbstractCandidate):
 
 
 class AbstractPredictive(AbstractCandidate):
-    """A candidate that foretells each reading from those before it, with a normal error: a Kalman filter, an autoregression.
+    """A candidate that predicts each reading from those before it, with a normal error: a Kalman filter, an autoregression.
 
     Searched with Fisher's information, which first derivatives give:
 

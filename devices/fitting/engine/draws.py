@@ -26,8 +26,8 @@ def draw(fit: Fit, count: int, rng: np.random.Generator) -> Float[np.ndarray, "c
     """Coordinates drawn from the posterior of a fit.
 
     Where the likelihood is a parabola, or there are more than 20 000 readings: from the normal distribution around the
-    estimate, with the fit's covariance C. What the data leave open does not run away: numbers without bounds are held by a
-    prior three times as wide as the range from which searches start, those with bounds by the variance of a prior that is
+    estimate, with the fit's covariance C. What the data do not determine does not run away: numbers without bounds are held by
+    a prior three times as wide as the range from which searches start, those with bounds by the variance of a prior that is
     even between them on the scale of the search,
 
     $$ C' = (C^{-1} + D)^{-1}, \\qquad D = \\mathrm{diag}(1/3^2 \\text{ or } 3/\\pi^2) $$

@@ -26,7 +26,7 @@ STRETCH, STRETCHES = 6, 5  # steps of a refit at a time, and how many times
 LONGEST = 17  # the same of a search
 NEAR = 1.5  # an end whose log likelihood is worse than the best by more is no other optimum: about the limit of an interval
 OTHERS = 2  # other optima at most
-SAME = 0.05  # ends at which the curvature foretells less difference of the log likelihood than this are one
+SAME = 0.05  # ends at which the curvature predicts less difference of the log likelihood than this are one
 CREEP = 3e-3  # a search of a refit that gained less log likelihood than this in so many steps creeps along a ridge, and ends
 
 

@@ -111,7 +111,7 @@ def sentence(line: Line) -> str:
     """What readers must know of a line."""
     shown = f"a line at {line.f:.4g} Hz (rms {line.rms:.2g} of the mean)"
     if not line.mains:
-        return f"{shown} is masked in the spectrum: it is no harmonic of the mains, nor an alias of one."
+        return f"{shown} is masked in the spectrum: it is not a harmonic of the mains, nor an alias of one."
     times = "" if line.harmonic == 1 else f" times {line.harmonic:g}"
     aliased = abs(line.mains * line.harmonic - line.f) > 0.05 * line.mains
     as_seen = ", aliased by the rate of the reads" if aliased else ""

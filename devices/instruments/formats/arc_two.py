@@ -59,9 +59,7 @@ def _kind(file: File, sets: Sequence[Any]) -> str:
     kind = "op_type" if all("op_type" in fields for fields in found) else "type"
     missing = {name for fields in found for name in (*FIELDS, kind) if name not in fields}
     if missing:
-        raise FileError(
-            f"{file.path}: timeseries lack {', '.join(sorted(missing))}; this is no ArC TWO file that is known."
-        )
+        raise FileError(f"{file.path}: timeseries lack {', '.join(sorted(missing))}; this is not a known ArC TWO file.")
     return kind
 
 

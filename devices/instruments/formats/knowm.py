@@ -88,7 +88,7 @@ def _frequency(folder: pathlib.Path, v_drive: np.ndarray, side: Mapping[str, Any
     asked = {"frequency", "rate"} & set(side.get("protocol", {}))
     frequency = side.get("protocol", {}).get("frequency", named)
     if share < 0.99:
-        reason = f"The drive is no single sine period ({100 * share:.0f} % of it), so rows have no time."
+        reason = f"The drive is not a single sine period ({100 * share:.0f} % of it), so rows have no time."
         return None, [] if asked else [Flag("no time", reason)]
     if frequency is None:
         reason = f"Neither the folder {folder.name} nor a sidecar says the frequency: rows have no time."

@@ -48,7 +48,7 @@ def read(file: File, side: Mapping[str, Any]) -> list[Trace]:
         )
     found = [column_headers.unit(text) or column_headers.unit(text.lower()) for text in texts]
     if None in found:
-        raise FileError(f"{file.path}, line 2: {texts[found.index(None)]!r} is no unit; write `second,Volt,Volt`.")
+        raise FileError(f"{file.path}, line 2: {texts[found.index(None)]!r} is not a unit; write `second,Volt,Volt`.")
     named = [
         (name, values[:, k], unit) for k, (name, unit) in enumerate(zip(side["columns"], found, strict=True)) if unit
     ]

@@ -43,7 +43,7 @@ def read(file: File, side: Mapping[str, Any]) -> list[Trace]:
             title = title or TITLE.match(line)
             if line.strip() and number > 1:
                 raise FileError(
-                    f"{file.path}, line {number}: {line[:60]!r} is no train of pulses (Gprog, g0, g1, ...)."
+                    f"{file.path}, line {number}: {line[:60]!r} is not a train of pulses (Gprog, g0, g1, ...)."
                 )
             continue
         cell = match["cell"] or (title["cell"] if title else file.path.stem)
@@ -65,7 +65,7 @@ def _width(file: File, number: int, text: str) -> float:
     except ValueError:
         width = np.nan
     if not 0 < width < np.inf:
-        raise FileError(f"{file.path}, line {number}: {text!r} is no width of a pulse [s].")
+        raise FileError(f"{file.path}, line {number}: {text!r} is not a width of a pulse [s].")
     return width
 
 

@@ -45,7 +45,7 @@ def _relaxation(file: File) -> Trace:
             f"R G = 1; first G equals G in all {(~later).sum()} rows of time 0, which are left out as they only repeat it",
         ),
         Flag(
-            "start is no target",
+            "start is not a target",
             "g0 is the measured start value; the range column is a bin of it and no programming target, so errors of "
             "programming cannot be had from these rows.",
         ),

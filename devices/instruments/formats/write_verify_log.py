@@ -76,7 +76,9 @@ def _rows(file: File) -> tuple[np.ndarray, np.ndarray]:
             kinds.append(RECORDS.index(word))
             numbers.append([float(cell) for cell in rest])
         except ValueError:
-            raise FileError(f"{file.path}, line {number}: {line[:80]!r} is no record of Init, Write or Read.") from None
+            raise FileError(
+                f"{file.path}, line {number}: {line[:80]!r} is not a record of Init, Write or Read."
+            ) from None
         if len(rest) != 6:
             raise FileError(
                 f"{file.path}, line {number}: {len(rest) + 1} columns instead of 7; the log was cut off there."

@@ -35,6 +35,7 @@ IDLE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_second_order(name):
     """Against Diffrax on ramps: order 2 (1.7 to 2.3), all of it from freezing the voltage within a step."""

@@ -147,6 +147,7 @@ def test_devices_differ(key):
         assert float(jnp.std(i) / jnp.abs(jnp.mean(i))) > 0.05
 
 
+@pytest.mark.slow
 def test_many_cells():
     many_cells(jart_vcm_v1b(), -0.5, 1e-9, cells=20_000)  # fewer: each solves for its contact voltage
 

@@ -39,6 +39,7 @@ CASES = {  # model, waveform, first state: moves by 10 to 90 % of the range and 
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_second_order(name):
     """Against Diffrax: order 2 (1.7 to 2.3) and below 1e-4 of the movement at 16 substeps. The thresholds that the

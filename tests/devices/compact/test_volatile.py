@@ -24,6 +24,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_second_order(name):
     """Against Diffrax: order 2 (1.7 to 2.3)."""

@@ -132,7 +132,7 @@ def ranked(model, held_out, nll):
     return Fit(**{**nothing, **empty, **arrays, **plain, "model": model, "held_out": held_out, "nll": nll})
 
 
-def test_a_winner_that_foretells_badly_is_remarked():
+def test_a_winner_that_predicts_badly_is_remarked():
     good, poor = ranked("good", (-2.0, 0.1), -205.0), ranked("poor", (-0.5, 0.7), -230.0)
     wild = ranked("wild", (1e7, 1e7), -230.0)
     assert foretelling((good, poor)) == ()

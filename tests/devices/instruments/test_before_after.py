@@ -52,7 +52,7 @@ def test_the_sidecar_names_the_start_and_is_asked_for_the_time(tmp_path):
     side.write_text(str(error.value).split("for example:")[1])
     (trace,) = read(after)
     assert set(trace["t"]) == {3600.0} and starts(trace)
-    (trace,) = read(tmp_path)  # the file of starts is no measurement of its own
+    (trace,) = read(tmp_path)  # the file of starts is not a measurement of its own
     assert "assumed start" not in starts(trace)
 
 
@@ -65,7 +65,7 @@ def test_cells_without_a_start_and_repeated_ones(tmp_path):
     write(tmp_path, "a.csv", 1, ["C1", *CELLS[1:]])
     with pytest.raises(FileError, match=r"1 of its 12 reads are further reads of the same cells"):
         read(after, sidecar={"start": "a.csv", **BAKE})
-    with pytest.raises(FileError, match="there is no file"):
+    with pytest.raises(FileError, match="there is not a file"):
         read(after, sidecar={"start": "none.csv", **BAKE})
 
 

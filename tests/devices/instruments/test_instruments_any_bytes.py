@@ -50,7 +50,7 @@ def test_the_examples_themselves_are_read(tmp_path, name):
         ({"files": {"*": 3}}, "must be tables"),
         ({"files": 3}, "must be tables"),
         ({"columns": [["v"], "i"]}, r"there is no column \['v'\]"),
-        ({"units": [3]}, "3 of column 1 .not named. is no unit"),
+        ({"units": [3]}, "3 of column 1 .not named. is not a unit"),
     ],
 )
 def test_sidecars_that_cannot_be(tmp_path, side, said):

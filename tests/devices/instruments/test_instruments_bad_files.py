@@ -38,7 +38,7 @@ BAD = {
     "truncated gz": (truncated(GOOD * 500), "damaged gzip"),
     "damaged gz": (gzip.compress(GOOD.encode())[:40] + b"abc", "damaged gzip"),
     "all NaN": (GOOD.split("\n")[0] + "\n" + "nan,1\n#REF,2\n,3\n", "no row of 3 has finite values of v, i"),
-    "binary junk": (bytes(range(256)) * 40, "is no text: .* control bytes"),
+    "binary junk": (bytes(range(256)) * 40, "is not text: .* control bytes"),
     "damaged Excel": (b"PK\x03\x04" + bytes(range(200)), "no layout that is known .a workbook"),
     "damaged HDF5": (b"\x89HDF\r\n\x1a\n" + bytes(300), "damaged HDF5"),
     "swapped columns": ("Voltage (V),Current (A)\n" + "".join(f"{k * 1e-6},{k * 0.1}\n" for k in range(9)), "are swapped"),
@@ -61,7 +61,7 @@ def test_one_clear_message_and_nothing_written(tmp_path, name):
 
 
 def test_missing_file_and_folders_without_data(tmp_path):
-    with pytest.raises(FileError, match="there is no file"):
+    with pytest.raises(FileError, match="there is not a file"):
         read(tmp_path / "none.csv")
     with pytest.raises(FileError, match="holds no measurement"):
         read(tmp_path)

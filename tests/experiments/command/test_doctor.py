@@ -47,7 +47,7 @@ def test_what_is_broken_is_named(doctor, monkeypatch, tmp_path):
     monkeypatch.setitem(doctor_command.NEEDED, "no_such_module", "no-such-package")
     monkeypatch.setitem(doctor_command.EXTRAS, "lab", (("no_such_module",), "Excel"))
     code, out, err = doctor("--out", str(tmp_path / "file" / "results"))
-    assert code == 1 and "no-such-package" in err and "NotADirectoryError" in err and "is no folder" in err
+    assert code == 1 and "no-such-package" in err and "NotADirectoryError" in err and "is not a folder" in err
     assert "MISSING: no_such_module not installed (Excel). Run: pip install 'xbar-sim[lab]'" in out
     assert doctor("--nonsense")[0] == 2
 

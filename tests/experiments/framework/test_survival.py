@@ -186,10 +186,11 @@ def test_workers_that_always_end_are_given_up(monkeypatch):
 
 
 @linux
-def test_interrupted_at_ten_random_moments(start, xbar, tmp_path):
+@pytest.mark.parametrize("moments", [3, pytest.param(10, marks=pytest.mark.slow)])
+def test_interrupted_at_random_moments(start, xbar, tmp_path, moments):
     """From the first import to the last figure: 130 and a sentence, no traceback, no half-written file, no lost point."""
     draw = random.Random(20)
-    for _ in range(10):
+    for _ in range(moments):
         process = start("run", MINE, "--seconds", "0.3")
         wait_for(lambda p=process: len(list(pathlib.Path(f"/proc/{p.pid}/task").glob("*"))) > 1)
         time.sleep(draw.uniform(0, 3))

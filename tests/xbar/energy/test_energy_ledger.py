@@ -55,6 +55,7 @@ def test_every_term_by_hand():
         "off_chip": [0.0, 0.0],
         "leakage": [leaking * float(ledger.period), 0.0],
         "clock": [1024 * 16 * 9e-15 * register, 0.0],
+        "neurons": [0.0, 0.0],
     }
     assert ledger.layers == ("dense", "(digital)")
     assert tuple(expected) == COMPONENTS
@@ -289,3 +290,14 @@ def test_mismatched_lists_are_refused():
 def test_engineering_notation(value, text):
     """Fails if rounding crosses a prefix or a value falls off the list of prefixes."""
     assert engineering(value, "J") == text
+
+
+def test_lines_are_charged_between_consecutive_planes():
+    """Half of the square of every step, from 0 through the planes and back: codes 11 and 10 cost one square, +1 then -1 three,
+    and 1010 twice as much as 1100."""
+    from xbar.energy.counting import _swing
+
+    rows = jnp.array([[1.0, 1.0, 0.0, 1.0], [1.0, 0.0, 0.0, -1.0]])
+    assert float(_swing(0.2 * rows.reshape(2, 1, 1, 1, 4))) == pytest.approx(5 * 0.2**2)
+    apart, together = (jnp.array(x).reshape(4, 1, 1, 1, 1) for x in ([1.0, 0.0, 1.0, 0.0], [1.0, 1.0, 0.0, 0.0]))
+    assert float(_swing(apart)) == pytest.approx(2 * float(_swing(together)))

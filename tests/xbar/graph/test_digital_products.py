@@ -36,11 +36,11 @@ def program(f, params, *inputs):
 # -- numbers that a DAC converts ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("dtype", [bool, jnp.uint8, jnp.int8, jnp.int32, jnp.uint32])
 @pytest.mark.parametrize(
-    "weight, how",
-    [(jnp.float32, how) for how in ("matmul", "dot_general", "preferred", "einsum", "weight first")]
-    + [(jnp.bfloat16, how) for how in ("matmul", "preferred")],
+    "dtype, weight, how",
+    [(dtype, jnp.float32, "matmul") for dtype in (bool, jnp.uint8, jnp.int8, jnp.int32, jnp.uint32)]
+    + [(bool, jnp.float32, how) for how in ("dot_general", "preferred", "einsum", "weight first")]
+    + [(jnp.uint8, jnp.bfloat16, how) for how in ("matmul", "preferred")],
 )
 def test_integers_and_spikes_meet_devices(dtype, weight, how):
     """At 90e95cb no tile at all: "not real floating-point numbers"."""

@@ -160,8 +160,17 @@ def test_a_reference_column_adds_the_same_noise_to_all_outputs():
     np.testing.assert_allclose((y[:, 1:] - y[:, :-1]).var(0), 2 * alone, rtol=0.05)
 
 
-def test_every_part_of_a_chip_works_with_every_mapping():
-    """Calibration, drift compensation, tile map and ledger; wires for one of them, as they take long to compile."""
+@pytest.mark.parametrize(
+    "mapping, wires",
+    [
+        (xbar.Offset(), xbar.ResistiveWires(0.5, 0.5)),  # for one of them, as they take long to compile
+        (xbar.BitSliced(6, 3, over=xbar.Offset()), xbar.IdealWires()),
+        pytest.param(xbar.Offset("digital"), xbar.IdealWires(), marks=pytest.mark.slow),
+        pytest.param(xbar.Redundant(2), xbar.IdealWires(), marks=pytest.mark.slow),
+    ],
+)
+def test_every_part_of_a_chip_works_with_every_mapping(mapping, wires):
+    """Calibration, drift compensation, tile map and ledger."""
     pcm = dataclasses.replace(tile(xbar.Differential(), devices.pcm_joshi2020(), dac=xbar.DAC(8)), adc=xbar.ADC(10))
 
     def adc(chip):
@@ -170,16 +179,14 @@ def test_every_part_of_a_chip_works_with_every_mapping():
         return float(ledger.by_component[ledger.components.index("adc")])
 
     once = adc(xbar.analog(matvec, pcm).program(W, X, key=jax.random.key(0)))
-    wired, ideal = xbar.ResistiveWires(0.5, 0.5), xbar.IdealWires()
-    mappings = (xbar.Offset(), xbar.Offset("digital"), xbar.BitSliced(6, 3, over=xbar.Offset()), xbar.Redundant(2))
-    for mapping, wires in zip(mappings, (wired, ideal, ideal, ideal), strict=True):
-        own = dataclasses.replace(pcm, mapping=mapping, wires=wires)
-        chip = xbar.analog(matvec, own).program(W, X, key=jax.random.key(0))
-        chip = xbar.calibrate(chip, X, key=jax.random.key(1), t=20.0)
-        y = chip(X, t=3600.0, key=jax.random.key(2))
-        assert float(jnp.corrcoef(y.ravel(), (X @ W).ravel())[0, 1]) > 0.9
-        assert [row.tiles for row in chip.layers] == [4]
-        assert adc(chip) / once == pytest.approx(mapping.reads, rel=1e-5)
+    chip = xbar.analog(matvec, dataclasses.replace(pcm, mapping=mapping, wires=wires)).program(
+        W, X, key=jax.random.key(0)
+    )
+    chip = xbar.calibrate(chip, X, key=jax.random.key(1), t=20.0)
+    y = chip(X, t=3600.0, key=jax.random.key(2))
+    assert float(jnp.corrcoef(y.ravel(), (X @ W).ravel())[0, 1]) > 0.9
+    assert [row.tiles for row in chip.layers] == [4]
+    assert adc(chip) / once == pytest.approx(mapping.reads, rel=1e-5)
 
 
 def test_a_mapping_of_ones_own():

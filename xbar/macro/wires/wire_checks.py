@@ -43,7 +43,7 @@ def ohms(name: str, value: Any) -> Array:
 
 
 def check_resistances(**values: Any) -> None:
-    """Raises ValueError for concrete resistances that cannot be, and warns of those that no segment has."""
+    """Raises ValueError for negative or infinite resistances, and warns of those that no segment has."""
     for name, value in values.items():
         if not isinstance(value, jax.Array) or isinstance(value, Tracer):
             continue

@@ -75,7 +75,7 @@ def test_intervals_hold_the_truth_slow(candidate):
 @pytest.mark.parametrize("candidate, rows", [(Window, 24), (CorrelatedReadings, 60)])
 def test_intervals_of_lifetimes_and_devices_hold_the_truth(candidate, rows):
     """60 devices of which most fail within the record, the others are censored; failures are known to a reading. Memory
-    needs more readings of a cell: with 24 intervals of `r_on` hold the truth 97 times in 100."""
+    needs more readings of a cell: with 24 intervals of `r_on` contain the true value 97 times in 100."""
     check_coverage(candidate, protocol(60, rows, fail=True), MANY)
 
 

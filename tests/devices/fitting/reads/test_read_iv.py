@@ -54,6 +54,7 @@ def check_coverage(candidate):
     assert all(0.84 <= share <= 0.96 for share in held.values()), held
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_truth():
     """200 sets, 90 % intervals: 84 to 96 % of them; 40 offsets and conductances must not make the noise look
     smaller."""

@@ -142,6 +142,7 @@ def test_device_made_of_the_laws_does_as_the_data():
             assert change == pytest.approx(theirs, rel=0.45)  # four errors of a quantile range of 90
 
 
+@pytest.mark.slow
 def test_a_log_without_windows_first_reads_or_numbers_of_writes_is_fitted():
     """Only the columns that a log must have: the first read stands for g0, and nothing is a miss: where writes start is
     taken from the data."""

@@ -170,7 +170,7 @@ def test_decimal_commas_are_read_where_they_can_be_told(tmp_path, text):
 
 @pytest.mark.parametrize("side, match", [
     ({"colums": ["v"]}, "no key 'colums'"), ({"columns": ["volt"]}, "no column 'volt'"),
-    ({"columns": ["v"], "units": ["Vs"]}, "'Vs' of column 1 .v. is no unit"),
+    ({"columns": ["v"], "units": ["Vs"]}, "'Vs' of column 1 .v. is not a unit"),
     ({"protocol": {"speed": 1.0}}, r"protocol\.speed"), ({"protocol": {"rate": "fast"}}, "must be a number"),
     ({"kind": "iv"}, "no kind 'iv'"), ({"each_file": "run"}, "each_file"), ({"format": "X"}, "no format 'X'"),
     ({"columns": ["v", "i", "t"], "units": ["V", "A", "s"]}, "has 2 columns, but the sidecar names 3"),

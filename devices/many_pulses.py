@@ -1,0 +1,106 @@
+"""Many pulses in one step: what a train does on average, and what its noise adds up to."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.core import Tracer
+from jaxtyping import Array, Float, Num, PRNGKeyArray
+
+from devices._checks import Whole
+from devices.base import AbstractPulseUpdate
+from devices.device import Device
+from devices.random import unit_normals
+from devices.steps import AbstractStep
+from devices.updates import PulseLatents, PulseUpdate
+
+
+class ManyAtOnce(AbstractPulseUpdate):
+    """`n` pulses in one step, whose number costs nothing.
+
+    $$ g' = \\mathrm{clip}\\bigl(A_n(g) + \\sqrt{n}\\,\\sigma(g)\\,\\xi\\bigr) $$
+
+    with `A_n` the law's closed form, where it has one, and midpoint steps elsewhere.
+
+    Args:
+        update: the law pulse by pulse. parts: midpoint steps of a train.
+
+    Raises:
+        ValueError: for pulses that remember each other (`CycleNoise(correlation=...)`).
+
+    Exact in distribution for constant steps away from the bounds. Elsewhere the spread of a train is off by a relative
+    `n s / (2 w)`, s the step and w the distance over which it changes by as much as itself, and a train is clipped once.
+
+    Breaks when: a train crosses much of the range.
+    """
+
+    update: PulseUpdate
+    parts: int = eqx.field(static=True, converter=Whole(1, 1000, advice="1 will do for short trains."), default=1)
+
+    def __check_init__(self):
+        pulses = self.update.pulses if isinstance(self.update, PulseUpdate) else None
+        rho = None if pulses is None else pulses.correlation
+        if isinstance(rho, jax.Array) and not isinstance(rho, Tracer) and bool(jnp.any(rho != 0)):
+            raise ValueError(
+                "ManyAtOnce: pulses of this device remember each other (CycleNoise(correlation=...)), and a train of them "
+                "is no sum of independent ones. Apply them one by one."
+            )
+
+    @property
+    def law(self) -> AbstractStep:
+        """The mean step."""
+        return self.update.law
+
+    def latents(self, programmed: Float[Array, "*cells"], *, key: PRNGKeyArray) -> PulseLatents:
+        return self.update.latents(programmed, key=key)
+
+    def rewritten(self, z: PulseLatents, g: Float[Array, "*cells"]) -> PulseLatents:
+        return self.update.rewritten(z, g)
+
+    def __call__(
+        self,
+        g: Float[Array, "*cells"],
+        z: PulseLatents,
+        n: Num[Array, "*#cells"],
+        *,
+        key: PRNGKeyArray | None,
+        most: int,
+    ) -> tuple[Float[Array, "*cells"], Any]:
+        pulses, write_noise = self.update.pulses, self.update.write_noise
+        if key is None and (pulses is not None or write_noise is not None):
+            raise ValueError("pulses of this device differ from each other: pulse(..., key=jax.random.key(0)).")
+        law, n = self.update.cell_law(z), jnp.broadcast_to(n, g.shape).astype(g.dtype)
+        hidden = g if z.offset is None else g - z.offset
+        moved = self._mean(law, hidden, n)
+        if pulses is not None and key is not None:
+            step = jnp.where(n > 0, law.up(hidden), law.down(hidden))
+            noise = jnp.sqrt(jnp.abs(n)) * pulses.spread(hidden, step)
+            moved = law.clip(moved + noise * unit_normals(jax.random.fold_in(key, 0), g))
+        hidden = jnp.where(n == 0, hidden, jnp.maximum(moved, 0))
+        if write_noise is None or z.offset is None or key is None:
+            return hidden, PulseLatents(z.normals, z.xi, z.offset)
+        fresh = write_noise * unit_normals(jax.random.fold_in(key, 1), g)
+        offset = jnp.where(n == 0, z.offset, jnp.maximum(fresh, -hidden))
+        return hidden + offset, PulseLatents(z.normals, z.xi, offset)
+
+    def _mean(self, law: AbstractStep, g: Array, n: Array) -> Array:
+        if law.closed_form:
+            return law.after(g, n)
+        step = lambda g: jnp.where(n > 0, law.up(g), -law.down(g))  # noqa: E731
+        each = jnp.abs(n) / self.parts
+        for _ in range(self.parts):
+            g = law.clip(g + each * step(law.clip(g + each / 2 * step(g))))
+        return g
+
+
+def at_once(device: Device) -> Device:
+    """The device with `ManyAtOnce` for its pulses, where they are of a kind that can be taken together; the same otherwise."""
+    update = device.update
+    exact = isinstance(update, PulseUpdate) and update.pulses is None and update.law.closed_form
+    if not isinstance(update, PulseUpdate) or exact:
+        return device
+    return dataclasses.replace(device, update=ManyAtOnce(update))

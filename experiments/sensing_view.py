@@ -1,0 +1,183 @@
+"""What `wearable-ecg` and `keyword` show: accuracy and recall over time, energy of a decision with its front end, life of
+a cell."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from experiments import front_ends
+from experiments.crossbar_study import SPOKEN
+from experiments.framework import plots
+from experiments.framework.experiment import Presentation
+from experiments.framework.store import Results
+from experiments.sensing import KINDS, readouts
+from experiments.sensing_networks import SPIKE_STEPS, TASKS
+from xbar.energy import engineering
+
+METHOD = (
+    "Frame networks (ANN) take a decision in one pass, with 8-bit inputs; spiking networks (SNN) in "
+    f"{SPIKE_STEPS} steps, their inputs as evenly spaced spikes with one row for each sign (DS-CNN's twin: analog inputs "
+    "in every step). Both are trained with noise on their weights, and converter ranges are those of a calibration "
+    "batch; drift is compensated by one factor a column; DS-CNN as a frame has each channel's mean and spread brought "
+    "back at every time (AdaBS), without labels. DS-CNN's twin is read by integrators alone.",
+    "Energy of a decision is that of the ledger while the network works: arrays, converters or integrators, digital "
+    "work, memory, network on chip, leakage. Not in it: voltage supplies, radio, a microcontroller that waits, writing "
+    "the weights. The front end is counted apart and always on.",
+    "Gated: cells keep the weights, so that all circuits are switched off between decisions (their start-up is not "
+    "counted). Not gated: leakage of the network's circuits goes on all the time. Both are shown.",
+    f"The coin cell: 225 mAh at 3 V, {front_ends.COIN_CELL:,.0f} J, all of it usable, without self-discharge and "
+    "converter losses.",
+)
+
+
+def present(config: Any, results: Results, tasks: tuple[str, ...], said: tuple[str, ...]) -> Presentation:
+    """Tables and figures of a finished run."""
+    lines: list[str] = []
+    for task in tasks:
+        lines += [*table(config, results, task), "", *budget(config, results, task), ""]
+    remarks = (*said, *(f"{TASKS[t].title}: {p.name}: {p.source}." for t in tasks[:1] for p in TASKS[t].front().parts))
+    figures = {f"{task}": _figure(config, results, task) for task in tasks}
+    text = "\n".join([*lines, *said])
+    return Presentation(text, figures, (*remarks, *METHOD), {"best": [best(config, results, t) for t in tasks]})
+
+
+def rows(config: Any, results: Results, task: str):
+    """Every measured (kind, device, readout) of a task."""
+    for kind in KINDS:
+        for device in config.devices:
+            for readout in readouts(config):
+                at = dict(task=task, kind=kind, device=device, readout=readout)
+                if np.isfinite(results.select("energy", **at)).all():
+                    yield at
+
+
+def table(config: Any, results: Results, task: str) -> list[str]:
+    """Accuracy over time, recall at the last time with data."""
+    classes = TASKS[task].classes
+    unequal = len(classes) <= 3
+    lines = [
+        f"{TASKS[task].title}: {int(results.select('test_inputs', task=task, kind='ANN'))} test inputs, {config.chips} chips"
+    ]
+    for kind in KINDS:
+        value = 100 * float(results.select("digital_accuracy", task=task, kind=kind))
+        recall = _recall(np.asarray(results.select("digital_recall", task=task, kind=kind)), classes)
+        done = float(results.select("operations", task=task, kind=kind))
+        what = "multiply-accumulates" if kind == "ANN" else "synaptic operations"
+        lines.append(f"digital {kind}: {value:.1f} %, recall {recall}; {done:,.0f} {what}")
+    times = "".join(f"{SPOKEN[t]:>14}" for t in config.times)
+    lines.append(
+        f"{'':<4}{'device':<8}{'readout':<13}{times}{'energy':>11}{'P10 .. P90':>21}{'time':>10}  recall, last time"
+    )
+    for at in rows(config, results, task):
+        accuracy = 100 * np.asarray(results.select("accuracy", **at))
+        shown = "".join(f"{_spread(a):>14}" for a in accuracy)
+        low, middle, high = (engineering(e, "J") for e in results.select("energy", **at))
+        last = np.flatnonzero(np.isfinite(accuracy[:, 0]))[-1]
+        recall = _recall(np.asarray(results.select("recall", **at))[last].mean(0), classes)
+        recall = recall if unequal else f"lowest of {len(classes)}: {recall}"
+        seconds = engineering(float(results.select("seconds", **at)), "s")
+        head = f"{at['kind']:<4}{at['device']:<8}{at['readout']:<13}"
+        lines.append(f"{head}{shown}{middle:>11}{f'{low} .. {high}':>21}{seconds:>10}  {recall}")
+    return lines
+
+
+def budget(config: Any, results: Results, task: str) -> list[str]:
+    """The front end, and what a coin cell pays for."""
+    front, period = np.asarray(results.select("front_end", task=task)), float(results.select("period", task=task))
+    parts = ", ".join(
+        f"{part.name} {engineering(j[1], 'J')}" for part, j in zip(TASKS[task].front().parts, front, strict=True)
+    )
+    low, likely, high = front.sum(0)
+    shown = f"{engineering(likely, 'J')} ({engineering(low, 'J')} .. {engineering(high, 'J')})"
+    lines = [
+        f"Front end of a decision, every {period:g} s: {shown}: {parts}; always on, {engineering(likely / period, 'W')}",
+        f"{'':<4}{'device':<8}{'readout':<13}{'network':>10}{'always on, gated':>18}{'not gated':>12}{'duty':>11}"
+        f"{'coin cell':>11}{'network alone':>16}{'a day for a year':>19}",
+    ]
+    for at in rows(config, results, task):
+        energy = float(results.select("energy", **at)[1])
+        seconds, leak = float(results.select("seconds", **at)), float(results.select("leakage", **at))
+        total = energy + likely
+        idle = leak * max(period - seconds, 0.0)
+        head = f"{at['kind']:<4}{at['device']:<8}{at['readout']:<13}{engineering(energy, 'J'):>10}"
+        lines.append(
+            f"{head}{engineering(total / period, 'W'):>18}{engineering((total + idle) / period, 'W'):>12}"
+            f"{100 * seconds / period:>9.2g} %{_life(front_ends.days(total, period)):>11}"
+            f"{_life(front_ends.days(energy, period)):>16}{front_ends.decisions_per_day(total):>19,.0f}"
+        )
+    return lines
+
+
+def _life(days: float) -> str:
+    """Life of a cell; beyond ten years its own discharge ends it."""
+    return f"{days:,.0f} d" if days < 3650 else "> 10 years"
+
+
+def best(config: Any, results: Results, task: str) -> dict[str, Any]:
+    """The most accurate network at the last time with data."""
+    found = []
+    for at in rows(config, results, task):
+        accuracy = np.asarray(results.select("accuracy", **at)).mean(-1)
+        found.append((float(accuracy[np.isfinite(accuracy)][-1]), at, float(results.select("energy", **at)[1])))
+    accuracy, at, energy = max(found, key=lambda x: x[0])
+    return {**at, "accuracy": accuracy, "energy_J": energy}
+
+
+def _recall(values: np.ndarray, classes: tuple[str, ...]) -> str:
+    if len(classes) <= 3:
+        return "/".join(f"{100 * v:.0f}" for v in values[: len(classes)]) + f" % ({'/'.join(classes)})"
+    worst = int(np.nanargmin(values[: len(classes)]))
+    return f"{100 * values[worst]:.0f} % ({classes[worst]})"
+
+
+def _spread(values: np.ndarray) -> str:
+    return "-" if np.isnan(values).all() else f"{values.mean():.1f} ± {values.std(ddof=1):.1f}"
+
+
+def _figure(config: Any, results: Results, task: str) -> Any:
+    """Accuracy over time (or recall of each class, if there are few), and energy of a decision with its front end."""
+    figure, (left, right) = plots.subplots(5.4, 5.2, height=4.4)
+    places = np.arange(len(config.times))
+    shown = list(rows(config, results, task))
+    for i, at in enumerate(shown):
+        values = 100 * np.asarray(results.select("accuracy", **at))
+        style = _style(config, at)
+        nudge = 0.05 * (i - len(shown) / 2)
+        left.errorbar(
+            places + nudge, values.mean(-1), yerr=values.std(-1, ddof=1), capsize=2, ms=4, label=_name(at), **style
+        )
+    for kind, ls in zip(KINDS, ("--", ":"), strict=True):
+        value = 100 * float(results.select("digital_accuracy", task=task, kind=kind))
+        left.axhline(value, color="0.4", lw=1, ls=ls, label=f"{kind}, digital")
+    left.set_xticks(places, [SPOKEN[t] for t in config.times])
+    left.set(xlabel="time after programming", ylabel=f"accuracy (%), mean and s.d. of {config.chips} chips")
+    left.set_title(TASKS[task].title, fontsize=9)
+    left.legend(fontsize=7, ncols=2)
+    names = [_name(at) for at in shown]
+    for i, at in enumerate(shown):
+        low, middle, high = (1e6 * float(e) for e in results.select("energy", **at))
+        right.plot([low, high], [i, i], lw=5, alpha=0.4, color=_style(config, at)["color"], solid_capstyle="round")
+        right.plot(middle, i, "o", ms=4, color=_style(config, at)["color"])
+    front = 1e6 * np.asarray(results.select("front_end", task=task))
+    for j, (part, (low, likely, high)) in enumerate(zip(TASKS[task].front().parts, front, strict=True), len(shown)):
+        right.plot([low, high], [j, j], lw=5, alpha=0.4, color="0.5", solid_capstyle="round")
+        right.plot(likely, j, "s", ms=4, color="0.3")
+        names.append(f"front end: {part.name}")
+    right.set_yticks(range(len(names)), names, fontsize=7.5)
+    right.invert_yaxis()
+    right.set(xscale="log", xlabel="energy of a decision (µJ)\nmedian, P10 to P90; front end: estimates")
+    return figure
+
+
+def _name(at: dict[str, str]) -> str:
+    return f"{at['kind']}, {at['device']}, {at['readout']}"
+
+
+def _style(config: Any, at: dict[str, str]) -> dict[str, Any]:
+    colour = plots.PALETTE[
+        (readouts(config).index(at["readout"]) + (3 if at["kind"] == "SNN" else 0)) % len(plots.PALETTE)
+    ]
+    marker = "osD^"[list(config.devices).index(at["device"]) % 4]
+    return dict(color=colour, marker=marker, ls="-" if at["kind"] == "ANN" else "--")
