@@ -112,10 +112,10 @@ def test_a_small_study(tmp_path, monkeypatch):
     results, text = outcome.results, outcome.presentation.text
     clean = {t: results.select("clean", technique=t, device="reram") for t in config.techniques}
     np.testing.assert_array_equal(clean["naive"], clean["lora"])
-    assert clean["noise"].mean() > 0.9
+    assert clean["noise"].mean() > 0.8 and not np.array_equal(clean["noise"], clean["naive"])
     score = results["score"]
     assert np.isfinite(score[:, :, 0]).all() and np.isnan(score[:, :, 1]).all() and "1 year: no data" in text
-    assert set(np.unique(score[:, :, 0])) == {0.0, 1.0} and score[0, 0, 0].mean() > 0.85
+    assert set(np.unique(score[:, :, 0])) == {0.0, 1.0} and score[0, 0, 0].mean() > 0.8
     assert not np.array_equal(score[0, 0, 0], score[2, 0, 0])  # adapters change outputs
     state = training_study.prepare(config)
     again = training_study.compute(config, state, {"technique": "naive", "device": "reram"})
