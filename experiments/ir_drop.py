@@ -103,8 +103,8 @@ def layout(config: Config) -> Layout:
 
 @dataclasses.dataclass(frozen=True)
 class State:
-    """What all points share: the network, its trained parameters, which of them lie on arrays, and trainers, which are compiled
-    once for all resistances."""
+    """What all points share: the network, its trained parameters, which of them lie on arrays, and trainers, which are
+    compiled once for all resistances."""
 
     network: Any
     model: Any
