@@ -115,7 +115,9 @@ class Trainer:
                 model = self.perturb(model, own, share)
             return self.loss(self.forward(model, x, noise, extra), y)
 
-        return jax.lax.scan(step, state, (keys, first + jnp.arange(len(keys))), unroll=apart)[0]
+        if apart:
+            return step(state, (keys[0], first))[0]
+        return jax.lax.scan(step, state, (keys, first + jnp.arange(len(keys))))[0]
 
     def _convolves(self, model: Any, images: Any, extra: Any) -> bool:
         """Whether steps are run one by one: on a CPU, XLA's convolutions take ten times as long in a loop."""
