@@ -14,7 +14,7 @@ from jaxtyping import PRNGKeyArray
 import xbar
 from experiments import checkpoints, supervised
 from experiments.hardware_training.augmentation import augmented
-from experiments.hardware_training.folds import Fold
+from experiments.hardware_training.splits import Fold
 from experiments.networks.network import Network
 from experiments.public_data.places import cache
 from xbar import training

@@ -14,7 +14,7 @@ from experiments.framework import runner
 from experiments.framework.errors import UsageError
 from experiments.framework.experiment import Source
 from experiments.framework.store import Results
-from experiments.hardware_training import augmentation, folds, paired
+from experiments.hardware_training import augmentation, paired, splits
 from experiments.hardware_training.techniques import TECHNIQUES
 from experiments.networks import Network
 
@@ -30,7 +30,7 @@ def test_folds_never_test_what_they_train_on():
     """Every input is tested once; no fold trains on an equal copy of one that it tests, and none sees labels."""
     x = np.random.default_rng(0).normal(size=(20, 2)).astype(np.float32)
     x[7] = x[4]  # a pair, of which one lies in the fold that tests the other
-    found = folds.folds(unlabelled(x, np.arange(20) % 2), 4, 1000)
+    found = splits.folds(unlabelled(x, np.arange(20) % 2), 4, 1000)
     assert sorted(np.concatenate([f.places for f in found])) == list(range(20))
     for f in found:
         tested = {a.tobytes() for a in f.x_test}
@@ -41,7 +41,7 @@ def test_folds_never_test_what_they_train_on():
 def test_test_inputs_are_spread_over_the_recordings():
     """Beats of one patient lie side by side: a part of the test set holds some of all patients."""
     x = np.arange(100, dtype=np.float32)[:, None]
-    (found,) = folds.folds(
+    (found,) = splits.folds(
         dataclasses.replace(unlabelled(x, np.zeros(100, int)), data=Dataset("mine", x, x[:, 0], x, x[:, 0])), 4, 5
     )
     np.testing.assert_array_equal(found.x_test[:, 0], [0, 24, 49, 74, 99])
