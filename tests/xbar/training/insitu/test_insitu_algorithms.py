@@ -32,7 +32,8 @@ def linear() -> devices.Device:
 
 
 def verified() -> devices.Device:
-    loop = write_verify.WriteVerify(linear().update, window=PULSE, most=500)
+    coarse = updates.PulseUpdate(steps.ConstantStep(5 * PULSE, 5 * PULSE, 0.0, G_MAX))
+    loop = write_verify.WriteVerify(coarse, window=3 * PULSE, most=120, start=G_MAX / 2)
     return devices.Device(0.0, G_MAX, programming=loop, update=linear().update)
 
 
