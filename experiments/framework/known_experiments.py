@@ -84,7 +84,7 @@ EXPERIMENTS = {  # name: (module, what it shows, time on two cores)
     "crossover": (
         "experiments.crossover",
         "the same weights as frames and as events: the spike rate below which spiking costs less, accuracy against energy",
-        "some minutes",
+        "4 min",
     ),
     "spiking": (
         "experiments.spiking",
