@@ -103,11 +103,13 @@ def layout(config: Config) -> Layout:
 
 @dataclasses.dataclass(frozen=True)
 class State:
-    """What all points share: the network, its trained parameters, and which of them lie on arrays."""
+    """What all points share: the network, its trained parameters, which of them lie on arrays, and trainers, which are
+    compiled once for all resistances."""
 
     network: Any
     model: Any
     weights: Any
+    trainers: dict[bool, Any] = dataclasses.field(default_factory=dict, compare=False)
 
     def seen(self, model: Any, through: Any) -> Any:
         """The parameters that the arrays compute with: `through` maps a matrix (inputs x outputs) to what wires make of it."""
@@ -256,15 +258,17 @@ class Wires:
 
         from experiments import supervised
 
-        through = self.through if exact else lambda w: w + jax.lax.stop_gradient(self.through(w) - w)
-        trainer = supervised.Trainer(
-            lambda m, x, k, extra: state.forward(m, x, through),
-            steps=self.config.wire_steps,
-            batch=BATCH,
-            loss=state.network.loss,
-        )
-        key, data = jax.random.key(self.config.seed), state.network.measured_on()
-        return trainer.run(state.model, jnp.asarray(data.x_train), jnp.asarray(data.y_train), key=key, rate=1e-3)
+        def forward(model: Any, x: Any, key: Any, tile: Any) -> Any:
+            seen = lambda w: _compiled()[0](tile, w)  # noqa: E731
+            through = seen if exact else lambda w: w + jax.lax.stop_gradient(seen(w) - w)
+            return state.forward(model, x, through)
+
+        if exact not in state.trainers:
+            steps = self.config.wire_steps
+            state.trainers[exact] = supervised.Trainer(forward, steps=steps, batch=BATCH, loss=state.network.loss)
+        data = state.network.measured_on()
+        inputs, labels, key = jnp.asarray(data.x_train), jnp.asarray(data.y_train), jax.random.key(self.config.seed)
+        return state.trainers[exact].run(state.model, inputs, labels, key=key, rate=1e-3, extra=self.tile)
 
     def drop(self, most: int) -> Any:
         """Voltage across every cell of a full tile of mid-range cells, all inputs at 1 V, relative to the input."""

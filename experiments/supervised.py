@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import pathlib
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from experiments.framework.errors import UsageError
 from experiments.networks import weights
 from experiments.networks.network import Network, Score, cross_entropy
 from experiments.public_data.places import cache
+from xbar.graph.work import inner_jaxprs
 from xbar.training import clip_weights
 
 Perturb = Callable[[Any, PRNGKeyArray, Array], Any]
@@ -85,16 +87,18 @@ class Trainer:
             settings = (self.steps, self.batch, self.clip, rate)
             name = checkpoints.fingerprint(params, batch, jax.random.key_data(key), settings, extra)
             done, state = checkpoints.load(checkpoint, name, state)
+        apart = self._convolves(model, batch[0], extra)
         for i, part in progress.steps(parts[done:], "training"):
-            first = jnp.asarray(i * len(part))
-            state = self._run(static, state, *batch, part, first, jnp.asarray(rate), extra)
+            for at in range(0, len(part), 1 if apart else len(part)):
+                keys, first = part[at : at + 1] if apart else part, jnp.asarray(i * len(part) + at)
+                state = self._run(static, state, *batch, keys, first, jnp.asarray(rate), extra, apart)
             jax.block_until_ready(state)
             if checkpoint is not None:
                 checkpoints.save(checkpoint, name, i + 1, state)
         return eqx.combine(state[0], static)
 
     @eqx.filter_jit
-    def _run(self, static, state, images, labels, keys, first, rate, extra):
+    def _run(self, static, state, images, labels, keys, first, rate, extra, apart):
         def step(state, at):
             (params, opt_state), (key, number) = state, at
             pick, noise = jax.random.split(key)
@@ -112,7 +116,24 @@ class Trainer:
                 model = self.perturb(model, own, share)
             return self.loss(self.forward(model, x, noise, extra), y)
 
+        if apart:
+            return step(state, (keys[0], first))[0]
         return jax.lax.scan(step, state, (keys, first + jnp.arange(len(keys))))[0]
+
+    def _convolves(self, model: Any, images: Any, extra: Any) -> bool:
+        """Whether steps are run one by one: on a CPU, XLA's convolutions take ten times as long in a loop."""
+        if jax.default_backend() != "cpu":
+            return False
+        arrays, static = eqx.partition((model, images[: self.batch], jax.random.key(0), extra), eqx.is_array)
+        traced = jax.make_jaxpr(lambda given: self.forward(*eqx.combine(given, static)))(arrays)
+        return _holds_convolutions(traced)
+
+
+def _holds_convolutions(traced: Any) -> bool:
+    for eqn in traced.jaxpr.eqns:
+        if eqn.primitive.name == "conv_general_dilated" or any(map(_holds_convolutions, inner_jaxprs(eqn.params))):
+            return True
+    return False
 
 
 def _parts(keys: Array) -> list[Array]:
@@ -142,11 +163,16 @@ def trained(network: Network, steps: int | None = None, *, key: PRNGKeyArray) ->
             return weights.load(network.params, path)
         except UsageError:
             pass  # damaged: trained and written anew
-    plain = Trainer(lambda m, x, k, extra: network.f(m, x), steps=steps, loss=network.loss)
+    plain = _plain_trainer(network.f, steps, network.loss)
     params = plain.run(network.params, data.x_train, data.y_train, key=key, rate=network.rate)
     if path is not None:
         weights.save(params, path)
     return params
+
+
+@functools.lru_cache(maxsize=4)
+def _plain_trainer(f: Callable[..., Any], steps: int, loss: Score) -> Trainer:
+    return Trainer(lambda m, x, k, extra: f(m, x), steps=steps, loss=loss)
 
 
 def _place(network: Network, steps: int, key: PRNGKeyArray) -> pathlib.Path:

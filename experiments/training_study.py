@@ -20,7 +20,7 @@ from experiments.framework.store import Dimension, Layout, Results, Variable
 
 if TYPE_CHECKING:
     from experiments.hardware_training.chips import Reader
-    from experiments.hardware_training.folds import Fold
+    from experiments.hardware_training.splits import Fold
 
 TITLE = "Techniques of hardware-aware training: what they cost and what they save"
 SECONDS = {"1s": 1.0, "1h": 3_600.0, "1d": 86_400.0, "1mo": 2_592_000.0, "1y": 31_536_000.0}
@@ -126,12 +126,13 @@ def known_times(config: Config, device: str) -> tuple[int, ...]:
     """Which of the times the device's data cover; none beyond them, where a law would go on."""
     found, made = [], chosen_devices.find(device)
     for i, name in enumerate(config.times):
+        if made.extrapolates(t=SECONDS[name]):
+            continue
         try:
             made.check_time(SECONDS[name])
         except ValueError:
             continue
-        if not made.extrapolates(t=SECONDS[name]):
-            found.append(i)
+        found.append(i)
     return tuple(found)
 
 
@@ -169,11 +170,11 @@ def prepare(config: Config) -> State:
     import jax
 
     from experiments import supervised
-    from experiments.hardware_training import folds
+    from experiments.hardware_training import splits
 
     network = chosen_networks.find(config)
     params = supervised.trained(network, config.steps, key=jax.random.fold_in(jax.random.key(config.seed), 1))
-    return State(network, params, folds.folds(network, config.folds, config.test_inputs))
+    return State(network, params, splits.folds(network, config.folds, config.test_inputs))
 
 
 def tile(config: Config, device: str) -> Any:

@@ -12,7 +12,7 @@ from experiments import chosen_devices, chosen_networks
 from experiments.framework import plots
 from experiments.framework.experiment import Presentation
 from experiments.framework.store import Results
-from experiments.hardware_training import folds
+from experiments.hardware_training import splits
 from experiments.hardware_training.paired import Summary, summary
 from experiments.hardware_training.techniques import RANK, TECHNIQUES
 from experiments.training_study import REPAIRS, SECONDS, V_READ, known_times
@@ -243,13 +243,13 @@ def _method(config: Any) -> tuple[str, ...]:
     network = chosen_networks.find(config)
     said = [f"{name}: {TECHNIQUES[name].what}." for name in config.techniques]
     said += [
-        folds.sentence(network, config.folds),
+        splits.sentence(network, config.folds),
         f"Each technique starts from the digital network: {config.training_steps} Adam steps of {config.batch} inputs at "
         f"{config.rate:g}, cosine schedule; noise {100 * config.noise:g} % of a channel's largest weight; clipping at "
         f"{config.clip:g} standard deviations of a tensor; adapters of rank {RANK}. Converters are ideal in training. No "
         "setting was tuned on test inputs.",
         f"Chips: differential pairs in tiles of {config.rows} x {config.cols}, {config.dac_bits}-bit input and "
-        f"{config.adc_bits}-bit output converters whose ranges cover {config.percentile:g} % of at most {folds.CALIBRATION} "
+        f"{config.adc_bits}-bit output converters whose ranges cover {config.percentile:g} % of at most {splits.CALIBRATION} "
         f"unlabelled inputs just after programming, {V_READ:g} V, one factor a tile against drift. Statistics matched: a gain "
         "and an offset of each output channel, from the same inputs, at the time of reading.",
     ]

@@ -4,7 +4,7 @@ EXPERIMENTS = {  # name: (module, what it shows, time on two cores)
     "accuracy-energy": (
         "experiments.accuracy_energy",
         "accuracy of a network on crossbars over time, against the energy of an inference",
-        "2 min",
+        "4 min",
     ),
     "benchmark": (
         "experiments.benchmark",
@@ -29,7 +29,7 @@ EXPERIMENTS = {  # name: (module, what it shows, time on two cores)
     "reproduce": (
         "experiments.reproduce",
         "published results done again: published, here, tolerance, verdict (--case E1, E2, E3, E4, E5, E6, E7)",
-        "2 to 9 min",
+        "2 to 15 min",
     ),
     "platforms": (
         "experiments.platforms",
@@ -39,7 +39,7 @@ EXPERIMENTS = {  # name: (module, what it shows, time on two cores)
     "mlperf-tiny": (
         "experiments.mlperf_tiny",
         "the networks of MLPerf Tiny on any device and macro: accuracy over time, uJ and ms, beside measured boards",
-        "8 min",
+        "9 min",
     ),
     "sparsity": (
         "experiments.sparsity",
@@ -84,7 +84,7 @@ EXPERIMENTS = {  # name: (module, what it shows, time on two cores)
     "crossover": (
         "experiments.crossover",
         "the same weights as frames and as events: the spike rate below which spiking costs less, accuracy against energy",
-        "some minutes",
+        "4 min",
     ),
     "spiking": (
         "experiments.spiking",

@@ -27,13 +27,16 @@ def scores(outputs: jax.Array, labels: jax.Array) -> jax.Array:
     return (jnp.argmax(outputs, -1) == labels).astype(outputs.dtype)
 
 
-def in_batches(f: Any, x: jax.Array, y: jax.Array) -> jax.Array:
-    """`scores` of `f(x)`, some inputs at a time."""
+def in_batches(f: Any, x: Any, y: Any) -> np.ndarray:
+    """`scores` of `f(x)`, some inputs at a time.
+
+    Batches are a loop of Python: on a CPU, XLA's convolutions take ten times as long in a loop of its own.
+    """
     count = len(x)
     size = min(BATCH, count)
-    rows = jnp.arange(-(-count // size) * size) % count
-    split = lambda a: a[rows].reshape(-1, size, *a.shape[1:])  # noqa: E731
-    return jax.lax.map(lambda xy: scores(f(xy[0]), xy[1]), (split(x), split(y))).reshape(-1)[:count]
+    rows = np.arange(-(-count // size) * size) % count
+    found = [scores(f(jnp.asarray(x[i])), jnp.asarray(y[i])) for i in rows.reshape(-1, size)]
+    return np.concatenate([np.asarray(part) for part in found])[:count]
 
 
 class Reader:
@@ -46,28 +49,23 @@ class Reader:
     def __init__(self, network: Network, tile: xbar.Tile, percentile: float):
         self.network, self.percentile = network, percentile
         self.analog = xbar.analog(network.f, tile)
-        self._read = eqx.filter_jit(self._of_one_chip)
-        self._clean = eqx.filter_jit(lambda params, x, y: in_batches(lambda b: network.f(params, b), x, y))
+        self._digital = eqx.filter_jit(network.f)
 
     def clean(self, trained: Trained, x: Any, y: Any) -> np.ndarray:
         """Scores of the weights without hardware, [inputs]."""
-        return np.asarray(self._clean(trained.params, jnp.asarray(x), jnp.asarray(y)))
+        return in_batches(lambda b: self._digital(trained.params, b), x, y)
 
     def read(self, trained: Trained, x_cal: Any, x: Any, y: Any, times: Any, key: Any) -> np.ndarray:
         """Scores of one chip, [times, repairs, inputs]."""
-        calibration, inputs, labels, when = map(jnp.asarray, (x_cal, x, y, times))
-        return np.asarray(self._read(trained.params, trained.adapters, calibration, inputs, labels, when, key))
-
-    def _of_one_chip(self, params, adapters, x_cal, x, y, times, key):
         write, noise, reads = jax.random.split(key, 3)
-        chip = self.analog.program(params, x_cal[:1], key=write)
+        x_cal = jnp.asarray(x_cal)
+        chip = self.analog.program(trained.params, x_cal[:1], key=write)
         chip = xbar.calibrate(chip, x_cal, key=noise, method="percentile", percentile=self.percentile)
-        if adapters is not None:
-            chip = chip.with_corrections(adapters)
-
-        def at(t):
+        if trained.adapters is not None:
+            chip = chip.with_corrections(trained.adapters)
+        found = []
+        for t in times:
             now = chip.at(t)
-            matched = training.match_statistics(now, params, x_cal, key=noise)
-            return jnp.stack([in_batches(lambda b, c=c: c(b, key=reads), x, y) for c in (now, matched)])
-
-        return jax.lax.map(at, times)
+            matched = training.match_statistics(now, trained.params, x_cal, key=noise)
+            found.append([in_batches(lambda b, c=c: c(b, key=reads), x, y) for c in (now, matched)])
+        return np.array(found)

@@ -13,9 +13,8 @@ from jaxtyping import PRNGKeyArray
 
 import xbar
 from experiments import checkpoints, supervised
-from experiments.hardware_training import products
 from experiments.hardware_training.augmentation import augmented
-from experiments.hardware_training.folds import Fold
+from experiments.hardware_training.splits import Fold
 from experiments.networks.network import Network
 from experiments.public_data.places import cache
 from xbar import training
@@ -141,7 +140,6 @@ class _Forward:
 
     def __init__(self, technique: Technique, network: Network, tile: Any, times: Any, key: Any, fold: Fold):
         self.technique, self.network, self.times = technique, network, jnp.asarray(times)
-        self.f = products.trained_as(network.f, network.params, jnp.asarray(fold.x_test[:1]))
         data = network.measured_on()
         self.data, self.teaches = data.name, technique.distils or fold.y_train is None
         self.analog = None
@@ -155,9 +153,9 @@ class _Forward:
     def __call__(self, model: Any, x: Any, key: PRNGKeyArray, digital: Any) -> Any:
         change, cells, when = jax.random.split(key, 3)
         x = augmented(self.data, x, change)
-        taught = self.f(digital, x) if self.teaches else None
+        taught = self.network.f(digital, x) if self.teaches else None
         if self.analog is None:
-            return self.f(model, x), taught
+            return self.network.f(model, x), taught
         t = jax.random.choice(when, self.times)
         adapts = self.technique.adapts
         given = dict(corrections=model) if adapts else {}

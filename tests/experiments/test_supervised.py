@@ -8,7 +8,7 @@ import optax
 import pytest
 
 import xbar
-from experiments import checkpoints, supervised
+from experiments import checkpoints, datasets, networks, supervised
 
 X = jax.random.normal(jax.random.key(0), (64, 6))
 Y = (X[:, 0] > 0).astype(int)
@@ -71,3 +71,17 @@ def test_techniques_fit_in():
     )
     assert float(jnp.mean(jnp.argmax(forward(made, X, None, None), 1) == Y)) > 0.9
     assert float(jnp.abs(made.weight).max()) <= 2.5 * float(made.weight.std()) + 1e-5
+
+
+def test_steps_with_convolutions_stand_outside_of_loops(monkeypatch):
+    """One by one or in a loop: the same weights; a network without convolutions takes the loop."""
+    data = datasets.load("digits")
+    made = {name: networks.ZOO[name].make(data, jax.random.key(0)) for name in ("cnn", "mlp")}
+    trainer = supervised.Trainer(lambda m, x, k, extra: networks.forward(m, x), steps=4, batch=8)
+    apart = {name: trainer._convolves(model, jnp.asarray(data.x_train), None) for name, model in made.items()}
+    assert apart == {"cnn": jax.default_backend() == "cpu", "mlp": False}
+    run = lambda: trainer.run(made["cnn"], data.x_train[:64], data.y_train[:64], key=jax.random.key(1))  # noqa: E731
+    one_by_one = run()
+    monkeypatch.setattr(supervised.Trainer, "_convolves", lambda *_: False)
+    for a, b in zip(jax.tree.leaves(one_by_one), jax.tree.leaves(run()), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)

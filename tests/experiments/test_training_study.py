@@ -8,13 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import networks, training_study, training_study_view
+from experiments import training_study, training_study_view
 from experiments.datasets import Dataset
 from experiments.framework import runner
 from experiments.framework.errors import UsageError
 from experiments.framework.experiment import Source
 from experiments.framework.store import Results
-from experiments.hardware_training import augmentation, folds, paired, products
+from experiments.hardware_training import augmentation, paired, splits
 from experiments.hardware_training.techniques import TECHNIQUES
 from experiments.networks import Network
 
@@ -30,7 +30,7 @@ def test_folds_never_test_what_they_train_on():
     """Every input is tested once; no fold trains on an equal copy of one that it tests, and none sees labels."""
     x = np.random.default_rng(0).normal(size=(20, 2)).astype(np.float32)
     x[7] = x[4]  # a pair, of which one lies in the fold that tests the other
-    found = folds.folds(unlabelled(x, np.arange(20) % 2), 4, 1000)
+    found = splits.folds(unlabelled(x, np.arange(20) % 2), 4, 1000)
     assert sorted(np.concatenate([f.places for f in found])) == list(range(20))
     for f in found:
         tested = {a.tobytes() for a in f.x_test}
@@ -41,7 +41,7 @@ def test_folds_never_test_what_they_train_on():
 def test_test_inputs_are_spread_over_the_recordings():
     """Beats of one patient lie side by side: a part of the test set holds some of all patients."""
     x = np.arange(100, dtype=np.float32)[:, None]
-    (found,) = folds.folds(
+    (found,) = splits.folds(
         dataclasses.replace(unlabelled(x, np.zeros(100, int)), data=Dataset("mine", x, x[:, 0], x, x[:, 0])), 4, 5
     )
     np.testing.assert_array_equal(found.x_test[:, 0], [0, 24, 49, 74, 99])
@@ -59,17 +59,6 @@ def test_errors_of_chips_and_of_inputs_are_apart():
     same = (draw.uniform(size=(8, 1000)) < 0.9).astype(float)  # equal chips: all that differs is chance
     assert paired.summary(same).spread < same.mean(1).std(ddof=1) or same.mean(1).std(ddof=1) < 0.006
     assert paired.summary(same).error == pytest.approx((0.09 / 8000) ** 0.5, rel=0.35)
-
-
-def test_networks_as_products_are_the_same_networks():
-    """Numbers and derivatives of a convolutional network, as products on cells without errors."""
-    network = networks.find("cnn", jax.random.key(0))
-    x = jax.random.uniform(jax.random.key(1), (3, *network.data.x_test.shape[1:]))
-    loss = lambda f: jax.jit(jax.value_and_grad(lambda p: jnp.sum(f(p, x) ** 2)))(network.params)  # noqa: E731
-    for a, b in zip(
-        jax.tree.leaves(loss(network.f)), jax.tree.leaves(loss(products.as_products(network.f))), strict=True
-    ):
-        np.testing.assert_allclose(a, b, rtol=2e-4, atol=1e-4 * float(jnp.max(jnp.abs(a))))
 
 
 def test_inputs_are_changed_by_kind():
@@ -123,10 +112,10 @@ def test_a_small_study(tmp_path, monkeypatch):
     results, text = outcome.results, outcome.presentation.text
     clean = {t: results.select("clean", technique=t, device="reram") for t in config.techniques}
     np.testing.assert_array_equal(clean["naive"], clean["lora"])
-    assert clean["noise"].mean() > 0.9
+    assert clean["noise"].mean() > 0.8 and not np.array_equal(clean["noise"], clean["naive"])
     score = results["score"]
     assert np.isfinite(score[:, :, 0]).all() and np.isnan(score[:, :, 1]).all() and "1 year: no data" in text
-    assert set(np.unique(score[:, :, 0])) == {0.0, 1.0} and score[0, 0, 0].mean() > 0.85
+    assert set(np.unique(score[:, :, 0])) == {0.0, 1.0} and score[0, 0, 0].mean() > 0.8
     assert not np.array_equal(score[0, 0, 0], score[2, 0, 0])  # adapters change outputs
     state = training_study.prepare(config)
     again = training_study.compute(config, state, {"technique": "naive", "device": "reram"})
