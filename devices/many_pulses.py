@@ -8,6 +8,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float, Num, PRNGKeyArray
 
@@ -44,7 +45,7 @@ class ManyAtOnce(AbstractPulseUpdate):
     def __check_init__(self):
         pulses = self.update.pulses if isinstance(self.update, PulseUpdate) else None
         rho = None if pulses is None else pulses.correlation
-        if isinstance(rho, jax.Array) and not isinstance(rho, Tracer) and bool(jnp.any(rho != 0)):
+        if isinstance(rho, jax.Array) and not isinstance(rho, Tracer) and np.any(np.asarray(rho) != 0):
             raise ValueError(
                 "ManyAtOnce: pulses of this device remember each other (CycleNoise(correlation=...)), and a train of them "
                 "is no sum of independent ones. Apply them one by one."

@@ -55,13 +55,11 @@ def _others(axes: Any, results: Results, digital: float) -> None:
     for case, mark in (("ridge batch, launches free", "P"), ("batch 1, launches free", "*"), ("batch 1", "X")):
         joules = results.select("gpu_energy", gpu_case=case)
         axes.plot(joules, digital, mark, color="black", markersize=8, label=f"H100, {case}")
-    for i, (name, joules) in enumerate(measured_chips(results).items()):
-        axes.plot(joules, 0.03, "^", color=plots.PALETTE[3], ms=6, clip_on=False, transform=axes.get_xaxis_transform(),
-                  label="measured chips: published J/MAC x MACs" if i == 0 else None)  # fmt: skip
-        axes.annotate(
-            name, (joules, 0.03), xycoords=axes.get_xaxis_transform(), xytext=(0, 8), textcoords="offset points", fontsize=6.5,
-            rotation=90, ha="center", va="bottom", color=plots.PALETTE[3],
-        )  # fmt: skip
+    for i, (name, joules) in enumerate(sorted(measured_chips(results).items(), key=lambda chip: -chip[1])):
+        look = dict(color=plots.PALETTE[3], transform=axes.get_xaxis_transform())
+        label = "measured chips: published J/MAC x MACs" if i == 0 else None
+        axes.plot(joules, 0.04 + 0.055 * i, "^", ms=6, label=label, **look)
+        axes.text(1.6 * joules, 0.04 + 0.055 * i, name, fontsize=6.5, va="center", **look)
     axes.legend(fontsize=6.5, loc="center right")
 
 

@@ -6,6 +6,7 @@ Every experiment that builds chips takes its tile from here, so `--architecture`
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Any, Literal, get_args
 
 from experiments import chosen_devices
@@ -77,21 +78,29 @@ def of(config: Any, device: Any = None) -> Any:
     Args:
         device: its cells. NeuroSim sizes access transistors and row drivers by their lowest resistance.
     """
-    from xbar import architectures
-
     if config.architecture is None:
         return None
-    make: Any = architectures.ARCHITECTURES[config.architecture]
-    if config.architecture != "neurosim_default" or device is None:
-        return make()
-    return make(r_on=1 / _largest_conductance(config, device))
+    sized = config.architecture == "neurosim_default" and device is not None
+    return _made(config.architecture, _largest_conductance(config, device) if sized else None)
+
+
+@functools.lru_cache(maxsize=16)
+def _made(name: str, g_max: float | None) -> Any:
+    """A named architecture, of numbers even while something else is being traced."""
+    import jax
+
+    from xbar import architectures
+
+    make: Any = architectures.ARCHITECTURES[name]
+    with jax.ensure_compile_time_eval():
+        return make() if g_max is None else make(r_on=1 / g_max)
 
 
 def _largest_conductance(config: Any, device: Any) -> float:
     """Of the cells [S]; where it is being differentiated, that of the device that the settings name."""
-    import jax
+    from jax.core import Tracer
 
-    if isinstance(device.g_max, jax.core.Tracer):
+    if isinstance(device.g_max, Tracer):
         device = chosen_devices.find(config.device, config.assume)
     return float(device.g_max)
 

@@ -41,6 +41,15 @@ def hash_of(path: pathlib.Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
 
 
+def macs(f: Any, params: Any, x: Any) -> float:
+    """Multiply-accumulates of a call, by its trace; those with padding count, element-wise work does not."""
+    import jax
+
+    from xbar.energy import count
+
+    return count(jax.make_jaxpr(lambda inputs: f(params, inputs))(x)).mac_ops / 2
+
+
 def sentences(config: Any) -> tuple[str, ...]:
     """Where the network's weights are from, what its converters were calibrated on, and notes on its data."""
     network = find(config)

@@ -11,6 +11,7 @@ from experiments.framework import plots
 from experiments.framework.experiment import Presentation
 from experiments.framework.store import Results
 
+PANEL = 3.4  # width of each panel [inch], the same for all devices
 _US = 1e6
 _DAY = 86_400.0
 
@@ -87,7 +88,7 @@ def figure(results: Results, name: str) -> Any | None:
     panels = [p for p in (_loop, _iv, _pulse, _drift_panel, _noise_panel, _write_panel) if _has(results, name, p)]
     if not panels:
         return None
-    fig, axes = plots.subplots(*[max(3.3, 5 / len(panels))] * len(panels), height=3.2)
+    fig, axes = plots.subplots(*[PANEL] * len(panels), height=3.2)
     for panel, ax in zip(panels, axes, strict=True):
         panel(results, name, ax)
     fig.suptitle(f"{name}\n{devices.find(name).provenance.technology}", fontsize=9)  # pyright: ignore[reportFunctionMemberAccess]
@@ -109,7 +110,7 @@ def _has(results: Results, name: str, panel: Any) -> bool:
 def _loop(results: Results, name: str, ax: Any) -> None:
     v, hertz = results.select("loop_volt", device=name), float(results.select("loop_hertz", device=name))
     currents = results.select("loop_current", device=name)
-    unit, factor = _ampere(np.nanmax(np.abs(currents)))
+    factor, label_of_current = plots.prefixed("current [A]", float(np.nanmax(np.abs(currents))))
     errors = results.select("loop_error", device=name)
     factors = results.coordinates("slowness")
     for colour, times, i, error in zip(plots.PALETTE, factors, currents, errors, strict=False):
@@ -118,16 +119,9 @@ def _loop(results: Results, name: str, ax: Any) -> None:
         )  # otherwise the cell switches faster than the time steps resolve: when, is not known exactly
         label = f"{hertz * float(times):g} Hz" + ("" if sure else ", switching not resolved")
         ax.plot(v, i * factor, color=colour, linewidth=1, linestyle="-" if sure else "--", label=label)
-    ax.set(xlabel="voltage [V]", ylabel=f"current [{unit}]")
+    ax.set(xlabel="voltage [V]", ylabel=label_of_current)
     ax.set_title("pinched loop, second period", fontsize=8)
     ax.legend(fontsize=7)
-
-
-def _ampere(largest: float) -> tuple[str, float]:
-    for unit, factor in (("A", 1.0), ("mA", 1e3), ("uA", 1e6), ("nA", 1e9)):
-        if largest * factor >= 1:
-            return unit, factor
-    return "pA", 1e12
 
 
 def _states(results: Results) -> Any:
@@ -136,10 +130,10 @@ def _states(results: Results) -> Any:
 
 def _iv(results: Results, name: str, ax: Any) -> None:
     v, currents = results.select("read_volt", device=name), results.select("current", device=name)
-    unit, factor = _ampere(np.max(np.abs(currents)))
+    factor, label_of_current = plots.prefixed("current [A]", float(np.max(np.abs(currents))))
     for (colour, state), i in zip(_states(results), currents, strict=True):
         ax.plot(v, i * factor, color=colour, linewidth=1, label=f"{state:.0%} of range")
-    ax.set(xlabel="voltage [V]", ylabel=f"current [{unit}]")
+    ax.set(xlabel="voltage [V]", ylabel=label_of_current)
     ax.set_title("read I-V", fontsize=8)
     ax.legend(fontsize=7)
 

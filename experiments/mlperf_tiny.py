@@ -191,7 +191,7 @@ def compute(config: Config, state: Any, point: dict[str, Any]) -> dict[str, Any]
         "period": mean(lambda x: x.period),
         "area": mean(lambda x: x.square_metres),
         "gpu_energy": float(gpu.one.energy_without_launch),
-        "macs": gpu.ops / 2,
+        "macs": chosen_networks.macs(f, params, task.x[:1]),
         "images": len(task.x),
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import pathlib
 from collections.abc import Callable
@@ -162,11 +163,16 @@ def trained(network: Network, steps: int | None = None, *, key: PRNGKeyArray) ->
             return weights.load(network.params, path)
         except UsageError:
             pass  # damaged: trained and written anew
-    plain = Trainer(lambda m, x, k, extra: network.f(m, x), steps=steps, loss=network.loss)
+    plain = _plain_trainer(network.f, steps, network.loss)
     params = plain.run(network.params, data.x_train, data.y_train, key=key, rate=network.rate)
     if path is not None:
         weights.save(params, path)
     return params
+
+
+@functools.lru_cache(maxsize=4)
+def _plain_trainer(f: Callable[..., Any], steps: int, loss: Score) -> Trainer:
+    return Trainer(lambda m, x, k, extra: f(m, x), steps=steps, loss=loss)
 
 
 def _place(network: Network, steps: int, key: PRNGKeyArray) -> pathlib.Path:

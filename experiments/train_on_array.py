@@ -277,7 +277,7 @@ def compute(config: Config, state: State, point: dict[str, Any]) -> dict[str, An
 
     step = jax.jit(jax.vmap(one, (0, 0, None)))
     found = _Seen(config, learned)
-    name = checkpoints.fingerprint(learned, jax.random.key_data(keys), repr(config), dict(point))
+    name = checkpoints.fingerprint(jax.tree.leaves(learned), jax.random.key_data(keys), repr(config), dict(point))
     path = cache().parent / "array-training" / f"{name[:24]}.npz"
     done, (learned, found.values) = checkpoints.load(path, name, (learned, found.values))
     for i in progress.steps(range(done, config.epochs), f"{point['device']}, {point['algorithm']}"):

@@ -18,8 +18,8 @@ METHOD = (
     "is a setting and does not change what a pulse does. Backward reads are taken to cost what forward ones of as many "
     "multiply-accumulates do. Digital operations of updates are counted and not priced; half-selected cells, charge pumps and "
     "the transport of training data are left out.",
-    "GPU: the roofline of the same network (int8, ridge batch, launches free), three times the operations of an inference for a sample. It "
-    "rounds to nothing, and needs no second pass for reading out.",
+    "GPU: the roofline of the same network (int8, ridge batch, launches free), three times the operations of an inference for "
+    "a sample. It rounds to nothing, and needs no second pass for reading out.",
 )
 
 

@@ -4,6 +4,7 @@ import importlib.util
 import json
 import pathlib
 import re
+import tomllib
 import types
 
 import jax
@@ -150,3 +151,22 @@ def test_every_public_module_has_a_page():
         module = ".".join(file.parent.relative_to(ROOT).parts)
         names = getattr(importlib.import_module(module), "__all__", ())
         assert module in listed or set(names) <= shown, f"docs/extensions/public_api.py does not list {module}"
+
+
+def test_the_version_is_said_once():
+    """pyproject.toml has it; the citation repeats it."""
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()
+
+
+def test_extras_are_documented():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    page = (ROOT / "docs" / "guide" / "installing.md").read_text()
+    assert [extra for extra in extras if f"`{extra}`" not in page] == []
+
+
+def test_every_experiment_is_documented():
+    from experiments.framework.known_experiments import EXPERIMENTS
+
+    page = (ROOT / "docs" / "guide" / "experiments.md").read_text()
+    assert [name for name in EXPERIMENTS if name not in page] == []

@@ -289,7 +289,7 @@ def coverage(
     starts: int = 2,
     seed: int = 0,
 ):
-    """How often the 90 % intervals of `fit` contain the true value, by parameter, over data simulated from the model at `values`.
+    """How often the 90 % intervals of `fit` contain the true value, by parameter, in data simulated at `values`.
 
     A test of a fitter, and of a protocol before it is measured.
 

@@ -37,6 +37,7 @@ MODULES = {  # those that list their names in __all__, and rooms of laws whose p
     "devices.device_file": "Device files",
     "devices.exchange": "Devices for other programs",
     "experiments": "Results in Python",
+    "experiments.datasets": "Data sets",
     "experiments.framework.experiment": "What an experiment is",
     "experiments.framework.store": "Layouts and results",
 }
@@ -81,6 +82,7 @@ def page(name: str, module: types.ModuleType, owner: dict[int, str]) -> str:
         value = getattr(module, one)
         home = owner.get(id(value), f"{name}.{one}")
         if inspect.ismodule(value):
+            home = f"{name}.{one}"
             elsewhere.append(f"- ``{name}.{one}``: module" + (f", :doc:`{home}`" if home in MODULES else ""))
         elif home != f"{name}.{one}":
             elsewhere.append(f"- ``{name}.{one}`` is :py:obj:`{home}`")

@@ -4,7 +4,7 @@ EXPERIMENTS = {  # name: (module, what it shows, time on two cores)
     "accuracy-energy": (
         "experiments.accuracy_energy",
         "accuracy of a network on crossbars over time, against the energy of an inference",
-        "2 min",
+        "4 min",
     ),
     "benchmark": (
         "experiments.benchmark",
@@ -29,7 +29,7 @@ EXPERIMENTS = {  # name: (module, what it shows, time on two cores)
     "reproduce": (
         "experiments.reproduce",
         "published results done again: published, here, tolerance, verdict (--case E1, E2, E3, E4, E5, E6, E7)",
-        "2 to 9 min",
+        "2 to 15 min",
     ),
     "platforms": (
         "experiments.platforms",
@@ -39,7 +39,7 @@ EXPERIMENTS = {  # name: (module, what it shows, time on two cores)
     "mlperf-tiny": (
         "experiments.mlperf_tiny",
         "the networks of MLPerf Tiny on any device and macro: accuracy over time, uJ and ms, beside measured boards",
-        "8 min",
+        "9 min",
     ),
     "sparsity": (
         "experiments.sparsity",
@@ -84,31 +84,31 @@ EXPERIMENTS = {  # name: (module, what it shows, time on two cores)
     "crossover": (
         "experiments.crossover",
         "the same weights as frames and as events: the spike rate below which spiking costs less, accuracy against energy",
-        "3 min",
+        "4 min",
     ),
     "spiking": (
         "experiments.spiking",
         "a rate-coded LIF network on MNIST: accuracy over time, events, energy on crossbars and event-driven chips",
-        "5 min",
+        "some minutes",
     ),
     "wearable-ecg": (
         "experiments.wearable_ecg",
         "heartbeats of new patients, as frames and spikes: recall of each class, energy with electrodes, days on a coin cell",
-        "3 min",
+        "some minutes",
     ),
     "keyword": (
         "experiments.keyword_spotting",
         "spoken digits and MLPerf Tiny's keywords, as frames and spikes: accuracy over time, energy with the microphone",
-        "5 min",
+        "some minutes",
     ),
     "sense": (
         "experiments.sense",
         "which network, device and converter meets a wish (--max-uj 1 --min-accuracy 90), beside measured boards",
-        "4 min",
+        "some minutes",
     ),
     "stdp": (
         "experiments.stdp",
         "unsupervised learning by spike timing on memory cells, against the spread of every device parameter",
-        "5 min",
+        "some minutes",
     ),
 }

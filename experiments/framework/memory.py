@@ -34,6 +34,43 @@ def check_memory(needs: Mapping[str, float], hint: str) -> None:
     raise UsageError(f"this run needs about {size(wanted)} of memory ({listed}); {size(free)} are available. {hint}")
 
 
+class Programs:
+    """Compiled programs of a process that goes through many runs: JAX keeps thousands of them, of runs long done.
+
+    Args:
+        growth: bytes by which the process may grow before they are dropped [B].
+    """
+
+    def __init__(self, growth: float = 1e9):
+        self.growth, self._least = growth, None
+
+    def tidy(self) -> bool:
+        """Drops what was compiled if the process has grown that much since the first call or the last drop; whether it did."""
+        now = resident_memory()
+        if now is None or self._least is None or now < self._least:
+            self._least = now
+            return False
+        if now - self._least <= self.growth:
+            return False
+        import gc
+
+        import jax
+
+        jax.clear_caches()
+        gc.collect()
+        self._least = resident_memory()
+        return True
+
+
+def resident_memory() -> int | None:
+    """Bytes of memory that this process holds [B]; None if unknown."""
+    try:
+        pages = int(pathlib.Path("/proc/self/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, AttributeError, IndexError):
+        return None
+
+
 def size(count: float) -> str:
     """Bytes with a prefix."""
     for unit in ("B", "kB", "MB", "GB", "TB", "PB"):

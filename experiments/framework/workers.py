@@ -24,6 +24,7 @@ from typing import Any
 
 from experiments.framework.errors import UsageError
 from experiments.framework.experiment import Source
+from experiments.framework.memory import Programs
 from experiments.framework.versions import current_versions
 
 LOST = 3
@@ -87,6 +88,7 @@ def compute(task: Task) -> dict[str, Any]:
 
 
 _STATES: collections.OrderedDict[str, Any] = collections.OrderedDict()
+_PROGRAMS = Programs()
 _PREPARING = threading.Lock()  # a Dask worker has several threads
 
 
@@ -94,6 +96,7 @@ def _prepared(task: Task, module: Any, config: Any) -> Any:
     """The state of this task's run; the last two are kept."""
     with _PREPARING:
         if task.job not in _STATES:
+            _PROGRAMS.tidy()
             _STATES[task.job] = module.prepare(config) if hasattr(module, "prepare") else None
         _STATES.move_to_end(task.job)
         while len(_STATES) > 2:

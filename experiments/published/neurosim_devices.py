@@ -20,7 +20,7 @@ DEVICES = {  # pulses of a full sweep up and down, nonlinearity labels, cycle no
     "PCMO": (50, 50, 3.68, -6.76, 0.01, 6.84, 33),
     "AlOx/HfO2": (40, 40, 1.94, -0.61, 0.05, 4.43, 20),
 }
-SHORT, SHORT_EPOCHS = ("EpiRAM", "PCMO"), 10
+SHORT, SHORT_EPOCHS = ("EpiRAM", "PCMO"), 5
 
 
 def device(name: str) -> Any:
@@ -158,8 +158,8 @@ CASE = Case(
         "noise of sqrt(n) "
         "times the cycle-to-cycle spread is added. Epochs of 8,000 images drawn at random; the published runs "
         "have 125 of them, "
-        "here 10 (--epochs), of two devices (--full: all seven). "
+        "here 5 (--epochs), of two devices (--full: all seven). "
         "Differences: pulses up and down are worked out with one mean number of states; converters round to nearest.",
     ),
-    minutes=5,
+    minutes=8,
 )

@@ -52,7 +52,7 @@ def test_from_my_measurements_to_my_network(measured, tmp_path, monkeypatch, cap
     assert device.provenance.span[1] == pytest.approx(10, rel=0.2)
     assert any(np.ptp(leaf, axis=0).max() > 0 for leaf in _leaves(load_draws("my.toml", 8)))
     page = pathlib.Path("my.html").read_text()
-    assert "data:image/png;base64," in page and "http" not in page.split("base64,")[0]
+    assert "data:image/svg+xml;base64," in page and "http" not in page.split("base64,")[0]
 
     settings = [
         "--network",

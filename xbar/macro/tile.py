@@ -6,7 +6,7 @@ from typing import Literal
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
+import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float
 
@@ -87,8 +87,9 @@ class Tile(Checked):
         if not isinstance(self.device, Device):
             return  # the classes of fields are checked after this
         v = self.v_read
-        if isinstance(v, jax.Array) and not isinstance(v, Tracer) and v.size and bool(jnp.all(jnp.isfinite(v))):
-            self.device.warn_beyond(v=float(jnp.max(v)))
+        known = isinstance(v, jax.Array) and not isinstance(v, Tracer) and v.size  # NumPy's: nothing of it is traced
+        if known and bool(np.all(np.isfinite(np.asarray(v)))):
+            self.device.warn_beyond(v=float(np.max(np.asarray(v))))
         if self.fill_rows and self.backward is not None:
             raise ValueError("Tile: fill_rows=True and backward= do not go together. Leave one of them out.")
         if isinstance(self.dac, DAC) and self.dac.encoding == "pulse_width" and not self.device.conduction.linear:

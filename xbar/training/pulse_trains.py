@@ -148,8 +148,8 @@ class PulseTrains(Checked):
         """Which rows and columns carry a pulse in one slot."""
         last = used[..., None]
         if key is None or self.mean_count:
-            row, col = jnp.round(p_x * last), jnp.round(p_d * last) / last
-            sent = lambda s: jnp.floor(s * col + 0.4999)  # noqa: E731  # by then; halves come late, as in aihwkit
+            row, col = jnp.round(p_x * last), jnp.round(p_d * last)
+            sent = lambda s: jnp.round(s * col / last)  # noqa: E731  # by then
             return slot < row, (slot < last) & (sent(slot + 1) > sent(slot))
         rows, cols = jax.random.split(jax.random.fold_in(key, slot))
         return (slot < last) & (unit_uniforms(rows, p_x) < p_x), unit_uniforms(cols, p_d) < p_d

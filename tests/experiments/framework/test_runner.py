@@ -124,7 +124,7 @@ def test_unreadable_folders_are_left_alone(xbar):
 def test_report_is_self_contained(xbar):
     xbar("run", "line")
     page = (folders()[0] / "report.html").read_text()
-    assert "data:image/png;base64," in page and "A line &lt;was&gt; drawn." in page and "sum 18" in page
+    assert "data:image/svg+xml;base64," in page and "A line &lt;was&gt; drawn." in page and "sum 18" in page
     assert "http" not in page and "<script" not in page and "<link" not in page
 
 

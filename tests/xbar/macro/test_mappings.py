@@ -19,6 +19,7 @@ EXACT = {
     "differential": xbar.Differential(),
     "offset": xbar.Offset(),
     "offset-digital": xbar.Offset(reference="digital"),
+    "offset-cell": xbar.Offset(reference="cell"),
     "redundant": xbar.Redundant(3),
     "redundant-offset": xbar.Redundant(2, over=xbar.Offset()),
 }

@@ -32,7 +32,9 @@ def linear() -> devices.Device:
 
 
 def verified() -> devices.Device:
-    loop = write_verify.WriteVerify(linear().update, window=PULSE, most=500)
+    # cells come from the middle and stop at the near edge of the window, 0.006 of a weight; less than 0.01 is not written
+    coarse = updates.PulseUpdate(steps.ConstantStep(5 * PULSE, 5 * PULSE, 0.0, G_MAX))
+    loop = write_verify.WriteVerify(coarse, window=3 * PULSE, most=120, start=G_MAX / 2)
     return devices.Device(0.0, G_MAX, programming=loop, update=linear().update)
 
 
@@ -75,11 +77,11 @@ def predicted_share(off: float) -> float:
 
 
 def test_sgd_misses_the_optimum_as_predicted(optimised):
-    """Soft bounds: 0.75 of the optimum, to 0.03 (three standard errors of the mean of 2,000 correlated updates)."""
-    w, state = learned(insitu.SGD(), soft(), 0.01)
-    assert abs(share(w) - predicted_share(float(jnp.sum((w - OPTIMUM) ** 2, 0).mean()))) < 0.03
+    """Soft bounds: 0.75 of the optimum, to 0.04 (three standard errors of the mean of 1,000 correlated updates)."""
+    w, state = learned(insitu.SGD(), soft(), 0.01, 3000)
+    assert abs(share(w) - predicted_share(float(jnp.sum((w - OPTIMUM) ** 2, 0).mean()))) < 0.04
     assert share(w) < 0.8
-    assert float(state.total[0].sum.pulses) > 1e5
+    assert float(state.total[0].sum.pulses) > 5e4
 
 
 FAST = insitu.FastArray()
@@ -93,7 +95,7 @@ ALGORITHMS = {  # what, device, rate, updates, mapping; least and largest share 
     "mixed precision": (insitu.MixedPrecision(), linear, 0.01, 6000, CELL, 0.97, 1.03, 0.03),
     "manhattan": (insitu.Manhattan(), linear, 0.01, 6000, CELL, 0.9, 1.1, 0.1),
     "several devices": (insitu.MultiDevice(), linear, 0.01, 6000, xbar.Redundant(3, over=CELL), 0.97, 1.03, 0.03),
-    "closed loop": (insitu.ClosedLoop(threshold=5 * PULSE), verified, 0.01, 2000, CELL, 0.97, 1.03, 0.05),
+    "closed loop": (insitu.ClosedLoop(threshold=5 * PULSE), verified, 0.01, 2000, CELL, 0.92, 1.03, 0.05),
     "residual": (insitu.ResidualLearning(FAST, gamma=0.3, transfer=0.05), soft, 0.02, 9000, CELL, 0.9, 1.1, 0.08),
 }
 

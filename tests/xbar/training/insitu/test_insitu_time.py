@@ -105,7 +105,8 @@ def test_a_killed_training_goes_on_with_the_same_result(tmp_path, monkeypatch):
                 [sys.executable, "-c", KILLED, str(tmp_path / name), way], capture_output=True, text=True
             )
             assert done.returncode == (-9 if way == "die" else 0), done.stderr
-        folder = next((tmp_path / name).glob("train-on-array/*"))
+        assert not list((tmp_path / name / "cache").rglob("array-training/*.npz")), "a checkpoint was not used"
+        folder = next((tmp_path / name).glob("train-on-array/*/results.h5")).parent
         found.append(experiments.open_results(folder))
     for name in ("accuracy", "pulses", "joules"):
         np.testing.assert_array_equal(found[0][name].values, found[1][name].values)

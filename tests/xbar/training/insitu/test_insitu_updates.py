@@ -41,11 +41,13 @@ CASES = {
     "fixedBL31_noUM_lr0.01": dict(manage_slots=False),
     "fixedBL10_UM_lr0.01": dict(manage_slots=False, slots=10),
     "mean_count_lr0.01": dict(mean_count=True),
-    "deterministic_lr0.01": dict(mean_count=True),
 }
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if "UM_" in n else n for n in CASES])
+FAST = ("default_UM_UBLM_lr0.01", "mean_count_lr0.01")
+
+
+@pytest.mark.parametrize("name", [n if n in FAST else pytest.param(n, marks=pytest.mark.slow) for n in CASES])
 def test_an_update_of_a_chip_against_aihwkit(aihwkit, name):
     """Signals of a loss -> factors -> trains -> pulses to cells: the change of every weight, over 4,000 chips, to 2 %.
 
@@ -116,11 +118,13 @@ slow = pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "order"),
     [
-        ("dense", "samples"),
         ("convolution", "summed"),
-        ("recurrent", "summed"),
-        *[pytest.param(name, "summed", marks=slow) for name in ("dense", "one sample", "shared", "attention")],
-        *[pytest.param(name, "samples", marks=slow) for name in ("convolution", "recurrent", "shared", "attention")],
+        ("recurrent", "samples"),
+        *[
+            pytest.param(name, "summed", marks=slow)
+            for name in ("dense", "one sample", "recurrent", "shared", "attention")
+        ],
+        *[pytest.param(name, "samples", marks=slow) for name in ("dense", "convolution", "shared", "attention")],
     ],
 )
 def test_an_update_is_the_outer_product_sum(name, order):
