@@ -100,13 +100,14 @@ def test_what_is_not_read_yet_is_not_ranked():
     assert "not run" in shown.text and "nan" not in shown.text
 
 
+@pytest.mark.slow
 def test_a_small_study(tmp_path, monkeypatch):
     """Times without data stay empty and are said; noise trains other weights, adapters leave them; chips are shared, so that
     the same weights give the same scores; and the second run of the same command computes nothing."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     config = training_study.Config(
         network="mlp", devices=("reram",), techniques=("naive", "noise", "lora"), times=("1s", "1y"), chips=2,
-        test_inputs=100, training_steps=40, steps=200, batch=32, rows=64, cols=64,
+        test_inputs=100, training_steps=40, steps=200, batch=32, rate=5e-3, rows=64, cols=64,
     )  # fmt: skip
     (outcome,) = runner.execute(STUDY, [config], out=tmp_path)
     results, text = outcome.results, outcome.presentation.text
