@@ -62,6 +62,10 @@ def check(config: Config) -> None:
             raise UsageError(f"--{name.replace('_', '-')} {getattr(config, name)}: give a number above 0.")
     if not 2 <= config.adc_bits <= 16:
         raise UsageError(f"--adc-bits {config.adc_bits}: give 2 to 16 bits.")
+    for name in ("device", "algorithm"):
+        given = getattr(config, name)
+        if not given or len(set(given)) != len(given):
+            raise UsageError(f"--{name} {' '.join(given)}: give one or more different names.")
     unknown = [name for name in config.algorithm if name not in ALGORITHMS]
     if unknown:
         raise UsageError(f"--algorithm {unknown[0]}: unknown; there are {', '.join(ALGORITHMS)}.")
