@@ -57,7 +57,7 @@ def _others(axes: Any, results: Results, digital: float) -> None:
         axes.plot(joules, digital, mark, color="black", markersize=8, label=f"H100, {case}")
     for i, (name, joules) in enumerate(sorted(measured_chips(results).items(), key=lambda chip: -chip[1])):
         look = dict(color=plots.PALETTE[3], transform=axes.get_xaxis_transform())
-        label = "measured chips: published J/MAC x MACs" if i == 0 else None
+        label = "measured chips: published J/MAC x MACs; accuracy not known" if i == 0 else None
         axes.plot(joules, 0.04 + 0.055 * i, "^", ms=6, label=label, **look)
         axes.text(1.6 * joules, 0.04 + 0.055 * i, name, fontsize=6.5, va="center", **look)
     axes.legend(fontsize=6.5, loc="center right")

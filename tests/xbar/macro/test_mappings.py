@@ -164,7 +164,9 @@ def test_a_reference_column_adds_the_same_noise_to_all_outputs():
 @pytest.mark.parametrize(
     "mapping, wires",
     [
-        (xbar.Offset(), xbar.ResistiveWires(0.5, 0.5)),  # for one of them, as they take long to compile
+        pytest.param(
+            xbar.Offset(), xbar.ResistiveWires(0.5, 0.5), marks=pytest.mark.slow
+        ),  # wires take long to compile
         (xbar.BitSliced(6, 3, over=xbar.Offset()), xbar.IdealWires()),
         pytest.param(xbar.Offset("digital"), xbar.IdealWires(), marks=pytest.mark.slow),
         pytest.param(xbar.Redundant(2), xbar.IdealWires(), marks=pytest.mark.slow),
