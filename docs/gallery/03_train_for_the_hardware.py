@@ -6,7 +6,7 @@ A network that has seen noise, drift and coarse converters while it was trained 
 analog one; gradients pass through devices, converters and time. Any optimiser will do.
 
 We use digits and a small perceptron on a coarse device: write errors are 15 % of the conductance range, assumed. On a good
-device there is less to gain (see the README of ``accuracy-energy``'s results), and a few hundred steps would not show it.
+device there is less to gain (see what ``accuracy-energy`` found), and a few hundred steps would not show it.
 """
 
 import jax
