@@ -20,7 +20,7 @@ BLOCKS = [
     for number, program in enumerate(re.findall(r"```python\n(.*?)```", page.read_text(), re.S), 1)
 ]
 SCRIPTS = sorted((ROOT / "docs" / "gallery").glob("*.py"))
-QUICK = ("04", "05", "06")  # tutorials of the quick suite; the documentation build runs them all
+QUICK = ("05", "06")  # tutorials of the quick suite; the documentation build runs them all
 
 
 def run(program, name):

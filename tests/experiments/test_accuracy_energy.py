@@ -145,6 +145,7 @@ def test_layout_asks_devices_only_for_times_they_know():
     assert [tools.times[i] for i in tools.known] == [1.0, 86_400.0]
 
 
+@pytest.mark.slow
 def test_what_was_never_measured_is_said_wherever_its_accuracy_stands(tmp_path, monkeypatch):
     """A device of a bare range has no spread over chips; with an assumption it has one, and the assumption is said. So is
     that it is used beyond its data, once."""

@@ -27,7 +27,7 @@ def measured():
 @pytest.mark.parametrize(
     "chosen",
     [
-        pytest.param(["write-verify, t"], id="one model"),
+        pytest.param(["write-verify, t"], id="one model", marks=pytest.mark.slow),
         pytest.param(None, id="every model", marks=pytest.mark.slow),
     ],
 )
@@ -291,6 +291,7 @@ def test_a_fitted_loop_goes_to_every_other_program(tmp_path, monkeypatch, capsys
     assert "I(n, p) <+ i_offset;" in module and "Ioffset n p" in circuit
 
 
+@pytest.mark.slow
 def test_what_is_fitted_when_the_user_stops_is_kept(tmp_path, monkeypatch, capsys):
     """Interrupted at its third model, a fit leaves page, device file and numbers of the first two, and says so."""
     monkeypatch.chdir(tmp_path)

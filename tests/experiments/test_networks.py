@@ -37,7 +37,7 @@ PUBLISHED = [
     pytest.param("ds-cnn-float", 913, marks=[needs("mlperf-tiny"), pytest.mark.slow]),
     pytest.param("resnet8", 881, marks=[needs("mlperf-tiny", "cifar10-subset"), pytest.mark.slow]),
     pytest.param("mobilenet", 852, marks=[needs("mlperf-tiny"), pytest.mark.slow]),
-    pytest.param("resnet14", 890, marks=needs("cifar10-resnet-weights", "cifar10-subset")),
+    pytest.param("resnet14", 890, marks=[needs("cifar10-resnet-weights", "cifar10-subset"), pytest.mark.slow]),
     pytest.param("resnet20", 911, marks=[needs("cifar10-resnet-weights", "cifar10-subset"), pytest.mark.slow]),
     pytest.param("resnet32", 923, marks=[needs("cifar10-resnet-weights", "cifar10-subset"), pytest.mark.slow]),
 ]

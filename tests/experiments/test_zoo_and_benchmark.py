@@ -98,6 +98,7 @@ def test_the_peers_of_the_benchmark_answer_the_same():
             )
 
 
+@pytest.mark.slow
 def test_ir_drop(capsys, tmp_path):
     """Small: the error grows with the tile and with the wires' resistance, and a gain a column takes some of it away."""
     few = ["--sizes", "8", "16", "--ohms", "1", "20", "--steps", "100", "--wire-steps", "2", "--largest-trained", "8"]

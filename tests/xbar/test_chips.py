@@ -230,7 +230,13 @@ def test_training_with_the_ranges_of_a_chip():
     assert float(jnp.abs(y).max()) < 2.5 * float(jnp.abs(X @ W).max())
 
 
-@pytest.mark.parametrize("wires", [xbar.IdealWires(), xbar.ResistiveWires(50.0, 50.0)], ids=["ideal", "wires"])
+@pytest.mark.parametrize(
+    "wires",
+    [
+        pytest.param(xbar.IdealWires(), id="ideal"),
+        pytest.param(xbar.ResistiveWires(50.0, 50.0), id="wires", marks=pytest.mark.slow),
+    ],
+)
 def test_a_chip_taken_at_a_time_is_the_chip_at_that_time(wires):
     """Outputs with their noise, energy and drift compensation are those of the chip it came from."""
     tile = xbar.Tile(device=devices.pcm_joshi2020(), rows=8, cols=4, wires=wires)

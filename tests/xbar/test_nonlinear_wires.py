@@ -110,6 +110,7 @@ def test_a_resistor_at_every_cell_is_another_ohmic_cell():
         assert int(found.report.iterations) <= 4
 
 
+@pytest.mark.slow
 def test_a_selector_cuts_what_it_should():
     """1S1R at half voltage passes far less than half the current; solved cold in few steps, warm in fewer, in float32 too."""
     with jax.enable_x64(True):

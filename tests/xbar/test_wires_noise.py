@@ -101,6 +101,7 @@ def test_beyond_its_range_it_warns():
             ResistiveWires(4e4, 4e4).noise_map(g, var)
 
 
+@pytest.mark.slow
 def test_derivatives():
     """Of the map's and of the exact variance by cells, resistance and inputs, under jit, against central differences; in
     float32 finite, with dead cells and silent rows."""

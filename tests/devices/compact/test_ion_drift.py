@@ -54,7 +54,7 @@ def test_second_order_with_a_window(name):
         assert errors[-1] < 1e-4
 
 
-@pytest.mark.parametrize("name", WINDOWS)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if i else ()) for i, n in enumerate(WINDOWS)])
 def test_gradients(name):
     with jax.enable_x64(True):
         model = strukov2008(WINDOWS[name])

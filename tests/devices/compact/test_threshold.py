@@ -51,7 +51,7 @@ def test_second_order(name):
         assert errors[-1] < 1e-4
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if i else ()) for i, n in enumerate(CASES)])
 def test_gradients(name):
     with jax.enable_x64(True):
         make, wave, x0 = CASES[name]

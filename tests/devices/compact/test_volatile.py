@@ -35,7 +35,7 @@ def test_second_order(name):
         assert 1e-9 < errors[-1] < 1e-2
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if i else ()) for i, n in enumerate(CASES)])
 def test_gradients(name):
     with jax.enable_x64(True):
         make, wave, x0, idle = CASES[name]

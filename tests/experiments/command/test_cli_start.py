@@ -47,6 +47,7 @@ def test_settings_of_an_experiment_need_no_jax():
         assert flag in done.stdout
 
 
+@pytest.mark.slow
 def test_compiled_programs_are_kept_for_the_next_run(tmp_path):
     """Two fits in fresh processes: the first leaves programs in the cache folder, the second compiles none of them again (what
     compiles within about 0.3 s is kept or not by chance) and says the same."""

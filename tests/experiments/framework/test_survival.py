@@ -132,6 +132,7 @@ def test_kill_in_the_middle_of_a_sweep_on_two_workers(start, xbar, tmp_path):
     assert values(tmp_path / "killed") == values(tmp_path / "whole")
 
 
+@pytest.mark.slow
 @linux
 def test_serial_processes_and_a_cluster_agree_bit_for_bit(start, xbar, tmp_path):
     """A worker of the cluster is killed meanwhile; its point is done again."""

@@ -40,7 +40,12 @@ def parts_of(found):
 
 @pytest.mark.parametrize(
     ("vectors", "size"),  # solved one by one, and by the map of the tile
-    [(3, 24), pytest.param(3, 64, marks=pytest.mark.slow), pytest.param(24, 64, marks=pytest.mark.slow), (24, 24)],
+    [
+        pytest.param(3, 24, marks=pytest.mark.slow),
+        pytest.param(3, 64, marks=pytest.mark.slow),
+        pytest.param(24, 64, marks=pytest.mark.slow),
+        (24, 24),
+    ],
 )
 def test_at0_the_arrays_heat_is_conserved_and_split(vectors, size):
     """24 x 24 (slow: 64 x 64) with wires, float64: what drivers deliver, to 1e-6 of the nodes' solution, and each share of

@@ -90,7 +90,7 @@ IDEAL, WIRED = xbar.IdealWires(), xbar.ResistiveWires(5.0, 5.0)
     ("conduction", "wires", "batch"),  # wires are solved for few inputs, and mapped for many
     [
         pytest.param(OHMIC, IDEAL, 2, id="ohmic"),
-        pytest.param(OHMIC, WIRED, 2, id="ohmic-wires-few"),
+        pytest.param(OHMIC, WIRED, 2, id="ohmic-wires-few", marks=pytest.mark.slow),
         pytest.param(OHMIC, WIRED, 40, id="ohmic-wires-many", marks=pytest.mark.slow),
         pytest.param(SINH, IDEAL, 2, id="sinh"),
         pytest.param(SINH, WIRED, 2, id="sinh-wires-few", marks=pytest.mark.slow),

@@ -275,6 +275,7 @@ def test_measured_bakes_need_relaxation_and_loss():
     assert measures["R2 of ln variance"] > 0.9 and measures["RMS ln variance"] < 0.45
 
 
+@pytest.mark.slow
 def test_one_conductance_has_one_shift_and_one_spread():
     """Reads of cells that all start from one conductance: two nodes more would be at conductances that none has."""
     trace = cells(TIMES, 100, 40.0, 40.0)
