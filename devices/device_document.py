@@ -28,9 +28,9 @@ def table(document: dict[str, Any], name: str, where: str = "") -> dict[str, Any
     """
     found = document.get(name, {})
     if not isinstance(found, dict):
-        raise DeviceFileError(
-            f"{where}{name} = {shown(found)} is not a table; write [{where}{name}] and its keys below it."
-        )
+        full = f"{where}{name}"  # perhaps after the file's path
+        section = full.rsplit(": ", 1)[-1]
+        raise DeviceFileError(f"{full} = {shown(found)} is not a table; write [{section}] and its keys below it.")
     return found
 
 

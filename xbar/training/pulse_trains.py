@@ -146,12 +146,12 @@ class PulseTrains(Checked):
 
     def _slot(self, p_x: Array, p_d: Array, used: Array, key: PRNGKeyArray | None, slot: Array) -> tuple[Array, Array]:
         """Which rows and columns carry a pulse in one slot."""
-        last = used[..., None]
+        last, slot = used[..., None], slot.astype(used.dtype)
         if key is None or self.mean_count:
             row, col = jnp.round(p_x * last), jnp.round(p_d * last)
             sent = lambda s: jnp.round(s * col / last)  # noqa: E731  # by then
             return slot < row, (slot < last) & (sent(slot + 1) > sent(slot))
-        rows, cols = jax.random.split(jax.random.fold_in(key, slot))
+        rows, cols = jax.random.split(jax.random.fold_in(key, slot.astype(jnp.uint32)))
         return (slot < last) & (unit_uniforms(rows, p_x) < p_x), unit_uniforms(cols, p_d) < p_d
 
 
@@ -173,7 +173,7 @@ def _coincide(on_rows: Array, on_cols: Array, row_signs: Array, col_signs: Array
         down = jnp.floor(both / BASE)
         return both - BASE * down, down
 
-    positive, negative = rows * (row_signs > 0), rows * (row_signs < 0)
+    positive, negative = rows * real(row_signs > 0), rows * real(row_signs < 0)
     plus = of(positive, up)
     none = jax.tree.map(jnp.zeros_like, plus)
     minus = lax.cond(jnp.any(negative > 0), lambda: of(negative, ~up), lambda: none)

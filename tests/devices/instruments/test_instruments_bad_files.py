@@ -102,7 +102,7 @@ def test_forbidden_file(tmp_path, monkeypatch):
         read(path)
 
 
-@pytest.mark.parametrize("start, message", [(b"", "is no text"), (GOOD.encode() * 500, "max_megabytes = 2147")])
+@pytest.mark.parametrize("start, message", [(b"", "is not text"), (GOOD.encode() * 500, "max_megabytes = 2147")])
 def test_two_gigabytes_are_refused_at_once(tmp_path, start, message):
     path = write(tmp_path, "large.csv", start)
     os.truncate(path, 2**31)

@@ -311,7 +311,7 @@ def test_damaged_bytes_never_become_other_numbers(tmp_path):
 @pytest.mark.parametrize("damage, said", [
     ("", "has no Config, TITLE, layout, compute, present"),
     ("x = (", "line 1: SyntaxError"), ("1 / 0", "line 1: ZeroDivisionError"),
-    ("Config = TITLE = layout = compute = present = 0", "no dataclass with a field `seed"),
+    ("Config = TITLE = layout = compute = present = 0", "not a dataclass with a field `seed"),
 ])  # fmt: skip
 def test_a_file_that_is_no_experiment(xbar, tmp_path, damage, said):
     (tmp_path / "wrong.py").write_text(damage)

@@ -176,7 +176,7 @@ def test_ctrl_c_leaves_no_half_file_in_place(data, server, tmp_path):
     """A real SIGINT in the middle of a file: exit code 130, and the next command goes on."""
     server.files["a.bin"] = body = BODY * 20
     data.know({"name": "a.bin", "sha256": hashlib.sha256(body).hexdigest(), "urls": [server.base + "a.bin"]})
-    server.pause = 0.05
+    server.pause = 0.25
     code = (
         "import pathlib, sys\nfrom experiments.public_data import command, registry\n"
         f"registry.registry_path = lambda: pathlib.Path({str(tmp_path / 'registry.toml')!r})\n"

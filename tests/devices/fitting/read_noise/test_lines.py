@@ -29,7 +29,7 @@ def reads(f=60.0, amplitude=0.01, drift=-0.03, seed=0, rate=RATE):
         (60.0, RATE, "60 Hz, aliased"),
         (100.0, RATE, "50 Hz times 2, aliased"),
         (50.0, 400.0, "50 Hz."),
-        (7.3, RATE, "no harmonic of the mains"),
+        (7.3, RATE, "not a harmonic of the mains"),
     ],
 )
 def test_a_line_is_found_and_named(f, rate, words):
