@@ -21,7 +21,7 @@ from xbar.macro.reading import settle
 from xbar.macro.state import ProgrammedArray, Settled
 from xbar.macro.updating import wait
 from xbar.training.insitu.algorithm import AbstractAlgorithm, Lines
-from xbar.training.insitu.backpropagation import Gradients
+from xbar.training.insitu.backpropagation import Factors, Gradients
 from xbar.training.insitu.site import Site
 from xbar.training.insitu.spent import Drive, Spent, Total
 
