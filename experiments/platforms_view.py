@@ -102,7 +102,7 @@ def _figure(config: Any, results: Results, order: list[str]) -> Any:
     axes.margins(x=0.15)
     axes.legend(loc="lower left", fontsize=8)
     axes.set_xlabel(
-        "energy of an inference [J]; dots: median, bands: P10 to P90\nor published range; recalled constants are named in the report"
+        "energy of an inference [J]; dots: median, bands: P10 to P90\nor published range; the report names recalled constants"
     )
     axes.set_title(f"{config.network}, {2 * float(results['macs']):,.0f} operations", fontsize=9)
     return figure
