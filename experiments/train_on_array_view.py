@@ -93,7 +93,7 @@ def _figure(config: Any, results: Results) -> Any:
         panel.set_xlabel("epochs")
         panel.xaxis.get_major_locator().set_params(integer=True)
         panel.set_title(_short(name), fontsize=9)
-        panel.set_ylabel("test accuracy (%); bars: standard deviation over chips")
+        panel.set_ylabel("test accuracy (%), mean ± sd over chips")
     for panel in axes[:-1]:
         panel.set_ylim(max(0, low - 15), 101)
     axes[0].legend(fontsize=8, loc="lower right")
