@@ -48,7 +48,7 @@ class ManyAtOnce(AbstractPulseUpdate):
         if isinstance(rho, jax.Array) and not isinstance(rho, Tracer) and np.any(np.asarray(rho) != 0):
             raise ValueError(
                 "ManyAtOnce: pulses of this device remember each other (CycleNoise(correlation=...)), and a train of them "
-                "is no sum of independent ones. Apply them one by one."
+                "is not a sum of independent ones. Apply them one by one."
             )
 
     @property
@@ -72,8 +72,7 @@ class ManyAtOnce(AbstractPulseUpdate):
         most: int,
     ) -> tuple[Float[Array, "*cells"], Any]:
         pulses, write_noise = self.update.pulses, self.update.write_noise
-        if key is None and (pulses is not None or write_noise is not None):
-            raise ValueError("pulses of this device differ from each other: pulse(..., key=jax.random.key(0)).")
+        self.update.check_key(key)
         law, n = self.update.cell_law(z), jnp.broadcast_to(n, g.shape).astype(g.dtype)
         hidden = g if z.offset is None else g - z.offset
         moved = self._mean(law, hidden, n)

@@ -72,7 +72,7 @@ def bits(key: PRNGKeyArray, shape: tuple[int, ...]) -> UInt32[Array, "..."]:
     constants as in copies of it, the page itself was not read.
 
     Breaks when: more than 2^32 words are drawn from one key (the counter starts again), or somebody means to guess them: this
-    is no cipher.
+    is not a cipher.
     """
     return _words(key, lax.iota(jnp.uint32, math.prod(shape)).reshape(shape))
 

@@ -186,6 +186,11 @@ class PulseUpdate(AbstractPulseUpdate):
     def rewritten(self, z: PulseLatents, g: Float[Array, "*cells"]) -> PulseLatents:
         return PulseLatents(z.normals, z.xi, None if z.offset is None else jnp.zeros_like(g))
 
+    def check_key(self, key: PRNGKeyArray | None) -> None:
+        """Raises ValueError without a key for pulses that differ from each other."""
+        if key is None and (self.pulses is not None or self.write_noise is not None):
+            raise ValueError("pulses of this device differ from each other: pulse(..., key=jax.random.key(0)).")
+
     def cell_law(self, z: PulseLatents) -> AbstractStep:
         """The step law of each cell."""
         return self.law if self.cells is None else self.cells.apply(self.law, z.normals)
@@ -199,8 +204,7 @@ class PulseUpdate(AbstractPulseUpdate):
         key: PRNGKeyArray | None,
         most: int,
     ) -> tuple[Float[Array, "*cells"], PulseLatents]:
-        if key is None and (self.pulses is not None or self.write_noise is not None):
-            raise ValueError("pulses of this device differ from each other: pulse(..., key=jax.random.key(0)).")
+        self.check_key(key)
         law, n = self.cell_law(z), jnp.broadcast_to(n, g.shape).astype(g.dtype)
         hidden = g if z.offset is None else g - z.offset
         if law.closed_form and self.pulses is None:

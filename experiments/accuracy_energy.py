@@ -76,7 +76,7 @@ class Config(chosen_macros.Setting):
 
 
 def check(config: Config) -> None:
-    """Raises UsageError for settings that cannot be used."""
+    """Raises UsageError if a setting is invalid."""
     mesh.check_mesh(config.mesh)
     chosen_macros.check(config)
     least = dict(chips=1, test_images=1, steps=1, hardware_steps=0)

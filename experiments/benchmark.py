@@ -31,7 +31,7 @@ class Config:
 
 
 def check(config: Config) -> None:
-    """Raises UsageError for settings that cannot be used."""
+    """Raises UsageError if a setting is invalid."""
     for name in config.cases:
         if name not in CASES:
             raise UsageError(f"--cases {name}: there are {', '.join(CASES)}.")

@@ -39,7 +39,7 @@ class Config(crossbar_study.Setting):
 
 
 def check(config: Config) -> None:
-    """Raises UsageError for settings that cannot be used."""
+    """Raises UsageError if a setting is invalid."""
     if config.bar is not None and not 0 < config.bar < 1:
         raise UsageError(f"--bar {config.bar}: give an accuracy between 0 and 1, such as 0.95.")
     if not 0 <= config.stuck_high <= 1:

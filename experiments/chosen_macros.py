@@ -45,7 +45,7 @@ class Setting:
 
 
 def check(config: Any) -> None:
-    """Raises UsageError for a macro that cannot be built."""
+    """Raises UsageError if the settings do not describe a valid macro."""
     if config.architecture is not None:
         given = [name for name in PLAIN if getattr(config, name, None) is not None]
         if given:

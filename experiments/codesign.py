@@ -70,7 +70,7 @@ class Config(chosen_macros.Setting):
 
 
 def check(config: Config) -> None:
-    """Raises UsageError for settings that cannot be used."""
+    """Raises UsageError if a setting is invalid."""
     chosen_macros.check(config)
     if config.architecture is not None:
         raise UsageError(

@@ -45,7 +45,7 @@ class Setting(chosen_macros.Setting):
 
 
 def check(config: Any) -> None:
-    """Raises UsageError for settings that cannot be used."""
+    """Raises UsageError if a setting is invalid."""
     chosen_macros.check(config)
     least = dict(chips=2, images=1, steps=1)
     for name, bound in least.items():

@@ -59,7 +59,7 @@ class Config:
 
 
 def check(config: Config) -> None:
-    """Raises UsageError for settings that cannot be used."""
+    """Raises UsageError if a setting is invalid."""
     from experiments.networks import chains
 
     for name, least in (("chips", 2), ("images", 1), ("rows", 1), ("cols", 1), ("steps", 1)):

@@ -36,7 +36,7 @@ def names(config: Config) -> tuple[str, ...]:
 
 
 def check(config: Config) -> None:
-    """Raises UsageError for settings that cannot be used."""
+    """Raises UsageError if a setting is invalid."""
     import devices
 
     if config.cells < 10:

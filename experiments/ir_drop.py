@@ -50,7 +50,7 @@ class Config:
 
 
 def check(config: Config) -> None:
-    """Raises UsageError for settings that cannot be used."""
+    """Raises UsageError if a setting is invalid."""
     for name in ("sizes", "ohms"):
         values = getattr(config, name)
         if not values or len(set(values)) != len(values) or min(values) < (2 if name == "sizes" else 0):

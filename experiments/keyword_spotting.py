@@ -34,7 +34,7 @@ class Config(sensing.Setting):
 
 
 def check(config: Config) -> None:
-    """Raises UsageError for settings that cannot be used."""
+    """Raises UsageError if a setting is invalid."""
     sensing.check(config)
     if not config.tasks or len(set(config.tasks)) != len(config.tasks):
         raise UsageError(f"--tasks: give one or more different tasks, not {list(config.tasks)}.")

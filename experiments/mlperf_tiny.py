@@ -61,7 +61,7 @@ class Config(chosen_macros.Setting):
 
 
 def check(config: Config) -> None:
-    """Raises UsageError for settings that cannot be used."""
+    """Raises UsageError if a setting is invalid."""
     chosen_macros.check(config)
     for name, least in dict(chips=1, images=1, calibration=2, energy_inputs=1).items():
         if getattr(config, name) < least:

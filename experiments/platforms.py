@@ -45,7 +45,7 @@ class Config(chosen_macros.Setting):
 
 
 def check(config: Config) -> None:
-    """Raises UsageError for settings that cannot be used."""
+    """Raises UsageError if a setting is invalid."""
     chosen_macros.check(config)
     chosen_macros.check_fits(config, chosen_devices.find(config.device))
     for name in ("inputs", "steps", "spike_steps"):

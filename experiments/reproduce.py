@@ -34,7 +34,7 @@ class Config:
 
 
 def check(config: Config) -> None:
-    """Raises UsageError for settings that cannot be used."""
+    """Raises UsageError if a setting is invalid."""
     if config.draws < 1:
         raise UsageError(f"--draws {config.draws}: give at least 1.")
     if config.epochs is not None and config.epochs < 1:

@@ -44,7 +44,7 @@ class Config:
 
 
 def check(config: Config) -> None:
-    """Raises UsageError for settings that cannot be used."""
+    """Raises UsageError if a setting is invalid."""
     mesh.check_mesh(config.mesh)
     for name in ("rows", "batch", "repeats", "target_devices"):
         if getattr(config, name) < 1:

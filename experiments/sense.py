@@ -35,7 +35,7 @@ class Config(sensing.Setting):
 
 
 def check(config: Config) -> None:
-    """Raises UsageError for settings that cannot be used."""
+    """Raises UsageError if a setting is invalid."""
     sensing.check(config)
     if not config.max_uj > 0:
         raise UsageError(f"--max-uj {config.max_uj}: give a number above 0.")

@@ -51,7 +51,7 @@ class Setting:
 
 
 def check(config: Any) -> None:
-    """Raises UsageError for settings that cannot be used."""
+    """Raises UsageError if a setting is invalid."""
     for name, least in (("chips", 2), ("images", 1), ("rows", 1), ("cols", 1), ("steps", 1)):
         if getattr(config, name) < least:
             raise UsageError(f"--{name} {getattr(config, name)}: give at least {least}.")

@@ -36,7 +36,7 @@ class Config(crossbar_study.Setting):
 
 
 def check(config: Config) -> None:
-    """Raises UsageError for settings that cannot be used."""
+    """Raises UsageError if a setting is invalid."""
     if not 0 <= config.ohm < 1e9:
         raise UsageError(f"--ohm {config.ohm}: give 0 (ideal wires) or a resistance in ohm a cell.")
     if not 1e-4 <= config.step <= 0.5:

@@ -53,7 +53,7 @@ class Config(chosen_macros.Setting):
 
 
 def check(config: Config) -> None:
-    """Raises UsageError for settings that cannot be used."""
+    """Raises UsageError if a setting is invalid."""
     chosen_macros.check(config)
     for name in ("inputs", "outputs", "vectors", "chips"):
         if not 1 <= getattr(config, name) <= 4096:

@@ -52,7 +52,7 @@ class Config(crossbar_study.Setting):
 
 
 def check(config: Config) -> None:
-    """Raises UsageError for settings that cannot be used."""
+    """Raises UsageError if a setting is invalid."""
     if config.floor is not None and not 0 < config.floor < 1:
         raise UsageError(f"--floor {config.floor}: give an accuracy between 0 and 1, such as 0.95.")
     if not 0 <= config.stuck_high <= 1:

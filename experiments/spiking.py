@@ -52,7 +52,7 @@ class Config:
 
 
 def check(config: Config) -> None:
-    """Raises UsageError for settings that cannot be used."""
+    """Raises UsageError if a setting is invalid."""
     for name, least in (("chips", 2), ("images", 1), ("hidden", 1), ("rows", 1), ("cols", 1), ("steps", 1)):
         if getattr(config, name) < least:
             raise UsageError(f"--{name} {getattr(config, name)}: give at least {least}.")

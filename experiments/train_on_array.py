@@ -53,7 +53,7 @@ class Config:
 
 
 def check(config: Config) -> None:
-    """Raises UsageError for settings that cannot be used."""
+    """Raises UsageError if a setting is invalid."""
     for name in ("chips", "epochs", "batch"):
         if getattr(config, name) < 1:
             raise UsageError(f"--{name} {getattr(config, name)}: give at least 1.")

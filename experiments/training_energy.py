@@ -38,7 +38,7 @@ class Config:
 
 
 def check(config: Config) -> None:
-    """Raises UsageError for settings that cannot be used."""
+    """Raises UsageError if a setting is invalid."""
     for field in dataclasses.fields(config)[:-1]:
         value = getattr(config, field.name)
         if not 0 < value < float("inf"):

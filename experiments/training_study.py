@@ -89,7 +89,7 @@ class Config:
 
 
 def check(config: Config) -> None:
-    """Raises UsageError for settings that cannot be used."""
+    """Raises UsageError if a setting is invalid."""
     least = dict(chips=2, test_inputs=2, folds=2, training_steps=1, batch=1, rows=1, cols=1, steps=1)
     for name, bound in least.items():
         if (value := getattr(config, name)) is not None and value < bound:

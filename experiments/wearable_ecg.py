@@ -26,7 +26,7 @@ class Config(sensing.Setting):
 
 
 def check(config: Config) -> None:
-    """Raises UsageError for settings that cannot be used."""
+    """Raises UsageError if a setting is invalid."""
     sensing.check(config)
     sensing.needs("ecg")
 

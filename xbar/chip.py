@@ -137,7 +137,7 @@ class Chip(eqx.Module):
             t: time since programming [s], as in a call.
             key: for the noise of the reads, which hardly moves the energy; left out if None.
             inferences: how many inferences the inputs hold; the ledger is per inference. By default the leading axis of inputs
-                that are no vectors, if the outputs have it too; the ledger's notes say so.
+                that are not vectors, if the outputs have it too; the ledger's notes say so.
             technology: cost of converters and digital work, or an architecture, which brings its schedule;
                 `xbar.energy.Technology()` if None.
             schedule: order of work; the architecture's, or one layer after the other, if None.

@@ -175,7 +175,7 @@ def text(file: File, owner: Any, *names: str) -> str | None:
     """The first of some attributes that is there, as text; None if none is.
 
     Raises:
-        FileError: if it is no text.
+        FileError: if it is not text.
     """
     for name in names:
         if name not in owner.attrs:

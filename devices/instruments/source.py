@@ -78,7 +78,7 @@ class File:
                     left -= len(part)
             return b"".join(parts)
         except FileNotFoundError:
-            raise FileError(f"there is not a file {self.path}; check the spelling and the folder.") from None
+            raise FileError(f"there is no file {self.path}; check the spelling and the folder.") from None
         except PermissionError:
             raise FileError(f"{self.path} may not be read by you; ask its owner, or `chmod u+r` it.") from None
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:

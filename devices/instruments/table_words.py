@@ -137,7 +137,7 @@ def _one_device(
     file: File, found: np.ndarray, headers: list[Header], names: dict[int, tuple[str, ...]]
 ) -> tuple[np.ndarray, list[Header], tuple[str, ...]]:
     """All columns that say whose the readings are as one column of devices, with its names; `names` of levels are such, too,
-    where there is not a target."""
+    where there is no target."""
     target = any(h.column in ("target", "r_target") for h in headers)
     for k, header in enumerate(headers):
         if header.column == "level" and names.get(k):

@@ -11,7 +11,7 @@ def compute(config, state, point): ...   # -> {variable: values without the poin
 def present(config, results): ... # -> Presentation
 
 Left out, these do nothing:
-def check(config): ...            # raises UsageError for settings that cannot be used
+def check(config): ...            # raises UsageError if a setting is invalid
 def inputs(config): ...           # -> {file: hash}: what else a run belongs to, beside its settings
 def memory(config): ...           # -> {what for: bytes}: memory of a point, beside its results
 def prepare(config): ...          # -> anything: data, trained networks; called only if a point is missing, once a worker

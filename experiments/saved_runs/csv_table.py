@@ -27,7 +27,7 @@ def write_csv(run: SavedRun, path: pathlib.Path, overwrite: bool = False) -> int
         raise UsageError(f"{path} is there already. Give another name, or --overwrite.")
     if path.is_dir() or not path.parent.is_dir():
         raise UsageError(
-            f"{path}: {'it is a folder' if path.is_dir() else f'there is not a folder {path.parent}'}. Give a file."
+            f"{path}: {'it is a folder' if path.is_dir() else f'there is no folder {path.parent}'}. Give a file."
         )
     dimensions = run.results.layout.dimensions
     heads = [name if d.unit == "1" else f"{name} [{d.unit}]" for name, d in dimensions.items()]

@@ -200,7 +200,7 @@ def test_a_save_that_fails_leaves_what_was_there(tmp_path, monkeypatch):
 
 def test_places_that_cannot_be_written(tmp_path):
     chip = cases.programmed(cases.product, cases.P)
-    with pytest.raises(xbar.ChipFileError, match="there is not a folder"):
+    with pytest.raises(xbar.ChipFileError, match="there is no folder"):
         xbar.save(chip, tmp_path / "none" / "chip.h5")
     with pytest.raises(xbar.ChipFileError, match="is a folder"):
         xbar.save(chip, tmp_path)

@@ -28,7 +28,7 @@ class Schedule(eqx.Module):
             once. Layers that are not named have one.
 
     Raises:
-        ValueError: for another kind, or copies that are no whole number of at least 1.
+        ValueError: for another kind, or copies that are not whole numbers of at least 1.
     """
 
     kind: str = eqx.field(static=True, default="serial")

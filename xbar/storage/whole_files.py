@@ -16,7 +16,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
     """A name beside `path` to write to; what was written takes its place once it is on the disk, if nothing fails."""
     target = pathlib.Path(os.path.realpath(path))  # a link stays one, and what it leads to is replaced
     if not target.parent.is_dir():
-        raise ChipFileError(f"{path} cannot be written: there is not a folder {target.parent}. Make it first.")
+        raise ChipFileError(f"{path} cannot be written: there is no folder {target.parent}. Make it first.")
     if target.is_dir():
         raise ChipFileError(f"{path} is a folder. Give the name of a file in it.")
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")

@@ -67,9 +67,7 @@ class PulseTrains(Checked):
             ValueError: without a step.
         """
         if self.step is None:
-            raise ValueError(
-                "PulseTrains: without step= there is not a number of pulses. Give the change that one makes."
-            )
+            raise ValueError("PulseTrains: without step= there is no number of pulses. Give the change that one makes.")
         x, d = jnp.abs(x), jnp.abs(d)
         most = [jnp.max(v) for v in (x, d)]
         x_max, d_max = (jnp.where(v > 0, v, 1) for v in most)  # nothing but zeros gets no pulse at any scale

@@ -66,7 +66,7 @@ def most_sensitive(sensitivity: Any, share: float, *, variance: Any = None, weig
         weights: which leaves are weights, as in `weight_noise`.
 
     Returns:
-        A pytree of truth values like `sensitivity`; leaves that are no weights are False throughout.
+        A pytree of truth values like `sensitivity`; leaves that are not weights are False throughout.
 
     Raises:
         ValueError: for a share outside 0 to 1.

@@ -47,7 +47,7 @@ class Window(AbstractCandidate):
        \\quad \\lambda = \\text{scale}, \\; \\kappa = \\text{shape} $$
 
     a failure being known to the interval between two readings, a device that still works to live longer than its
-    record. Readings after failure are no part of the windows.
+    record. Readings after failure are not part of the windows.
 
     Breaks when: devices wear at different rates; or memory goes by cycles while readings are unevenly spaced (it is
     a reading's here).
@@ -258,7 +258,7 @@ class Window(AbstractCandidate):
         """`WornOut` at 0 cycles (a fresh device: set `cycles` to age it), and the fresh window. Where no lifetimes
         are known no cell fails.
 
-        The scatter of readings is no fault: it belongs to programming and noise.
+        The scatter of readings is not a fault: it belongs to programming and noise.
         """
         scale, shape = (values["scale"], values["shape"]) if self.lifetimes else (jnp.asarray(NEVER), jnp.asarray(1.0))
         g_min, g_max = 10 ** values["a_off"], 10 ** values["a_on"]

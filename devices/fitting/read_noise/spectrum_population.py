@@ -40,7 +40,7 @@ class PopulationSpectrum(AbstractCandidate):
     plus the correction of restricted likelihood for the five numbers of the mean, shared among the cells. K, w are
     at the geometric mean of the conductances.
 
-    Breaks when: a cell's own parameter lies at a bound; or the spectra are no power laws, which shows in the lack of
+    Breaks when: a cell's own parameter lies at a bound; or the spectra are not power laws, which shows in the lack of
     fit.
     """
 

@@ -65,7 +65,7 @@ def test_cells_without_a_start_and_repeated_ones(tmp_path):
     write(tmp_path, "a.csv", 1, ["C1", *CELLS[1:]])
     with pytest.raises(FileError, match=r"1 of its 12 reads are further reads of the same cells"):
         read(after, sidecar={"start": "a.csv", **BAKE})
-    with pytest.raises(FileError, match="there is not a file"):
+    with pytest.raises(FileError, match="there is no file"):
         read(after, sidecar={"start": "none.csv", **BAKE})
 
 

@@ -61,7 +61,7 @@ def test_one_clear_message_and_nothing_written(tmp_path, name):
 
 
 def test_missing_file_and_folders_without_data(tmp_path):
-    with pytest.raises(FileError, match="there is not a file"):
+    with pytest.raises(FileError, match="there is no file"):
         read(tmp_path / "none.csv")
     with pytest.raises(FileError, match="holds no measurement"):
         read(tmp_path)

@@ -385,7 +385,7 @@ def test_a_table_is_not_overwritten_and_gaps_are_no_zeros(xbar):
     xbar("report", folder, "--csv", "out.csv", "--overwrite")
     assert len(table("out.csv")) == 27
     code, _, err = xbar("report", folder, "--csv", "no/out.csv")
-    assert code == 2 and "there is not a folder no" in err
+    assert code == 2 and "there is no folder no" in err
 
 
 def test_results_open_in_xarray(xbar):

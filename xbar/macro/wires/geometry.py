@@ -38,7 +38,7 @@ def ohm_per_cell(node: Any = None, *, half_pitch: Any = None, cell: Any = "1T1R"
 
     Raises:
         ValueError: unless one of node and half_pitch is given, within the table; for an unknown cell. TypeError: for lengths
-            that are no numbers.
+            that are not numbers.
 
     Reference: tables of DNN_NeuroSim V1.4 (Param.cpp). At 22 nm: 9.8 ohm/um, 1T1R 4.7 and 1.6 ohm, crosspoint 0.8 ohm.
 

@@ -98,3 +98,21 @@ def _scan(step, carry, xs, into, reverse: bool = False):
         return carry, lax.dynamic_update_index_in_dim(out, new, k, 0, allow_negative_indices=False)
 
     return lax.fori_loop(0, into.shape[0], body, (carry, into))[1]
+
+
+def line_resistances(n, end, segment, both, dtype):
+    """Resistance [ohm] of a line without cells to its driven ends, from each of its `n` nodes."""
+    first = (end + segment * jnp.arange(1.0, n + 1)).astype(dtype)
+    if not both:
+        return first
+    total = first[0] + first[-1]
+    return first * first[::-1] / jnp.where(total > 0, total, 1)
+
+
+def share_of_first_end(n, end, segment, both, dtype):
+    """The share of each node's current that takes the first end of its line."""
+    if not both:
+        return jnp.ones(n, dtype)
+    second = (end + segment * jnp.arange(float(n), 0.0, -1.0)).astype(dtype)
+    total = end + end + segment * (n + 1)
+    return jnp.where(total > 0, second / jnp.where(total > 0, total, 1), 0.5)

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 from xbar.macro.wires.base import AbstractWires
 from xbar.macro.wires.blocks import closed, joined, part
 from xbar.macro.wires.conjugate import Lines, Report, bit_voltages
-from xbar.macro.wires.ladder import SHORT
+from xbar.macro.wires.ladder import SHORT, line_resistances, share_of_first_end
 from xbar.macro.wires.network import Network, kirchhoff_checked
 from xbar.macro.wires.noise_map import NoiseMap, exact_variance, noise_of_tile, warn_of_error
 from xbar.macro.wires.nonlinear import Circuit, cell_currents, initial_currents
@@ -204,8 +204,8 @@ class ResistiveWires(AbstractWires):
     def _line_resistance(self, g) -> Float[Array, "rows cols"]:
         """Of the lines to each cell [ohm], rows from the bottom up."""
         rows, cols = g.shape
-        word = _line_resistances(cols, self.r_source, self.r_row, self.drive == "both", g.dtype)
-        bit = _line_resistances(rows, self.r_sense, self.r_col, self.ground == "both", g.dtype)
+        word = line_resistances(cols, self.r_source, self.r_row, self.drive == "both", g.dtype)
+        bit = line_resistances(rows, self.r_sense, self.r_col, self.ground == "both", g.dtype)
         return bit[:, None] + word[None]
 
     def currents(
@@ -335,8 +335,8 @@ class ResistiveWires(AbstractWires):
     def _solution_of(self, i, v, w, u, report) -> Solution:
         """Everything that follows from the voltages."""
         _, rows, cols = i.shape
-        left = _share_of_first_end(cols, self.r_source, self.r_row, self.drive == "both", i.dtype)
-        bottom = _share_of_first_end(rows, self.r_sense, self.r_col, self.ground == "both", i.dtype)
+        left = share_of_first_end(cols, self.r_source, self.r_row, self.drive == "both", i.dtype)
+        bottom = share_of_first_end(rows, self.r_sense, self.r_col, self.ground == "both", i.dtype)
         i_in, i_out = jnp.sum(i, 2), jnp.sum(i, 1)
         i_left, i_bottom = i @ left, jnp.einsum("bij,i->bj", i, bottom[::-1])
         source = self.r_source * (i_left**2 + (i_in - i_left) ** 2).sum(1)
@@ -381,21 +381,3 @@ def _converged(x, report: Report, tolerance, most):
         "times cell conductance is too large for this precision. Use effective(), which has no such limit, or float64; "
         "throw=False returns the result with its report.",
     )
-
-
-def _line_resistances(n, end, segment, both, dtype):
-    """Resistance [ohm] of a line without cells to its driven ends, from each of its `n` nodes."""
-    first = (end + segment * jnp.arange(1.0, n + 1)).astype(dtype)
-    if not both:
-        return first
-    total = first[0] + first[-1]
-    return first * first[::-1] / jnp.where(total > 0, total, 1)
-
-
-def _share_of_first_end(n, end, segment, both, dtype):
-    """The share of each node's current that takes the first end of its line."""
-    if not both:
-        return jnp.ones(n, dtype)
-    second = (end + segment * jnp.arange(float(n), 0.0, -1.0)).astype(dtype)
-    total = end + end + segment * (n + 1)
-    return jnp.where(total > 0, second / jnp.where(total > 0, total, 1), 0.5)
