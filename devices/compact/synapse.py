@@ -11,7 +11,7 @@ from devices._numerics import solve_increasing
 from devices.compact.base import AbstractMemristor
 from devices.compact.simulation import Waveform, simulate
 from devices.steps import PiecewiseStep
-from devices.updates import CellSpread, CycleNoise, PulseUpdate
+from devices.updates import CellSpread, CycleNoise, PulseHeat, PulseUpdate
 
 
 class Pulse(eqx.Module):
@@ -50,7 +50,8 @@ def pulse_response(
     """The pulse law of a compact model: a table of the steps that one pulse up and one pulse down make at every conductance.
 
     For `nodes` conductances at equal distances the state that has it is found, driven through each pulse, and read
-    again. The law is differentiable in the model's parameters and the pulses'.
+    again. The law is differentiable in the model's parameters and the pulses'. The heat of a pulse at every conductance,
+    `integral of v i dt` of the model (and of what is in series with it), comes along.
 
     Args:
         model: a memristor, or a `Circuit` around one. up, down: the pulse that makes it more, and less, conductive.
@@ -85,12 +86,14 @@ def pulse_response(
 
     def moved(pulse: Pulse):
         end = simulate(model, pulse.waveform(), x0=x, substeps=substeps, tolerance=tolerance)
-        return jnp.clip(read(end.x[-1]), g[0], g[-1]) - g
+        return jnp.clip(read(end.x[-1]), g[0], g[-1]) - g, end.energy[-1]
 
-    steps_up, steps_down = moved(up), -moved(down)
+    (steps_up, joules_up), (steps_down, joules_down) = moved(up), moved(down)
+    steps_down = -steps_down
     if not isinstance(steps_up, Tracer):
         _check(float(g[0]), float(g[-1]), float(jnp.sum(steps_up)), float(jnp.sum(steps_down)))
-    return PulseUpdate(PiecewiseStep(steps_up, steps_down, g[0], g[-1]), cells, pulses)
+    heat = PulseHeat(joules_up, joules_down, g[0], g[-1])
+    return PulseUpdate(PiecewiseStep(steps_up, steps_down, g[0], g[-1]), cells, pulses, heat=heat)
 
 
 def _check(low: float, high: float, up: float, down: float) -> None:
