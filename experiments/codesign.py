@@ -19,7 +19,7 @@ from experiments.framework.store import Dimension, Layout, Results, Variable
 TITLE = "Co-design by gradient: accuracy against energy, latency or area"
 METHODS = ("gradient", "grid", "random", "NSGA-II")
 GRADIENT = 3  # evaluations that a gradient costs: forward, and twice as much backward
-FRONT = 16  # designs of a front at most
+FRONT = 10  # designs of a front at most
 RATE = 0.12  # of Adam in the unit box
 ROOM = 0.30  # error beyond the digital one at which a design counts as useless: the corner of the hypervolume
 
@@ -46,13 +46,15 @@ class Config(chosen_macros.Setting):
     """Gradients for each lambda."""
     batch: int = 24
     """Inputs of a gradient, and of an evaluation of the other searches."""
-    images: int = 100
-    """Inputs on which the designs found are verified."""
+    images: int = 96
+    """Inputs on which the designs found are verified; rounded up to whole batches."""
     chips: int = 2
     """Fresh chips on which they are verified, in each repetition."""
     slices: tuple[Literal[1, 2, 4, 7], ...] = (1,)
     """Digits that a weight of 8 bits is cut into, each on cells of its own; 1 for none. No gradient leads from one to another:
     every search is made for each, with the same budget."""
+    tile_rows: tuple[int, ...] = (64, 256)
+    """Word lines of a tile to choose from, the least first; --rows holds them at one number."""
     amplifier_noise: float = 10e-9
     """Noise of the amplifier that holds a column at 0 V [V/sqrt(Hz)]: what a lower read voltage drowns in."""
     inferences: float = 1e4
@@ -89,6 +91,10 @@ def check(config: Config) -> None:
         raise UsageError(f"--slices {' '.join(map(str, config.slices))} --mapping {config.mapping}: give one of them.")
     if not config.slices or len(set(config.slices)) != len(config.slices):
         raise UsageError(f"--slices: give one or more different numbers, not {list(config.slices)}.")
+    if not config.tile_rows or list(config.tile_rows) != sorted({r for r in config.tile_rows if 1 <= r <= 8192}):
+        raise UsageError(
+            f"--tile-rows {list(config.tile_rows)}: give different numbers from 1 to 8192, the least first."
+        )
     if not 0 <= config.amplifier_noise <= 1e-3:
         raise UsageError(f"--amplifier-noise {config.amplifier_noise}: give volts by root hertz, such as 10e-9.")
     if not 1 <= config.inferences < float("inf"):
@@ -167,9 +173,18 @@ class Design:
     z: np.ndarray
     model: Any
 
-    def read(self, x: Any, y: Any, key: Any) -> np.ndarray:
-        """Loss and error of one chip."""
-        return np.asarray(self.space.read(self.z, self.model, x, y, key, self.space.box.row_number(self.z)), float)
+    def read(self, x: Any, y: Any, key: Any, batch: int) -> np.ndarray:
+        """Loss and error of one chip, a batch at a time."""
+        import jax
+
+        row = self.space.first[self.space.box.row_number(self.z)]
+        found = [
+            self.space.read(
+                self.z, self.model, x[i : i + batch], y[i : i + batch], key, jax.random.fold_in(key, i), row
+            )
+            for i in range(0, len(x), batch)
+        ]
+        return np.mean([np.asarray(f, float) for f in found], 0)
 
 
 def prepare(config: Config) -> State:
@@ -183,16 +198,13 @@ def prepare(config: Config) -> State:
     model = supervised.trained(network, config.steps, key=jax.random.fold_in(jax.random.key(config.seed), 1))
     data = network.measured_on()
     x, y = jnp.asarray(data.x_test), jnp.asarray(data.y_test)
-    if len(x) < config.images + config.batch:
+    if len(x) < config.images + 2 * config.batch:
         raise UsageError(
             f"--images {config.images} --batch {config.batch}: {data.name} has {len(x)} test inputs for both."
         )
-    verify = (x[: config.images], y[: config.images])
-    seen = (
-        (jnp.asarray(data.x_train), jnp.asarray(data.y_train))
-        if network.teachable
-        else (x[config.images :], y[config.images :])
-    )
+    count = -(-config.images // config.batch) * config.batch
+    verify = (x[:count], y[:count])
+    seen = (jnp.asarray(data.x_train), jnp.asarray(data.y_train)) if network.teachable else (x[count:], y[count:])
     search = (seen[0][: config.batch], seen[1][: config.batch])
     task = mlperf_tiny.Task(network, search[0], search[1], seen[0][-64:])
     spaces = tuple(design_chips.Space(config, task, model, n) for n in config.slices)
@@ -217,7 +229,7 @@ def compute(config: Config, state: State, point: dict[str, Any]) -> dict[str, An
         designs = search(name, config, state, key)
         for d, design in enumerate(designs):
             chips = [jax.random.fold_in(key, 1000 + c) for c in range(config.chips)]
-            found["error"][m, d] = [design.read(*state.verify, chip)[1] for chip in chips]
+            found["error"][m, d] = [design.read(*state.verify, chip, config.batch)[1] for chip in chips]
             found["costs"][m, d] = design.space.costs_of(design.z)
             found["values"][m, d] = design.space.box.values(design.z, design.space.slices)
         count = len(designs)
@@ -255,7 +267,9 @@ def _evaluation(config: Config, state: State, space: Any, key: Any) -> Any:
 
     def evaluate(z: np.ndarray) -> tuple[float, float]:
         design = Design(space, space.box.rounded(z), state.model)
-        return float(design.read(*state.search, key)[0]), float(np.log(space.costs_of(design.z)[objective]))
+        return float(design.read(*state.search, key, config.batch)[0]), float(
+            np.log(space.costs_of(design.z)[objective])
+        )
 
     return evaluate
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from experiments import chosen_macros, chosen_networks
 from experiments.codesign import FRONT
-from experiments.design_space import BITS, COLUMNS, COSTS, NOMINAL, PULSES, QUANTITIES, RANGE, READ_TIME, ROWS, VOLTS
+from experiments.design_space import BITS, COLUMNS, COSTS, NOMINAL, PULSES, QUANTITIES, RANGE, READ_TIME, VOLTS
 from experiments.framework import plots
 from experiments.framework.experiment import Presentation
 from experiments.framework.store import Results
@@ -153,7 +153,11 @@ def _staircase(config: Any, results: Results, name: str, nominal: float) -> tupl
 
 def method(config: Any) -> tuple[str, ...]:
     """How it was done."""
-    rows = f"{', '.join(map(str, ROWS))} word lines" if config.rows is None else f"{config.rows} word lines (given)"
+    rows = (
+        f"{', '.join(map(str, config.tile_rows))} word lines"
+        if config.rows is None
+        else f"{config.rows} word lines (given)"
+    )
     return (
         f"A design is the resolution of each layer's converters ({BITS[0]:g} to {BITS[1]:g} bits) and the pulses that each "
         f"layer's cells are written with ({PULSES[0]:g} to {PULSES[1]:g}; of devices with a write error), the time of a read "
@@ -162,7 +166,8 @@ def method(config: Any) -> tuple[str, ...]:
         f"the columns a converter serves ({COLUMNS[0]:g} to {COLUMNS[1]:g}), and tiles of {rows}. "
         f"{' '.join(chosen_macros.sentences(config))}",
         f"What opposes a lower voltage: an amplifier holds each column of conductance G at 0 V with "
-        f"{config.amplifier_noise:g} V/sqrt(Hz) (a differential pair of 0.33 mS, 10 uA in weak inversion: derived), and the column has its own heat: "
+        f"{config.amplifier_noise:g} V/sqrt(Hz) (a differential pair of 0.33 mS, 10 uA in weak "
+        "inversion: derived), and the column has its own heat: "
         "i^2 = (e^2 G^2 + 4 k T G) / (2 t_read). Cells that are not ohmic conduct, and heat, by their law; amplifiers' "
         "offsets are taken to be calibrated away, input converters to cost the same at any voltage.",
         f"Writing: the device's error is taken to be that of {NOMINAL['pulses']:g} pulses a cell, and to change with their "

@@ -8,22 +8,26 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from experiments import chosen_devices, chosen_macros, write_effort
-from experiments.design_space import COSTS, NOMINAL, ROWS, VOLTS, Box, Physics
+from experiments.design_space import COSTS, NOMINAL, VOLTS, Box, Physics
 
 KT = 1.380649e-23 * 300.0  # J, at 300 K
+SCALAR = {
+    "xla_backend_optimization_level": 0
+}  # of thousands of operations on single numbers: a tenth of the compilation
 CELL_BITS = {2: 4, 4: 2, 7: 1}  # of a digit, by the number of digits that a magnitude of 7 bits is cut into
 
 
 class Nominal(NamedTuple):
-    """What a nominal chip with some number of word lines tells of all designs.
+    """What a nominal chip tells of all designs whose weights lie on tiles in the same way.
 
     Args:
-        ranges: of its converters, by layer number. recipe: of its ledger. siemens: of all cells of a column, of each layer.
-        cells, joules: that are written, and what that takes, in the order of the layers.
+        ranges: of its converters, by layer number. recipes: of its ledger, for each number of word lines.
+        siemens: of all cells of a column, of each layer. cells, joules: that are written, and what that takes, in the order of
+            the layers.
     """
 
     ranges: Any
-    recipe: Any
+    recipes: Any
     siemens: Any
     cells: Any
     joules: Any
@@ -44,16 +48,37 @@ class Space:
 
         self.config, self.task, self.slices = config, task, slices
         self.device = chosen_devices.find(config.device)
-        self.rows = ROWS if config.rows is None else (config.rows,)
+        self.rows = config.tile_rows if config.rows is None else (config.rows,)
         self.index: dict[str, int] = {}  # number of each layer in a chip whose layers differ
         key, measure = jax.random.key(config.seed), eqx.filter_jit(self._nominal)
-        self.seen = [
-            measure(model, task.calibration, key, jnp.asarray(NOMINAL["read_time"]), rows) for rows in self.rows
-        ]
+        given = (model, task.calibration, key, jnp.asarray(NOMINAL["read_time"]))
+        alike = self._alike(model, key)
+        found = {group: measure(*given, group) for group in alike}
+        self.seen = [found[group] for group in alike for _ in group]
+        self.recipes = [recipe for group in alike for recipe in found[group].recipes]
+        self.first = [list(self.rows).index(group[-1]) for group in alike for _ in group]  # that a design is read with
         self.box = self._box(model, key)
         self.read = eqx.filter_jit(self._read)
-        self.slope = eqx.filter_jit(eqx.filter_grad(self._objective))
-        self._cost = jax.jit(lambda z: self.cost(self.box.physics(z)))
+        self._loss_slope = eqx.filter_jit(eqx.filter_grad(self._loss))
+        log_cost = lambda z: jnp.log(self.cost(self.box.physics(z))[COSTS.index(config.cost)])  # noqa: E731
+        self._cost = jax.jit(lambda z: self.cost(self.box.physics(z)), compiler_options=SCALAR)
+        self._cost_slope = jax.jit(jax.grad(log_cost), compiler_options=SCALAR)
+
+    def _alike(self, model: Any, key: Any) -> list[tuple[int, ...]]:
+        """The numbers of word lines, together where weights lie on tiles in the same way: reads are then the same."""
+        import equinox as eqx
+
+        from xbar import analog
+
+        program = analog(self.task.network.f, self._macro(self.device, self.rows[-1])).program
+        chip = eqx.filter_eval_shape(program, model, self.task.x[:1], key=key)
+        groups: dict[Any, list[int]] = {}
+        for rows in self.rows:
+            tile = self._macro(self.device, rows)
+            parts = [tile.partition(*chip.plan_layers[i].product.sizes) for i in chip.arrays]
+            ways = tuple((p.blocks, p.row_tiles, p.col_tiles, p.used_rows, p.used_cols) for p in parts)
+            groups.setdefault(ways, []).append(rows)
+        return [tuple(group) for group in groups.values()]
 
     def _box(self, model: Any, key: Any) -> Box:
         """The numbers that the device and the settings leave open."""
@@ -80,7 +105,7 @@ class Space:
         logarithms of both."""
         import jax.numpy as jnp
 
-        each = jnp.stack([self._priced(physics, nominal.recipe) for nominal in self.seen])
+        each = jnp.stack([self._priced(physics, recipe) for recipe in self.recipes])
         near = jnp.maximum(1 - jnp.abs(physics.rows - jnp.arange(len(self.rows))), 0)
         found = jnp.exp(near @ jnp.log(each))
         if physics.pulses is None:
@@ -103,7 +128,7 @@ class Space:
             dataclasses.replace(c, adc_bits=physics.bits[numbers[c.name]], **own)  # pyright: ignore[reportArgumentType]
             for c in recipe.costs
         )
-        factors = dict.fromkeys(("array_joules", "word_joules", "bit_joules", "access_joules"), heat)
+        factors = {name: heat for name in ("array_joules", "word_joules", "bit_joules", "access_joules")}  # noqa: C420
         factors["line_swing"] = volts**2
         usages = tuple(
             dataclasses.replace(u, **{name: getattr(u, name) * f for name, f in factors.items()}) for u in recipe.usages
@@ -122,24 +147,25 @@ class Space:
 
     # -- what a design does ---------------------------------------------------------------------------------------
 
-    def _read(self, z: Any, model: Any, x: Any, y: Any, key: Any, row: int) -> Any:
+    def _read(self, z: Any, model: Any, x: Any, y: Any, key: Any, noise: Any, row: int) -> Any:
         """Loss and error of one chip of a design with `rows[row]` word lines, converters that round."""
-        import jax
         import jax.numpy as jnp
 
-        outputs = self._chip(model, self.box.physics(z), key, row, False)(x, key=jax.random.fold_in(key, 1))
+        outputs = self._chip(model, self.box.physics(z), key, row, False)(x, key=noise)
         return jnp.stack([self.task.network.loss(outputs, y), 1 - self.task.network.metric(outputs, y)])
 
-    def _objective(self, both: Any, x: Any, y: Any, key: Any, weight: Any, row: int) -> Any:
-        """`loss + weight ln(cost)` of a design and weights, relaxed; the loss is that with `rows[row]` word lines."""
+    def slope(self, both: Any, x: Any, y: Any, key: Any, weight: float, row: int) -> Any:
+        """Derivative of `loss + weight ln(cost)` by a design and weights, relaxed; the loss is that with `rows[row]` word
+        lines."""
+        by_z, by_model = self._loss_slope(both, x, y, key, row)
+        return by_z + weight * self._cost_slope(both[0]), by_model
+
+    def _loss(self, both: Any, x: Any, y: Any, key: Any, row: int) -> Any:
         import jax
-        import jax.numpy as jnp
 
         z, model = both
-        physics = self.box.physics(z)
-        outputs = self._chip(model, physics, key, row, True)(x, key=jax.random.fold_in(key, 1))
-        cost = self.cost(physics)[COSTS.index(self.config.cost)]
-        return self.task.network.loss(outputs, y) + weight * jnp.log(cost)
+        chip = self._chip(model, self.box.physics(z), key, row, True)
+        return self.task.network.loss(chip(x, key=jax.random.fold_in(key, 1)), y)
 
     def _chip(self, model: Any, physics: Physics, key: Any, row: int, relaxed: bool) -> Any:
         """One chip of a design at the time of the settings; its ranges are the nominal ones, times what currents change by.
@@ -198,16 +224,19 @@ class Space:
         density = self.config.amplifier_noise**2 * siemens**2 + 4 * KT * siemens
         return jnp.sqrt(density * 0.5 / read_time)
 
-    def _nominal(self, model: Any, x: Any, key: Any, read_time: Any, rows: int) -> Nominal:
-        """The nominal chip with so many word lines."""
+    def _nominal(self, model: Any, x: Any, key: Any, read_time: Any, group: tuple[int, ...]) -> Nominal:
+        """The nominal chip with some numbers of word lines between which its reads do not change."""
         import jax.numpy as jnp
 
         import xbar
         from experiments.mlperf_tiny import WRITES
         from xbar.energy import AssumedWrites
+        from xbar.energy.counting import costs_of
 
-        tile = lambda path, shape: dataclasses.replace(self._macro(self.device, rows), read_time=read_time)  # noqa: E731
-        network = xbar.analog(self.task.network.f, tile)  # tiles that are traced differ: no layers share a loop
+        macro = lambda rows: dataclasses.replace(self._macro(self.device, rows), read_time=read_time)  # noqa: E731
+        network = xbar.analog(
+            self.task.network.f, lambda path, shape: macro(group[-1])
+        )  # traced, so no layers share a loop
         chip = network.program(model, self.task.x[:1], key=key)
         self.index = {chip.plan_layers[i].path: i for i in chip.arrays}
         chip = xbar.calibrate(chip, x, percentile=99.99)
@@ -218,7 +247,9 @@ class Space:
         cells = jnp.stack([w.cells for w in writes.values()])
         now: Any = chip.at().arrays
         siemens = {path: _column(now[i].settled.conductance, chip.tiles[i]) for path, i in self.index.items()}
-        return Nominal(chip.ranges, ledger.recipe, siemens, cells[order], written[0][order])
+        costs = [tuple(costs_of(p, chip.plan_layers[i], macro(r), 1) for p, i in self.index.items()) for r in group]
+        recipes = [dataclasses.replace(ledger.recipe, costs=c) for c in costs]
+        return Nominal(chip.ranges, recipes, siemens, cells[order], written[0][order])
 
 
 def _column(g: Any, tile: Any) -> Any:

@@ -13,7 +13,6 @@ READ_TIME = (10e-9, 200e-9)  # s
 VOLTS = (0.05, 0.4)  # V, at full scale of an input
 RANGE = (0.3, 1.0)  # of the device's conductance range that is used
 COLUMNS = (1.0, 64.0)  # that share a converter
-ROWS = (64, 128, 256)  # word lines of a tile
 NOMINAL: dict[str, float] = dict(bits=8, pulses=20, read_time=100e-9, volts=0.2, range=1.0, columns=8)
 COSTS = ("energy", "latency", "area")
 QUANTITIES = ("bits", "pulses", "read_time", "volts", "range", "columns", "rows", "slices")
@@ -49,7 +48,7 @@ class Box:
 
     layers: tuple[str, ...]
     shares: tuple[float, ...] | None
-    rows: tuple[int, ...] = ROWS
+    rows: tuple[int, ...]
     most_volts: float = VOLTS[1]
 
     @property

@@ -93,9 +93,10 @@ def by_gradient(config: Any, state: Any, space: Any, key: Any, rate: float) -> l
     path = []
     for weight in np.repeat(config.lambdas, config.gradients):
         key, pick, noise = jax.random.split(key, 3)
-        rows, row = jax.random.randint(pick, (config.batch,), 0, len(x)), space.box.row_number(np.asarray(place))
+        rows = jax.random.randint(pick, (config.batch,), 0, len(x))
+        row = space.first[space.box.row_number(np.asarray(place))]
         both = (place, eqx.combine(real, static))
-        by_z, by_model = space.slope(both, x[rows], y[rows], noise, jnp.asarray(weight, jnp.float32), row)
+        by_z, by_model = space.slope(both, x[rows], y[rows], noise, float(weight), row)
         step, first = design.update(by_z, moments[0])
         moved: Any = optax.apply_updates(place, step)
         place, moments = jnp.clip(moved, 0.0, 1.0), (first, moments[1])

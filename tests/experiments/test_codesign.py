@@ -53,7 +53,7 @@ def test_the_nominal_design_costs_what_the_ledger_says(state):
     energy, latency, area = space.costs_of(z)
     from xbar.energy.pricing import priced
 
-    found = priced(space.seen[-1].recipe)
+    found = priced(space.recipes[-1])
     written = float(space.seen[-1].joules.sum()) / SMALL.inferences
     assert 0 < written < energy and energy == pytest.approx(float(found.terms.sum()) + written, rel=1e-4)
     assert latency == pytest.approx(float(found.seconds.sum()), rel=1e-4)
@@ -70,7 +70,7 @@ def test_energy_by_voltage_and_pulses_by_hand(state):
     at = lambda **new: float(space.cost(dataclasses.replace(physics, **new))[0])  # noqa: E731
     from xbar.energy.pricing import TERMS, priced
 
-    terms = dict(zip(TERMS, np.asarray(priced(space.seen[-1].recipe).terms.sum(0), float), strict=True))
+    terms = dict(zip(TERMS, np.asarray(priced(space.recipes[-1]).terms.sum(0), float), strict=True))
     extra = 3 * (terms["cells"] + terms["word_lines"])
     assert at(volts=0.4) - at() == pytest.approx(extra, rel=1e-3)
     saved = 0.5 * float(space.seen[-1].joules.sum()) / SMALL.inferences
@@ -91,7 +91,7 @@ def test_slopes_of_energy_against_finite_differences(state):
 
 def test_prices_between_two_numbers_of_word_lines():
     """In the middle, the geometric mean of both; at a number that there is, its own price."""
-    box = design_space.Box(("a",), None)
+    box = design_space.Box(("a",), None, (64, 128, 256))
     z = box.nominal()
     assert box.row_number(z) == 2 and box.size == 1 + 5
     near = [float(box.physics(np.append(z[:-1], u)).rows) for u in (0.0, 0.25, 1.0)]
@@ -137,14 +137,14 @@ def test_a_small_run(state):
     assert np.isfinite(found["error"][:, 0]).all() and (found["hypervolume"] >= 0).all()
     space, n = state.spaces[0], len(state.spaces[0].box.layers)
     z = jnp.asarray(space.box.nominal(), jnp.float32).at[:n].set(0.1)
-    by_z, _ = space.slope((z, state.model), *state.search, jax.random.key(0), jnp.asarray(0.0), 0)
+    by_z, _ = space.slope((z, state.model), *state.search, jax.random.key(0), 0.0, 0)
     assert np.isfinite(np.asarray(by_z)).all() and np.abs(np.asarray(by_z)[:n]).max() > 0
     assert np.abs(np.asarray(by_z)[n : 2 * n]).max() > 0  # pulses
     assert by_z[list(space.box.shared).index("volts") + 2 * n] < 0
 
 
 def test_the_grid_keeps_to_its_budget():
-    box = design_space.Box(("a", "b"), (1.5, 0.5))
+    box = design_space.Box(("a", "b"), (1.5, 0.5), (64, 256))
     seen = searches.grid(lambda z: (0.0, 0.0), box, 72)
     assert 36 <= len(seen) <= 72 and all(z[0] == z[1] for z, _, _ in seen)
     assert len({z[0] for z, _, _ in seen}) >= 4

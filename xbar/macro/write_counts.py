@@ -57,6 +57,11 @@ def writes_of(jobs: Sequence[Job], assumed: AssumedWrites | None = None) -> list
     Raises:
         ValueError: of a device that says how far cells land and not what it takes, if nothing is assumed.
     """
+    return _all_writes(list(jobs), assumed)
+
+
+@jax.jit
+def _all_writes(jobs: list[Job], assumed: AssumedWrites | None) -> list[Writes]:
     return [_writes(job, assumed) for job in jobs]
 
 

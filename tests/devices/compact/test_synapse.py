@@ -71,8 +71,8 @@ def test_in_a_device_and_with_a_gradient():
 
 
 def test_heat_of_a_loop_is_what_the_model_dissipates():
-    """A write-verify loop on the table against the same pulses on the model itself: its heat, reads left out. `V^2 g t` with the
-    conductance that is read is wrong by more than the tolerance, as the cell is not ohmic."""
+    """A write-verify loop on the table against the same pulses on the model itself: its heat, reads left out. `V^2 g t` with
+    the conductance that is read is wrong by more than the tolerance, as the cell is not ohmic."""
     with jax.enable_x64(True):
         model, up, down = memdiode_aguirre(), *CASES["memdiode_aguirre"][1:]
         up, down = (jax.tree.map(lambda v: jnp.asarray(v, jnp.float64), p) for p in (up, down))
@@ -81,7 +81,7 @@ def test_heat_of_a_loop_is_what_the_model_dissipates():
         target = low + 0.2 * (float(update.law.g_max) - low)
         loop = devices.write_verify.WriteVerify(update, window=1e-12, most=12, start=low, v_read=0.0)
         written = loop.write(jnp.asarray(target), key=jax.random.key(0))
-        x, heat, ohmic = jnp.asarray(min(map(float, model.bounds), key=read)), 0.0, 0.0
+        x, heat, ohmic = min((jnp.asarray(float(b)) for b in model.bounds), key=read), 0.0, 0.0
         for _ in range(12):
             pulse = up if read(x) < target else down
             ohmic += float(pulse.amplitude**2 * pulse.width) * read(x)
