@@ -106,8 +106,11 @@ class Space:
         import jax.numpy as jnp
 
         each = jnp.stack([self._priced(physics, recipe) for recipe in self.recipes])
-        near = jnp.maximum(1 - jnp.abs(physics.rows - jnp.arange(len(self.rows))), 0)
-        found = jnp.exp(near @ jnp.log(each))
+        found = each[0]
+        if len(each) > 1:
+            left = jnp.clip(jnp.floor(physics.rows).astype(int), 0, len(each) - 2)
+            low, high = jnp.log(each[left]), jnp.log(each[left + 1])
+            found = jnp.exp(low + (physics.rows - left) * (high - low))
         if physics.pulses is None:
             return found
         written = self.seen[-1].joules * physics.pulses / NOMINAL["pulses"] * physics.range

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import codesign, design_space, searches, write_effort
+from experiments import codesign, design_chips, design_space, searches, write_effort
 from experiments.framework.errors import UsageError
 
 SMALL = codesign.Config(rows=16, cols=8, gradients=1, lambdas=(0.5,), batch=16, images=40, chips=1, repetitions=1)
@@ -98,6 +98,22 @@ def test_prices_between_two_numbers_of_word_lines():
     assert near == pytest.approx([0.0, 0.5, 2.0])
     assert box.rounded(np.append(z[:-1], 0.3))[-1] == 0.5
     assert design_space.Box(("a",), None, (16,)).size == 1 + 4
+
+
+@pytest.mark.slow
+def test_slope_of_the_price_by_word_lines(state):
+    """Relaxed between 8 and 16 word lines, the design at 16 knows what a smaller tile would cost."""
+    space = design_chips.Space(
+        dataclasses.replace(state.spaces[0].config, rows=None, tile_rows=(8, 16)), *two_of(state)
+    )
+    z = jnp.asarray(space.box.nominal(), jnp.float32)
+    found = float(jax.grad(lambda z: jnp.log(space.cost(space.box.physics(z))[0]))(z)[-1])
+    ends = [float(np.log(space.costs_of(np.append(z[:-1], u))[0])) for u in (0.0, 1.0)]
+    assert found == pytest.approx(ends[1] - ends[0], rel=1e-3) and abs(found) > 1e-3
+
+
+def two_of(state):
+    return state.spaces[0].task, state.model
 
 
 def test_noise_of_the_amplifier_by_hand(state):
