@@ -163,7 +163,8 @@ def fit_candidate(
 
     Args:
         guesses: points to start from besides the model's own. rival: BIC of another model; one that is worse by more than
-            `HOPELESS` gets no profiles. profiled: whether there may be profiles at all. advise: whether to work out what to measure next.
+            `HOPELESS` gets no profiles. profiled: whether there may be profiles at all. advise: whether to work out what to
+            measure next.
     """
     began = time.perf_counter()
     space = Space(candidate.parameters())
