@@ -89,12 +89,12 @@ EXPERIMENTS = {  # name: (module, what it shows, time on two cores)
     "spiking": (
         "experiments.spiking",
         "a rate-coded LIF network on MNIST: accuracy over time, events, energy on crossbars and event-driven chips",
-        "some minutes",
+        "5 min",
     ),
     "wearable-ecg": (
         "experiments.wearable_ecg",
         "heartbeats of new patients, as frames and spikes: recall of each class, energy with electrodes, days on a coin cell",
-        "some minutes",
+        "4 min",
     ),
     "keyword": (
         "experiments.keyword_spotting",
