@@ -24,7 +24,18 @@ from devices.device_document import DeviceFileError, bools, check_fields, table
 from devices.plain_toml import PlainTomlError, parsed, shown
 
 FORMAT = 1
-_LAW_MODULES = ("programming", "drift", "noise", "conduction", "faults", "steps", "updates", "curves", "write_verify")
+_LAW_MODULES = (
+    "programming",
+    "drift",
+    "noise",
+    "conduction",
+    "faults",
+    "disturb",
+    "steps",
+    "updates",
+    "curves",
+    "write_verify",
+)
 
 
 def save(device: Device, path: str | os.PathLike[str], draws: Device | None = None) -> None:

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from devices import Device
 from devices._numerics import at_least_float32
-from xbar.graph.nodes import Traced
+from xbar.graph.nodes import Layer, Traced
 from xbar.graph.tracing import is_array
 from xbar.macro.tile import Tile
 
@@ -93,3 +93,23 @@ def needs_key(device: Device) -> bool:
     except ValueError:
         return True
     return False
+
+
+def spread_values(layer: Layer, chosen: Array, values: Array, cells: int = 0) -> Array:
+    """Values of one layer with all its axes, [*stack, cells, groups, k, n], 0 in the steps that are not chosen.
+
+    Raises:
+        ValueError: for values that do not fit the layer's matrix.
+    """
+    lengths, sizes = layer.lengths, layer.product.sizes
+    own = lengths if bool(chosen.all()) else lengths[1:]
+    lead = (cells,) if cells else ()
+    if values.ndim and values.shape[-2:] != sizes[1:]:
+        raise ValueError(
+            f"{layer.path}: values of shape {values.shape} do not fit its matrix of {sizes[1]} inputs and {sizes[2]} outputs."
+        )
+    if values.ndim and sizes[0] == 1 and values.ndim != len(own) + len(lead) + 3:
+        values = jnp.expand_dims(values, -3)
+    full = jnp.broadcast_to(values, (*own, *lead, *sizes))
+    full = jnp.broadcast_to(full, (*lengths, *lead, *sizes))
+    return full * chosen.reshape(*chosen.shape, *(1,) * (full.ndim - chosen.ndim)).astype(full.dtype)

@@ -71,7 +71,7 @@ class FastArray(Checked):
     largest: Float[Array, ""] = eqx.field(converter=positive, default=10.0)
     shift: int = eqx.field(static=True, converter=Whole(0, 1_000_000, advice="2000 is thorough."), default=0)
     reference_error: Float[Array, ""] = eqx.field(converter=siemens, default=0.0)
-    every: int = eqx.field(static=True, converter=_UPDATES, default=1)
+    every: int = eqx.field(static=True, converter=UPDATES, default=1)
     reads: int = eqx.field(static=True, converter=_ROWS, default=1)
     adc: ADC = eqx.field(default_factory=lambda: ADC(bits=None))
     pairing: Pairing = eqx.field(static=True, default="reference")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -10,9 +10,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from devices._checks import Checked, positive_seconds, seconds, volts
+from xbar.macro.disturbing import Selection
 from xbar.macro.write_counts import Writes
-
-Selection = Literal["transistor", "half", "third"]
 
 
 class Drive(Checked):
@@ -24,7 +23,8 @@ class Drive(Checked):
         select: what other cells see. `"transistor"`: nothing. `"half"`: half the voltage on every cell of a line that
             carries a pulse. `"third"`: a third on all cells of the array but the selected ones, while any line carries one.
 
-    The voltages decide the energy alone: what a pulse does is the device's law.
+    The voltages decide the energy alone: what a pulse does is the device's law, and what it does to cells that are not
+    selected, the device's `disturb`, if it has one.
     """
 
     v_up: Float[Array, ""] = eqx.field(converter=volts, default=1.0)
