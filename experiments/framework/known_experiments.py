@@ -56,6 +56,16 @@ EXPERIMENTS = {  # name: (module, what it shows, time on two cores)
         "training on the arrays themselves: accuracy, pulses and joules of any network, device and algorithm",
         "3 min",
     ),
+    "asymmetry-map": (
+        "experiments.asymmetry_map",
+        "which pulses training on arrays bears: accuracy over asymmetry, number of states and error of references",
+        "8 min",
+    ),
+    "refresh": (
+        "experiments.refreshing",
+        "drift, and what refreshing a chip by training on its arrays brings and takes",
+        "2 min",
+    ),
     "training-energy": (
         "experiments.training_energy",
         "the energy of training a large model, restated on other hardware; every assumption is a flag",

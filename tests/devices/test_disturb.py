@@ -1,7 +1,7 @@
 """Disturbance in shares of a step: against the law's closed forms, and the rates of compact models."""
 
+import jax
 import jax.numpy as jnp
-import jax.random
 import numpy as np
 import pytest
 
@@ -57,21 +57,23 @@ def test_a_disturbed_cell_is_not_a_written_one():
 def test_shares_of_compact_models():
     """Linear ion drift answers in proportion to the voltage: a half and a third. VTEAM above its threshold, rate
     (v / v_on - 1)^alpha: nothing at half the voltage if that is below it."""
-    short = compact.Pulse(0.2, 1e-5), compact.Pulse(-0.2, 1e-5)
-    linear = compact.disturbance(
-        compact.strukov2008(), *short, read=compact.Pulse(0.02, 1e-5), states=(0.3, 0.7), nodes=9
-    )
-    shares = [linear.half_up, linear.half_down, linear.third_up, linear.third_down, linear.read]
-    np.testing.assert_allclose(shares, [1 / 2, 1 / 2, 1 / 3, 1 / 3, 1 / 10], rtol=2e-3)
-    model = compact.vteam_magic()
-    v = 1.5 * max(abs(float(model.v_off)), abs(float(model.v_on)))
-    none = compact.disturbance(model, *_directed(model, v), states=(0.3e-9, 2.7e-9), nodes=9, tolerance=1.0)
-    np.testing.assert_array_equal([none.half_up, none.half_down, none.third_up, none.read], 0)
+    with jax.enable_x64(True):
+        how = dict(states=(0.3, 0.7), nodes=9)
+        linear = compact.disturbance(compact.strukov2008(), *_pulses(0.2, -0.2), read=compact.Pulse(0.02, 1e-5), **how)
+        shares = [linear.half_up, linear.half_down, linear.third_up, linear.third_down, linear.read]
+        np.testing.assert_allclose(shares, [1 / 2, 1 / 2, 1 / 3, 1 / 3, 1 / 10], rtol=2e-3)
+        model = compact.vteam_magic()
+        on, off = float(model.u_on), float(model.u_off)
+        how = dict(states=(0.3e-9, 2.7e-9), nodes=9, tolerance=1.0)
+        below = compact.disturbance(model, *_pulses(1.5 * on, 1.5 * off, 1e-11), **how)
+        np.testing.assert_array_equal([below.half_up, below.half_down, below.third_up, below.read], 0)
+        above = compact.disturbance(model, *_pulses(4 * on, 4 * off, 1e-14), **how)
+        expected = [(1 / 3) ** float(model.a_on), (1 / 3) ** float(model.a_off)]
+        np.testing.assert_allclose([above.half_up, above.half_down], expected, rtol=0.02)
 
 
-def _directed(model, v):
-    """Pulses up and down that move a tenth of the range at most."""
-    return compact.Pulse(-v, 1e-11), compact.Pulse(v, 1e-11)
+def _pulses(up, down, width=1e-5):
+    return compact.Pulse(up, width), compact.Pulse(down, width)
 
 
 def test_what_cannot_be():

@@ -50,9 +50,8 @@ def pulse(
     array = pulse_cells(tile, array, part, counts, t, key, most=most)
     if select == "transistor" or tile.device.disturb is None:
         return array
-    return disturbed(
-        tile, array, unselected(jnp.maximum(counts, 0), jnp.maximum(-counts, 0), select, tile.device.disturb)
-    )
+    n = counts.astype(array.cells.g.dtype)
+    return disturbed(tile, array, unselected(jnp.maximum(n, 0), jnp.maximum(-n, 0), select, tile.device.disturb))
 
 
 def pulse_cells(
