@@ -65,7 +65,7 @@ def check(config: Config) -> None:
         raise UsageError(f"--algorithm {unknown[0]}: unknown; there are {', '.join(ALGORITHMS)}.")
     if not all(0 <= a <= 1 for a in config.asymmetry):
         raise UsageError("--asymmetry: give shares from 0 (none) to 1 (soft bounds).")
-    if min(config.states) < 4 or min(config.reference) < 0 or max(config.reference) > 1:
+    if min(config.states) < 4 or not all(0 <= r <= 1 for r in config.reference):
         raise UsageError("--states takes numbers of 4 or more, --reference numbers from 0 to 1.")
     for name in ("chips", "epochs", "batch"):
         if getattr(config, name) < 1:

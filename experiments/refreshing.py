@@ -55,7 +55,8 @@ def check(config: Config) -> None:
     for name in ("updates", "batch", "chips", "epochs"):
         if getattr(config, name) < 1:
             raise UsageError(f"--{name} {getattr(config, name)}: give at least 1.")
-    if not config.times or sorted(set(config.times)) != list(config.times) or config.times[0] < 0:
+    valid = all(0 <= t < float("inf") for t in config.times)
+    if not config.times or not valid or sorted(set(config.times)) != list(config.times):
         raise UsageError(f"--times {' '.join(map(str, config.times))}: give ascending times in seconds.")
     for name in ("rate", "v_pulse", "width"):
         if not 0 < getattr(config, name) < float("inf"):

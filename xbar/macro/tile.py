@@ -58,7 +58,7 @@ class Tile(Checked):
     Warns, once a device, where `v_read` is above the voltages that the device's data reach, and of sizes, voltages and times
     that no macro has.
 
-    Breaks when: `v_read` is high enough to disturb the cells; no read disturb is modelled.
+    Breaks when: `v_read` is high enough to disturb the cells; reads move them only where one says so (`Chip.wait(reads=)`).
     """
 
     device: Device = eqx.field(
