@@ -47,7 +47,7 @@ class TikiTaka(AbstractAlgorithm):
     """
 
     fast: FastArray = eqx.field(default_factory=FastArray)
-    transfer: Float[Array, ""] = eqx.field(converter=positive, default=1.0)
+    transfer: Float[Array, ""] = eqx.field(converter=positive, default=0.1)
     gamma: float = eqx.field(static=True, default=0.0)
     decay: Float[Array, ""] = eqx.field(converter=chance, default=0.0)
     trains: PulseTrains = eqx.field(default_factory=PulseTrains)
@@ -141,7 +141,7 @@ class BufferedTransfer(AbstractAlgorithm):
     """
 
     fast: FastArray = eqx.field(default_factory=FastArray)
-    transfer: Float[Array, ""] = eqx.field(converter=positive, default=1.0)
+    transfer: Float[Array, ""] = eqx.field(converter=positive, default=0.1)
     momentum: Float[Array, ""] = eqx.field(converter=chance, default=0.0)
     most: int = eqx.field(static=True, converter=Whole(1, 1000, advice="1 as published."), default=1)
     chopper: Literal["none", "random", "regular"] = eqx.field(static=True, default="none")
