@@ -28,7 +28,7 @@ class Config:
     """Network; see `xbar run accuracy-energy --help`."""
     data: str | None = None
     """Data set, where a network knows several."""
-    algorithm: tuple[str, ...] = ("sgd", "tiki-taka2", "agad")
+    algorithm: tuple[str, ...] = ("sgd", "tiki-taka2")
     """Algorithms: sgd, tiki-taka, tiki-taka2, c-tiki-taka2, agad, mixed-precision, manhattan."""
     asymmetry: tuple[float, ...] = (0.0, 0.5, 1.0)
     """Share of its step that a cell has lost, or gained, at a weight of 1."""
