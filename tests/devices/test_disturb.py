@@ -67,7 +67,7 @@ def test_shares_of_compact_models():
         how = dict(states=(0.3e-9, 2.7e-9), nodes=9, tolerance=1.0)
         below = compact.disturbance(model, *_pulses(1.5 * on, 1.5 * off, 1e-11), **how)
         np.testing.assert_allclose([below.half_up, below.half_down, below.third_up, below.read], 0, atol=1e-9)
-        above = compact.disturbance(model, *_pulses(4 * on, 4 * off, 1e-14), **how)
+        above = compact.disturbance(model, *_pulses(4 * on, 4 * off, 1e-16), **how)
         expected = [(1 / 3) ** float(model.a_on), (1 / 3) ** float(model.a_off)]
         np.testing.assert_allclose([above.half_up, above.half_down], expected, rtol=0.02)
 
