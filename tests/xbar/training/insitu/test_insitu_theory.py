@@ -164,7 +164,7 @@ FAST = dict(reads=1, reference_error=0.2 * G_MAX / 2)
 OFFSETS = {  # algorithm; slope of the weight's error over the reference's
     "tiki-taka": (insitu.TikiTaka(insitu.FastArray(fast=0.5, **FAST), transfer=0.003), "E|g|"),
     "tiki-taka 2": (insitu.tiki_taka2(fast=insitu.FastArray(**FAST), transfer=0.2), "E|g|"),
-    "chopped": (insitu.chopped_tiki_taka2(fast=insitu.FastArray(**FAST), transfer=0.2, turn=0.02), 0.0),
+    "chopped": (insitu.chopped_tiki_taka2(fast=insitu.FastArray(**FAST), transfer=0.2, turn=0.1), 0.0),
     "agad": (insitu.agad(fast=insitu.FastArray(**FAST), transfer=0.2, period=50), 0.0),
 }
 
@@ -222,3 +222,22 @@ def test_residual_learning_splits_the_weight(optimised):
     assert rms(w - OPTIMUM) < 0.05
     a = np.asarray(site.net(state.arrays[0], jnp.zeros(()))).reshape(N) / (G_MAX / 2)
     assert abs(np.polyfit(OPTIMUM, a, 1)[0]) < 0.2
+
+
+def test_fast_arrays_find_the_scale_of_their_pulses():
+    """The largest product of an update makes `largest` pulses, whatever the units of the loss; a hundred times larger ones
+    move the running means by a hundredth of the way; an update without errors moves nothing."""
+    fast = insitu.FastArray(largest=7.0)
+    x, d = jnp.asarray([[[[0.5, -2.0]]]]), jnp.asarray([[[[[0.1, 0.3, -0.2]]]]])
+    step = jnp.asarray(1e-8)
+    for unit in (1.0, 1e-6, 1e6):
+        lines = Lines(x, unit * d)
+        rate, peaks = fast._rate(lines, jnp.zeros(2), 0.1, step)
+        assert float(rate * 2.0 * 0.3 * unit / step) == pytest.approx(7.0)
+        np.testing.assert_allclose(peaks, [2.0, 0.3 * unit], rtol=1e-6)
+        _, after = fast._rate(Lines(x, 100 * unit * d), peaks, 0.1, step)
+        np.testing.assert_allclose(after, [2.0, (0.99 + 0.01 * 100) * 0.3 * unit], rtol=1e-5)
+        _, same = fast._rate(Lines(x, 0 * d), peaks, 0.1, step)
+        np.testing.assert_allclose(same, peaks, rtol=1e-6)
+    given = insitu.FastArray(fast=0.5)
+    assert float(given._rate(lines, None, 0.1, step)[0]) == pytest.approx(0.05)
