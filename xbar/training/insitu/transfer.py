@@ -35,7 +35,8 @@ class TikiTaka(AbstractAlgorithm):
     A reads zero.
 
     Args:
-        fast: the array A. transfer: lambda. gamma: share of A in what the network reads.
+        fast: the array A. transfer: lambda, or C's movement in units of `rate A` an update where A finds the scale of its own
+            pulses (`FastArray(fast=None)`). gamma: share of A in what the network reads.
         decay: share of a row of A that is taken off it again by pulses when it has been transferred; with `fast.reads` all
             rows, A is a momentum that keeps `1 - decay` of itself.
 
@@ -131,7 +132,7 @@ class BufferedTransfer(AbstractAlgorithm):
     what A read on average before its chopper last turned, so that an offset is taken off.
 
     Args:
-        fast: the array A. transfer: lambda. momentum: m. most: pulses of a cell in one transfer.
+        fast: the array A. transfer: as in `TikiTaka`. momentum: m. most: pulses of a cell in one transfer.
         chopper: `"none"`: version 2 (R = 0). `"random"`: turned after a transfer with probability `turn`. `"regular"`: after
             every `period` transfers of a word line.
         reference: `"zero"` or `"dynamic"` (AGAD). smoothing: share that a new read has in the running mean.
