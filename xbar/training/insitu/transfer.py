@@ -137,6 +137,9 @@ class BufferedTransfer(AbstractAlgorithm):
             every `period` transfers of a word line.
         reference: `"zero"` or `"dynamic"` (AGAD). smoothing: share that a new read has in the running mean.
 
+    Breaks when: choppers turn before A has answered (its memory is some `w / (s n)` updates, see `FastArray`): less of the
+    gradient is left, and random turns leave more of an offset.
+
     Reference: version 2: Gokmen 2021, 10.3389/frai.2021.699148 (recalled, not read); choppers and AGAD: Rasch et al. 2023,
     arXiv:2303.04721 (recalled, not read); forms of aihwkit 1.2.0 (MIT licence).
     """
