@@ -93,8 +93,8 @@ class Course:
     def of(cls, network: Any, epochs: int, batch: int, rate: float) -> Course:
         """On the network's own data."""
         data = network.measured_on()
-        arrays = [jnp.asarray(a) for a in (data.x_train, data.y_train, data.x_test, data.y_test)]
-        return cls(network, *arrays, epochs, batch, rate)
+        x, y, x_test, y_test = (jnp.asarray(a) for a in (data.x_train, data.y_train, data.x_test, data.y_test))
+        return cls(network, x, y, x_test, y_test, epochs, batch, rate)
 
     @property
     def updates(self) -> int:

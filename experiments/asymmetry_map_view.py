@@ -76,7 +76,7 @@ def _figure(config: Any, results: Results) -> Any:
     rows, cols = len(config.reference), len(config.algorithm)
     width = max(2.6, 0.9 * len(config.asymmetry) + 1)
     figure, axes = plots.grid(rows, cols, width, max(2.4, 0.55 * len(config.states) + 1.3))
-    picture = None
+    picture: Any = None
     for panels, reference in zip(axes, config.reference, strict=True):
         for panel, name in zip(panels, config.algorithm, strict=True):
             lost = np.array([_lost(results, name, reference, states) for states in config.states])

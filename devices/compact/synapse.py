@@ -116,10 +116,12 @@ def disturbance(
         weaker = dataclasses.replace(pulse, amplitude=pulse.amplitude * fraction)
         return jnp.clip(jnp.sum(table.moved(weaker)) / of, 0, 1)
 
-    halves, thirds = ([share(p, f, w) for p, w in zip((up, down), whole, strict=True)] for f in (1 / 2, 1 / 3))
+    half_up, half_down, third_up, third_down = (
+        share(pulse, fraction, of) for fraction in (1 / 2, 1 / 3) for pulse, of in zip((up, down), whole, strict=True)
+    )
     moved = jnp.zeros(()) if read is None else jnp.sum(table.moved(read))
     by_read = jnp.clip(moved / jnp.where(moved > 0, whole[0], -whole[1]), -1, 1)
-    return Disturb(*halves, *thirds, heat, by_read)
+    return Disturb(half_up, half_down, third_up, third_down, heat, by_read)
 
 
 class _Table(eqx.Module):

@@ -1,5 +1,6 @@
 """`xbar run asymmetry-map` and `refresh`: what they refuse, and short runs."""
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -26,7 +27,7 @@ def test_what_cannot_be_is_refused(module, setting, said):
 def test_a_device_of_the_map():
     """Steps of 1 / 100 of the range in the middle, half of it at the upper end for an asymmetry of 0.5, and 1.5 times down."""
     law = asymmetry_map.device(100, 0.5, 0.3).update.law
-    g = np.asarray([10e-6, 20e-6], np.float32)
+    g = jnp.asarray([10e-6, 20e-6])
     np.testing.assert_allclose(law.up(g), [0.2e-6, 0.1e-6], rtol=1e-5)
     np.testing.assert_allclose(law.down(g), [0.2e-6, 0.3e-6], rtol=1e-5)
 
