@@ -312,17 +312,24 @@ class PiecewiseStep(AbstractStep):
     step_up: Float[Array, "*#cells"] = eqx.field(converter=real, default=1.0)
     step_down: Float[Array, "*#cells"] = eqx.field(converter=real, default=1.0)
 
-    def _read(self, nodes, g):
-        last = nodes.shape[0] - 1
-        at = jnp.clip((g - self.g_min) / (self.g_max - self.g_min), 0, 1) * last
-        left = jnp.clip(jnp.floor(at).astype(int), 0, last - 1)
-        return nodes[left] + (at - left) * (nodes[left + 1] - nodes[left])
-
     def up(self, g: Float[Array, "*cells"]) -> Float[Array, "*cells"]:
-        return self.step_up * self._read(self.steps_up, g)
+        return self.step_up * between_nodes(self.steps_up, g, self.g_min, self.g_max)
 
     def down(self, g: Float[Array, "*cells"]) -> Float[Array, "*cells"]:
-        return self.step_down * self._read(self.steps_down, g)
+        return self.step_down * between_nodes(self.steps_down, g, self.g_min, self.g_max)
+
+
+def between_nodes(
+    nodes: Float[Array, " nodes"],
+    g: Float[Array, "*cells"],
+    low: Float[Array, "*#cells"],
+    high: Float[Array, "*#cells"],
+) -> Float[Array, "*cells"]:
+    """A table at equal distances from `low` to `high`, linear in between; the end nodes answer beyond."""
+    last = nodes.shape[0] - 1
+    at = jnp.clip((g - low) / (high - low), 0, 1) * last
+    left = jnp.clip(jnp.floor(at).astype(int), 0, last - 1)
+    return nodes[left] + (at - left) * (nodes[left + 1] - nodes[left])
 
 
 class LogPolynomialStep(AbstractStep):
