@@ -74,12 +74,15 @@ class Number:
             raise ValueError(f"{where} = {self._said(numbers[wrong][0])}; it takes {self._range()}{self._advice()}")
         steps = np.diff(np.asarray(value, float), axis=-1) if self.ascending else np.ones(0)
         if np.any(steps < 0) or (np.any(steps == 0) and not self.ties):
-            raise ValueError(f"{where} must ascend along its last axis. Sort it, with all that belongs to it.")
+            raise ValueError(
+                f"{where} must ascend along its last axis. Sort it, together with everything that belongs to it."
+            )
         size = np.abs(numbers)
         odd = np.isfinite(numbers) & ((size > self.likely) | ((size < self.least) & (size > 0)))
         if odd.any():
             warnings.warn(
-                f"{where} = {self._said(numbers[odd][0])} is far outside any device{self._advice()}", stacklevel=4
+                f"{where} = {self._said(numbers[odd][0])} is far outside the range of any device{self._advice()}",
+                stacklevel=4,
             )
 
     def _said(self, x: float) -> str:

@@ -63,7 +63,7 @@ def published(about: Provenance) -> Callable[[Maker], Maker]:
                 f"published: the function is called {name!r} and its provenance {about.name!r}; make them one."
             )
         if earlier is not None and (earlier.__module__, earlier.__qualname__) != (make.__module__, make.__qualname__):
-            raise ValueError(f"published: there is a {name!r} already, in {earlier.__module__}. Choose another name.")
+            raise ValueError(f"published: {name!r} exists already, in {earlier.__module__}. Choose another name.")
         make.provenance = about  # pyright: ignore[reportFunctionMemberAccess]
         _PUBLISHED[name] = make
         return make

@@ -34,7 +34,7 @@ from devices.programming import ExactProgramming
 _WARNED: set[tuple[Provenance, str]] = set()  # devices that have said that they extrapolate, in time or in voltage
 
 
-PARTS = {  # of which a device without a law is ideal, because nobody measured otherwise
+PARTS = {  # of which a device without a law is ideal there, because nothing was measured
     "programming": ("write errors", ExactProgramming),
     "drift": ("drift", NoDrift),
     "read_noise": ("read noise", NoReadNoise),

@@ -1,4 +1,4 @@
-"""What calls of a chip are given: times, keys and inputs, checked and brought into one form."""
+"""The arguments of a chip's calls (times, keys and inputs), checked and brought into one form."""
 
 from __future__ import annotations
 
@@ -50,10 +50,10 @@ def check_inputs(traced: Traced, inputs: Sequence[Any]) -> None:
     for i, leaf in enumerate(leaf for leaf in jax.tree.leaves(inputs) if is_array(leaf)):
         if 0 in leaf.shape:
             raise ValueError(
-                f"input {i} is empty: its shape is {tuple(leaf.shape)}, and {unread[0]} is read with nothing. "
+                f"input {i} is empty: its shape is {tuple(leaf.shape)}, and {unread[0]} would be read with no vectors. "
                 "Give at least one sample."
             )
-    raise ValueError(f"{unread[0]} is read with nothing: the function makes an empty operand of these inputs.")
+    raise ValueError(f"{unread[0]} would be read with no vectors: the function makes an empty operand of these inputs.")
 
 
 def inferences_of(inputs: Sequence[Any], outs: Any) -> int:

@@ -194,7 +194,7 @@ def apply(trace: Trace, sidecar: Mapping[str, Any]) -> Trace:
     changed = [k for k, v in protocol.items() if k in trace.protocol and trace.protocol[k] != v]
     if changed:
         what = ", ".join(f"{k} {protocol[k]:g} (the file says {trace.protocol[k]})" for k in changed)
-        trace = trace.flagged(Flag("sidecar overrules file", f"The sidecar sets {what}."))
+        trace = trace.flagged(Flag("sidecar overrides file", f"The sidecar sets {what}."))
     trace = dataclasses.replace(trace, protocol={**trace.protocol, **protocol})
     signs = {c: float(s) for c, s in sidecar.get("sign", {}).items() if c in trace and s != 1}
     if signs:

@@ -80,7 +80,9 @@ class File:
         except FileNotFoundError:
             raise FileError(f"there is no file {self.path}; check the spelling and the folder.") from None
         except PermissionError:
-            raise FileError(f"{self.path} may not be read by you; ask its owner, or `chmod u+r` it.") from None
+            raise FileError(
+                f"{self.path} may not be read: you lack the permission; ask its owner, or `chmod u+r` it."
+            ) from None
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise FileError(f"{self.path} is a damaged gzip file ({error}); copy it again from its source.") from None
         except OSError as error:

@@ -34,7 +34,7 @@ OVERFLOW = 1e30  # a magnitude that no reading has, nor its inverse: instruments
 
 
 class FileError(ValueError):
-    """A file that cannot be used: what, which value, what is allowed, and how to mend it, in one message.
+    """A file that cannot be used: what, which value, what is allowed, and what to do about it, in one message.
 
     Args:
         needs: what a sidecar must say beyond what it says, for the file to be read, with values to be put right.

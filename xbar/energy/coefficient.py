@@ -69,7 +69,7 @@ class Coefficient(Checked):
 
 
 def check_tag(tag: str) -> None:
-    """Raises ValueError for a provenance that is none of `TAGS`."""
+    """Raises ValueError unless the provenance is one of `TAGS`."""
     if tag not in TAGS:
         raise ValueError(f"tag = {tag!r}: a provenance tag is one of {', '.join(TAGS)}")
 

@@ -1,4 +1,4 @@
-"""Measured and published systems, every constant with its provenance: what a simulated chip is held against."""
+"""Measured and published systems, every constant with its provenance, for comparison with a simulated chip."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def missing_reads(trace: Trace) -> list[Flag]:
         said += _at_times(trace["t"][rows], whose[rows], there[rows], trace.protocol.get("nominal_times"), what, place)
     if not said and trace.kind == "noise":
         return _counts(whose[there], whose)
-    return [Flag("missing reads", "; ".join(said) + ". Fits take the reads that are there.")] if said else []
+    return [Flag("missing reads", "; ".join(said) + ". Fits use the reads that exist.")] if said else []
 
 
 def _at_times(t: np.ndarray, whose: np.ndarray, there: np.ndarray, nominal, what: str, place: str) -> list[str]:

@@ -131,8 +131,8 @@ def pairs(trace: Trace) -> list[Flag]:
             continue
         r = float(np.corrcoef(np.log(a[rows]), np.log(b[rows]))[0, 1])
         if r < 0.05 or r > 1 - 1e-9:
-            what = "nothing" if r < 0.05 else "everything"
-            reason = f"ln {before} and ln {after} correlate to {r:.3f}: they have {what} to do with each other."
+            what = "they are unrelated" if r < 0.05 else "one is a copy of the other"
+            reason = f"ln {before} and ln {after} have a correlation of {r:.3f}: {what}."
             flags.append(Flag("suspicious pairs", reason))
     return flags
 

@@ -116,7 +116,7 @@ class Spent(eqx.Module):
 
 
 class Total(eqx.Module):
-    """A long sum of `Spent`: float32 keeps what it loses (Kahan), so that a thousand million pulses are counted one by one."""
+    """A long sum of `Spent`: float32 keeps what it loses (Kahan), so that a billion pulses are counted exactly."""
 
     sum: Spent
     lost: Spent

@@ -174,7 +174,7 @@ def test_decimal_commas_are_read_where_they_can_be_told(tmp_path, text):
     ({"protocol": {"speed": 1.0}}, r"protocol\.speed"), ({"protocol": {"rate": "fast"}}, "must be a number"),
     ({"kind": "iv"}, "no kind 'iv'"), ({"each_file": "run"}, "each_file"), ({"format": "X"}, "no format 'X'"),
     ({"columns": ["v", "i", "t"], "units": ["V", "A", "s"]}, "has 2 columns, but the sidecar names 3"),
-    ({"columns": ["v", "v"], "units": ["V", "V"]}, "comes twice"), ({"columns": "v"}, "wrong type"),
+    ({"columns": ["v", "v"], "units": ["V", "V"]}, "appears twice"), ({"columns": "v"}, "wrong type"),
     ({"columns": ["v", "i"], "units": ["A", "V"]}, "column v is in A"),
 ])  # fmt: skip
 def test_wrong_sidecars(tmp_path, side, match):
