@@ -115,8 +115,8 @@ def _merged(parts: Sequence[dict[str, Any]], fits: Sequence[Fit], about: Provena
     if missing:
         raise FileError(
             f"no measurement determines {' and '.join(missing)} of the device, in siemens ({about.measured}). Add a "
-            "measurement of known conductances, such as programming logs or pulse trains in siemens, or give the range in a sidecar "
-            "file:\n\n[protocol]\ng_min = 1e-6   # [S]\ng_max = 1e-4\n"
+            "measurement of known conductances, such as programming logs or pulse trains in siemens, or give the range in a "
+            "sidecar file:\n\n[protocol]\ng_min = 1e-6   # [S]\ng_max = 1e-4\n"
         )
     return laws
 
