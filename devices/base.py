@@ -31,7 +31,7 @@ class AbstractProgramming(Law):
 
 
 class AbstractDrift(Law):
-    """What becomes of a programmed conductance as time passes."""
+    """How a programmed conductance changes over time."""
 
     timeless: ClassVar[bool] = False  # True: nothing depends on the time, so that cells need no clock
 
@@ -112,7 +112,7 @@ class AbstractConduction(Law):
 
 
 class AbstractFaults(Law):
-    """Cells that do not do what they are told."""
+    """Cells that do not respond as they should."""
 
     def worn(self, z: Any, n: Num[Array, "*#cells"]) -> Any:
         """The latents once each cell has been written `n` times more, for laws that count."""
@@ -120,7 +120,7 @@ class AbstractFaults(Law):
 
     @abc.abstractmethod
     def latents(self, target: Float[Array, "*cells"], *, key: PRNGKeyArray) -> Any:
-        """What decides each cell's fate, drawn once."""
+        """The random numbers that decide each cell's faults, drawn once."""
 
     @abc.abstractmethod
     def __call__(self, g: Float[Array, "*cells"], z: Any) -> Float[Array, "*cells"]:
@@ -136,7 +136,7 @@ class AbstractPulseUpdate(Law):
 
     @abc.abstractmethod
     def latents(self, programmed: Float[Array, "*cells"], *, key: PRNGKeyArray) -> Any:
-        """What makes each cell answer in its own way, and what it carries from one pulse to the next."""
+        """The individual response of each cell, and what it carries from one pulse to the next."""
 
     @abc.abstractmethod
     def __call__(
@@ -156,7 +156,7 @@ class AsProgrammed(eqx.Module):
 
 
 class Cells(eqx.Module):
-    """Programmed cells: what is physically there.
+    """Programmed cells: their physical state.
 
     Args:
         g: conductance just after programming [S].

@@ -88,7 +88,7 @@ class Device(Checked):
 
     @property
     def unmeasured(self) -> tuple[str, ...]:
-        """The parts without a law, in words: "write errors", "drift", "read noise". Cells behave ideally there."""
+        """The parts without a law, by name: "write errors", "drift", "read noise". Cells behave ideally there."""
         return tuple(words for name, (words, none) in PARTS.items() if type(getattr(self, name)) is none)
 
     def __repr__(self) -> str:

@@ -40,7 +40,7 @@ def assemble(fits: Sequence[Fit], name: str = "fitted") -> Device:
 
 
 def posterior(fits: Sequence[Fit], name: str = "fitted", *, count: int = 64, seed: int = 0) -> Device:
-    """`count` devices drawn from what the measurements do not determine, each by `draws.draw`: every array has a leading axis.
+    """`count` devices drawn from the posterior of the measurements, each by `draws.draw`: every array has a leading axis.
 
     Raises:
         FileError: as `assemble`.

@@ -1,4 +1,4 @@
-"""Two files of one experiment: the cells as they were before a bake (or a wait), and as they were after it."""
+"""Two files of one experiment: the cells before a bake (or a wait), and the same cells after it."""
 
 from __future__ import annotations
 

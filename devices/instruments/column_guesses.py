@@ -1,4 +1,4 @@
-"""What the columns of a table could be: kinds of measurement that fit its headers and numbers, and units by magnitude.
+"""Guesses about the columns of a table: kinds of measurement that fit its headers and numbers, and units by magnitude.
 
 These are proposals for templates (`templates.py`); nothing is read by them.
 """

@@ -1,4 +1,4 @@
-"""What stands beside a ledger: every assumption, extrapolation and recalled constant in play, each once."""
+"""The notes of a ledger: every assumption, extrapolation and recalled constant in use, each once."""
 
 from __future__ import annotations
 

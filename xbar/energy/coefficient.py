@@ -59,7 +59,7 @@ class Coefficient(Checked):
         check_tag(self.tag)
 
     def footnotes(self, name: str) -> tuple[str, ...]:
-        """What must stand beside a result that the coefficient is part of."""
+        """The notes that belong beside any result that uses the coefficient."""
         notes = [self.note] if self.note else []
         if self.tag == "L":
             notes.append(f"{name} is recalled [L], not read: {self.source}")

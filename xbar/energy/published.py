@@ -137,7 +137,7 @@ def brain_event() -> tuple[Constant, Constant]:
 
 
 def footnotes(systems: Sequence[System]) -> tuple[str, ...]:
-    """What must stand below a figure that shows these systems: their recalled, restated and derived numbers."""
+    """The footnotes of a figure that shows these systems: their recalled, restated and derived numbers."""
     return tuple(dict.fromkeys(_sentences(systems)))
 
 

@@ -14,7 +14,7 @@ from xbar.spiking.neurons import LIF
 
 
 class SpikingRun(eqx.Module):
-    """What a spiking network did.
+    """The result of a spiking run.
 
     Args:
         spikes: of each layer, over time. v: membrane of the last layer, over time.

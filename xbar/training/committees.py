@@ -1,4 +1,4 @@
-"""Several chips that decide together."""
+"""Committees: several chips that decide together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Weights with the noise of hardware, for the forward pass of training; gradients pass to the weights unchanged."""
+"""Weights with hardware noise, for the forward pass of training; gradients pass to the weights unchanged."""
 
 from __future__ import annotations
 

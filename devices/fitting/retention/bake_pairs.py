@@ -90,7 +90,7 @@ def as_array(found: tuple[Pair, ...]) -> np.ndarray:
 
 
 def sentences(rows: np.ndarray) -> tuple[str, ...]:
-    """What readers must know of the pairs of `as_array`."""
+    """What a reader needs to know about the pairs of `as_array`."""
     found = [Pair(*row) for row in np.asarray(rows)]
     if not found:
         return ()

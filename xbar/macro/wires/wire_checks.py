@@ -1,4 +1,4 @@
-"""What wires accept: resistances and cells that can be, with sentences for those that cannot."""
+"""Validation of wires: possible resistances and cells, with sentences for impossible ones."""
 
 from __future__ import annotations
 

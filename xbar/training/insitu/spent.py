@@ -1,4 +1,4 @@
-"""What updates of an array take: pulses, joules, seconds, reads and digital work, as they add up."""
+"""What updates of an array cost in all: pulses, joules, seconds, reads and digital work."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ NAMES = ("pulses_up", "pulses_down", "joules", "disturbing", "seconds", "reads",
 
 
 class Spent(eqx.Module):
-    """What updates of one array took, in all.
+    """The total cost of updates of one array.
 
     One array holds all numbers, for a loop that carries them pays for each array; see the properties.
     """
