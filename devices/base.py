@@ -1,7 +1,7 @@
 """The interfaces of one memristive cell: one law of each kind, and the cells that they act upon.
 
-A law speaks of one cell. It is written elementwise, so the same code serves one cell, a tile or a wafer; shapes
-are the caller's business. Anything that makes one cell different from its neighbour is a *latent*: a unit random
+A law describes one cell. It is written elementwise, so the same code serves one cell, a tile or a wafer; shapes
+are up to the caller. Anything that makes one cell different from its neighbour is a *latent*: a unit random
 variable drawn once when the cell is programmed and turned into physics at use (`nu = nu_mean + nu_std * z`), so that
 a chip stays one chip over time and gradients with respect to `nu_mean` and `nu_std` exist.
 """
@@ -23,7 +23,7 @@ from devices.random import unit_normals
 
 
 class AbstractProgramming(Law):
-    """How far the conductance lands from the one that was asked for."""
+    """How far the conductance lands from its target."""
 
     @abc.abstractmethod
     def __call__(self, target: Float[Array, "*cells"], *, key: PRNGKeyArray) -> Float[Array, "*cells"]:
@@ -88,7 +88,7 @@ class AbstractReadNoise(Law):
         """Fluctuation [S] around `g` in `points` consecutive reads, `rate` [Hz] of them, the first `t` [s] after programming.
 
         Reads that do not remember each other, each with the variance of a bandwidth of `rate / 2`; laws whose noise has a
-        memory do better.
+        memory override this.
         """
         variance = self(g, z, t, rate / 2)
         return safe_sqrt(variance)[None] * unit_normals(key, jnp.broadcast_to(g, (points, *g.shape)))
@@ -152,7 +152,7 @@ class AbstractPulseUpdate(Law):
 
 
 class AsProgrammed(eqx.Module):
-    """Stands where a law remembers the conductance just after programming, which `Cells.g` holds already."""
+    """A placeholder where a law remembers the conductance just after programming, which `Cells.g` holds already."""
 
 
 class Cells(eqx.Module):

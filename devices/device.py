@@ -51,7 +51,7 @@ class Device(Checked):
         programming: write error P. drift: drift, relaxation and retention D. read_noise: variance of a read.
         conduction: read current C. faults: stuck cells F. By default each does nothing (conduction: Ohm's law).
         update: what programming pulses do; None: the cell is only ever programmed to a target.
-        provenance: source and reach of the numbers.
+        provenance: source of the numbers and range of their data.
 
     Raises:
         ValueError: unless `0 <= g_min < g_max`.

@@ -1,4 +1,4 @@
-"""From fits to a device: the laws that each measurement determines, put together, with the reach of the data."""
+"""From fits to a device: the laws that each measurement determines, put together, with the range of the data."""
 
 from __future__ import annotations
 
