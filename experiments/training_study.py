@@ -43,7 +43,7 @@ V_READ = 0.2  # V, of a full-scale input
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """Settings; the defaults take some minutes on two cores."""
+    """Settings; the defaults take a few minutes on two cores."""
 
     network: str = "cnn"
     """Network: mlp and cnn (digits) ship with their data, ecg-cnn (heartbeats) trains fast too; ds-cnn-float (keywords),
