@@ -112,7 +112,7 @@ def check(config: Config) -> None:
     network = chosen_networks.find(config)
     if network.measured_on().y_test.ndim == 1 and network.loss.__name__ != "cross_entropy":
         raise UsageError(
-            f"--network {config.network}: its outputs are no classes; the study scores classes and symbols."
+            f"--network {config.network}: its outputs are not classes; the study scores classes and symbols."
         )
 
 

@@ -98,7 +98,7 @@ def test_files(run):
         (["--devices", "pcm", "--posterior"], "none of pcm is a device file"),
         (["--assume", "no-such-device"], "--assume no-such-device: there is no device"),
         (["--devices", "pcm", "--assume", "0.03"], "it has no law that pcm lacks"),
-        (["--network", "mpl"], "there is none of this name. Did you mean 'mlp'"),
+        (["--network", "mpl"], "unknown network. Did you mean 'mlp'"),
         (["--network", "./none.py"], "none.py is not here"),
         (
             ["--network", "mlp", "--data", "cifar10-subset"],
