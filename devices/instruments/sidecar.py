@@ -1,4 +1,4 @@
-"""The sidecar: a small TOML file beside the data that says what the data cannot say themselves.
+"""The sidecar: a small TOML file beside the data, with what the data do not contain.
 
 It is `<file>.toml` next to a file, or `xbar-data.toml` in its folder (or a folder above, up to the one that was asked for),
 with tables `[files."*reset*"]` for some of the files; what is written closest to the file wins.
@@ -61,7 +61,7 @@ EXTRA = (
 
 
 def find(path: pathlib.Path, root: pathlib.Path | None, given: Any) -> dict[str, Any]:
-    """All that sidecars say about one file: of its folders from `root` down, of its own, then what was passed along.
+    """All sidecar settings for one file: of its folders from `root` down, of its own, then what was passed along.
 
     Raises:
         FileError: if a sidecar is not valid TOML, or holds something that it must not.
@@ -106,7 +106,7 @@ def _parts(where: str, layer: dict[str, Any], path: pathlib.Path):
 
 
 def checked(side: Mapping[str, Any]) -> dict[str, Any]:
-    """What a sidecar says, if it may say it.
+    """A sidecar's settings, checked.
 
     Raises:
         FileError: if it holds something that it must not.

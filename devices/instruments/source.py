@@ -24,7 +24,7 @@ TEXT_CONTROLS = set(b"\t\n\r\f")
 
 
 class NotAMeasurement(FileError):
-    """A file that is not a measurement, as far as anybody can see; in a folder it is left out, with `why` in the note."""
+    """A file that does not look like a measurement; in a folder it is left out, with `why` in the note."""
 
     def __init__(self, message: str, why: str):
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""`Trace`: what one measurement left in files, in SI units, and what is wrong with it."""
+"""`Trace`: the data of one measurement in SI units, with flags for whatever looks wrong."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class FileError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class Flag:
-    """Something about the data that a reader should know.
+    """A remark about the data that users should know.
 
     Args:
         name: what it is in a word or two ("compliance", "duplicate file"). reason: one sentence with numbers.

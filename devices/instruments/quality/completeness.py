@@ -1,4 +1,4 @@
-"""Reads that are not there: cells that were not read at every time at which others were."""
+"""Missing reads: cells that were not read at every time at which others were."""
 
 from __future__ import annotations
 

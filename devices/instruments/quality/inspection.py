@@ -1,4 +1,4 @@
-"""`inspect`: what is wrong with the data of a trace, as flags with rows and numbers."""
+"""`inspect`: suspicious data of a trace, as flags with rows and numbers."""
 
 from __future__ import annotations
 

@@ -120,7 +120,7 @@ def temperatures(trace: Trace) -> list[Flag]:
 
 
 def pairs(trace: Trace) -> list[Flag]:
-    """Readings before and after that have nothing, or everything, to do with each other."""
+    """Readings before and after that are unrelated, or copies of each other."""
     flags = []
     for before, after in PAIRS:
         if before not in trace or after not in trace:
@@ -153,7 +153,7 @@ def windows(trace: Trace) -> list[Flag]:
 
 
 def ranges(trace: Trace) -> list[Flag]:
-    """Conductances that no device has: zero, negative, or above 0.1 S."""
+    """Conductances that no real device has: zero, negative, or above 0.1 S."""
     if trace.unit != "S":
         return []
     flags = []
