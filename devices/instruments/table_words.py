@@ -1,4 +1,4 @@
-"""Words in the rows of a table: which device was read (`A1`, chip `B`), and which way a pulse went (`SET`, `LTD`, `P`)."""
+"""Words in the rows of a table: which device was read (`A1`, chip `B`), and the direction of a pulse (`SET`, `LTD`)."""
 
 from __future__ import annotations
 
