@@ -102,9 +102,9 @@ class AbstractConduction(Law):
     )
 
     @property
-    @abc.abstractmethod
     def linear(self) -> bool:
-        """Whether `i = g v`, so that an array of cells is a matrix product; a class attribute will do."""
+        """Whether `i = g v`, so that an array of cells is a matrix product; False unless a law says otherwise."""
+        return False
 
     @abc.abstractmethod
     def __call__(self, g: Float[Array, "*#cells"], v: Float[Array, "*#cells"]) -> Float[Array, "*cells"]:

@@ -29,6 +29,7 @@ from devices.conduction import Ohmic
 from devices.drift import NoDrift
 from devices.faults import NoFaults
 from devices.noise import NoReadNoise
+from devices.probing import probe
 from devices.programming import ExactProgramming
 
 _WARNED: set[tuple[Provenance, str]] = set()  # devices that have said that they extrapolate, in time or in voltage
@@ -85,6 +86,7 @@ class Device(Checked):
                 "float32. Conductances are in siemens: 25 uS is 25e-6.",
                 stacklevel=3,
             )
+        probe(self)
 
     @property
     def unmeasured(self) -> tuple[str, ...]:

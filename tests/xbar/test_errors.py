@@ -189,3 +189,23 @@ for name, call in {
 def test_wrong_types_get_sentences_too():
     """In a process of its own: here the run-time type checker of the tests would speak first."""
     subprocess.run([sys.executable, "-c", WRONG_TYPES], check=True, cwd=pathlib.Path(__file__).parents[2])
+
+
+def test_a_seed_is_no_key(chip):
+    wanted = r"key=7 is a int; it takes a key: key=jax.random.key\(7\)"
+    for call in (
+        lambda: xbar.analog(f, PCM).program(W, X, key=7),
+        lambda: chip(X, key=7),
+        lambda: xbar.calibrate(chip, X, key=7),
+    ):
+        with pytest.raises(TypeError, match=wanted):
+            call()
+
+
+def test_shares_and_per_cent_taken_for_each_other(chip):
+    with pytest.warns(UserWarning, match="percentile=0.999 cuts off 99.001 % of all values. Per cent are meant"):
+        xbar.calibrate(chip, X, percentile=0.999)
+    with pytest.warns(UserWarning, match="scale=5 is more than the largest weight. It is a share"):
+        xbar.training.weight_noise({"a": W}, 5, key=KEY)
+    with pytest.raises(ValueError, match="scale=-0.1; it is a standard deviation"):
+        xbar.training.weight_noise({"a": W}, -0.1, key=KEY)
