@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-TRIED = "torchax 0.0.13 was tried with torch 2.12 and 2.13"
+TRIED = "torchax 0.0.13 was tried with torch 2.12 to 2.14"
 _LOADING = threading.Lock()
 
 
@@ -38,7 +38,7 @@ def from_torch(module: Any) -> tuple[Callable[..., Any], dict[str, jax.Array]]:
         ValueError: if it is in training mode, `f` too. `f` raises NotImplementedError for what torchax cannot run,
             TypeError for tensors of PyTorch.
 
-    Reference: torchax, `extract_jax`. torchax 0.0.13 was tried with torch 2.12 and 2.13.
+    Reference: torchax, `extract_jax`. torchax 0.0.13 was tried with torch 2.12 to 2.14.
 
     Breaks when: the module's path depends on the values of its inputs, or it changes its own buffers in evaluation.
     """

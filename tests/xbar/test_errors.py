@@ -207,5 +207,5 @@ def test_shares_and_per_cent_taken_for_each_other(chip):
         xbar.calibrate(chip, X, percentile=0.999)
     with pytest.warns(UserWarning, match="scale=5 is more than the largest weight. It is a share"):
         xbar.training.weight_noise({"a": W}, 5, key=KEY)
-    with pytest.raises(ValueError, match="scale=-0.1; it is a standard deviation"):
+    with pytest.raises(ValueError, match=r"scale=-0\.1; it is a standard deviation"):
         xbar.training.weight_noise({"a": W}, -0.1, key=KEY)
