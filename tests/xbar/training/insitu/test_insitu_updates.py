@@ -10,6 +10,7 @@ import devices
 import xbar
 from devices import steps, updates
 from xbar.training import PulseTrains, insitu
+from xbar.training.insitu.spent import Spent, Total
 
 G_MAX = 20e-6
 EXACT = dict(dac=xbar.DAC(bits=None), adc=xbar.ADC(bits=None))
@@ -210,3 +211,9 @@ def test_pulses_times_their_energy_are_the_ledgers():
     np.testing.assert_allclose(spent.joules, expected, rtol=1e-3)
     ledger = chip.energy(jnp.ones((1, 6))).with_programming({"w": spent.writes()}, inferences=1)
     np.testing.assert_allclose(ledger.amortised_programming, expected, rtol=1e-3)
+
+
+def test_what_was_spent_is_printed_with_units():
+    spent = Spent.of(pulses_up=2000, joules=1.5e-9, seconds=2e-6)
+    assert repr(spent) == "Spent(2e+03 pulses up, 1.5e-09 J, 2e-06 s)"
+    assert repr(Total.start(spent)) == "Spent(nothing)" and repr(Total.start(spent).plus(spent)) == repr(spent)
