@@ -41,22 +41,25 @@ def _is_plain(law: Any) -> bool:
 
 
 def _drift(law: Any, who: str, g: Array, key: Array) -> None:
+    z = law.latents(g, key=key)
     for t in TIMES:
-        found = _given(who, "(g, z, t)", g, lambda t=t: law(g, law.latents(g, key=key), jnp.asarray(t, g.dtype)))
-        _warn(who, found, g, f"S after {t:g} s; a conductance is finite and not below 0 S")
+        found = _given(who, "(g, z, t)", g, lambda t=t: law(g, z, jnp.asarray(t, g.dtype)))
+        if _warned(who, found, g, f"S after {t:g} s; a conductance is finite and not below 0 S"):
+            return
 
 
 def _read_noise(law: Any, who: str, g: Array, key: Array) -> None:
     z, t, bandwidth = law.latents(g, key=key), jnp.asarray(TIMES[0], g.dtype), jnp.asarray(BANDWIDTH, g.dtype)
     found = _given(who, "(g, z, t, bandwidth)", g, lambda: law(g, z, t, bandwidth))
-    _warn(who, found, g, "S^2 for the variance of a read; it is finite and not below 0")
+    _warned(who, found, g, "S^2 for the variance of a read; it is finite and not below 0")
 
 
 def _conduction(law: Any, who: str, g: Array, key: Array) -> None:
     for v in (VOLTS, -VOLTS):
         found = _given(who, "(g, v)", g, lambda v=v: law(g, jnp.full_like(g, v)))
         along = None if found is None else found * np.sign(v)
-        _warn(who, along, g, f"A along {v:g} V; a current is finite and flows with its voltage")
+        if _warned(who, along, g, f"A along {v:g} V; a current is finite and flows with its voltage"):
+            return
 
 
 def _given(who: str, arguments: str, g: Float[Array, "a b"], call: Callable[[], Any]) -> np.ndarray | None:
@@ -76,10 +79,11 @@ def _given(who: str, arguments: str, g: Float[Array, "a b"], call: Callable[[], 
     return np.asarray(found)
 
 
-def _warn(who: str, found: np.ndarray | None, g: Array, what: str) -> None:
+def _warned(who: str, found: np.ndarray | None, g: Array, what: str) -> bool:
     bad = np.zeros(0, bool) if found is None else ~(np.isfinite(found) & (found >= 0))
     if found is not None and bad.any():
         warnings.warn(f"{who}: a cell of {float(g[bad][0]):.3g} S gives {found[bad][0]:.3g} {what}.", stacklevel=5)
+    return bool(bad.any())
 
 
 _RUNS = {"drift": _drift, "read_noise": _read_noise, "conduction": _conduction}
