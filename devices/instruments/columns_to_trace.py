@@ -118,7 +118,8 @@ def _up_down(file: File, columns: dict[str, np.ndarray]) -> dict[str, np.ndarray
 
 
 def _patterned(file: File, columns: dict[str, np.ndarray], side: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """`pattern = { up = 50, down = 50 }`: which pulses went up, if no column says so."""
+    """`pattern = { up = 50, down = 50 }`: which pulses went up, if no column says so. Where a count from 0 has one
+    reading more than whole cycles have pulses, the first is that before any pulse."""
     pattern = side.get("pattern")
     if not pattern or "direction" in columns or "g" not in columns:
         return columns
@@ -128,10 +129,13 @@ def _patterned(file: File, columns: dict[str, np.ndarray], side: Mapping[str, An
             f"{file.path}: pattern = {pattern!r} must be {{ up = 50, down = 50 }}, numbers of pulses in a cycle."
         )
     row = np.arange(len(columns["g"]))
-    place = row % (up + down)
+    if "pulse" in columns and np.array_equal(columns["pulse"], row) and len(row) % (up + down) == 1:
+        row = row - 1
+    after = np.maximum(row, 0)
+    place = after % (up + down)
     columns["direction"] = np.where(place < up, 1.0, -1.0)
-    columns.setdefault("cycle", row // (up + down))
-    columns["pulse"] = np.where(place < up, place, place - up) + 1
+    columns.setdefault("cycle", after // (up + down))
+    columns["pulse"] = np.where(row < 0, 0, np.where(place < up, place, place - up) + 1)
     return columns
 
 

@@ -228,7 +228,7 @@ def _format(file: File, side: Mapping[str, Any]) -> Format:
         form = table_without_headers
     if form is None:
         what = (
-            "a workbook that Clarius did not write"
+            "a workbook that is damaged or was cut off, or that Clarius did not write"
             if file.is_workbook
             else f"starts with {(file.start or [''])[0][:60]!r}"
         )

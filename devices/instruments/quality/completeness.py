@@ -46,7 +46,8 @@ def _at_times(t: np.ndarray, whose: np.ndarray, there: np.ndarray, nominal, what
         return []
     pairs = np.unique(np.stack([time[there], np.unique(whose, return_inverse=True)[1][there]]), axis=1)
     count = np.bincount(pairs[0].astype(int), minlength=len(names))
-    short = np.flatnonzero(count < total)
+    read = count > (-1 if nominal is not None else 0)  # rows at a time that were all left out have a flag of their own
+    short = np.flatnonzero((count < total) & read)
     if len(short) == 0 or np.median(count) < 0.2 * total:
         return []
     shown = ", ".join(f"{count[k]} at {names[k]:.3g} s" for k in short[:SHOWN]) + (
