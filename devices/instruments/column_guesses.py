@@ -188,7 +188,8 @@ def _pattern(table: Table, chosen: dict[int, str]) -> dict[str, int]:
         if pulses % cycles == 0 and abs(pulses / cycles - whole) <= 0.05 * whole:
             whole = pulses // cycles
             break
-    up = round(float(np.median((np.asarray(turns[::2]) - turns[0]) % whole))) + turns[0]
+    tops = (np.asarray(turns[::2]) - turns[0] + whole // 2) % whole - whole // 2  # from the first one, in its cycle
+    up = round(float(np.median(tops))) + turns[0]
     up = whole // 2 if abs(up - whole / 2) <= 0.1 * whole else up
     return {"up": up, "down": whole - up}
 
