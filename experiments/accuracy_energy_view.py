@@ -55,7 +55,7 @@ class About:
 ENERGY = (
     "Energy comes from the voltages and conductances of these inferences (the array) and from published coefficients at "
     "22 nm (the rest), see xbar.energy.Technology. P10 - P90 is the log-normal uncertainty of those coefficients; their "
-    "spreads are judged. Layers work one after the other and leak as long as that takes; the network on chip and clocks "
+    "spreads are judgements. Layers work one after the other and leak as long as that takes; the network on chip and clocks "
     "are priced. Not priced: the chip's links to the outside, programming, calibration.",
     "The H100 is a roofline in INT8: weights stream from HBM once a batch, a kernel for each product, 5 us and idle "
     "power (70 W, recalled) a launch. 'Launches free' leaves the launches out. 'Ridge batch' is the smallest batch at "
