@@ -47,7 +47,7 @@ def fit(
     of data, they are the block-robust sandwich's, which is stated in `flags`. Parameters that the data hardly determine, or
     confuse with others, or of which the likelihood is not parabolic, get the interval of their profile likelihood.
 
-    Of 18,000 readings and more of many devices, models are first fitted to a random part of the devices; those that could
+    Of 12,000 readings and more of many devices, models are first fitted to a random part of the devices; those that could
     have the best BIC on all readings are then fitted to all. `flags` say of the others how many readings they were fitted to.
 
     Args:
@@ -69,15 +69,13 @@ def fit(
     fits: list[Fit] = []
     of_part: dict[str, Fit] = {}
     refusals: list[str] = []
-    least_of_part = np.inf  # BIC
     for one in (available[name] for name in track(names)):
         try:
             rows = trace if one.keeps_excluded else usable
             given = one.of(rows)
             settings: dict[str, Any] = {"starts": starts, "seed": seed, "advise": False}
             if part is not None and screening.is_large(*given):
-                found = fit_candidate(*one.of(part), part, rival=least_of_part, **settings)
-                least_of_part = min(least_of_part, _bic(found))
+                found = fit_candidate(*one.of(part), part, profiled=False, **settings)
                 of_part[one.name] = screening.on_all(found, *given, rows)
             else:
                 fits.append(fit_candidate(*given, rows, rival=min(map(_bic, fits), default=np.inf), **settings))
@@ -101,7 +99,7 @@ def fit(
 def _refit(small: Fit, rows: Trace, seed: int) -> Fit:
     """A fit to all readings, from where a fit to a part of them ended."""
     candidate, data = type(small.candidate).of(rows)
-    return fit_candidate(candidate, data, rows, starts=2, seed=seed, guesses=[small.estimate], advise=False)
+    return fit_candidate(candidate, data, rows, starts=1, seed=seed, guesses=[small.estimate], advise=False)
 
 
 def _bic(fit: Fit) -> float:
@@ -158,20 +156,23 @@ def fit_candidate(
     seed: int = 0,
     guesses: Sequence[dict[str, float]] = (),
     rival: float = np.inf,
+    profiled: bool = True,
     advise: bool = True,
 ) -> Fit:
     """Fits one model.
 
     Args:
         guesses: points to start from besides the model's own. rival: BIC of another model; one that is worse by more than
-            `HOPELESS` gets no profiles. advise: whether to work out what to measure next.
+            `HOPELESS` gets no profiles. profiled: whether there may be profiles at all. advise: whether to work out what to
+            measure next.
     """
     began = time.perf_counter()
     space = Space(candidate.parameters())
     first = space.starts([*guesses, *candidate.guesses(data)], min(starts, candidate.starts), seed)
     data = jax.tree.map(np.asarray, data)
     best, *alternatives = _search(candidate, space, data, first)
-    found = _conclude(candidate, space, data, best, trace, began, alternative_optima=tuple(alternatives), rival=rival)
+    given = {"alternative_optima": tuple(alternatives), "rival": rival, "profiled": profiled}
+    found = _conclude(candidate, space, data, best, trace, began, **given)
     return _advised(found) if advise else found
 
 
@@ -206,12 +207,13 @@ def _conclude(
     alternative_optima: tuple[Optimum, ...] = (),
     restarts: int = RESTARTS,
     rival: float = np.inf,
+    profiled: bool = True,
 ) -> Fit:
     """A fit of the best end of searches, or of a better one that its profiles lead to.
 
     Args:
         alternative_optima: optima that are hardly worse, and those that have been left for better ones. restarts: how many
-            better ones may still be followed. rival: BIC of another model.
+            better ones may still be followed. rival: BIC of another model. profiled: whether intervals may be profiled.
     """
     rows = candidate.count(data)
     values = values_at(space, np.asarray(best.theta), float(best.sigma))
@@ -224,7 +226,7 @@ def _conclude(
     unknowns = len(space) + int(np.isfinite(float(best.sigma)))
     hopeless = unknowns * np.log(rows) + 2 * float(best.nll) > rival + HOPELESS
     better = None
-    if not hopeless:
+    if profiled and not hopeless:
         found, better = intervals(*given, stop_early=restarts > 0, alternative_optima=alternative_optima)
     if better is not None and restarts > 0:  # its profiles lead away from a search's end that was not the best
         nearest, *_ = search_once(candidate, space.frame(), data, better[None], len(best.scores))
@@ -239,7 +241,9 @@ def _conclude(
         )
     elif wrong:
         flags.append("the model is rejected, and there are too few blocks of data for errors that do not trust it")
-    if hopeless:
+    if not profiled:
+        flags.append("its intervals are not profiled, as it was not fitted to all readings")
+    elif hopeless:
         flags.append("its intervals are not profiled: another model is far better")
     known = bool(np.isfinite(best.information).all())
     converged = known and float(best.gain) < GAIN and better is None

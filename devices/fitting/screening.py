@@ -15,7 +15,7 @@ from devices.fitting.engine.parameters import Space
 from devices.fitting.engine.result import Fit
 from devices.instruments.trace import Trace
 
-READINGS = 6_000  # of the part on which models are looked for
+READINGS = 4_000  # of the part on which models are looked for
 WORTHWHILE = 3  # times as many readings and more are not all fitted at once
 DEVICES = 64  # fewer devices than this do not stand for all
 

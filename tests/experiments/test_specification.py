@@ -193,6 +193,7 @@ def values(found, name):
     return np.array(found["results"]["variables"][name]["values"], float)
 
 
+@pytest.mark.slow
 def test_a_small_yield(tmp_path):
     """Fewer good cells, fewer good chips."""
     found = run("yield", "--chips", "12", "--cell-yields", "1", "0.9", "--spreads", "1", "--out", str(tmp_path))

@@ -94,6 +94,7 @@ def test_map_of_noise_on_large_tiles(rows, ohm, mean, low):
     assert float(jnp.mean(ratio)) == pytest.approx(1, abs=0.03)
 
 
+@pytest.mark.slow
 def test_beyond_its_range_it_warns():
     with jax.enable_x64(True):
         g, var = (x[0] for x in cells_of(16, 16, 20e-6))

@@ -19,6 +19,7 @@ Local = tuple[Float[Array, ""], Float[Array, " p"], Float[Array, "p p"]]  # valu
 WORST = 1e12  # stands for a likelihood that is not a number
 RIDGE = 1e-4  # a coordinate that the data do not hold has this much information, a standard error of 100
 TOGETHER = (4, 24)  # searches in one batch: of a few, and of many
+LARGE = 20_000  # readings from which on one search goes alone: repeating it costs more than another program
 GAIN = 1e-3  # an optimum is one from which the quadratic model promises less log likelihood than this
 SHARP = 1e-3  # a search goes on until it promises less than this share of it
 LOOSE = 10.0  # a refit until it promises less than this times it: ends of intervals are looked for to 2 % only
@@ -303,9 +304,10 @@ def _ends(candidate, frame, data, starts, weights, free, *, sharp: float, creep:
     with jax.enable_x64(True):
         searches = jax.tree.map(np.array, _begin(starts))
         blocks, left = np.zeros(weights.shape), np.arange(len(starts))
+        alone = max(np.size(x) for x in jax.tree.leaves(data)) >= LARGE
         for _ in range(stretches):
             before = searches.here[0].copy()
-            for rows in _batches(left):
+            for rows in _batches(left, alone):
                 some = jax.tree.map(lambda x, rows=rows: x[rows], searches)
                 given = some, weights[rows], free[rows], np.asarray(sharp)
                 some, its = jax.tree.map(np.asarray, _stretch(candidate, frame, data, *given))
@@ -316,11 +318,15 @@ def _ends(candidate, frame, data, starts, weights, free, *, sharp: float, creep:
     return Refit(searches.theta, searches.here[0], blocks)
 
 
-def _batches(rows: np.ndarray):
-    """Rows 24 at a time, the last few four at a time; the last row again where they do not come out even."""
+def _batches(rows: np.ndarray, alone: bool):
+    """Rows 24 at a time, the last few four at a time; the last row again where they do not come out even.
+
+    Args:
+        alone: whether a single row may go alone.
+    """
     few, many = TOGETHER
     while len(rows):
-        size = many if len(rows) > 3 * few else few
+        size = 1 if alone and len(rows) == 1 else many if len(rows) > 3 * few else few
         yield rows[np.minimum(np.arange(size), len(rows) - 1)]
         rows = rows[size:]
 

@@ -64,6 +64,7 @@ class OhmicRead(AbstractCandidate):
     name: ClassVar[str] = "ohmic"
     law: ClassVar[str] = "i = g v + offset"
     nuisances: ClassVar[tuple[str, ...]] = ("s", "nu", "relative")
+    starts: ClassVar[int] = 8  # the guesses are taken from the data, and a likelihood of many cells costs time
     graded: bool = eqx.field(static=True, default=False)  # whether noise grows with the current
 
     @classmethod

@@ -78,6 +78,7 @@ def test_second_order(v0, v1, duration, n):
         assert errors[-1] < 1e-3
 
 
+@pytest.mark.slow
 def test_gradients():
     """Of a SET and a RESET together."""
     with jax.enable_x64(True):

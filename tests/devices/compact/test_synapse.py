@@ -23,7 +23,9 @@ CASES = {
 STATES = {"jart_vcm_v1b": (np.log(0.2), np.log(5.0))}
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if "jart" in n else ()) for n in CASES])
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow if "jart" in n or "ohm" in n else ()) for n in CASES]
+)
 def test_table_is_what_pulses_do(name):
     """Ten pulses up and ten down on the model itself and on the table, from a quarter of the range: 1.5 % of it."""
     with jax.enable_x64(True):

@@ -159,6 +159,7 @@ def test_serial_processes_and_a_cluster_agree_bit_for_bit(start, xbar, tmp_path)
     assert len(values(tmp_path / "serial")) == 4
 
 
+@pytest.mark.slow
 @linux
 def test_a_lost_worker_is_replaced(start, xbar, tmp_path):
     process = start("run", MINE, "--seconds", "0.3", "--workers", "2")
@@ -232,7 +233,9 @@ def test_interrupted_inside_compiled_code(start, tmp_path):
     assert process.returncode == 130 and "finished points are kept" in err
 
 
-@pytest.mark.parametrize("limit, named, kept", [(15_000, "spread.png", 4), (6_000, "results.h5", 0)])
+@pytest.mark.parametrize(
+    "limit, named, kept", [pytest.param(15_000, "spread.png", 4, marks=pytest.mark.slow), (6_000, "results.h5", 0)]
+)
 def test_a_full_disk(xbar, tmp_path, limit, named, kept):
     """The file is named, what was stored stays, and the same command goes on from there."""
     code, out, err = xbar("run", MINE, file_size=limit)

@@ -143,6 +143,7 @@ def test_gradients_are_those_of_chips_on_average():
     assert np.corrcoef(drawn.ravel(), chips.ravel())[0, 1] > 0.99
 
 
+@pytest.mark.slow
 def test_a_network_trained_with_it_is_better_on_chips():
     """Eight classes on a coarse device: against plain training, errors on 32 chips fall by a quarter or more, and with exact
     gradients to no more than 1.15 times those after training on fresh devices (straight-through: 1.3 and 1.6 times)."""

@@ -23,7 +23,9 @@ def trace():
 def test_a_part_has_all_readings_of_its_devices(trace):
     part = screening.part_of(trace, seed=0)
     assert len(np.unique(part["device"])) == len(part) == screening.READINGS
-    assert screening.part_of(trace.where(np.arange(COUNT) < 17_000), seed=0) is None
+    assert (
+        screening.part_of(trace.where(np.arange(COUNT) < screening.WORTHWHILE * screening.READINGS - 1), seed=0) is None
+    )
     few = Trace("programming", {**trace.columns, "device": np.arange(COUNT) % 20}, labels=LABELS)
     assert screening.part_of(few, seed=0) is None
     assert np.array_equal(part["g"], screening.part_of(trace, seed=0)["g"])

@@ -201,7 +201,7 @@ AMPLITUDE = (2.3e-4, 1.0e-4, 4.9e-6, 3.0e-6, 1.8e-7)  # S/G^2 at 1 Hz
 
 
 @measured
-@pytest.mark.parametrize("chosen", [(0, 4), pytest.param((1, 2, 3), marks=pytest.mark.slow)])
+@pytest.mark.parametrize("chosen", [(4,), pytest.param((0, 1, 2, 3), marks=pytest.mark.slow)])
 def test_measured_cells_meet_the_reference_spectra(chosen):
     """RMS of ln(Welch in 24 bins .02-190 Hz / model). The reference power law was fitted to that very number, to two digits;
     with a Lorentzian or two the same fit is better, but in the last cell, where a power law is all there is."""

@@ -186,10 +186,9 @@ def fitted_log(levels):
     return candidate, data, fit_candidate(candidate, data, trace)
 
 
+@pytest.mark.slow
 @measured
-@pytest.mark.parametrize(
-    "levels", [8, pytest.param(28, marks=pytest.mark.slow), pytest.param(7, marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("levels", [8, 28, 7])
 def test_measured_logs_are_described_better_than_by_the_published_baseline(levels):
     """Mean log likelihood a read above that of a Student's t of sigma^2 = exp(poly2)(log10 t + tau), and its spread."""
     _, baseline, spread = FILES[levels]
