@@ -15,17 +15,24 @@ EXACT = {"dac": xbar.DAC(bits=None), "adc": xbar.ADC(bits=None)}
 class Middle(xbar.AbstractMapping):
     """Weights in [-1, 1] around the middle of the range, against a second cell; its code is a plain number."""
 
-    kept: float = 0.0  # S that decode leaves in
+    more: float = 0.0  # S on every cell that holds a weight
 
     def encode(self, w, g_min, g_max):
         middle = (g_min + g_max) / 2
-        return jnp.stack([middle + w * 0.45e-4 + self.kept, jnp.full_like(w, middle)]), 1 / 0.45e-4
+        return jnp.stack([middle + w * 0.45e-4 + self.more, jnp.full_like(w, middle)]), 1 / 0.45e-4
 
     def combine(self, currents, code):
         return currents[:1] - currents[1:]
 
     def decode(self, values, input_sum, code):
         return values[0] * code
+
+
+class Alike(Middle):
+    """Forgets to take the middle off."""
+
+    def combine(self, currents, code):
+        return currents[:1]
 
 
 class Alone(Middle):
@@ -74,9 +81,9 @@ def test_parts_of_wrong_form_are_refused(parts, error, said):
 
 
 def test_targets_beyond_the_range_and_a_wrong_product_are_warned_of():
-    with pytest.warns(UserWarning, match=r"encode asks for 0.000106 S; the device has 1e-06 to 0.0001 S"):
-        xbar.Tile(DEVICE, rows=8, cols=4, mapping=Middle(1e-5))
+    with pytest.warns(UserWarning, match=r"encode asks for 0.00010\d S; the device has 1e-06 to 0.0001 S"):
+        xbar.Tile(DEVICE, rows=8, cols=4, mapping=Middle(6e-6))
     with pytest.warns(
         UserWarning, match="ideal cells read by it miss the product of weights and inputs by .* of the largest"
     ):
-        xbar.Tile(DEVICE, rows=8, cols=4, mapping=Middle(-3e-5))
+        xbar.Tile(DEVICE, rows=8, cols=4, mapping=Alike())
