@@ -288,7 +288,8 @@ def _name(law: type) -> str:
         if known is law:
             return name
     raise ValueError(
-        f"{law.__module__}.{law.__qualname__} is not a law of this package, so a device file cannot name it."
+        f"{law.__module__}.{law.__qualname__} is not a law of this package, so a device file cannot name it. Keep "
+        "the device in Python; xbar.save keeps chips of it, for programs that import the class first."
     )
 
 

@@ -12,6 +12,8 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float
 
+from devices.base import AbstractConduction, AbstractDrift, AbstractReadNoise
+
 SHAPE = (2, 3)  # of the probed cells
 TIMES = (1.0, 1e5)  # s
 VOLTS = 0.1
@@ -29,11 +31,15 @@ def probe(device: Any) -> None:
     Warns of conductances below 0 S, currents against their voltage, variances below 0, and of NaN.
     """
     laws = {kind: getattr(device, kind) for kind in _RUNS}
-    own = [k for k, law in laws.items() if type(law).__module__.partition(".")[0] != "devices" and _is_plain(law)]
+    own = [k for k, law in laws.items() if isinstance(law, _KINDS[k]) and _is_own(law) and _is_plain(law)]
     with jax.ensure_compile_time_eval():
         for kind in own:
             g = jnp.linspace(device.g_min, device.g_max, SHAPE[0] * SHAPE[1]).reshape(SHAPE)
             _RUNS[kind](laws[kind], f"Device: {kind} {type(laws[kind]).__name__}", g, jax.random.key(0))
+
+
+def _is_own(law: Any) -> bool:
+    return type(law).__module__.partition(".")[0] != "devices"
 
 
 def _is_plain(law: Any) -> bool:
@@ -82,8 +88,9 @@ def _given(who: str, arguments: str, g: Float[Array, "a b"], call: Callable[[], 
 def _warned(who: str, found: np.ndarray | None, g: Array, what: str) -> bool:
     bad = np.zeros(0, bool) if found is None else ~(np.isfinite(found) & (found >= 0))
     if found is not None and bad.any():
-        warnings.warn(f"{who}: a cell of {float(g[bad][0]):.3g} S gives {found[bad][0]:.3g} {what}.", stacklevel=5)
+        warnings.warn(f"{who}: a cell of {float(g[bad][0]):.3g} S gives {found[bad][0]:.3g} {what}.", stacklevel=6)
     return bool(bad.any())
 
 
+_KINDS = {"drift": AbstractDrift, "read_noise": AbstractReadNoise, "conduction": AbstractConduction}
 _RUNS = {"drift": _drift, "read_noise": _read_noise, "conduction": _conduction}

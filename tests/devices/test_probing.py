@@ -84,3 +84,10 @@ def test_laws_of_wrong_form_are_refused(law, error, said):
 def test_values_that_no_cell_has_are_warned_of(law, said):
     with pytest.warns(UserWarning, match=said):
         devices.Device(1e-6, 1e-4, **law)
+
+
+def test_what_is_no_law_is_refused_as_before():
+    with pytest.raises(TypeError, match="drift is the class Bent; it takes AbstractDrift"):
+        devices.Device(1e-6, 1e-4, drift=Bent)
+    with pytest.raises(TypeError, match="drift is a function; it takes AbstractDrift"):
+        devices.Device(1e-6, 1e-4, drift=lambda g, z, t: g)
