@@ -274,7 +274,20 @@ def summary(results: Results) -> dict[str, Any]:
         }
     return {
         "digital_accuracy": float(results.select("digital_accuracy", training="naive").mean()),
+        "accuracy": _accuracies(results),
         **gain,
         "energy_J": float(np.nanmean(results.select("energy", training="naive").sum(-1))),
         "gpu_energy_J": dict(zip(results.coordinates("gpu_case"), map(float, results["gpu_energy"]), strict=True)),
     }
+
+
+def _accuracies(results: Results) -> dict[str, float]:
+    """Mean over chips at the time nearest to a day, by device, resolution and training."""
+    found = {}
+    for device in results.coordinates("device"):
+        time = near_a_day(results, device)
+        for bits in results.coordinates("adc_bits"):
+            for training in results.coordinates("training"):
+                mean = results.select("accuracy", device=device, adc_bits=bits, training=training, time=time).mean()
+                found[f"{shown_name(device)} {bits} bit {training} {TIME_NAMES.get(time, f'{time:g} s')}"] = float(mean)
+    return found

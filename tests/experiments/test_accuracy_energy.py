@@ -218,6 +218,7 @@ x, y = np.eye(4, dtype=np.float32)[np.arange(40) % 4], np.arange(40) % 4
         told.append(json.loads(stream.getvalue()))
     assert len({run["folder"] for run in told}) == 2 and len(values(told[0], "accuracy")) == 1
     assert values(told[0], "accuracy").min() > 0.9 and "largest_gain_points" not in told[0]["summary"]
+    assert told[0]["summary"]["accuracy"] == {"pcm 6 bit naive 1 s": pytest.approx(values(told[0], "accuracy").mean())}
     page = next(pathlib.Path(told[0]["folder"]).glob("report.html")).read_text()
     for words in (
         "with given weights",
