@@ -40,7 +40,7 @@ def typed_key(key: PRNGKeyArray) -> PRNGKeyArray:
     """The key as JAX's type of keys; raises a TypeError for a seed."""
     if isinstance(key, int | np.integer) or not hasattr(key, "dtype"):
         seed = key if isinstance(key, int | np.integer) and not isinstance(key, bool) else 0
-        raise TypeError(f"key={key!r} is a {type(key).__name__}; it takes a key: key=jax.random.key({seed}).")
+        raise TypeError(f"key={key!r} is not a key; give key=jax.random.key({seed}).")
     if jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
         return key
     return jax.random.wrap_key_data(key)
