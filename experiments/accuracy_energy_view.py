@@ -241,13 +241,14 @@ def method(config: Any, results: Results, weights: str) -> tuple[str, ...]:
         f"one of the "
         f"times, through the same converters, with weights clipped at {config.clip:g} standard deviations"
     )
+    trained, devices = len(results.coordinates("training")) > 1, results.coordinates("device")
     return (
-        f"{weights} 'Naive' maps its weights as they are{aware if len(results.coordinates('training')) > 1 else ''}.",
+        f"{weights} 'Naive' maps its weights as they are{aware if trained else ''}.",
         " ".join(chosen_macros.sentences(config)),
         f"Each setting is read on {config.chips} chips of which all is drawn anew: write errors, drift exponents, read "
-        f"noise. The naive chips' converter ranges cover {config.percentile:g} % of 256 training inputs; "
-        f"hardware-aware "
-        "networks keep the ranges they were trained with. Global drift compensation, one factor a tile, is on for all.",
+        f"noise. The naive chips' converter ranges cover {config.percentile:g} % of 256 training inputs"
+        + ("; hardware-aware networks keep the ranges they were trained with" if trained else "")
+        + ". Global drift compensation, one factor a tile, is on for all.",
         *(
             (
                 "With --posterior every chip is read a second time as a chip of a device drawn from what the "
@@ -258,8 +259,9 @@ def method(config: Any, results: Results, weights: str) -> tuple[str, ...]:
             if config.posterior
             else ()
         ),
-        "Times at which a device has no data are left out. For pcm, t = 0 is 20 s after programming and a year an "
-        "extrapolation; reram is known at 1 s, 1 day and 2 days only.",
+        "Times at which a device has no data are left out."
+        + (" For pcm, t = 0 is 20 s after programming and a year an extrapolation." if "pcm" in devices else "")
+        + (" reram is known at 1 s, 1 day and 2 days only." if "reram" in devices else ""),
     )
 
 
