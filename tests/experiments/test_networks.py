@@ -148,7 +148,7 @@ def test_weights_that_do_not_fit_say_so(change, says):
 
 
 def test_names_that_are_none_and_data_that_do_not_go_with_one(monkeypatch, tmp_path):
-    with pytest.raises(UsageError, match=r"resnet41: there is none.*Did you mean 'resnet14'"):
+    with pytest.raises(UsageError, match=r"resnet41: unknown network.*Did you mean 'resnet14'"):
         networks.find("resnet41", KEY)
     with pytest.raises(UsageError, match="--data mnist: network 'resnet14' is measured on cifar10-subset"):
         networks.find("resnet14", KEY, "mnist")

@@ -197,7 +197,7 @@ DAMAGED = {
     ),
     "clarius two terminals": ("Time\tAI\tAV\tBI\tBV\n1\t1\t1\t1\t1\n", "terminals A, B"),
     "trains that disagree": ("Gprog, 1, 2, 3\nGerase, 1, 2, 3\n", "do not agree"),
-    "oscilloscope": ("x-axis,1\nsecond,Volt\n0,1\n", "an oscilloscope; what its channels 1 saw"),
+    "oscilloscope": ("x-axis,1\nsecond,Volt\n0,1\n", "an oscilloscope and does not say what its channels 1 measured"),
 }  # fmt: skip
 
 
