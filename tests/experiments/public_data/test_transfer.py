@@ -141,7 +141,7 @@ def linked():
     ("zip", zipped([("a", b"1" * 999)])[:-30], "damaged"),
     ("tar", tarred([("../a", b"a")]), "outside"), ("tar", tarred([("a", b"")], tarfile.SYMTYPE, "/etc"), "not a regular file"),
     ("tar", tarred([("a", b"")], tarfile.LNKTYPE, "b"), "not a regular file"),
-    ("tar", tarred([("a", b"")], tarfile.FIFOTYPE), "no plain"),
+    ("tar", tarred([("a", b"")], tarfile.FIFOTYPE), "not a regular"),
     ("tar", tarred([("a", bytes(1 << 25))]), "larger than"), ("tar", tarred([("a", bytes(99)), ("a", b"")]), "twice"),
     ("tar", tarred([("a", bytes(range(256)) * 9)])[:-60], "damaged"), ("tar", b"junk", "damaged"),
 ], ids=lambda value: "archive" if isinstance(value, bytes) else None)  # fmt: skip
