@@ -15,7 +15,7 @@ Number = float | int | Float[Array, ""]
 
 
 class AbstractStep(Checked):
-    """The mean answer of one cell to one pulse, in either direction.
+    """The mean response of one cell to one pulse, in either direction.
 
     Any parameter may be an array, one value a cell: that is how cells are made to differ.
     """
@@ -232,7 +232,7 @@ def _exponential_sweeps(n_up, a_up, n_down, a_down, g_min, g_max) -> SoftBounds:
 
 
 class ExponentialStep(AbstractStep):
-    """A step that dies off exponentially towards the bounds.
+    """A step that decays exponentially towards the bounds.
 
     $$ \\Delta g_\\pm = s_\\pm \\max(1 - A_\\pm e^{\\pm\\gamma_\\pm z}, 0), \\qquad
        z = 2 a \\frac{g - g_0}{g_{max} - g_{min}} + b $$
@@ -368,7 +368,7 @@ class LogPolynomialStep(AbstractStep):
 
 
 class Referenced(AbstractStep):
-    """A step law seen from a reference: `g` is what the cell has more than its reference cell.
+    """A step law seen from a reference: `g` is the difference between the cell and its reference cell.
 
     Args:
         law: the law of the cell itself. reference: conductance of the reference [S], taken off the cell's.

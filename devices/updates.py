@@ -144,7 +144,7 @@ class PulseHeat(Checked):
 
 
 class PulseLatents(eqx.Module):
-    """What a pulsed cell remembers.
+    """The latents of a pulsed cell.
 
     Args:
         normals: unit normals of the cell's own parameters. xi: the last pulse's unit normal.

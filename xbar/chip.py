@@ -178,7 +178,7 @@ class Chip(eqx.Module):
 
     @property
     def wafer(self) -> tuple[int, ...]:
-        """How many chips this is, axis by axis; empty for a single one."""
+        """The number of chips, axis by axis; empty for a single chip."""
         for i, array in self.arrays.items():
             g: Array = jax.tree.leaves(array.settled if array.cells is None else array.cells)[
                 0
