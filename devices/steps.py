@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Num
 
 from devices._checks import Checked, ordered, positive_siemens, real, siemens, signed_siemens
-from devices._numerics import phi1, polynomial, solve_increasing
+from devices._numerics import between_nodes, phi1, polynomial, solve_increasing
 from devices.neurosim_labels import a_from_label
 
 Number = float | int | Float[Array, ""]
@@ -317,19 +317,6 @@ class PiecewiseStep(AbstractStep):
 
     def down(self, g: Float[Array, "*cells"]) -> Float[Array, "*cells"]:
         return self.step_down * between_nodes(self.steps_down, g, self.g_min, self.g_max)
-
-
-def between_nodes(
-    nodes: Float[Array, " nodes"],
-    g: Float[Array, "*cells"],
-    low: Float[Array, "*#cells"],
-    high: Float[Array, "*#cells"],
-) -> Float[Array, "*cells"]:
-    """A table at equal distances from `low` to `high`, linear in between; the end nodes answer beyond."""
-    last = nodes.shape[0] - 1
-    at = jnp.clip((g - low) / (high - low), 0, 1) * last
-    left = jnp.clip(jnp.floor(at).astype(int), 0, last - 1)
-    return nodes[left] + (at - left) * (nodes[left + 1] - nodes[left])
 
 
 class LogPolynomialStep(AbstractStep):

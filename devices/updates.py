@@ -15,9 +15,10 @@ from jax.core import Tracer
 from jaxtyping import Array, Float, Num, PRNGKeyArray
 
 from devices._checks import Checked, Number, at_least_0, same_length, siemens, signed_siemens
+from devices._numerics import between_nodes
 from devices.base import AbstractPulseUpdate
 from devices.random import unit_normals
-from devices.steps import AbstractStep, between_nodes, mean_after
+from devices.steps import AbstractStep, mean_after
 
 
 @dataclasses.dataclass(frozen=True)
