@@ -34,6 +34,7 @@ from devices.base import (
 )
 from devices.catalogue import Provenance, bibtex, describe, description, find, names, published
 from devices.device import Device
+from devices.disturb import Disturb
 from devices.many_pulses import ManyAtOnce, at_once
 from devices.moment_matching import moment_matched
 from devices.physical_numbers import device_numbers
@@ -52,6 +53,7 @@ __all__ = [
     "AbstractReadNoise",
     "Cells",
     "Device",
+    "Disturb",
     "Factors",
     "ManyAtOnce",
     "Provenance",

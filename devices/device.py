@@ -14,6 +14,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Num, PRNGKeyArray
 
 from devices._checks import Checked, device_siemens
+from devices._merging import chosen, undated
 from devices._show import device_html, device_text
 from devices.base import (
     AbstractConduction,
@@ -26,15 +27,17 @@ from devices.base import (
 )
 from devices.catalogue import Provenance
 from devices.conduction import Ohmic
+from devices.disturb import Disturb, Worth
 from devices.drift import NoDrift
 from devices.faults import NoFaults
 from devices.noise import NoReadNoise
+from devices.probing import probe
 from devices.programming import ExactProgramming
 
 _WARNED: set[tuple[Provenance, str]] = set()  # devices that have said that they extrapolate, in time or in voltage
 
 
-PARTS = {  # of which a device without a law is ideal, because nobody measured otherwise
+PARTS = {  # of which a device without a law is ideal there, because nothing was measured
     "programming": ("write errors", ExactProgramming),
     "drift": ("drift", NoDrift),
     "read_noise": ("read noise", NoReadNoise),
@@ -51,7 +54,8 @@ class Device(Checked):
         programming: write error P. drift: drift, relaxation and retention D. read_noise: variance of a read.
         conduction: read current C. faults: stuck cells F. By default each does nothing (conduction: Ohm's law).
         update: what programming pulses do; None: the cell is only ever programmed to a target.
-        provenance: source and reach of the numbers.
+        disturb: what pulses and reads do that are not meant to move a cell, in shares of `update`; None: nothing.
+        provenance: source of the numbers and range of their data.
 
     Raises:
         ValueError: unless `0 <= g_min < g_max`.
@@ -67,9 +71,14 @@ class Device(Checked):
     conduction: AbstractConduction = eqx.field(default_factory=Ohmic)
     faults: AbstractFaults = eqx.field(default_factory=NoFaults)
     update: AbstractPulseUpdate | None = None
+    disturb: Disturb | None = None
     provenance: Provenance = eqx.field(static=True, default=Provenance("unnamed"))
 
     def __check_init__(self):
+        if isinstance(self.disturb, Disturb) and not hasattr(self.update, "on_average"):
+            raise ValueError(
+                "Device: disturb is in shares of the steps of a pulse law. Give it update=devices.updates.PulseUpdate(...)."
+            )
         low, high = self.g_min, self.g_max
         if any(isinstance(g, Tracer) or not isinstance(g, jax.Array) or g.ndim for g in (low, high)):
             return  # a device under vmap, or of several draws, or something that every law refuses
@@ -85,10 +94,11 @@ class Device(Checked):
                 "float32. Conductances are in siemens: 25 uS is 25e-6.",
                 stacklevel=3,
             )
+        probe(self)
 
     @property
     def unmeasured(self) -> tuple[str, ...]:
-        """The parts without a law, in words: "write errors", "drift", "read noise". Cells behave ideally there."""
+        """The parts without a law, by name: "write errors", "drift", "read noise". Cells behave ideally there."""
         return tuple(words for name, (words, none) in PARTS.items() if type(getattr(self, name)) is none)
 
     def __repr__(self) -> str:
@@ -194,6 +204,23 @@ class Device(Checked):
         )
         return self._written(cells, fresh, hit, jnp.abs(counts), t)
 
+    def disturbed(self, cells: Cells, worth: Worth) -> Cells:
+        """The same cells after pulses and reads that were not meant for them: moved as so many pulses up, then down, move them
+        on average. They count as not written: their age, drift and wear go on.
+
+        Raises:
+            ValueError: without a law of disturbance.
+        """
+        update: Any = self.update
+        if self.disturb is None:
+            raise ValueError(
+                f"{self.provenance.name} does not say what disturbs it. Give Device(disturb=devices.Disturb(...))."
+            )
+        cells = cells.whole()
+        now = self.drift(cells.g, cells.drift, self._age(cells, 0.0))
+        moved = update.on_average(update.on_average(now, cells.update, worth.up), cells.update, -worth.down)
+        return dataclasses.replace(cells, g=jnp.maximum(cells.g + moved - now, 0))
+
     def wait(self, cells: Cells, t: Float[Array, ""] | float) -> Cells:
         """The same cells `t` [s] later, none of them written: reads count their time from then on.
 
@@ -262,15 +289,15 @@ class Device(Checked):
         """The `fresh` cells where `hit`, the `old` ones elsewhere, older by `t` [s]; and `writes` write cycles more."""
         shape = old.g.shape
         if not isinstance(hit, Tracer) and np.all(hit):
-            chosen, age = fresh, jnp.zeros(shape, old.g.dtype)
+            written, age = fresh, jnp.zeros(shape, old.g.dtype)
         else:
             hit = jnp.broadcast_to(jnp.asarray(hit), shape)
-            chosen = _chosen(hit, _undated(fresh), _undated(old))
+            written = chosen(hit, undated(fresh), undated(old))
             age = jnp.where(hit, 0, self._age(old, t))
         if old.age is None and not self._has_clock:
             age = None
         faults = self.faults.worn(old.faults, jnp.asarray(writes))
-        return dataclasses.replace(chosen, faults=faults, age=age)
+        return dataclasses.replace(written, faults=faults, age=age)
 
     @property
     def _has_clock(self) -> bool:
@@ -349,31 +376,6 @@ def _check_seconds(t: Float[Array, ""] | float) -> None:
         raise ValueError(
             f"t={t} s: time since programming (or the last pulse) must be a finite number of seconds >= 0."
         )
-
-
-def _undated(cells: Cells) -> Cells:
-    """What a write renews."""
-    return Cells(cells.g, cells.drift, cells.read_noise, None, cells.update)
-
-
-def _chosen(hit: Any, fresh: Cells, old: Cells) -> Cells:
-    """The `fresh` cells that are `hit`, else the `old` ones; an array that stands at several places of both stays one."""
-    found: dict[tuple[int, int], Any] = {}
-
-    def choose(new: Any, before: Any) -> Any:
-        pair = id(new), id(before)
-        if pair not in found:
-            found[pair] = _where(hit, new, before)
-        return found[pair]
-
-    return jax.tree.map(choose, fresh, old)
-
-
-def _where(hit: Any, new: Any, old: Any) -> Any:
-    """`new` for the cells that are `hit` and `old` for the others; what is no value of each cell is what is new."""
-    if new is old or jnp.shape(new)[: hit.ndim] != hit.shape or jnp.shape(new) != jnp.shape(old):
-        return new
-    return jnp.where(hit.reshape(*hit.shape, *(1,) * (jnp.ndim(new) - hit.ndim)), new, old)
 
 
 def not_above(x: Any, n: Num[Array, "*cells"], most: int) -> Any:

@@ -1,4 +1,4 @@
-"""Many pulses in one step: what a train does on average, and what its noise adds up to."""
+"""Many pulses in one step: the mean effect of a train, and its accumulated noise."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from devices._checks import Whole
 from devices.base import AbstractPulseUpdate
 from devices.device import Device
 from devices.random import unit_normals
-from devices.steps import AbstractStep
+from devices.steps import AbstractStep, mean_after
 from devices.updates import PulseLatents, PulseUpdate
 
 
 class ManyAtOnce(AbstractPulseUpdate):
-    """`n` pulses in one step, whose number costs nothing.
+    """`n` pulses in one step, at a cost that does not depend on `n`.
 
     $$ g' = \\mathrm{clip}\\bigl(A_n(g) + \\sqrt{n}\\,\\sigma(g)\\,\\xi\\bigr) $$
 
@@ -75,7 +75,7 @@ class ManyAtOnce(AbstractPulseUpdate):
         self.update.check_key(key)
         law, n = self.update.cell_law(z), jnp.broadcast_to(n, g.shape).astype(g.dtype)
         hidden = g if z.offset is None else g - z.offset
-        moved = self._mean(law, hidden, n)
+        moved = mean_after(law, hidden, n, self.parts)
         if pulses is not None and key is not None:
             step = jnp.where(n > 0, law.up(hidden), law.down(hidden))
             noise = jnp.sqrt(jnp.abs(n)) * pulses.spread(hidden, step)
@@ -87,14 +87,11 @@ class ManyAtOnce(AbstractPulseUpdate):
         offset = jnp.where(n == 0, z.offset, jnp.maximum(fresh, -hidden))
         return hidden + offset, PulseLatents(z.normals, z.xi, offset)
 
-    def _mean(self, law: AbstractStep, g: Array, n: Array) -> Array:
-        if law.closed_form:
-            return law.after(g, n)
-        step = lambda g: jnp.where(n > 0, law.up(g), -law.down(g))  # noqa: E731
-        each = jnp.abs(n) / self.parts
-        for _ in range(self.parts):
-            g = law.clip(g + each * step(law.clip(g + each / 2 * step(g))))
-        return g
+    def on_average(
+        self, g: Float[Array, "*cells"], z: PulseLatents, n: Float[Array, "*cells"]
+    ) -> Float[Array, "*cells"]:
+        """Conductance [S] where `n` pulses lead without the noise of each, `n` any real number."""
+        return self.update.on_average(g, z, n)
 
 
 def at_once(device: Device) -> Device:

@@ -8,14 +8,14 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Num
 
 from devices._checks import Checked, ordered, positive_siemens, real, siemens, signed_siemens
-from devices._numerics import phi1, polynomial, solve_increasing
+from devices._numerics import between_nodes, phi1, polynomial, solve_increasing
 from devices.neurosim_labels import a_from_label
 
 Number = float | int | Float[Array, ""]
 
 
 class AbstractStep(Checked):
-    """The mean answer of one cell to one pulse, in either direction.
+    """The mean response of one cell to one pulse, in either direction.
 
     Any parameter may be an array, one value a cell: that is how cells are made to differ.
     """
@@ -50,6 +50,20 @@ class AbstractStep(Checked):
         """
         low, high = (jnp.broadcast_to(b, like.shape).astype(like.dtype) for b in (self.g_min, self.g_max))
         return solve_increasing(lambda g: self.down(g) - self.up(g), low, high)
+
+
+def mean_after(
+    law: AbstractStep, g: Float[Array, "*cells"], n: Num[Array, "*#cells"], parts: int
+) -> Float[Array, "*cells"]:
+    """Conductance [S] after `n` pulses of the mean step, `n` any real number: the law's closed form where it has one, `parts`
+    midpoint steps elsewhere."""
+    if law.closed_form:
+        return law.after(g, n)
+    step = lambda g: jnp.where(n > 0, law.up(g), -law.down(g))  # noqa: E731
+    each = jnp.abs(n) / parts
+    for _ in range(parts):
+        g = law.clip(g + each * step(law.clip(g + each / 2 * step(g))))
+    return g
 
 
 class ConstantStep(AbstractStep):
@@ -218,7 +232,7 @@ def _exponential_sweeps(n_up, a_up, n_down, a_down, g_min, g_max) -> SoftBounds:
 
 
 class ExponentialStep(AbstractStep):
-    """A step that dies off exponentially towards the bounds.
+    """A step that decays exponentially towards the bounds.
 
     $$ \\Delta g_\\pm = s_\\pm \\max(1 - A_\\pm e^{\\pm\\gamma_\\pm z}, 0), \\qquad
        z = 2 a \\frac{g - g_0}{g_{max} - g_{min}} + b $$
@@ -305,19 +319,6 @@ class PiecewiseStep(AbstractStep):
         return self.step_down * between_nodes(self.steps_down, g, self.g_min, self.g_max)
 
 
-def between_nodes(
-    nodes: Float[Array, " nodes"],
-    g: Float[Array, "*cells"],
-    low: Float[Array, "*#cells"],
-    high: Float[Array, "*#cells"],
-) -> Float[Array, "*cells"]:
-    """A table at equal distances from `low` to `high`, linear in between; the end nodes answer beyond."""
-    last = nodes.shape[0] - 1
-    at = jnp.clip((g - low) / (high - low), 0, 1) * last
-    left = jnp.clip(jnp.floor(at).astype(int), 0, last - 1)
-    return nodes[left] + (at - left) * (nodes[left + 1] - nodes[left])
-
-
 class LogPolynomialStep(AbstractStep):
     """A step of the logarithm of the conductance: what a pulse does to the charge of a floating gate below threshold.
 
@@ -354,7 +355,7 @@ class LogPolynomialStep(AbstractStep):
 
 
 class Referenced(AbstractStep):
-    """A step law seen from a reference: `g` is what the cell has more than its reference cell.
+    """A step law seen from a reference: `g` is the difference between the cell and its reference cell.
 
     Args:
         law: the law of the cell itself. reference: conductance of the reference [S], taken off the cell's.

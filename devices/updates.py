@@ -15,9 +15,10 @@ from jax.core import Tracer
 from jaxtyping import Array, Float, Num, PRNGKeyArray
 
 from devices._checks import Checked, Number, at_least_0, same_length, siemens, signed_siemens
+from devices._numerics import between_nodes
 from devices.base import AbstractPulseUpdate
 from devices.random import unit_normals
-from devices.steps import AbstractStep, between_nodes
+from devices.steps import AbstractStep, mean_after
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,7 +145,7 @@ class PulseHeat(Checked):
 
 
 class PulseLatents(eqx.Module):
-    """What a pulsed cell remembers.
+    """The latents of a pulsed cell.
 
     Args:
         normals: unit normals of the cell's own parameters. xi: the last pulse's unit normal.
@@ -246,6 +247,14 @@ class PulseUpdate(AbstractPulseUpdate):
         fresh = self.write_noise * unit_normals(jax.random.fold_in(key, 1), g)
         offset = jnp.where(n == 0, z.offset, jnp.maximum(fresh, -hidden))
         return hidden + offset, PulseLatents(z.normals, xi, offset)
+
+    def on_average(
+        self, g: Float[Array, "*cells"], z: PulseLatents, n: Float[Array, "*cells"]
+    ) -> Float[Array, "*cells"]:
+        """Conductance [S] where `n` pulses lead without the noise of each, `n` any real number."""
+        hidden = g if z.offset is None else g - z.offset
+        moved = mean_after(self.cell_law(z), hidden, n, parts=8)
+        return g + jnp.where(n == 0, 0, jnp.maximum(moved, 0) - hidden)
 
     def _one_by_one(self, law, hidden, xi, n, key, most):
         keys = None if self.pulses is None else jax.random.split(jax.random.fold_in(key, 0), most)

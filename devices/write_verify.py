@@ -17,7 +17,7 @@ from devices.updates import PulseUpdate
 
 
 class Written(eqx.Module):
-    """What a write-verify loop did.
+    """The result of a write-verify loop.
 
     Args:
         g: conductance [S] at the end. accepted: whether the last verification found it in the window.

@@ -10,6 +10,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from xbar.training import insitu
@@ -68,3 +69,132 @@ def accuracy(state: insitu.OnArrays, x: Array, y: Array, key: PRNGKeyArray, batc
     cut = lambda a: a[: count * size].reshape(count, size, *a.shape[1:])  # noqa: E731
     right = lambda at: jnp.mean(jnp.argmax(chip(at[0], key=at[2]), -1) == at[1])  # noqa: E731
     return jnp.mean(jax.lax.map(right, (cut(x), cut(y), jax.random.split(key, count))))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Course:
+    """A training that floating point and arrays go through alike: the same first weights, samples and rates.
+
+    Args:
+        network: of the zoo, with data. epochs: passes over them. batch: samples of an update. rate: learning rate, which falls
+            to a tenth over the training.
+    """
+
+    network: Any
+    x: Array
+    y: Array
+    x_test: Array
+    y_test: Array
+    epochs: int
+    batch: int
+    rate: float
+
+    @classmethod
+    def of(cls, network: Any, epochs: int, batch: int, rate: float) -> Course:
+        """On the network's own data."""
+        data = network.measured_on()
+        x, y, x_test, y_test = (jnp.asarray(a) for a in (data.x_train, data.y_train, data.x_test, data.y_test))
+        return cls(network, x, y, x_test, y_test, epochs, batch, rate)
+
+    @property
+    def updates(self) -> int:
+        """Of an epoch."""
+        return len(self.x) // self.batch
+
+    @property
+    def schedule(self) -> Callable[[Any], Any]:
+        """The learning rate by the number of updates so far."""
+        return optax.exponential_decay(self.rate, self.updates * self.epochs, 0.1)
+
+    def keys(self, seed: int, chips: int) -> PRNGKeyArray:
+        """One for each chip; what it is for is folded in below."""
+        return jax.random.split(jax.random.fold_in(jax.random.key(seed), 1), chips)
+
+    def rows(self, key: PRNGKeyArray, epoch: Any) -> Array:
+        """The order of the samples."""
+        return jax.random.permutation(jax.random.fold_in(jax.random.fold_in(key, 0), epoch), len(self.x))
+
+    def start(self, key: PRNGKeyArray) -> Any:
+        """Random weights: those of the network, each tensor in another order."""
+        real, rest = eqx.partition(self.network.params, eqx.is_inexact_array)
+        leaves, tree = jax.tree.flatten(real)
+        keys = jax.random.split(jax.random.fold_in(key, 1), len(leaves))
+        mixed = [jax.random.permutation(k, w.ravel()).reshape(w.shape) for w, k in zip(leaves, keys, strict=True)]
+        return eqx.combine(jax.tree.unflatten(tree, mixed), rest)
+
+    def floating_point(self, key: PRNGKeyArray) -> tuple[Any, Float[Array, " epochs"]]:
+        """The weights of the same training in floating point, and the metric after each epoch."""
+        network, schedule = self.network, self.schedule
+        real, rest = eqx.partition(self.start(key), eqx.is_inexact_array)
+
+        def step(carry, rows):
+            p, number = carry
+            loss = lambda p: network.loss(network.f(eqx.combine(p, rest), self.x[rows]), self.y[rows])  # noqa: E731
+            slopes = jax.grad(loss)(p)
+            return (jax.tree.map(lambda a, b: a - schedule(number) * b, p, slopes), number + 1), None
+
+        def epoch(carry, i):
+            rows = self.rows(key, i)[: self.updates * self.batch].reshape(self.updates, self.batch)
+            carry, _ = jax.lax.scan(step, carry, rows)
+            return carry, network.metric(network.f(eqx.combine(carry[0], rest), self.x_test), self.y_test)
+
+        (p, _), found = jax.lax.scan(epoch, (real, jnp.zeros((), jnp.int32)), jnp.arange(self.epochs))
+        return p, found
+
+    def whole(self, p: Any) -> Any:
+        """The network's parameters with such weights."""
+        return eqx.combine(p, eqx.partition(self.network.params, eqx.is_inexact_array)[1])
+
+    def begin(self, analog: Any, rule: Any, key: PRNGKeyArray) -> insitu.OnArrays:
+        """A chip with the first weights, before the first update."""
+        chip = analog.program(self.start(key), self.x[: self.batch], key=jax.random.fold_in(key, 2))
+        return rule.init(chip, key=jax.random.fold_in(key, 3))
+
+    def epoch(
+        self, trainer: ArrayTrainer, state: insitu.OnArrays, key: PRNGKeyArray, i: Any
+    ) -> tuple[insitu.OnArrays, Float[Array, ""]]:
+        """One chip after its epoch `i`, and its accuracy on the test data."""
+        rows = self.rows(key, i)
+        learn = jax.random.fold_in(jax.random.fold_in(key, 4), i)
+        after, _ = trainer.epoch(state, self.x[rows], self.y[rows], learn)
+        return after, accuracy(after, self.x_test, self.y_test, jax.random.fold_in(key, 5))
+
+
+def pairs(device: Any, weight: float, adc_bits: int) -> Any:
+    """A tile on which a weight is a cell and a reference of its own in the middle of the range, with converters for both
+    directions; `weight` is at the end of the range."""
+    import xbar
+
+    adc = xbar.ADC(bits=adc_bits)
+    mapping = xbar.Offset(reference="cell", scale=weight)
+    return xbar.Tile(device, adc=adc, mapping=mapping, backward=xbar.Periphery(xbar.DAC(), adc))
+
+
+def algorithm(name: str, reference_error: float = 0.0) -> insitu.AbstractAlgorithm:
+    """An algorithm with the settings that served best on digits, whatever the device.
+
+    Args:
+        reference_error: standard deviation of the references of fast arrays from the symmetry points [S].
+    """
+    fast = insitu.FastArray(reads=8, reference_error=reference_error)
+    made: dict[str, Callable[[], insitu.AbstractAlgorithm]] = {
+        "sgd": lambda: insitu.SGD(),
+        "tiki-taka": lambda: insitu.TikiTaka(fast),
+        "tiki-taka2": lambda: insitu.tiki_taka2(fast=fast),
+        "c-tiki-taka2": lambda: insitu.chopped_tiki_taka2(fast=fast),
+        "agad": lambda: insitu.agad(fast=fast),
+        "mixed-precision": lambda: insitu.MixedPrecision(),
+        "manhattan": lambda: insitu.Manhattan(threshold=0.5),
+    }
+    return made[name]()
+
+
+def energy_of_reads(chip: Any, x: Array) -> tuple[float, float]:
+    """Energy of the forward pass of one sample of `x` [J], digital work included, and backward reads as a share of forward
+    ones, by multiply-accumulates."""
+    from xbar.training.insitu.backpropagation import uses
+
+    ledger = chip.energy(x, inferences=len(x))
+    found = uses(chip, (x,))
+    work = lambda chosen: sum(u.vectors[0] * u.vectors[1] * u.vectors[2] * u.n for u in chosen)  # noqa: E731
+    return float(ledger.total), work([u for u in found if u.backward]) / work(found)

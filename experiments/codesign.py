@@ -1,4 +1,4 @@
-"""Co-design by gradient: weights and physics of a network's chips together, from accuracy to thrift.
+"""Co-design by gradient: weights and physics of a network's chips together, from accuracy to low energy.
 
 `loss + lambda ln(cost)` is made small over the design (and the weights, where there is data to train on) for one lambda after
 the other; the designs found are rounded and held against a grid, random search and NSGA-II that were given as much work.

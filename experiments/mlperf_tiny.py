@@ -33,7 +33,7 @@ class Config(chosen_macros.Setting):
     MACRO = {"rows": 256, "cols": 256}  # noqa: RUF012  (not a field: what `chosen_macros.setting` starts from)
 
     networks: tuple[Name, ...] = ("ds-cnn", "resnet8", "mobilenet", "autoencoder")
-    """Networks: keywords, CIFAR-10 images, wake words, machine sounds (energy only: its recordings may not be had)."""
+    """Networks: keywords, CIFAR-10 images, wake words, machine sounds (energy only: its recordings are not available)."""
     device: str = "pcm"
     """Memory cell: pcm (Joshi 2020), reram (Wan 2022), any device that `xbar cite` lists, or a device file (*.toml)."""
     assume: str | None = None

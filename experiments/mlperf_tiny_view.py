@@ -155,7 +155,7 @@ def _accuracy_panel(axes: Any, results: Results, name: str) -> None:
     if BENCHMARKS[name] == "ad":
         axes.axvline(energy, color=plots.PALETTE[0], lw=1.5)
         axes.text(
-            0.03, 0.06, "no recordings to be had:\nAUC of the chips is not known", transform=axes.transAxes, fontsize=7
+            0.03, 0.06, "no recordings available:\nAUC of the chips is not known", transform=axes.transAxes, fontsize=7
         )
         axes.set(ylim=(80, 90), ylabel="AUC [%]")
     else:
@@ -222,7 +222,7 @@ def _remarks(config: Any) -> tuple[str, ...]:
         said.append(beyond)
     if "autoencoder" in config.networks:
         said.append(
-            "autoencoder: ToyADMOS may not be had with this program, so its inputs are random log-mels of -30 ± 10 "
+            "autoencoder: ToyADMOS is not available with this program, so its inputs are random log-mels of -30 ± 10 "
             "dB; energy and "
             "time are known, its AUC is not."
         )

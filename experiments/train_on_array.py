@@ -15,6 +15,7 @@ from experiments.framework.errors import UsageError
 from experiments.framework.store import Dimension, Layout, Results, Variable
 
 TITLE = "Training on the arrays: accuracy by epoch, and what it costs"
+GPUS = ("H100", "A100")
 ALGORITHMS = ("sgd", "tiki-taka", "tiki-taka2", "c-tiki-taka2", "agad", "mixed-precision", "manhattan")
 
 
@@ -105,6 +106,7 @@ def layout(config: Config) -> Layout:
         "chip": Dimension(range(config.chips), "chip"),
         "epoch": Dimension(range(1, config.epochs + 1), "epochs"),
         "layer": Dimension(_layers(config), "layer"),
+        "gpu": Dimension(GPUS, "GPU"),
     }
     by = ("device", "algorithm", "chip")
     variables = {
@@ -119,7 +121,7 @@ def layout(config: Config) -> Layout:
         "busiest": Variable((*by, "epoch"), "pulses to the cell of a layer that got most, the mean of its cells"),
         "reading": Variable(by, "energy of the forward reads and the digital work of one sample", "J"),
         "backward": Variable(by, "reads backward, as a share of those forward"),
-        "gpu": Variable((), "roofline of the same training on a GPU at its ridge batch, one sample", "J"),
+        "roofline": Variable(("gpu",), "roofline of the same training on a GPU at its ridge batch, one sample", "J"),
         "samples": Variable((), "samples of an epoch"),
     }
     return Layout(dimensions, variables, ("device", "algorithm"))
@@ -140,114 +142,42 @@ def _layers(config: Config) -> tuple[str, ...]:
     return tuple(layer.path for layer in chip.plan_layers)
 
 
-def rule(config: Config, name: str, updates: int) -> Any:
+def rule(config: Config, name: str, schedule: Any) -> Any:
     """The transformation of an algorithm."""
-    import optax
-
+    from experiments.array_training import algorithm
     from xbar.training import insitu
 
-    fast = insitu.FastArray(reads=8)
-    made = {
-        "sgd": lambda: insitu.SGD(),
-        "tiki-taka": lambda: insitu.TikiTaka(fast, transfer=0.1),
-        "tiki-taka2": lambda: insitu.tiki_taka2(fast=fast, transfer=0.1),
-        "c-tiki-taka2": lambda: insitu.chopped_tiki_taka2(fast=fast, transfer=0.1),
-        "agad": lambda: insitu.agad(fast=fast, transfer=0.1),
-        "mixed-precision": lambda: insitu.MixedPrecision(),
-        "manhattan": lambda: insitu.Manhattan(threshold=0.5),
-    }[name]()
     drive = insitu.Drive(v_up=config.v_pulse, v_down=config.v_pulse, width=config.width)
-    rate = optax.exponential_decay(config.rate, updates, 0.1)
-    return insitu.on_arrays(made, rate, drive=drive, order="samples" if config.samples else "summed")
+    order = "samples" if config.samples else "summed"
+    return insitu.on_arrays(algorithm(name), schedule, drive=drive, order=order)
 
 
 @dataclasses.dataclass(frozen=True)
 class State:
-    """The network, its data, and the accuracy of the same training in floating point."""
+    """The course, the accuracy of the same training in floating point, and a sample's roofline on each GPU [J]."""
 
-    network: Any
-    x: Any
-    y: Any
-    x_test: Any
-    y_test: Any
+    course: Any
     digital: Any
-    gpu: float
+    gpu: dict[str, float]
 
 
 def prepare(config: Config) -> State:
     """Trains in floating point."""
     import jax
-    import jax.numpy as jnp
     import numpy as np
 
     import xbar
+    from experiments.array_training import Course
+    from xbar import energy
 
     network = chosen_networks.find(config)
-    data = network.measured_on()
-    arrays = [jnp.asarray(a) for a in (data.x_train, data.y_train, data.x_test, data.y_test)]
-    gpu = xbar.gpu_baseline(network.f, network.params, arrays[0][:1]).ridge.energy_without_launch
-    x, y, x_test, y_test = arrays
-    state = State(network, x, y, x_test, y_test, None, 3 * float(gpu))  # forward, and twice as much backward
-    digital = jax.vmap(lambda k: _floating_point(config, state, k))(_chip_keys(config))
-    return dataclasses.replace(state, digital=np.asarray(digital))
-
-
-def _chip_keys(config: Config) -> Any:
-    import jax
-
-    return jax.random.split(jax.random.fold_in(jax.random.key(config.seed), 1), config.chips)
-
-
-def _order(config: Config, state: State, key: Any, epoch: Any) -> Any:
-    import jax
-
-    return jax.random.permutation(jax.random.fold_in(jax.random.fold_in(key, 0), epoch), len(state.x))
-
-
-def _start(state: State, key: Any) -> Any:
-    """Random weights of one chip: those of the network, each tensor in another order."""
-    import equinox as eqx
-    import jax
-
-    real, rest = eqx.partition(state.network.params, eqx.is_inexact_array)
-    leaves, tree = jax.tree.flatten(real)
-    keys = jax.random.split(jax.random.fold_in(key, 1), len(leaves))
-    mixed = [jax.random.permutation(k, w.ravel()).reshape(w.shape) for w, k in zip(leaves, keys, strict=True)]
-    return eqx.combine(jax.tree.unflatten(tree, mixed), rest)
-
-
-def _floating_point(config: Config, state: State, key: Any) -> Any:
-    import equinox as eqx
-    import jax
-    import jax.numpy as jnp
-    import optax
-
-    updates = len(state.x) // config.batch
-    network, schedule = state.network, optax.exponential_decay(config.rate, updates * config.epochs, 0.1)
-    real, rest = eqx.partition(_start(state, key), eqx.is_inexact_array)
-
-    def step(carry, rows):
-        p, number = carry
-        loss = lambda p: network.loss(network.f(eqx.combine(p, rest), state.x[rows]), state.y[rows])  # noqa: E731
-        slopes = jax.grad(loss)(p)
-        return (jax.tree.map(lambda a, b: a - schedule(number) * b, p, slopes), number + 1), None
-
-    def epoch(carry, i):
-        rows = _order(config, state, key, i)[: updates * config.batch].reshape(updates, config.batch)
-        carry, _ = jax.lax.scan(step, carry, rows)
-        return carry, network.metric(network.f(eqx.combine(carry[0], rest), state.x_test), state.y_test)
-
-    return jax.lax.scan(epoch, (real, jnp.zeros((), jnp.int32)), jnp.arange(config.epochs))[1]
-
-
-def tile(config: Config, name: str) -> Any:
-    """A weight is a cell and a reference of its own in the middle of the range, with converters for both directions."""
-    import xbar
-
-    found = device(name)
-    adc = xbar.ADC(bits=config.adc_bits)
-    mapping = xbar.Offset(reference="cell", scale=config.weight)
-    return xbar.Tile(found, adc=adc, mapping=mapping, backward=xbar.Periphery(xbar.DAC(), adc))
+    course = Course.of(network, config.epochs, config.batch, config.rate)
+    bounds = {}
+    for name, gpu in zip(GPUS, (energy.h100_sxm(), energy.a100_sxm()), strict=True):
+        found = xbar.gpu_baseline(network.f, network.params, course.x[:1], gpu=gpu)
+        bounds[name] = 3 * float(found.ridge.energy_without_launch)  # forward, and twice as much backward
+    digital = jax.vmap(lambda k: course.floating_point(k)[1])(course.keys(config.seed, config.chips))
+    return State(course, np.asarray(digital), bounds)
 
 
 def compute(config: Config, state: State, point: dict[str, Any]) -> dict[str, Any]:
@@ -262,24 +192,14 @@ def compute(config: Config, state: State, point: dict[str, Any]) -> dict[str, An
     from experiments.framework import progress
     from experiments.public_data.places import cache
 
-    updates = len(state.x) // config.batch
-    network, keys = state.network, _chip_keys(config)
-    learn = rule(config, point["algorithm"], updates * config.epochs)
-    trainer = array_training.ArrayTrainer(learn, network.loss, config.batch)
-    analog = xbar.analog(network.f, tile(config, point["device"]))
-    program = lambda k: analog.program(_start(state, k), state.x[: config.batch], key=jax.random.fold_in(k, 2))  # noqa: E731
-    begin = jax.jit(jax.vmap(lambda k: learn.init(program(k), key=jax.random.fold_in(k, 3))))
-    learned = begin(keys)
-
-    def one(learned: Any, key: Any, i: Any) -> Any:
-        rows = _order(config, state, key, i)
-        after, _ = trainer.epoch(
-            learned, state.x[rows], state.y[rows], jax.random.fold_in(jax.random.fold_in(key, 4), i)
-        )
-        test = jax.random.fold_in(key, 5)
-        return after, array_training.accuracy(after, state.x_test, state.y_test, test)
-
-    step = jax.jit(jax.vmap(one, (0, 0, None)))
+    course, keys = state.course, state.course.keys(config.seed, config.chips)
+    learn = rule(config, point["algorithm"], course.schedule)
+    trainer = array_training.ArrayTrainer(learn, course.network.loss, config.batch)
+    analog = xbar.analog(
+        course.network.f, array_training.pairs(device(point["device"]), config.weight, config.adc_bits)
+    )
+    learned = jax.jit(jax.vmap(lambda k: course.begin(analog, learn, k)))(keys)
+    step = jax.jit(jax.vmap(lambda learned, key, i: course.epoch(trainer, learned, key, i), (0, 0, None)))
     found = _Seen(config, learned)
     name = checkpoints.fingerprint(jax.tree.leaves(learned), jax.random.key_data(keys), repr(config), dict(point))
     path = cache().parent / "array-training" / f"{name[:24]}.npz"
@@ -289,15 +209,16 @@ def compute(config: Config, state: State, point: dict[str, Any]) -> dict[str, An
         found.add(i, learned, right)
         checkpoints.save(path, name, i + 1, (learned, found.values))
     path.unlink(missing_ok=True)
-    reading, backward = _reading(config, state, analog, keys)
+    some = course.x[: config.batch]
+    reading, backward = array_training.energy_of_reads(analog.program(course.start(keys[0]), some, key=keys[0]), some)
     values = {name: np.asarray(v) for name, v in found.values.items()}
     return values | {
         "writing": found.writing(),
         "reading": np.full(config.chips, reading),
         "backward": np.full(config.chips, backward),
         "digital_accuracy": state.digital,
-        "gpu": state.gpu,
-        "samples": float(updates * config.batch),
+        "roofline": [state.gpu[name] for name in GPUS],
+        "samples": float(course.updates * config.batch),
     }
 
 
@@ -336,17 +257,6 @@ class _Seen:
         tech = energy.Technology()
         read = float(tech.adc_conversion(8.0, 100e-9) + tech.at_node(tech.driver))
         return (self.values["joules"] + read * self.values["reads"]).sum(-1)
-
-
-def _reading(config: Config, state: State, analog: Any, keys: Any) -> tuple[float, float]:
-    """Energy of one sample's forward pass [J], and backward reads by forward ones."""
-    from xbar.training.insitu.backpropagation import uses
-
-    chip = analog.program(_start(state, keys[0]), state.x[: config.batch], key=keys[0])
-    ledger = chip.energy(state.x[: config.batch], inferences=config.batch)
-    found = uses(chip, (state.x[: config.batch],))
-    work = lambda chosen: sum(u.vectors[0] * u.vectors[1] * u.vectors[2] * u.n for u in chosen)  # noqa: E731
-    return float(ledger.total), work([u for u in found if u.backward]) / work(found)
 
 
 def present(config: Config, results: Results) -> Any:

@@ -1,4 +1,4 @@
-"""What calls of a chip are given: times, keys and inputs, checked and brought into one form."""
+"""The arguments of a chip's calls (times, keys and inputs), checked and brought into one form."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from devices import Device
 from devices._numerics import at_least_float32
-from xbar.graph.nodes import Traced
+from xbar.graph.nodes import Layer, Traced
 from xbar.graph.tracing import is_array
 from xbar.macro.tile import Tile
 
@@ -37,6 +37,10 @@ def layer_times(tiles: dict[int, Tile], t: Float[Array, ""] | float | None) -> d
 
 
 def typed_key(key: PRNGKeyArray) -> PRNGKeyArray:
+    """The key as JAX's type of keys; raises a TypeError for a seed."""
+    if isinstance(key, int | np.integer) or not hasattr(key, "dtype"):
+        seed = key if isinstance(key, int | np.integer) and not isinstance(key, bool) else 0
+        raise TypeError(f"key={key!r} is not a key; give key=jax.random.key({seed}).")
     if jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
         return key
     return jax.random.wrap_key_data(key)
@@ -50,10 +54,10 @@ def check_inputs(traced: Traced, inputs: Sequence[Any]) -> None:
     for i, leaf in enumerate(leaf for leaf in jax.tree.leaves(inputs) if is_array(leaf)):
         if 0 in leaf.shape:
             raise ValueError(
-                f"input {i} is empty: its shape is {tuple(leaf.shape)}, and {unread[0]} is read with nothing. "
+                f"input {i} is empty: its shape is {tuple(leaf.shape)}, and {unread[0]} would be read with no vectors. "
                 "Give at least one sample."
             )
-    raise ValueError(f"{unread[0]} is read with nothing: the function makes an empty operand of these inputs.")
+    raise ValueError(f"{unread[0]} would be read with no vectors: the function makes an empty operand of these inputs.")
 
 
 def inferences_of(inputs: Sequence[Any], outs: Any) -> int:
@@ -93,3 +97,23 @@ def needs_key(device: Device) -> bool:
     except ValueError:
         return True
     return False
+
+
+def spread_values(layer: Layer, chosen: Array, values: Array, cells: int = 0) -> Array:
+    """Values of one layer with all its axes, [*stack, cells, groups, k, n], 0 in the steps that are not chosen.
+
+    Raises:
+        ValueError: for values that do not fit the layer's matrix.
+    """
+    lengths, sizes = layer.lengths, layer.product.sizes
+    own = lengths if bool(chosen.all()) else lengths[1:]
+    lead = (cells,) if cells else ()
+    if values.ndim and values.shape[-2:] != sizes[1:]:
+        raise ValueError(
+            f"{layer.path}: values of shape {values.shape} do not fit its matrix of {sizes[1]} inputs and {sizes[2]} outputs."
+        )
+    if values.ndim and sizes[0] == 1 and values.ndim != len(own) + len(lead) + 3:
+        values = jnp.expand_dims(values, -3)
+    full = jnp.broadcast_to(values, (*own, *lead, *sizes))
+    full = jnp.broadcast_to(full, (*lengths, *lead, *sizes))
+    return full * chosen.reshape(*chosen.shape, *(1,) * (full.ndim - chosen.ndim)).astype(full.dtype)

@@ -16,12 +16,13 @@ from jaxtyping import Array, Float, Num, PRNGKeyArray
 from devices._numerics import at_least_float32
 from devices.device import most_pulses
 from xbar.architectures.architecture import Architecture
-from xbar.arguments import check_inputs, check_one_time, inferences_of, layer_times, needs_key, typed_key
+from xbar.arguments import check_inputs, check_one_time, inferences_of, layer_times, needs_key, spread_values, typed_key
 from xbar.energy import Ledger, Schedule, Technology
 from xbar.energy.counting import Counter, elements_of, ledger
 from xbar.execution import Watch, rewrite_layer, run_layers, settle_layers
 from xbar.graph.nodes import Layer, Traced
 from xbar.graph.tracing import Frame, Function, Given, trace
+from xbar.macro.disturbing import Selection, check_reads, check_selection
 from xbar.macro.layout import to_cells
 from xbar.macro.programming import stacked_keys
 from xbar.macro.reading import draws_at_read
@@ -177,7 +178,7 @@ class Chip(eqx.Module):
 
     @property
     def wafer(self) -> tuple[int, ...]:
-        """How many chips this is, axis by axis; empty for a single one."""
+        """The number of chips, axis by axis; empty for a single chip."""
         for i, array in self.arrays.items():
             g: Array = jax.tree.leaves(array.settled if array.cells is None else array.cells)[
                 0
@@ -197,12 +198,20 @@ class Chip(eqx.Module):
             keys = jax.random.split(keys, number)
         return jax.vmap(f, in_axes=(0, None if keys is None else 0))(self, keys)
 
-    def wait(self, t: Float[Array, ""] | float) -> Chip:
-        """This chip `t` [s] later: times count from then on, and every cell is older by `t`."""
+    def wait(self, t: Float[Array, ""] | float, *, reads: Float[Array, ""] | float = 0.0) -> Chip:
+        """This chip `t` [s] later: times count from then on, and every cell is older by `t`.
+
+        Args:
+            reads: of every cell meanwhile, at full read voltage, for devices that reads disturb (`Device(disturb=)`).
+
+        Raises:
+            ValueError: for reads of devices that do not say what a read does to them.
+        """
         if self.wafer:
-            return self.each_chip(lambda chip, _: chip.wait(t))
+            return self.each_chip(lambda chip, _: chip.wait(t, reads=reads))
         self._check_writable("wait")
-        return self.with_arrays({i: wait(self.tiles[i], a, jnp.asarray(t)) for i, a in self.arrays.items()})
+        when, often = jnp.asarray(t), check_reads(reads, self.tiles)
+        return self.with_arrays({i: wait(self.tiles[i], a, when, often) for i, a in self.arrays.items()})
 
     def pulse(
         self,
@@ -212,6 +221,7 @@ class Chip(eqx.Module):
         t: Float[Array, ""] | float = 0.0,
         key: PRNGKeyArray | None = None,
         most: int | None = None,
+        select: Selection = "transistor",
     ) -> Chip:
         """Applies programming pulses to the cells of one layer; those of all others grow older by `t`.
 
@@ -222,19 +232,23 @@ class Chip(eqx.Module):
                 cells (positive and negative of a pair) in front of inputs and outputs.
             t: time since the chip's cells were last returned, by programming or by another call of this kind [s].
             key: for laws with noise. most: largest number of pulses to any cell; needed where `n` is traced.
+            select: what cells that are not selected see, which `Device(disturb=)` makes steps of: `"transistor"`, nothing;
+                `"half"`, V/2 on the lines of a pulsed cell; `"third"`, V/3 there and -V/3 elsewhere. Word lines are pulsed one
+                after the other, the columns of each side by side.
 
         Raises:
             ValueError: for a layer that the chip does not have, numbers of another shape, or a chip taken at a time.
         """
         if self.wafer:
-            return self.each_chip(lambda chip, k: chip.pulse(layer, n, t=t, key=k, most=most), key)
+            return self.each_chip(lambda chip, k: chip.pulse(layer, n, t=t, key=k, most=most, select=select), key)
         self._check_writable("pulse")
         i, chosen = self._find(layer)
         if key is None and needs_key(self.tiles[i].device):
             raise ValueError("chip.pulse needs key=: pulses of this device are noisy. Pass key=jax.random.key(0).")
         most = most_pulses(n) if most is None else most
-        counts = self._spread(i, chosen, jnp.asarray(n), self.tiles[i].mapping.cells)
-        return self._rewritten(i, functools.partial(pulse, most=most), (counts,), t, key)
+        counts = spread_values(self.plan_layers[i], chosen, jnp.asarray(n), self.tiles[i].mapping.cells)
+        check_selection(select, self.tiles[i])
+        return self._rewritten(i, functools.partial(pulse, most=most, select=select), (counts,), t, key)
 
     def pulse_writes(
         self, layer: str | int, n: Num[Array, "..."] | int, *, v_up: float, v_down: float, width: float, t: float = 0.0
@@ -255,7 +269,7 @@ class Chip(eqx.Module):
         spread = lambda n: to_cells(n, part, g.shape[-1] - part.used_cols)  # noqa: E731
         for _ in self.plan_layers[i].lengths:
             spread = jax.vmap(spread)
-        counts = spread(self._spread(i, chosen, jnp.asarray(n), tile.mapping.cells))
+        counts = spread(spread_values(self.plan_layers[i], chosen, jnp.asarray(n), tile.mapping.cells))
         return pulse_writes(g, counts, v_up, v_down, width, getattr(tile.device.update, "heat", None))
 
     def reprogram(
@@ -293,23 +307,9 @@ class Chip(eqx.Module):
             w = as_matrix(w)
         places: Any = slice(None) if rows is None else rows if isinstance(rows, slice) else np.asarray(rows)
         hit = jnp.zeros(product.sizes[1], bool).at[places].set(True)
-        return self._rewritten(i, reprogram, (self._spread(i, chosen, w), hit & chosen[..., None]), t, key)
-
-    def _spread(self, i: int, chosen: Array, values: Array, cells: int = 0) -> Array:
-        """Values of one layer with all its axes, [*stack, cells, groups, k, n], 0 in the steps that are not chosen."""
-        lengths, sizes = self.plan_layers[i].lengths, self.plan_layers[i].product.sizes
-        own = lengths if bool(chosen.all()) else lengths[1:]
-        lead = (cells,) if cells else ()
-        if values.ndim and values.shape[-2:] != sizes[1:]:
-            raise ValueError(
-                f"{self.plan_layers[i].path}: values of shape {values.shape} do not fit its matrix of {sizes[1]} inputs and "
-                f"{sizes[2]} outputs."
-            )
-        if values.ndim and sizes[0] == 1 and values.ndim != len(own) + len(lead) + 3:
-            values = jnp.expand_dims(values, -3)
-        full = jnp.broadcast_to(values, (*own, *lead, *sizes))
-        full = jnp.broadcast_to(full, (*lengths, *lead, *sizes))
-        return full * chosen.reshape(*chosen.shape, *(1,) * (full.ndim - chosen.ndim)).astype(full.dtype)
+        return self._rewritten(
+            i, reprogram, (spread_values(self.plan_layers[i], chosen, w), hit & chosen[..., None]), t, key
+        )
 
     def _rewritten(self, i: int, rewrite: Callable, values: tuple, t: Any, key: PRNGKeyArray | None) -> Chip:
         """This chip with layer `i` rewritten `t` later, and everything else older by `t`."""

@@ -30,7 +30,7 @@ from devices.compact.stanford import (
     stanford_hfo2_granada,
     stanford_hfox_default,
 )
-from devices.compact.synapse import Pulse, pulse_response
+from devices.compact.synapse import Pulse, disturbance, pulse_response
 from devices.compact.team import TEAM, VTEAM, team_simmons, vteam_knowm_wsdc, vteam_magic, vteam_memtorch
 from devices.compact.tungsten_oxide import TungstenOxide, chang_wox
 from devices.compact.yakopcic import (
@@ -68,6 +68,7 @@ __all__ = [
     "ag_hfo2_selector",
     "bundle",
     "chang_wox",
+    "disturbance",
     "gmss_spice_default",
     "gmss_xyce",
     "jart_vcm_v1b",

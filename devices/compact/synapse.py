@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import equinox as eqx
 import jax.numpy as jnp
 from jax.core import Tracer
@@ -10,6 +12,7 @@ from jaxtyping import Array, Float
 from devices._numerics import solve_increasing
 from devices.compact.base import AbstractMemristor
 from devices.compact.simulation import Waveform, simulate
+from devices.disturb import Disturb
 from devices.steps import PiecewiseStep
 from devices.updates import CellSpread, CycleNoise, PulseHeat, PulseUpdate
 
@@ -70,30 +73,99 @@ def pulse_response(
     Breaks when: one pulse crosses most of the range (the table is then coarse), or the model remembers more than its
     conductance says (as with a second state).
     """
-    if model.stochastic:
-        raise ValueError(
-            f"pulse_response: {type(model).__name__} is stochastic and has no single answer to a pulse. "
-            "Give its mean model, and the noise as pulses=CycleNoise(...)."
-        )
-    read = lambda x: model.current(x, jnp.full_like(x, v_read)) / v_read  # noqa: E731
-    ends = jnp.asarray(model.bounds if states is None else states, jnp.result_type(float))
-    conductances = read(ends)
-    sign = jnp.sign(conductances[1] - conductances[0])
-    g = jnp.linspace(jnp.min(conductances), jnp.max(conductances), nodes)
-    x = solve_increasing(
-        lambda x: sign * (read(x) - g), jnp.full_like(g, jnp.min(ends)), jnp.full_like(g, jnp.max(ends))
-    )
-
-    def moved(pulse: Pulse):
-        end = simulate(model, pulse.waveform(), x0=x, substeps=substeps, tolerance=tolerance)
-        return jnp.clip(read(end.x[-1]), g[0], g[-1]) - g, end.energy[-1]
-
-    (steps_up, joules_up), (steps_down, joules_down) = moved(up), moved(down)
-    steps_down = -steps_down
+    table = _Table.of(model, v_read, nodes, substeps, tolerance, states)
+    (steps_up, joules_up), (steps_down, joules_down) = table.driven(up), table.driven(down)
+    g, steps_down = table.g, -steps_down
     if not isinstance(steps_up, Tracer):
         _check(float(g[0]), float(g[-1]), float(jnp.sum(steps_up)), float(jnp.sum(steps_down)))
     heat = PulseHeat(joules_up, joules_down, g[0], g[-1])
     return PulseUpdate(PiecewiseStep(steps_up, steps_down, g[0], g[-1]), cells, pulses, heat=heat)
+
+
+def disturbance(
+    model: AbstractMemristor,
+    up: Pulse,
+    down: Pulse,
+    read: Pulse | None = None,
+    *,
+    heat: float = 0.0,
+    v_read: float = 0.1,
+    nodes: int = 33,
+    substeps: int = 32,
+    tolerance: float = 1e-2,
+    states: tuple[float, float] | None = None,
+) -> Disturb:
+    """What a compact model does in pulses of half and a third of the voltage, and in a read, in shares of its steps.
+
+    $$ r = \\sum_g \\Delta g(V / 2) \\Big/ \\sum_g \\Delta g(V) $$
+
+    over conductances at equal distances; what moves the wrong way counts as 0.
+
+    Args:
+        read: the pulse of one read; None: no read disturb. heat: see `Disturb`; a model of one cell has no neighbours.
+            All others as in `pulse_response`.
+
+    Raises:
+        ValueError: as `pulse_response`.
+
+    Breaks when: the share depends on the state, as that of thermally switched cells does: it is then that of an average cell.
+    """
+    table = _Table.of(model, v_read, nodes, substeps, tolerance, states)
+    whole = [jnp.sum(table.moved(pulse)) for pulse in (up, down)]
+    _check(float(table.g[0]), float(table.g[-1]), float(whole[0]), -float(whole[1]))
+
+    def share(pulse: Pulse, fraction: float, of: Array) -> Array:
+        weaker = dataclasses.replace(pulse, amplitude=pulse.amplitude * fraction)
+        return jnp.clip(jnp.sum(table.moved(weaker)) / of, 0, 1)
+
+    half_up, half_down, third_up, third_down = (
+        share(pulse, fraction, of) for fraction in (1 / 2, 1 / 3) for pulse, of in zip((up, down), whole, strict=True)
+    )
+    moved = jnp.zeros(()) if read is None else jnp.sum(table.moved(read))
+    by_read = jnp.clip(moved / jnp.where(moved > 0, whole[0], -whole[1]), -1, 1)
+    return Disturb(half_up, half_down, third_up, third_down, heat, by_read)
+
+
+class _Table(eqx.Module):
+    """States of a model at conductances in equal distances, and how it is driven."""
+
+    model: AbstractMemristor
+    g: Float[Array, " nodes"]
+    x: Float[Array, " nodes"]
+    v_read: float
+    substeps: int
+    tolerance: float
+
+    @classmethod
+    def of(cls, model, v_read, nodes, substeps, tolerance, states) -> _Table:
+        if model.stochastic:
+            raise ValueError(
+                f"pulse_response: {type(model).__name__} is stochastic and has no single answer to a pulse. "
+                "Give its mean model, and the noise as pulses=CycleNoise(...)."
+            )
+        read = lambda x: _conductance(model, x, v_read)  # noqa: E731
+        ends = jnp.asarray(model.bounds if states is None else states, jnp.result_type(float))
+        conductances = read(ends)
+        sign = jnp.sign(conductances[1] - conductances[0])
+        g = jnp.linspace(jnp.min(conductances), jnp.max(conductances), nodes)
+        x = solve_increasing(
+            lambda x: sign * (read(x) - g), jnp.full_like(g, jnp.min(ends)), jnp.full_like(g, jnp.max(ends))
+        )
+        return cls(model, g, x, v_read, substeps, tolerance)
+
+    def driven(self, pulse: Pulse) -> tuple[Float[Array, " nodes"], Float[Array, " nodes"]]:
+        """Change of each conductance by a pulse [S], and the heat of it [J]."""
+        end = simulate(self.model, pulse.waveform(), x0=self.x, substeps=self.substeps, tolerance=self.tolerance)
+        moved = jnp.clip(_conductance(self.model, end.x[-1], self.v_read), self.g[0], self.g[-1]) - self.g
+        return moved, end.energy[-1]
+
+    def moved(self, pulse: Pulse) -> Float[Array, " nodes"]:
+        """Change of each conductance by a pulse [S]."""
+        return self.driven(pulse)[0]
+
+
+def _conductance(model: AbstractMemristor, x: Array, v_read: float) -> Array:
+    return model.current(x, jnp.full_like(x, v_read)) / v_read
 
 
 def _check(low: float, high: float, up: float, down: float) -> None:

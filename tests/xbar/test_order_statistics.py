@@ -1,4 +1,4 @@
-"""Percentiles by counting are those by sorting."""
+"""Percentiles by counting, or by a partial sort, are those by sorting."""
 
 import jax
 import jax.numpy as jnp
@@ -39,7 +39,7 @@ def test_as_numpy_finds_them(name):
         mapped = jax.vmap(lambda a, share=share: percentile_of_magnitudes(a, share, (0, 2)))(
             jnp.asarray(x, jnp.float32)
         )
-        np.testing.assert_array_equal(mapped, found)
+        np.testing.assert_allclose(mapped, found, rtol=3e-7)  # compiled as one or one by one: rounded differently
 
 
 def test_infinities_are_the_largest():

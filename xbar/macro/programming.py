@@ -129,7 +129,11 @@ def encoded(tile: Tile, w: Float[Array, "groups k n"], key: PRNGKeyArray) -> tup
 
 def _encode(tile: Tile, weights: Float[Array, "blocks row_tiles col_tiles rows cols"]) -> tuple[Array, Any]:
     """Targets of the cells, and what the mapping needs to read them; by each device for its own tiles."""
-    encode = lambda tile, w: tile.mapping.encode(w, tile.device.g_min, tile.device.g_max)  # noqa: E731
+
+    def encode(tile: Tile, w: Array) -> tuple[Array, Any]:
+        targets, code = tile.mapping.encode(w, tile.device.g_min, tile.device.g_max)
+        return targets, jax.tree.map(jnp.asarray, code)  # a mapping may give plain numbers
+
     if tile.sharding is None:
         return encode(tile, weights)
     of_tile = lambda leaf: "." * (leaf.ndim - 5) + "bij" if leaf.shape[-5:-2] == weights.shape[:3] else ""  # noqa: E731

@@ -13,6 +13,7 @@ from jaxtyping import Array, Bool, Float, Num, PRNGKeyArray
 
 from devices import Cells
 from devices.device import not_above
+from xbar.macro.disturbing import Selection, disturbed, read_often, unselected
 from xbar.macro.layout import beside_rows, to_cells
 from xbar.macro.partition import Partition
 from xbar.macro.programming import line_keys, stored
@@ -21,9 +22,12 @@ from xbar.macro.state import ProgrammedArray
 from xbar.macro.tile import Tile
 
 
-def wait(tile: Tile, array: ProgrammedArray, t: Float[Array, ""]) -> ProgrammedArray:
-    """The array `t` [s] later."""
-    return dataclasses.replace(array, cells=tile.device.wait(array.cells, t))
+def wait(
+    tile: Tile, array: ProgrammedArray, t: Float[Array, ""], reads: Float[Array, ""] | float = 0.0
+) -> ProgrammedArray:
+    """The array `t` [s] later, each of its cells read so many times."""
+    array = dataclasses.replace(array, cells=tile.device.wait(array.cells, t))
+    return array if isinstance(reads, float) and reads == 0 else read_often(tile, array, jnp.asarray(reads))
 
 
 def pulse(
@@ -35,11 +39,19 @@ def pulse(
     key: PRNGKeyArray,
     *,
     most: int,
+    select: Selection = "transistor",
 ) -> ProgrammedArray:
-    """`n` pulses to each cell of each weight, `t` [s] after the cells were last returned; none to other cells."""
-    return pulse_cells(
-        tile, array, part, to_cells(n, part, array.cells.g.shape[-1] - part.used_cols), t, key, most=most
-    )
+    """`n` pulses to each cell of each weight, `t` [s] after the cells were last returned; none to other cells.
+
+    Args:
+        select: what other cells see of the pulses.
+    """
+    counts = to_cells(n, part, array.cells.g.shape[-1] - part.used_cols)
+    array = pulse_cells(tile, array, part, counts, t, key, most=most)
+    if select == "transistor" or tile.device.disturb is None:
+        return array
+    n = counts.astype(array.cells.g.dtype)
+    return disturbed(tile, array, unselected(jnp.maximum(n, 0), jnp.maximum(-n, 0), select, tile.device.disturb))
 
 
 def pulse_cells(

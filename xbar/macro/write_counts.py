@@ -1,4 +1,4 @@
-"""What writing weight matrices takes: pulses, verifying reads and joules, of the very cells that programming makes."""
+"""The cost of writing weight matrices: pulses, verifying reads and joules, of the same cells as programming makes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from xbar.macro.programming import AT_ONCE, Job, encoded
 
 
 class AssumedWrites(Checked):
-    """What writing a cell is taken to need, where its device does not say.
+    """The assumed cost of writing a cell, where its device does not say.
 
     Args:
         pulses, reads: of each cell. v_write, v_read: of a pulse and of a verifying read [V]. width, t_read: durations [s].

@@ -7,12 +7,12 @@ transformation whose state holds the chip, and an algorithm makes pulses of fact
 from xbar.training.insitu.algorithm import AbstractAlgorithm, Lines, Rows
 from xbar.training.insitu.backpropagation import Factors, Gradients, backpropagate
 from xbar.training.insitu.descent import SGD, ClosedLoop, Manhattan, MixedPrecision, MultiDevice, OneSided
+from xbar.training.insitu.fast_array import FastArray
 from xbar.training.insitu.learning_chip import LearningRule, OnArrays, on_arrays
 from xbar.training.insitu.site import Site
 from xbar.training.insitu.spent import Drive, Spent
 from xbar.training.insitu.transfer import (
     BufferedTransfer,
-    FastArray,
     ResidualLearning,
     TikiTaka,
     agad,

@@ -16,6 +16,7 @@ from devices._numerics import at_least_float32
 from xbar.arguments import check_one_time, typed_key
 from xbar.chip import Chip
 from xbar.graph.nodes import Layer
+from xbar.macro.disturbing import read_often
 from xbar.macro.programming import stacked_keys
 from xbar.macro.reading import settle
 from xbar.macro.state import ProgrammedArray, Settled
@@ -147,7 +148,7 @@ def on_arrays(
         raise ValueError(f"on_arrays: order={order!r}; it is 'summed' or 'samples'.")
     if digital is None and isinstance(rate, Mapping):
         raise ValueError(
-            "on_arrays: with a rate for each layer, say digital=, such as optax.sgd(0.1), for all other parameters."
+            "on_arrays: with a rate for each layer, give digital=, such as optax.sgd(0.1), for all other parameters."
         )
     of_leaves: Any = optax.sgd(rate) if digital is None else digital  # pyright: ignore[reportArgumentType]
     at_once = order == "summed" if together is None else together
@@ -221,7 +222,9 @@ class _Rule:
         """One layer, each matrix of a stack with what is its own."""
         layer, site = chip.plan_layers[i], self.site(chip, i)
         rate = self.rate_of(layer, number)
-        learn = lambda a, s, x, d, k: _learn(self.algorithm, site, self.order, a, s, x, d, rate, when, k)  # noqa: E731
+        reads = float(factors.x.shape[-2] + factors.backward)  # of every cell, forward and backward
+        worn = lambda a: read_often(site.tile, a, jnp.asarray(reads))  # noqa: E731
+        learn = lambda a, s, x, d, k: _learn(self.algorithm, site, self.order, worn(a), s, x, d, rate, when, k)  # noqa: E731
         array, kept, took = _over_stack(layer, learn)(
             chip.arrays[i], kept, factors.x, factors.d, _stack_keys(layer, key)
         )

@@ -15,6 +15,7 @@ from devices._numerics import safe_sqrt
 from devices.many_pulses import at_once
 from devices.random import bits, unit_normals
 from xbar.macro.converters import ADC
+from xbar.macro.disturbing import disturbed, unselected, unselected_by_trains
 from xbar.macro.partition import Partition
 from xbar.macro.programming import program
 from xbar.macro.reading import settle
@@ -158,14 +159,30 @@ class Site(eqx.Module):
             most: largest number of pulses to a cell, for laws that go pulse by pulse.
             one_way: whether no cell gets pulses of both kinds.
         """
+        spent = self.price(array, n, t)
         if one_way:
-            return self._sent(array, n.up - n.down, t, key, most), self.price(array, n, t)
+            return self._suffered(self._sent(array, n.up - n.down, t, key, most), n), spent
         order, *keys = jax.random.split(key, 3)
         first_up = bits(order, n.up.shape) < jnp.uint32(2**31)
         first = jnp.where(n.down == 0, n.up, jnp.where(n.up == 0, 0, jnp.where(first_up, n.up, -n.down)))
         second = jnp.where(n.up == 0, -n.down, jnp.where(n.down == 0, 0, jnp.where(first_up, -n.down, n.up)))
         now = self._sent(self._sent(array, first, t, keys[0], most), second, jnp.zeros_like(t), keys[1], most)
-        return now, self.price(array, n, t)
+        return self._suffered(now, n), spent
+
+    def _suffered(self, array: ProgrammedArray, n: Pulses) -> ProgrammedArray:
+        """The array after what these pulses did to cells that are not selected."""
+        select, law = self.drive.select, self.tile.device.disturb
+        if select == "transistor" or law is None:
+            return array
+        if n.rows is None or n.cols is None:
+            return disturbed(self.tile, array, unselected(n.up, n.down, select, law))
+        return disturbed(self.tile, array, unselected_by_trains(n.up, n.down, *self._lines(n), select, law))
+
+    def _lines(self, n: Pulses) -> tuple[Array, Array]:
+        """Pulses on word and bit lines, as axes of the cells'."""
+        lines = n.up.shape[-1] - self.part.used_cols
+        rows, cols = n.rows, n.cols
+        return rows[None, :, :, :, :, None], jnp.pad(cols, [(0, 0)] * 3 + [(0, lines)])[None, :, :, None]  # pyright: ignore[reportOptionalSubscript, reportArgumentType]
 
     def _sent(self, array: ProgrammedArray, n: ByCell, t: Array, key: PRNGKeyArray, most: int) -> ProgrammedArray:
         """The array after `n` pulses to each cell. Noise is drawn for all cells from one key, which takes a fraction
@@ -193,10 +210,8 @@ class Site(eqx.Module):
         """`V^2 g`, summed over pulses and cells that see part of the voltage of pulses that are not for them."""
         if self.drive.select == "transistor" or n.rows is None or n.cols is None:
             return 0.0
-        lines = g.shape[-1] - self.part.used_cols
         v2 = (self.drive.v_up**2 + self.drive.v_down**2) / 2
-        rows = n.rows[None, :, :, :, :, None]  # [1, block, row tile, row, column tile, 1]
-        cols = jnp.pad(n.cols, [(0, 0)] * 3 + [(0, lines)])[None, :, :, None]
+        rows, cols = self._lines(n)
         mine = n.up + n.down
         if self.drive.select == "half":
             return v2 / 4 * jnp.sum(jnp.maximum(rows + cols - 2 * mine, 0) * g)

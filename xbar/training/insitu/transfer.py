@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, Literal
 
 import equinox as eqx
@@ -9,95 +10,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from devices._checks import Whole, at_least_0, chance, positive, siemens
-from devices.random import unit_normals, unit_uniforms
-from xbar.macro.converters import ADC
+from devices._checks import Whole, at_least_0, chance, positive
+from devices.random import unit_uniforms
 from xbar.macro.state import ProgrammedArray
-from xbar.training.insitu.algorithm import AbstractAlgorithm, Lines, Scheme, Wanted, rows_in_turn, send, split, wanted
+from xbar.training.insitu.algorithm import AbstractAlgorithm, Lines, Wanted, rows_in_turn, send, split, wanted
+from xbar.training.insitu.fast_array import UPDATES, Fast, FastArray, begun
 from xbar.training.insitu.site import ByWeight, Pairing, Site
 from xbar.training.insitu.spent import Spent
-from xbar.training.insitu.zero_shift import shifted
 from xbar.training.pulse_trains import PulseTrains
-
-_UPDATES = Whole(1, advice="It counts updates.")
-_ROWS = Whole(1, advice="It counts word lines.")
-
-
-class Fast(eqx.Module):
-    """What is kept besides the network's array.
-
-    Args:
-        array: the fast one. memory: digital sums [S], or None. row: next to be transferred. number: of updates so far.
-        sign: chopper of each word line, 1 or -1. seen: running mean of what was read of each weight since its chopper last
-            turned [S]; reference: that mean when it turned [S]. age: reads since then, of each word line.
-    """
-
-    array: ProgrammedArray
-    memory: Any  # ByWeight | None
-    row: Int[Array, ""]
-    number: Int[Array, ""]
-    sign: Float[Array, "blocks row_tiles rows"]
-    seen: Any = None  # ByWeight | None
-    reference: Any = None  # ByWeight | None
-    age: Any = None  # Int[Array, "blocks row_tiles rows"] | None
-
-
-class FastArray(eqx.Module):
-    """The fast array of an algorithm.
-
-    Args:
-        scheme: of its pulses. fast: its learning rate, in units of the network's.
-        shift: pulses up and down in turn by which its symmetry point is sought before training, so that references can be
-            written to it (`insitu.zero_shift`); 0: references stay in the middle of the range.
-        reference_error: standard deviation of the references from where they should be [S].
-        every: updates from one transfer to the next. reads: word lines that are transferred then, one after the other.
-        adc: of these reads, with the range of one weight for a full scale if it has none of its own.
-    """
-
-    scheme: Scheme = eqx.field(default_factory=PulseTrains)
-    fast: Float[Array, ""] = eqx.field(converter=positive, default=1.0)
-    shift: int = eqx.field(static=True, converter=Whole(0, 1_000_000, advice="2000 is thorough."), default=0)
-    reference_error: Float[Array, ""] = eqx.field(converter=siemens, default=0.0)
-    every: int = eqx.field(static=True, converter=_UPDATES, default=1)
-    reads: int = eqx.field(static=True, converter=_ROWS, default=1)
-    adc: ADC = eqx.field(default_factory=lambda: ADC(bits=None))
-    pairing: Pairing = eqx.field(static=True, default="reference")
-
-    def start(self, site: Site, array: ProgrammedArray, key: PRNGKeyArray) -> ProgrammedArray:
-        """The fast array with nothing on it."""
-        if array.cells.g.shape[0] != 2 or site.tile.mapping.extra_cols:
-            raise ValueError(
-                "algorithms with a fast array need weights of a cell and a reference of its own, so that the symmetry point "
-                "can stand for zero: xbar.Offset(reference='cell')."
-            )
-        blank, shift, error = jax.random.split(key, 3)
-        found = site.blank(blank)
-        if self.shift:
-            found = shifted(site, found, self.shift, shift)
-        own = jnp.stack([jnp.zeros(found.cells.g.shape[1:]), unit_normals(error, found.cells.g[1])])
-        g = jnp.maximum(found.cells.g + self.reference_error * own, 0)
-        return eqx.tree_at(lambda a: a.cells.g, found, g)
-
-    def gather(
-        self, site: Site, array: ProgrammedArray, lines: Lines, rate: Any, t: Array, key: PRNGKeyArray
-    ) -> tuple[ProgrammedArray, Spent]:
-        """The gradient's pulses."""
-        draw, pulse = jax.random.split(key)
-        step = site.step(array, self.pairing)
-        what = wanted(self.scheme, site, array, lines, rate * self.fast, step, draw)
-        return send(site, array, what, self.pairing, t, pulse)
-
-    def rows(self, site: Site, first: Array) -> Int[Array, " reads"]:
-        """The word lines of the next transfer."""
-        return (first + jnp.arange(min(self.reads, site.part.used_rows))) % site.part.used_rows
-
-
-def _begun(fast: FastArray, site: Site, array: ProgrammedArray, key: PRNGKeyArray, memory: bool) -> Fast:
-    part = site.part
-    zeros = jnp.zeros((*array.cells.g.shape[1:-1], part.used_cols))
-    none = jnp.zeros((), jnp.int32)
-    sign = jnp.ones((part.blocks, part.row_tiles, part.used_rows))
-    return Fast(fast.start(site, array, key), zeros if memory else None, none, none, sign)
 
 
 def _reading(site: Site, values: Array) -> Spent:
@@ -115,7 +35,8 @@ class TikiTaka(AbstractAlgorithm):
     A reads zero.
 
     Args:
-        fast: the array A. transfer: lambda. gamma: share of A in what the network reads.
+        fast: the array A. transfer: lambda, or C's movement in units of `rate A` an update where A finds the scale of its own
+            pulses (`FastArray(fast=None)`). gamma: share of A in what the network reads.
         decay: share of a row of A that is taken off it again by pulses when it has been transferred; with `fast.reads` all
             rows, A is a momentum that keeps `1 - decay` of itself.
 
@@ -127,31 +48,39 @@ class TikiTaka(AbstractAlgorithm):
     """
 
     fast: FastArray = eqx.field(default_factory=FastArray)
-    transfer: Float[Array, ""] = eqx.field(converter=positive, default=1.0)
+    transfer: Float[Array, ""] = eqx.field(converter=positive, default=0.1)
     gamma: float = eqx.field(static=True, default=0.0)
     decay: Float[Array, ""] = eqx.field(converter=chance, default=0.0)
     trains: PulseTrains = eqx.field(default_factory=PulseTrains)
 
     def start(self, site: Site, array: ProgrammedArray, key: PRNGKeyArray) -> Fast:
-        return _begun(self.fast, site, array, key, memory=False)
+        return begun(self.fast, site, array, key, memory=False)
 
     def beside(self, state: Fast) -> tuple[tuple[ProgrammedArray, float], ...]:
         return ((state.array, self.gamma),) if self.gamma else ()
 
     def learn(self, site, array, state, lines, rate, t, key):
         gather, move = jax.random.split(key)
-        fast, spent = self.fast.gather(site, state.array, lines, rate, t, gather)
+        fast, peaks, spent = self.fast.gather(site, state.array, state.peaks, lines, rate, t, gather)
         number = state.number + 1
         here = (array, fast, state.row, Spent.of())
         rest = lambda now: now  # noqa: E731
         due = number % self.fast.every == 0
+        pace = self.fast.pace(site, self.transfer, rate)
         array, fast, row, more = jax.lax.cond(
-            due, lambda now: self._transfer(site, now[0], now[1], now[2], t, move), rest, here
+            due, lambda now: self._transfer(site, now[0], now[1], now[2], pace, t, move), rest, here
         )
-        return array, Fast(fast, None, row, number, state.sign), spent + more
+        return array, Fast(fast, None, row, number, state.sign, peaks=peaks), spent + more
 
     def _transfer(
-        self, site: Site, array: ProgrammedArray, fast: ProgrammedArray, row: Array, t: Array, key: PRNGKeyArray
+        self,
+        site: Site,
+        array: ProgrammedArray,
+        fast: ProgrammedArray,
+        row: Array,
+        pace: Any,
+        t: Array,
+        key: PRNGKeyArray,
     ):
         read, draw, pulse, off, back = jax.random.split(key, 5)
         rows = self.fast.rows(site, row)
@@ -160,7 +89,7 @@ class TikiTaka(AbstractAlgorithm):
         x = jnp.broadcast_to(x, (*values.shape[:2], *x.shape))
         lines = Lines(x, -jnp.moveaxis(values, 2, 3))
         step = site.step(array, self.fast.pairing)
-        what = wanted(self.trains, site, array, lines, self.transfer, step, draw)
+        what = wanted(self.trains, site, array, lines, pace, step, draw)
         array, spent = send(site, array, what, self.fast.pairing, t, pulse)
         spent = spent + _reading(site, values)
         step = site.step(fast, self.fast.pairing)
@@ -203,55 +132,59 @@ class BufferedTransfer(AbstractAlgorithm):
     what A read on average before its chopper last turned, so that an offset is taken off.
 
     Args:
-        fast: the array A. transfer: lambda. momentum: m. most: pulses of a cell in one transfer.
+        fast: the array A. transfer: as in `TikiTaka`. momentum: m. most: pulses of a cell in one transfer.
         chopper: `"none"`: version 2 (R = 0). `"random"`: turned after a transfer with probability `turn`. `"regular"`: after
             every `period` transfers of a word line.
         reference: `"zero"` or `"dynamic"` (AGAD). smoothing: share that a new read has in the running mean.
+
+    Breaks when: choppers turn before A has answered (its memory is some `w / (s n)` updates, see `FastArray`): less of the
+    gradient is left, and random turns leave more of an offset.
 
     Reference: version 2: Gokmen 2021, 10.3389/frai.2021.699148 (recalled, not read); choppers and AGAD: Rasch et al. 2023,
     arXiv:2303.04721 (recalled, not read); forms of aihwkit 1.2.0 (MIT licence).
     """
 
     fast: FastArray = eqx.field(default_factory=FastArray)
-    transfer: Float[Array, ""] = eqx.field(converter=positive, default=1.0)
+    transfer: Float[Array, ""] = eqx.field(converter=positive, default=0.1)
     momentum: Float[Array, ""] = eqx.field(converter=chance, default=0.0)
     most: int = eqx.field(static=True, converter=Whole(1, 1000, advice="1 as published."), default=1)
     chopper: Literal["none", "random", "regular"] = eqx.field(static=True, default="none")
     turn: Float[Array, ""] = eqx.field(converter=chance, default=0.1)
-    period: int = eqx.field(static=True, converter=_UPDATES, default=10)
+    period: int = eqx.field(static=True, converter=UPDATES, default=10)
     reference: Literal["zero", "dynamic"] = eqx.field(static=True, default="zero")
     smoothing: Float[Array, ""] = eqx.field(converter=at_least_0, default=0.2)
 
     def start(self, site: Site, array: ProgrammedArray, key: PRNGKeyArray) -> Fast:
-        begun = _begun(self.fast, site, array, key, memory=True)
+        state = begun(self.fast, site, array, key, memory=True)
         if self.reference == "zero":
-            return Fast(begun.array, begun.memory, begun.row, begun.number, begun.sign, age=_none(begun.sign))
-        zeros = jnp.zeros_like(begun.memory)
-        return Fast(begun.array, begun.memory, begun.row, begun.number, begun.sign, zeros, zeros, _none(begun.sign))
+            return dataclasses.replace(state, age=_none(state.sign))
+        zeros = jnp.zeros_like(state.memory)
+        return dataclasses.replace(state, seen=zeros, reference=zeros, age=_none(state.sign))
 
     def learn(self, site, array, state, lines, rate, t, key):
         gather, move = jax.random.split(key)
         x = lines.x * state.sign[:, :, None]
-        fast, spent = self.fast.gather(site, state.array, Lines(x, lines.d), rate, t, gather)
-        state = eqx.tree_at(lambda s: (s.array, s.number), state, (fast, state.number + 1))
+        fast, peaks, spent = self.fast.gather(site, state.array, state.peaks, Lines(x, lines.d), rate, t, gather)
+        state = dataclasses.replace(state, array=fast, peaks=peaks, number=state.number + 1)
         due = state.number % self.fast.every == 0
+        pace = self.fast.pace(site, self.transfer, rate)
         array, state, more = jax.lax.cond(
             due,
-            lambda a, s: self._transfer(site, a, s, t, move),
+            lambda a, s: self._transfer(site, a, s, pace, t, move),
             lambda a, s: (a, s, Spent.of()),
             array,
             state,
         )
         return array, state, spent + more
 
-    def _transfer(self, site: Site, array: ProgrammedArray, state: Fast, t: Array, key: PRNGKeyArray):
+    def _transfer(self, site: Site, array: ProgrammedArray, state: Fast, pace: Any, t: Array, key: PRNGKeyArray):
         read, pulse, flip = jax.random.split(key, 3)
         rows = self.fast.rows(site, state.row)
         values = site.read_rows(state.array, rows, self.fast.adc, jnp.zeros_like(t), read)
         sign = state.sign[:, :, rows, None, None]
         lasting = values if state.reference is None else values - state.reference[:, :, rows]
         step = site.step(array, self.fast.pairing)
-        memory = state.memory[:, :, rows] + self.transfer * sign * lasting
+        memory = state.memory[:, :, rows] + pace * sign * lasting
         counts = jnp.clip(jnp.trunc(memory / step), -self.most, self.most)
         n = jnp.zeros_like(state.memory).at[:, :, rows].set(counts)
         digital = 4.0 * values.size
@@ -328,12 +261,16 @@ class ResidualLearning(AbstractAlgorithm):
     Reference: residual learning on analog tiles, Wu et al. 2024 (two), Li et al. 2025 (many); recalled, not read.
     """
 
-    fast: FastArray = eqx.field(default_factory=FastArray)
+    fast: FastArray = eqx.field(default_factory=lambda: FastArray(fast=1.0))
     arrays: int = eqx.field(static=True, converter=Whole(1, 8, advice="One or two will do."), default=1)
     gamma: float = eqx.field(static=True, default=0.2)
     transfer: Float[Array, ""] = eqx.field(converter=positive, default=0.1)
 
     def start(self, site: Site, array: ProgrammedArray, key: PRNGKeyArray) -> Residuals:
+        if self.fast.fast is None:
+            raise ValueError(
+                "ResidualLearning: all arrays are read together, so that gradients keep their scale. Give FastArray(fast=1.0)."
+            )
         keys = jax.random.split(key, self.arrays)
         zeros = jnp.zeros((*array.cells.g.shape[1:-1], site.part.used_cols))
         none = jnp.zeros((), jnp.int32)
@@ -346,7 +283,7 @@ class ResidualLearning(AbstractAlgorithm):
     def learn(self, site, array, state, lines, rate, t, key):
         gather, *keys = jax.random.split(key, self.arrays + 1)
         chain = [array, *state.arrays]
-        chain[-1], spent = self.fast.gather(site, chain[-1], lines, rate, t, gather)
+        chain[-1], _, spent = self.fast.gather(site, chain[-1], None, lines, rate, t, gather)
         number, memories, rows = state.number + 1, list(state.memories), list(state.rows)
         for k in range(self.arrays, 0, -1):
             due = number % self.fast.every ** (self.arrays - k + 1) == 0

@@ -45,7 +45,8 @@ def shifted(site: Site, array: ProgrammedArray, pulses: int, key: PRNGKeyArray) 
     seen = g
     if device.has_read_noise:
         seen = g + safe_sqrt(device.read_variance(array.cells, now, site.tile.bandwidth)) * unit_normals(read, g)
-    array, _ = site.rewrite(array, jnp.broadcast_to(seen[:1], g.shape), cells == 1, now, write)
+    references = jnp.broadcast_to(cells == 1, g.shape)
+    array, _ = site.rewrite(array, jnp.broadcast_to(seen[:1], g.shape), references, now, write)
     return array
 
 

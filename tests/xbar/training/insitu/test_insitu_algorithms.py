@@ -84,7 +84,7 @@ def test_sgd_misses_the_optimum_as_predicted(optimised):
     assert float(state.total[0].sum.pulses) > 5e4
 
 
-FAST = insitu.FastArray()
+FAST = insitu.FastArray(fast=1.0)
 ALGORITHMS = {  # what, device, rate, updates, mapping; least and largest share of the optimum; rms of the rest
     "sgd on linear cells": (insitu.SGD(), linear, 0.01, 6000, CELL, 0.97, 1.03, 0.03),
     "sgd, rows": (insitu.SGD(insitu.Rows("stochastic")), linear, 0.01, 6000, CELL, 0.97, 1.03, 0.03),

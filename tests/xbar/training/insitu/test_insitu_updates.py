@@ -1,5 +1,9 @@
 """Updates of arrays: against aihwkit, against the outer products they stand for, and what they take."""
 
+import dataclasses
+
+import hypothesis
+import hypothesis.strategies as st
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +14,7 @@ import devices
 import xbar
 from devices import steps, updates
 from xbar.training import PulseTrains, insitu
+from xbar.training.insitu.spent import Spent, Total
 
 G_MAX = 20e-6
 EXACT = dict(dac=xbar.DAC(bits=None), adc=xbar.ADC(bits=None))
@@ -210,3 +215,52 @@ def test_pulses_times_their_energy_are_the_ledgers():
     np.testing.assert_allclose(spent.joules, expected, rtol=1e-3)
     ledger = chip.energy(jnp.ones((1, 6))).with_programming({"w": spent.writes()}, inferences=1)
     np.testing.assert_allclose(ledger.amortised_programming, expected, rtol=1e-3)
+
+
+@slow
+@hypothesis.given(
+    kind=st.sampled_from(("dense", "convolution", "recurrent")),
+    k=st.integers(1, 9),
+    n=st.integers(1, 9),
+    vectors=st.integers(1, 4),
+    small=st.booleans(),
+)
+@hypothesis.settings(max_examples=8, deadline=None, derandomize=True)
+def test_an_update_of_any_shape_is_the_outer_product_sum(kind, k, n, vectors, small):
+    """Any number of inputs, outputs and vectors, on tiles that hold the matrix or cut it: `-rate dL/dw` to half a step and
+    float32's 1e-6 of the range."""
+    f, shapes, inputs = {
+        "dense": (lambda p, x: jnp.tanh(x @ p["a"]), {"a": (k, n)}, (vectors, k)),
+        "convolution": (one_convolution, {"a": (2, 2, k, n)}, (vectors, 3, 3, k)),
+        "recurrent": (recurrent, {"a": (k, n), "b": (n, n)}, (vectors, 2, k)),
+    }[kind]
+    keys = jax.random.split(jax.random.key(k + 10 * n), 3)
+    p = {name: 0.3 * jax.random.normal(keys[0], shape) for name, shape in shapes.items()}
+    x = jax.random.normal(keys[1], inputs)
+    cut = dict(rows=3, cols=4) if small else {}
+    how = dataclasses.replace(tile(linear(1e-5), scale=2.0), **cut)
+    chip = xbar.analog(f, how).program(p, x, key=keys[2])
+    rule = insitu.on_arrays(insitu.SGD(insitu.Rows(most=100_000)), 0.05)
+    loss = lambda y: jnp.sum((y - 0.7) ** 2)  # noqa: E731
+
+    @jax.jit
+    def learn(chip):
+        _, found = insitu.backpropagate(chip, (x,), loss)
+        return rule.update(found, rule.init(chip), key=jax.random.key(0))[1]
+
+    state = learn(chip)
+    grads = jax.grad(lambda p: loss(f(p, x)))(p)
+    for i, layer in enumerate(chip.plan_layers):
+        wanted = layer.product.matrix(-0.05 * grads[layer.path])[0]
+        np.testing.assert_allclose(weights(state.chip, i) - weights(chip, i), wanted, atol=1e-5 + 4e-6)
+
+
+def one_convolution(p, x):
+    y = jax.lax.conv_general_dilated(x, p["a"], (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+    return jnp.tanh(y)
+
+
+def test_what_was_spent_is_printed_with_units():
+    spent = Spent.of(pulses_up=2000, joules=1.5e-9, seconds=2e-6)
+    assert repr(spent) == "Spent(2e+03 pulses up, 1.5e-09 J, 2e-06 s)"
+    assert repr(Total.start(spent)) == "Spent(nothing)" and repr(Total.start(spent).plus(spent)) == repr(spent)

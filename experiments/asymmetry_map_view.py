@@ -1,0 +1,97 @@
+"""What `xbar run asymmetry-map` shows: points lost to floating point, by algorithm, number of states and asymmetry."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from experiments.framework import plots
+from experiments.framework.experiment import Presentation
+from experiments.framework.store import Results
+
+METHOD = (
+    "A weight is a cell and a reference cell in the middle of the range; steps are s (1 -+ asymmetry w), with a spread from "
+    "pulse to pulse. Inputs and errors pass the arrays through converters in both directions. All chips of one number start "
+    "from the same weights and see the same samples in floating point and on every device: differences are paired. "
+    "Algorithms have one setting each for all devices; none is tuned to a device.",
+)
+WORST = 30.0  # points, at the dark end of the colours
+
+
+def present(config: Any, results: Results) -> Presentation:
+    """A table for each algorithm, and the map."""
+    digital = results["digital_accuracy"]
+    lines = [
+        f"{config.network}: {config.epochs} epochs, batch {config.batch}, {config.chips} chips; in floating point "
+        f"{100 * digital.mean():.1f} +- {_deviation(100 * digital):.1f} %",
+        "",
+        f"{'algorithm':<18}{'reference':>10}{'states':>8}"
+        + "".join(f"{f'asymmetry {a:g}':>18}" for a in config.asymmetry),
+    ]
+    summary: dict[str, Any] = {"digital": float(digital.mean())}
+    for name in config.algorithm:
+        for reference in config.reference:
+            for states in config.states:
+                lost = _lost(results, name, reference, states)
+                cells = [f"{_said(row):>18}" for row in lost]
+                lines.append(f"{name:<18}{reference:>10g}{states:>8}" + "".join(cells))
+                summary[f"{name}, {reference:g}, {states}"] = lost.mean(-1).tolist()
+    lines += [
+        "",
+        "points lost to floating point, mean +- standard deviation over chips (paired)",
+        "",
+        _answer(config, results),
+    ]
+    return Presentation(
+        "\n".join(lines), {"asymmetry-map": _figure(config, results)}, METHOD, summary, answer=_answer(config, results)
+    )
+
+
+def _lost(results: Results, algorithm: str, reference: float, states: int) -> Any:
+    """Points lost, [asymmetry, chip]."""
+    found = results.select("accuracy", algorithm=algorithm, reference=reference, states=states)
+    return 100 * (results["digital_accuracy"] - found)
+
+
+def _answer(config: Any, results: Results) -> str:
+    """Who bears the worst device of the map."""
+    states, reference = min(config.states), min(config.reference)
+    each = {name: _lost(results, name, reference, states)[-1] for name in config.algorithm}
+    said = ", ".join(f"{name} {_said(lost)}" for name, lost in each.items())
+    return (
+        f"With {states} states and an asymmetry of {config.asymmetry[-1]:g}, points lost to floating point are: {said}."
+    )
+
+
+def _said(values: Any) -> str:
+    return f"{np.mean(values):.1f} +- {_deviation(values):.1f}"
+
+
+def _deviation(values: Any) -> float:
+    return float(np.std(values, ddof=1)) if np.size(values) > 1 else 0.0
+
+
+def _figure(config: Any, results: Results) -> Any:
+    rows, cols = len(config.reference), len(config.algorithm)
+    width = max(2.6, 0.9 * len(config.asymmetry) + 1)
+    figure, axes = plots.grid(rows, cols, width, max(2.4, 0.55 * len(config.states) + 1.3))
+    picture: Any = None
+    for panels, reference in zip(axes, config.reference, strict=True):
+        for panel, name in zip(panels, config.algorithm, strict=True):
+            lost = np.array([_lost(results, name, reference, states) for states in config.states])
+            picture = panel.imshow(lost.mean(-1), cmap="cividis_r", vmin=0, vmax=WORST, origin="lower", aspect="auto")
+            for i, j in np.ndindex(lost.shape[:2]):
+                mean, dark = lost[i, j].mean(), lost[i, j].mean() > WORST / 2
+                text = f"{mean:.1f}\n±{_deviation(lost[i, j]):.1f}"
+                panel.text(j, i, text, ha="center", va="center", fontsize=8, color="w" if dark else "k")
+            panel.grid(False)
+            panel.set_xticks(range(len(config.asymmetry)), [f"{a:g}" for a in config.asymmetry])
+            panel.set_yticks(range(len(config.states)), [f"{s:g}" for s in config.states])
+            panel.set_xlabel("asymmetry of steps")
+            more = f", references ± {reference:g}" if rows > 1 or reference else ""
+            panel.set_title(name + more, fontsize=9)
+        panels[0].set_ylabel("states")
+    bar = figure.colorbar(picture, ax=axes, shrink=0.9)
+    bar.set_label(f"points lost to floating point,\nmean ± sd over {config.chips} chips")
+    return figure
