@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from experiments import chosen_macros, chosen_networks
-from experiments.codesign import FRONT
+from experiments.codesign import FRONT, ROOM
 from experiments.design_space import BITS, COLUMNS, COSTS, NOMINAL, PULSES, QUANTITIES, RANGE, READ_TIME, VOLTS
 from experiments.framework import plots
 from experiments.framework.experiment import Presentation
@@ -126,6 +126,8 @@ def _figure(config: Any, results: Results, nominal: float) -> Any:
     front.set(
         xscale="log", xlabel=f"{config.cost} of an inference, nominal = 1 ({engineering(nominal, UNITS[config.cost])})"
     )
+    least = max(100 * (1 - float(results["digital_error"]) - ROOM) - 5, 0)
+    front.set_ylim(bottom=least)  # what lies lower counts as useless
     front.set_ylabel(f"accuracy [%], mean ± sd over {config.chips} fresh chips")
     front.set_title(
         f"{config.network}: verified designs of {config.repetitions} repetitions; dotted: digital", fontsize=9
@@ -136,6 +138,10 @@ def _figure(config: Any, results: Results, nominal: float) -> Any:
     bars.set_title("bars: sd over repetitions, chips", fontsize=9)
     bits.set(xlabel="mean ADC resolution of the layers [bit]", ylabel="read voltage [mV]", yscale="log")
     bits.set_title("where these designs lie", fontsize=9)
+    bits.set_yticks([50, 100, 200, 400], ["50", "100", "200", "400"])
+    for axis in (front.xaxis, bits.yaxis):
+        axis.set_minor_formatter("{x:g}" if axis is front.xaxis else "")
+    front.xaxis.set_major_formatter("{x:g}")
     return figure
 
 

@@ -138,7 +138,7 @@ def _spread(values: np.ndarray) -> str:
 
 def _figure(config: Any, results: Results, task: str) -> Any:
     """Accuracy over time (or recall of each class, if there are few), and energy of a decision with its front end."""
-    figure, (left, right) = plots.subplots(5.4, 5.2, height=4.4)
+    figure, (left, right) = plots.subplots(5.4, 5.2, height=5.0)
     places = np.arange(len(config.times))
     shown = list(rows(config, results, task))
     for i, at in enumerate(shown):
@@ -154,7 +154,7 @@ def _figure(config: Any, results: Results, task: str) -> Any:
     left.set_xticks(places, [SPOKEN[t] for t in config.times])
     left.set(xlabel="time after programming", ylabel=f"accuracy (%), mean and s.d. of {config.chips} chips")
     left.set_title(TASKS[task].title, fontsize=9)
-    left.legend(fontsize=7, ncols=2)
+    figure.legend(*left.get_legend_handles_labels(), fontsize=7, ncols=4, loc="outside lower center")
     names = [_name(at) for at in shown]
     for i, at in enumerate(shown):
         low, middle, high = (1e6 * float(e) for e in results.select("energy", **at))
