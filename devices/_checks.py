@@ -1,4 +1,4 @@
-"""What the constructors of devices and laws refuse: one converter for numbers of physics, one check for all classes."""
+"""Validation in the constructors of devices and laws: one converter for physical numbers, one check for all classes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ INF = float("inf")
 
 @dataclasses.dataclass(frozen=True)
 class Number:
-    """A converter of fields that hold physics: floating point arrays, whatever kind of number is given.
+    """A converter of fields that hold physical numbers: floating point arrays, whatever kind of number is given.
 
     What is not a number passes unchanged, for `Checked` to refuse it with the name of the field.
 
@@ -61,7 +61,7 @@ class Number:
         return dataclasses.replace(self, **changes)
 
     def check(self, where: str, value: Any) -> None:
-        """Raises, or warns, with a sentence about a value that cannot, or will hardly, be meant."""
+        """Raises for an impossible value, and warns of an implausible one, with a sentence about it."""
         if isinstance(value, Tracer) or (value is None and self.optional):
             return
         if not isinstance(value, jax.Array) or not jnp.issubdtype(value.dtype, jnp.floating):
@@ -74,12 +74,15 @@ class Number:
             raise ValueError(f"{where} = {self._said(numbers[wrong][0])}; it takes {self._range()}{self._advice()}")
         steps = np.diff(np.asarray(value, float), axis=-1) if self.ascending else np.ones(0)
         if np.any(steps < 0) or (np.any(steps == 0) and not self.ties):
-            raise ValueError(f"{where} must ascend along its last axis. Sort it, with all that belongs to it.")
+            raise ValueError(
+                f"{where} must ascend along its last axis. Sort it, together with everything that belongs to it."
+            )
         size = np.abs(numbers)
         odd = np.isfinite(numbers) & ((size > self.likely) | ((size < self.least) & (size > 0)))
         if odd.any():
             warnings.warn(
-                f"{where} = {self._said(numbers[odd][0])} is far outside any device{self._advice()}", stacklevel=4
+                f"{where} = {self._said(numbers[odd][0])} is far outside the range of any device{self._advice()}",
+                stacklevel=4,
             )
 
     def _said(self, x: float) -> str:
@@ -129,7 +132,7 @@ class Whole:
         return jnp.asarray(float(value)) if self.leaf and self.low <= value <= self.high else int(value)
 
     def check(self, where: str, value: Any) -> None:
-        """Raises, or warns, with a sentence about a value that cannot, or will hardly, be meant."""
+        """Raises for an impossible value, and warns of an implausible one, with a sentence about it."""
         if isinstance(value, Tracer) or (value is None and self.optional):
             return
         numbers = np.zeros(0)
@@ -187,7 +190,7 @@ class Checked(eqx.Module):
 
 
 class Law(Checked):
-    """What a law of a cell is, of whatever kind."""
+    """The base of all laws of a cell."""
 
 
 def check_word(where: str, value: Any, words: Sequence[str]) -> None:
@@ -199,7 +202,7 @@ def check_word(where: str, value: Any, words: Sequence[str]) -> None:
 
 
 def same_length(module: Any, *names: str) -> None:
-    """Raises unless arrays have one number of entries along their first axis."""
+    """Raises unless all arrays have the same number of entries along their first axis."""
     lengths = [v.shape[0] for n in names if hasattr(v := getattr(module, n), "shape") and v.ndim]
     if len(set(lengths)) > 1:
         raise ValueError(

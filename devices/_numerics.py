@@ -181,3 +181,16 @@ def _row_gradients(f, u, data):
 def _row_gradients_jvp(f, primals, tangents):
     (u, data), (d_u, _) = primals, tangents
     return _row_gradients(f, u, data), jnp.sum(jax.vmap(jax.hessian(f))(u, data) * d_u[:, None], -1)
+
+
+def between_nodes(
+    nodes: Float[Array, " nodes"],
+    g: Float[Array, "*cells"],
+    low: Float[Array, "*#cells"],
+    high: Float[Array, "*#cells"],
+) -> Float[Array, "*cells"]:
+    """A table at equal distances from `low` to `high`, linear in between; the end nodes answer beyond."""
+    last = nodes.shape[0] - 1
+    at = jnp.clip((g - low) / (high - low), 0, 1) * last
+    left = jnp.clip(jnp.floor(at).astype(int), 0, last - 1)
+    return nodes[left] + (at - left) * (nodes[left + 1] - nodes[left])

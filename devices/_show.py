@@ -1,4 +1,4 @@
-"""How laws and devices look where they are printed: their numbers, with units."""
+"""How laws and devices are printed: their numbers, with units."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def quantity(x: float, unit: str) -> str:
 
 
 def law(module: Any) -> str:
-    """A law in one line: its class and what it holds."""
+    """A law in one line: its class and its numbers."""
     parts = []
     for f in dataclasses.fields(module):
         value = getattr(module, f.name, None)
@@ -51,7 +51,7 @@ def law(module: Any) -> str:
 
 
 def rows(device: Any) -> list[tuple[str, str]]:
-    """What there is to say of a device: its range, laws and source, a label and a text each."""
+    """What is printed of a device: its range, laws and source, each with a label and a text."""
     about, low, high = device.provenance, device.g_min, device.g_max
     found = [("range", f"{short(low, 'S')} to {short(high, 'S')}")]
     for f in dataclasses.fields(device):

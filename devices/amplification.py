@@ -1,4 +1,4 @@
-"""Devices whose imperfections are so many times as large: what tolerances and sensitivities are asked about.
+"""Devices with multiplied imperfections: the basis of tolerances and sensitivities.
 
 Each law here wraps another one and carries a factor, 1 for the device as it is and 0 for one without that imperfection.
 Factors are leaves: derivatives with respect to them are exact, in any chip.
@@ -24,7 +24,7 @@ from devices.random import unit_uniforms
 
 
 class Factors(eqx.Module):
-    """How many times as large each imperfection is.
+    """The factor on each imperfection.
 
     Args:
         write: write error. drift_mean: what a typical cell drifts by. drift_spread: what cells deviate from it.
@@ -56,7 +56,7 @@ def amplify(device: Device, factors: Factors) -> Device:
 
 
 class AmplifiedProgramming(AbstractProgramming):
-    """A write error `factor` times as large.
+    """A write error multiplied by `factor`.
 
     $$ g = \\max(g_T + s\\,(P(g_T) - g_T), 0) $$
 
@@ -127,7 +127,7 @@ def _times(z: Any, factor: Any, law: AbstractDrift) -> Any:
 
 
 class AmplifiedReadNoise(AbstractReadNoise):
-    """Read noise whose rms is `factor` times as large: `var = s^2 V`.
+    """Read noise whose rms is multiplied by `factor`: `var = s^2 V`.
 
     Args:
         read_noise: V. factor: s.
@@ -170,7 +170,7 @@ class AmplifiedReadNoise(AbstractReadNoise):
 
 
 class AmplifiedNonlinearity(AbstractConduction):
-    """A departure from Ohm's law `factor` times as large: `i = g v + s (C(g, v) - g v)`.
+    """A departure from Ohm's law multiplied by `factor`: `i = g v + s (C(g, v) - g v)`.
 
     Args:
         law: C. factor: s.

@@ -1,4 +1,4 @@
-"""Filling in what was never measured of a device (`Device.unmeasured`) from elsewhere, said as such."""
+"""Filling in what was never measured of a device (`Device.unmeasured`) from another source, marked as assumed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def assume(device: Device, other: Device) -> Device:
 
 
 def assume_spread(device: Device, share: float) -> Device:
-    """The device, with a normal write error whose standard deviation is a share of its range, where it has no law of them.
+    """The device, with a normal write error whose standard deviation is a share of its range, if it has no such law.
 
     Args:
         share: standard deviation over `g_max - g_min`, above 0 and at most 1.
@@ -52,7 +52,7 @@ def _with(device: Device, given: dict, source: str, dois=(), span=None, times=No
     lacks = device.unmeasured
     if not given:
         found = f"lacks {', '.join(lacks)}, which {source} does not have either" if lacks else "lacks no law"
-        raise ValueError(f"{about.name} {found}: there is nothing to be assumed.")
+        raise ValueError(f"{about.name} {found}: there is nothing to assume.")
     said = f"ASSUMED, not measured: {', '.join(PARTS[name][0] for name in given)} of {source}."
     changed = {"notes": (*about.notes, said), "also": tuple(dict.fromkeys((*about.also, *dois)))}
     if "drift" in given:

@@ -1,7 +1,7 @@
 """The interfaces of one memristive cell: one law of each kind, and the cells that they act upon.
 
-A law speaks of one cell. It is written elementwise, so the same code serves one cell, a tile or a wafer; shapes
-are the caller's business. Anything that makes one cell different from its neighbour is a *latent*: a unit random
+A law describes one cell. It is written elementwise, so the same code serves one cell, a tile or a wafer; shapes
+are up to the caller. Anything that makes one cell different from its neighbour is a *latent*: a unit random
 variable drawn once when the cell is programmed and turned into physics at use (`nu = nu_mean + nu_std * z`), so that
 a chip stays one chip over time and gradients with respect to `nu_mean` and `nu_std` exist.
 """
@@ -23,7 +23,7 @@ from devices.random import unit_normals
 
 
 class AbstractProgramming(Law):
-    """How far the conductance lands from the one that was asked for."""
+    """How far the conductance lands from its target."""
 
     @abc.abstractmethod
     def __call__(self, target: Float[Array, "*cells"], *, key: PRNGKeyArray) -> Float[Array, "*cells"]:
@@ -31,7 +31,7 @@ class AbstractProgramming(Law):
 
 
 class AbstractDrift(Law):
-    """What becomes of a programmed conductance as time passes."""
+    """How a programmed conductance changes over time."""
 
     timeless: ClassVar[bool] = False  # True: nothing depends on the time, so that cells need no clock
 
@@ -88,7 +88,7 @@ class AbstractReadNoise(Law):
         """Fluctuation [S] around `g` in `points` consecutive reads, `rate` [Hz] of them, the first `t` [s] after programming.
 
         Reads that do not remember each other, each with the variance of a bandwidth of `rate / 2`; laws whose noise has a
-        memory do better.
+        memory override this.
         """
         variance = self(g, z, t, rate / 2)
         return safe_sqrt(variance)[None] * unit_normals(key, jnp.broadcast_to(g, (points, *g.shape)))
@@ -102,9 +102,9 @@ class AbstractConduction(Law):
     )
 
     @property
-    @abc.abstractmethod
     def linear(self) -> bool:
-        """Whether `i = g v`, so that an array of cells is a matrix product; a class attribute will do."""
+        """Whether `i = g v`, so that an array of cells is a matrix product; False unless a law says otherwise."""
+        return False
 
     @abc.abstractmethod
     def __call__(self, g: Float[Array, "*#cells"], v: Float[Array, "*#cells"]) -> Float[Array, "*cells"]:
@@ -112,7 +112,7 @@ class AbstractConduction(Law):
 
 
 class AbstractFaults(Law):
-    """Cells that do not do what they are told."""
+    """Cells that do not respond as they should."""
 
     def worn(self, z: Any, n: Num[Array, "*#cells"]) -> Any:
         """The latents once each cell has been written `n` times more, for laws that count."""
@@ -120,7 +120,7 @@ class AbstractFaults(Law):
 
     @abc.abstractmethod
     def latents(self, target: Float[Array, "*cells"], *, key: PRNGKeyArray) -> Any:
-        """What decides each cell's fate, drawn once."""
+        """The random numbers that decide each cell's faults, drawn once."""
 
     @abc.abstractmethod
     def __call__(self, g: Float[Array, "*cells"], z: Any) -> Float[Array, "*cells"]:
@@ -136,7 +136,7 @@ class AbstractPulseUpdate(Law):
 
     @abc.abstractmethod
     def latents(self, programmed: Float[Array, "*cells"], *, key: PRNGKeyArray) -> Any:
-        """What makes each cell answer in its own way, and what it carries from one pulse to the next."""
+        """The individual response of each cell, and what it carries from one pulse to the next."""
 
     @abc.abstractmethod
     def __call__(
@@ -152,11 +152,11 @@ class AbstractPulseUpdate(Law):
 
 
 class AsProgrammed(eqx.Module):
-    """Stands where a law remembers the conductance just after programming, which `Cells.g` holds already."""
+    """A placeholder where a law remembers the conductance just after programming, which `Cells.g` holds already."""
 
 
 class Cells(eqx.Module):
-    """Programmed cells: what is physically there.
+    """Programmed cells: their physical state.
 
     Args:
         g: conductance just after programming [S].

@@ -1,4 +1,4 @@
-"""What is published under which name: the source of every parameter set and the reach of its data."""
+"""The catalogue of published devices: the source of every parameter set and the range of its data."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _PUBLISHED: dict[str, Callable[..., Any]] = {}
 
 
 def published(about: Provenance) -> Callable[[Maker], Maker]:
-    """Enters the function below it in the catalogue, under its own name. Your own file may use it as ours do.
+    """Decorator: enters a function in the catalogue under its own name. Use it in your own files as well.
 
     Raises:
         ValueError: if the name is taken by another function, or is not the one in `about`.
@@ -63,7 +63,7 @@ def published(about: Provenance) -> Callable[[Maker], Maker]:
                 f"published: the function is called {name!r} and its provenance {about.name!r}; make them one."
             )
         if earlier is not None and (earlier.__module__, earlier.__qualname__) != (make.__module__, make.__qualname__):
-            raise ValueError(f"published: there is a {name!r} already, in {earlier.__module__}. Choose another name.")
+            raise ValueError(f"published: {name!r} exists already, in {earlier.__module__}. Choose another name.")
         make.provenance = about  # pyright: ignore[reportFunctionMemberAccess]
         _PUBLISHED[name] = make
         return make
@@ -77,7 +77,7 @@ def names() -> tuple[str, ...]:
 
 
 def find(name: str) -> Callable[..., Any]:
-    """The function that makes the parameter set `name`; its `provenance` says where the numbers come from.
+    """The function that makes the parameter set `name`; its `provenance` names the sources of the numbers.
 
     Raises:
         ValueError: if there is no such name.
@@ -92,13 +92,13 @@ def find(name: str) -> Callable[..., Any]:
 
 
 def makes_itself(name: str) -> bool:
-    """Whether a parameter set needs nothing more to be made, such as a shape or a key."""
+    """Whether a parameter set can be made without further arguments, such as a shape or a key."""
     parameters = inspect.signature(find(name)).parameters.values()
     return all(p.default is not p.empty or p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in parameters)
 
 
 def describe(name: str) -> None:
-    """Prints what a parameter set is, where its numbers come from and how far they reach.
+    """Prints a parameter set: what it describes, the sources of its numbers and the range of its data.
 
     Raises:
         ValueError: if there is no such name.

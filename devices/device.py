@@ -31,12 +31,13 @@ from devices.disturb import Disturb, Worth
 from devices.drift import NoDrift
 from devices.faults import NoFaults
 from devices.noise import NoReadNoise
+from devices.probing import probe
 from devices.programming import ExactProgramming
 
 _WARNED: set[tuple[Provenance, str]] = set()  # devices that have said that they extrapolate, in time or in voltage
 
 
-PARTS = {  # of which a device without a law is ideal, because nobody measured otherwise
+PARTS = {  # of which a device without a law is ideal there, because nothing was measured
     "programming": ("write errors", ExactProgramming),
     "drift": ("drift", NoDrift),
     "read_noise": ("read noise", NoReadNoise),
@@ -54,7 +55,7 @@ class Device(Checked):
         conduction: read current C. faults: stuck cells F. By default each does nothing (conduction: Ohm's law).
         update: what programming pulses do; None: the cell is only ever programmed to a target.
         disturb: what pulses and reads do that are not meant to move a cell, in shares of `update`; None: nothing.
-        provenance: source and reach of the numbers.
+        provenance: source of the numbers and range of their data.
 
     Raises:
         ValueError: unless `0 <= g_min < g_max`.
@@ -93,10 +94,11 @@ class Device(Checked):
                 "float32. Conductances are in siemens: 25 uS is 25e-6.",
                 stacklevel=3,
             )
+        probe(self)
 
     @property
     def unmeasured(self) -> tuple[str, ...]:
-        """The parts without a law, in words: "write errors", "drift", "read noise". Cells behave ideally there."""
+        """The parts without a law, by name: "write errors", "drift", "read noise". Cells behave ideally there."""
         return tuple(words for name, (words, none) in PARTS.items() if type(getattr(self, name)) is none)
 
     def __repr__(self) -> str:

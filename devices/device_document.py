@@ -1,4 +1,4 @@
-"""What stands in a device file: tables where there must be tables, and values of the types that laws are annotated with."""
+"""The contents of a device file, checked: tables where needed, and values of the types that laws are annotated with."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def save(device: Device, path: str | os.PathLike[str], draws: Device | None = No
     """Writes a device, complete or not at all. `unmeasured` in the file lists the parts for which it has no law.
 
     Args:
-        path: by custom `*.toml`. draws: devices drawn from the posterior of a fit: the same laws, every array with one
+        path: usually `*.toml`. draws: devices drawn from the posterior of a fit: the same laws, every array with one
             more leading axis.
 
     Raises:
@@ -299,7 +299,8 @@ def _name(law: type) -> str:
         if known is law:
             return name
     raise ValueError(
-        f"{law.__module__}.{law.__qualname__} is not a law of this package, so a device file cannot name it."
+        f"{law.__module__}.{law.__qualname__} is not a law of this package, so a device file cannot name it. Keep "
+        "the device in Python; xbar.save keeps chips of it, for programs that import the class first."
     )
 
 
@@ -308,7 +309,7 @@ def _built(value: Any, where: str) -> Any:
         kind = value["type"]
         make = _classes().get(kind) if isinstance(kind, str) else None
         if make is None:
-            raise DeviceFileError(f"{where}: there is no law {shown(kind)}; laws are {', '.join(_classes())}.")
+            raise DeviceFileError(f"{where}: unknown law {shown(kind)}; known laws are {', '.join(_classes())}.")
         static = {f.name for f in dataclasses.fields(make) if f.metadata.get("static")}  # pyright: ignore[reportArgumentType]
         built = {k: _built(v, f"{where}.{k}") for k, v in value.items() if k != "type"}
         return _made(make, {k: tuple(v) if k in static and isinstance(v, list) else v for k, v in built.items()}, where)

@@ -1,4 +1,4 @@
-"""Drift, relaxation and retention: the conductance as time passes."""
+"""Drift, relaxation and retention: the conductance over time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Faults and ageing: cells that do not do what they are told."""
+"""Faults and ageing: cells that do not respond as they should."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ class WornOut(AbstractFaults):
 
 
 class SumOfFaults(AbstractFaults):
-    """Several kinds of faults at once; the later ones have the last word.
+    """Several kinds of faults at once; later ones take precedence.
 
     Args:
         parts: the faults.

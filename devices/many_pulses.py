@@ -1,4 +1,4 @@
-"""Many pulses in one step: what a train does on average, and what its noise adds up to."""
+"""Many pulses in one step: the mean effect of a train, and its accumulated noise."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from devices.updates import PulseLatents, PulseUpdate
 
 
 class ManyAtOnce(AbstractPulseUpdate):
-    """`n` pulses in one step, whose number costs nothing.
+    """`n` pulses in one step, at a cost that does not depend on `n`.
 
     $$ g' = \\mathrm{clip}\\bigl(A_n(g) + \\sqrt{n}\\,\\sigma(g)\\,\\xi\\bigr) $$
 

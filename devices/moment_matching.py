@@ -1,4 +1,4 @@
-"""A moment-matched device: what a read meets on average over cells, and how much the cells differ."""
+"""A moment-matched device: the mean over cells of what is read, and their spread."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def moment_matched(
     cells: int = 8192,
     targets: int = 64,
 ) -> Device:
-    """The device whose every read meets other cells, with the same mean and variance.
+    """The device whose every read meets fresh cells, with the same mean and variance.
 
     $$ g(t; g_T) = \\langle g \\rangle_{cells}, \\qquad
        v(t; g_T) = \\mathrm{var}_{cells}(g) + \\langle v_{read} \\rangle_{cells} $$

@@ -196,7 +196,7 @@ class OneOverFNoise(AbstractReadNoise):
 
 
 class Trap(eqx.Module):
-    """What a cell's trap is: a unit normal for its size, unit uniforms for its times."""
+    """A cell's trap: a unit normal for its size, unit uniforms for its times."""
 
     size: Float[Array, "*cells"]
     capture: Float[Array, "*cells"]

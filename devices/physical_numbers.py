@@ -89,7 +89,7 @@ def _unit(device: Device, path: Any) -> str:
 
 
 def typical_cell(device: Device, t: float, bandwidth: float, *, key: jax.Array, cells: int = 4096) -> dict[str, float]:
-    """What the imperfections are of cells in the middle of the range, as shares of it: rms write error, mean and spread of
+    """The imperfections of cells in the middle of the range, as shares of it: rms write error, mean and spread of
     the drift, rms read noise.
 
     Args:

@@ -1,4 +1,4 @@
-"""TOML files of strangers: bounded before they are parsed, and of plain values only."""
+"""Untrusted TOML files: their size is checked before they are parsed, and they may hold plain values only."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def parsed(path: str | os.PathLike[str]) -> dict[str, Any]:
     except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
         raise PlainTomlError(f"{path}: {getattr(error, 'strerror', None) or error}.") from None
     if len(raw) > MOST_BYTES:
-        raise PlainTomlError(f"{path} has more than {MOST_BYTES} bytes, which nobody writes by hand.")
+        raise PlainTomlError(f"{path} has more than {MOST_BYTES} bytes, too large for a device file.")
     try:
         text = raw.decode("utf-8-sig")
         if _TOO_LONG.search(text):  # takes the parser a time that grows with the square of the parts

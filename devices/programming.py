@@ -1,4 +1,4 @@
-"""Write errors: what was asked for against what was programmed."""
+"""Write errors: the programmed conductance against its target."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ class SpreadProgramming(AbstractProgramming):
 
 
 class QuantisedProgramming(AbstractProgramming):
-    """Only certain conductances can be asked for: the target goes to the nearest, which is then programmed.
+    """Only certain conductance levels can be targeted: each target is moved to the nearest level, which is then programmed.
 
     The derivative by the target passes straight through.
 

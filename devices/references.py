@@ -1,4 +1,4 @@
-"""The works that parameter sets come from, by DOI.
+"""The publications behind the parameter sets, by DOI.
 
 The DOI identifies a work; authors, titles and pages beside it were entered from memory, as a convenience.
 """
@@ -11,7 +11,7 @@ import unicodedata
 
 @dataclasses.dataclass(frozen=True)
 class Reference:
-    """One published work.
+    """One publication.
 
     Args:
         authors: "Family, Given; Family, Given; ...", "others" for the rest. venue: journal, or conference with

@@ -8,14 +8,14 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Num
 
 from devices._checks import Checked, ordered, positive_siemens, real, siemens, signed_siemens
-from devices._numerics import phi1, polynomial, solve_increasing
+from devices._numerics import between_nodes, phi1, polynomial, solve_increasing
 from devices.neurosim_labels import a_from_label
 
 Number = float | int | Float[Array, ""]
 
 
 class AbstractStep(Checked):
-    """The mean answer of one cell to one pulse, in either direction.
+    """The mean response of one cell to one pulse, in either direction.
 
     Any parameter may be an array, one value a cell: that is how cells are made to differ.
     """
@@ -232,7 +232,7 @@ def _exponential_sweeps(n_up, a_up, n_down, a_down, g_min, g_max) -> SoftBounds:
 
 
 class ExponentialStep(AbstractStep):
-    """A step that dies off exponentially towards the bounds.
+    """A step that decays exponentially towards the bounds.
 
     $$ \\Delta g_\\pm = s_\\pm \\max(1 - A_\\pm e^{\\pm\\gamma_\\pm z}, 0), \\qquad
        z = 2 a \\frac{g - g_0}{g_{max} - g_{min}} + b $$
@@ -312,17 +312,11 @@ class PiecewiseStep(AbstractStep):
     step_up: Float[Array, "*#cells"] = eqx.field(converter=real, default=1.0)
     step_down: Float[Array, "*#cells"] = eqx.field(converter=real, default=1.0)
 
-    def _read(self, nodes, g):
-        last = nodes.shape[0] - 1
-        at = jnp.clip((g - self.g_min) / (self.g_max - self.g_min), 0, 1) * last
-        left = jnp.clip(jnp.floor(at).astype(int), 0, last - 1)
-        return nodes[left] + (at - left) * (nodes[left + 1] - nodes[left])
-
     def up(self, g: Float[Array, "*cells"]) -> Float[Array, "*cells"]:
-        return self.step_up * self._read(self.steps_up, g)
+        return self.step_up * between_nodes(self.steps_up, g, self.g_min, self.g_max)
 
     def down(self, g: Float[Array, "*cells"]) -> Float[Array, "*cells"]:
-        return self.step_down * self._read(self.steps_down, g)
+        return self.step_down * between_nodes(self.steps_down, g, self.g_min, self.g_max)
 
 
 class LogPolynomialStep(AbstractStep):
@@ -361,7 +355,7 @@ class LogPolynomialStep(AbstractStep):
 
 
 class Referenced(AbstractStep):
-    """A step law seen from a reference: `g` is what the cell has more than its reference cell.
+    """A step law seen from a reference: `g` is the difference between the cell and its reference cell.
 
     Args:
         law: the law of the cell itself. reference: conductance of the reference [S], taken off the cell's.

@@ -14,7 +14,8 @@ from jax import lax
 from jax.core import Tracer
 from jaxtyping import Array, Float, Num, PRNGKeyArray
 
-from devices._checks import Checked, Number, at_least_0, siemens, signed_siemens
+from devices._checks import Checked, Number, at_least_0, same_length, siemens, signed_siemens
+from devices._numerics import between_nodes
 from devices.base import AbstractPulseUpdate
 from devices.random import unit_normals
 from devices.steps import AbstractStep, mean_after
@@ -116,8 +117,35 @@ class CycleNoise(Checked):
         return self.correlation * xi + jnp.sqrt(1 - self.correlation**2) * fresh
 
 
+class PulseHeat(Checked):
+    """What one pulse dissipates at every conductance: `integral of v i dt`, linear between nodes at equal distances.
+
+    Args:
+        joules_up, joules_down: of a pulse that makes the cell more, and less, conductive, at the nodes [J].
+        g_min, g_max: range of the nodes [S].
+
+    Breaks when: the conductance leaves the range (the end nodes answer there), or pulses differ from each other: the table
+    knows their mean course.
+    """
+
+    joules_up: Float[Array, " nodes"] = eqx.field(converter=at_least_0.but(unit="J"))
+    joules_down: Float[Array, " nodes"] = eqx.field(converter=at_least_0.but(unit="J"))
+    g_min: Float[Array, ""] = eqx.field(converter=siemens)
+    g_max: Float[Array, ""] = eqx.field(converter=siemens)
+
+    def __check_init__(self):
+        same_length(self, "joules_up", "joules_down")
+
+    def __call__(self, g: Float[Array, "*cells"], n: Num[Array, "*#cells"]) -> Float[Array, "*cells"]:
+        """Heat [J] of `n` pulses (up if positive) to cells of conductance `g` [S], each as the first."""
+        up, down = (
+            between_nodes(j.astype(g.dtype), g, self.g_min, self.g_max) for j in (self.joules_up, self.joules_down)
+        )
+        return jnp.abs(n) * jnp.where(n > 0, up, down)
+
+
 class PulseLatents(eqx.Module):
-    """What a pulsed cell remembers.
+    """The latents of a pulsed cell.
 
     Args:
         normals: unit normals of the cell's own parameters. xi: the last pulse's unit normal.
@@ -139,6 +167,7 @@ class PulseUpdate(AbstractPulseUpdate):
         law: mean step at every conductance.
         cells: how cells differ; None: not at all. pulses: how pulses differ; None: not at all.
         write_noise: standard deviation [S] of what is seen around the hidden state; None: what is seen is the state.
+        heat: what a pulse dissipates; None: `V^2 g t`, of the voltage and duration that are said where energy is asked for.
 
     Raises:
         ValueError: if the spread is of a parameter, or of steps, that the law does not have.
@@ -152,6 +181,7 @@ class PulseUpdate(AbstractPulseUpdate):
     cells: CellSpread | None = None
     pulses: CycleNoise | None = None
     write_noise: Float[Array, ""] | None = eqx.field(converter=siemens.but(optional=True), default=None)
+    heat: PulseHeat | None = None
 
     def __check_init__(self):
         if self.cells is not None and not isinstance(self.cells, CellSpread):

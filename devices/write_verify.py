@@ -17,7 +17,7 @@ from devices.updates import PulseUpdate
 
 
 class Written(eqx.Module):
-    """What a write-verify loop did.
+    """The result of a write-verify loop.
 
     Args:
         g: conductance [S] at the end. accepted: whether the last verification found it in the window.
@@ -36,7 +36,8 @@ class WriteVerify(AbstractProgramming):
     """A closed loop: read; stop inside the window around the target; otherwise one pulse towards it.
 
     Each verification reads `g + verify_noise xi`, so that a cell may be accepted, or refused, wrongly. Energy is
-    `V^2 g t` of each pulse and read at the conductance before it.
+    `V^2 g t` of each pulse and read at the conductance before it; of pulses whose `update` knows its own heat (as those of
+    compact models do), that.
 
     Args:
         update: what a pulse does.
@@ -45,7 +46,7 @@ class WriteVerify(AbstractProgramming):
         start: conductance [S] of a cell before the first pulse; None: the law's lowest.
         most: pulses after which a cell is given up and left where it is.
         verify_noise: standard deviation of a verifying read [S].
-        v_up, v_down, v_read: voltages [V]. width, t_read: durations [s].
+        v_up, v_down, v_read: voltages [V]. width, t_read: durations [s]. Those of pulses decide the energy alone.
 
     Breaks when: cells drift while the loop runs (it takes no time here: the clock of every cell starts at its end), or
     pulse amplitudes are ramped (a law is for one pulse shape). A pulse larger than the window makes
@@ -89,8 +90,7 @@ class WriteVerify(AbstractProgramming):
             energy = energy + jnp.where(done, 0, self.v_read**2 * g * self.t_read)
             done = done | (jnp.abs(deviation) <= window)
             n = jnp.where(done, 0, jnp.where(deviation < 0, 1, -1)).astype(g.dtype)
-            volts = jnp.where(n > 0, self.v_up, self.v_down)
-            energy = energy + jnp.abs(n) * volts**2 * g * self.width
+            energy = energy + self._heat(g, n)
             moved, z = self.update(g, z, n, key=pulse, most=1)
             return (moved, z, done, up + (n > 0), down + (n < 0), reads, energy), None
 
@@ -101,6 +101,12 @@ class WriteVerify(AbstractProgramming):
         return Written(
             g, accepted, up, down, reads + ~done, energy + jnp.where(done, 0, self.v_read**2 * g * self.t_read)
         )
+
+    def _heat(self, g: Float[Array, "*cells"], n: Float[Array, "*cells"]) -> Float[Array, "*cells"]:
+        """Of one pulse or none [J]."""
+        if self.update.heat is not None:
+            return self.update.heat(g, n)
+        return jnp.abs(n) * jnp.where(n > 0, self.v_up, self.v_down) ** 2 * g * self.width
 
 
 def summarise(

@@ -55,7 +55,7 @@ class About:
 ENERGY = (
     "Energy comes from the voltages and conductances of these inferences (the array) and from published coefficients at "
     "22 nm (the rest), see xbar.energy.Technology. P10 - P90 is the log-normal uncertainty of those coefficients; their "
-    "spreads are judged. Layers work one after the other and leak as long as that takes; the network on chip and clocks "
+    "spreads are judgements. Layers work one after the other and leak as long as that takes; the network on chip and clocks "
     "are priced. Not priced: the chip's links to the outside, programming, calibration.",
     "The H100 is a roofline in INT8: weights stream from HBM once a batch, a kernel for each product, 5 us and idle "
     "power (70 W, recalled) a launch. 'Launches free' leaves the launches out. 'Ridge batch' is the smallest batch at "
@@ -241,13 +241,14 @@ def method(config: Any, results: Results, weights: str) -> tuple[str, ...]:
         f"one of the "
         f"times, through the same converters, with weights clipped at {config.clip:g} standard deviations"
     )
+    trained, devices = len(results.coordinates("training")) > 1, results.coordinates("device")
     return (
-        f"{weights} 'Naive' maps its weights as they are{aware if len(results.coordinates('training')) > 1 else ''}.",
+        f"{weights} 'Naive' maps its weights as they are{aware if trained else ''}.",
         " ".join(chosen_macros.sentences(config)),
         f"Each setting is read on {config.chips} chips of which all is drawn anew: write errors, drift exponents, read "
-        f"noise. The naive chips' converter ranges cover {config.percentile:g} % of 256 training inputs; "
-        f"hardware-aware "
-        "networks keep the ranges they were trained with. Global drift compensation, one factor a tile, is on for all.",
+        f"noise. The naive chips' converter ranges cover {config.percentile:g} % of 256 training inputs"
+        + ("; hardware-aware networks keep the ranges they were trained with" if trained else "")
+        + ". Global drift compensation, one factor a tile, is on for all.",
         *(
             (
                 "With --posterior every chip is read a second time as a chip of a device drawn from what the "
@@ -258,8 +259,9 @@ def method(config: Any, results: Results, weights: str) -> tuple[str, ...]:
             if config.posterior
             else ()
         ),
-        "Times at which a device has no data are left out. For pcm, t = 0 is 20 s after programming and a year an "
-        "extrapolation; reram is known at 1 s, 1 day and 2 days only.",
+        "Times at which a device has no data are left out."
+        + (" For pcm, t = 0 is 20 s after programming and a year an extrapolation." if "pcm" in devices else "")
+        + (" reram is known at 1 s, 1 day and 2 days only." if "reram" in devices else ""),
     )
 
 
@@ -274,7 +276,20 @@ def summary(results: Results) -> dict[str, Any]:
         }
     return {
         "digital_accuracy": float(results.select("digital_accuracy", training="naive").mean()),
+        "accuracy": _accuracies(results),
         **gain,
         "energy_J": float(np.nanmean(results.select("energy", training="naive").sum(-1))),
         "gpu_energy_J": dict(zip(results.coordinates("gpu_case"), map(float, results["gpu_energy"]), strict=True)),
     }
+
+
+def _accuracies(results: Results) -> dict[str, float]:
+    """Mean over chips at the time nearest to a day, by device, resolution and training."""
+    found = {}
+    for device in results.coordinates("device"):
+        time = near_a_day(results, device)
+        for bits in results.coordinates("adc_bits"):
+            for training in results.coordinates("training"):
+                mean = results.select("accuracy", device=device, adc_bits=bits, training=training, time=time).mean()
+                found[f"{shown_name(device)} {bits} bit {training} {TIME_NAMES.get(time, f'{time:g} s')}"] = float(mean)
+    return found

@@ -1,4 +1,4 @@
-"""Co-design by gradient: weights and physics of a network's chips together, from accuracy to thrift.
+"""Co-design by gradient: weights and physics of a network's chips together, from accuracy to low energy.
 
 `loss + lambda ln(cost)` is made small over the design (and the weights, where there is data to train on) for one lambda after
 the other; the designs found are rounded and held against a grid, random search and NSGA-II that were given as much work.
@@ -19,7 +19,7 @@ from experiments.framework.store import Dimension, Layout, Results, Variable
 TITLE = "Co-design by gradient: accuracy against energy, latency or area"
 METHODS = ("gradient", "grid", "random", "NSGA-II")
 GRADIENT = 3  # evaluations that a gradient costs: forward, and twice as much backward
-FRONT = 16  # designs of a front at most
+FRONT = 10  # designs of a front at most
 RATE = 0.12  # of Adam in the unit box
 ROOM = 0.30  # error beyond the digital one at which a design counts as useless: the corner of the hypervolume
 
@@ -46,10 +46,19 @@ class Config(chosen_macros.Setting):
     """Gradients for each lambda."""
     batch: int = 24
     """Inputs of a gradient, and of an evaluation of the other searches."""
-    images: int = 100
-    """Inputs on which the designs found are verified."""
+    images: int = 96
+    """Inputs on which the designs found are verified; rounded up to whole batches."""
     chips: int = 2
     """Fresh chips on which they are verified, in each repetition."""
+    slices: tuple[Literal[1, 2, 4, 7], ...] = (1,)
+    """Digits that a weight of 8 bits is cut into, each on cells of its own; 1 for none. No gradient leads from one to another:
+    every search is made for each, with the same budget."""
+    tile_rows: tuple[int, ...] = (64, 256)
+    """Word lines of a tile to choose from, the least first; --rows holds them at one number."""
+    amplifier_noise: float = 10e-9
+    """Noise of the amplifier that holds a column at 0 V [V/sqrt(Hz)]: what a lower read voltage drowns in."""
+    inferences: float = 1e4
+    """Inferences that share the energy of writing the cells."""
     repetitions: int = 3
     """Repetitions of all searches, each with chips and draws of its own."""
     train_weights: bool = True
@@ -65,7 +74,7 @@ class Config(chosen_macros.Setting):
 
     @property
     def budget(self) -> int:
-        """Evaluations that every search may spend."""
+        """Evaluations that every search may spend, for each way to cut weights."""
         return GRADIENT * self.gradients * len(self.lambdas)
 
 
@@ -78,6 +87,18 @@ def check(config: Config) -> None:
             f"that follow its "
             "bits and times. Leave it out."
         )
+    if config.slices != (1,) and config.mapping is not None:
+        raise UsageError(f"--slices {' '.join(map(str, config.slices))} --mapping {config.mapping}: give one of them.")
+    if not config.slices or len(set(config.slices)) != len(config.slices):
+        raise UsageError(f"--slices: give one or more different numbers, not {list(config.slices)}.")
+    if not config.tile_rows or list(config.tile_rows) != sorted({r for r in config.tile_rows if 1 <= r <= 8192}):
+        raise UsageError(
+            f"--tile-rows {list(config.tile_rows)}: give different numbers from 1 to 8192, the least first."
+        )
+    if not 0 <= config.amplifier_noise <= 1e-3:
+        raise UsageError(f"--amplifier-noise {config.amplifier_noise}: give volts by root hertz, such as 10e-9.")
+    if not 1 <= config.inferences < float("inf"):
+        raise UsageError(f"--inferences {config.inferences}: give at least 1.")
     for name in ("gradients", "batch", "images", "chips", "repetitions"):
         if not 1 <= getattr(config, name) <= 100_000:
             raise UsageError(f"--{name} {getattr(config, name)}: give at least 1.")
@@ -119,108 +140,138 @@ def layout(config: Config) -> Layout:
         "design": Dimension(range(FRONT), "design of the front found, the most accurate first; NaN: fewer"),
         "chip": Dimension(range(config.chips), "fresh chip"),
         "cost": Dimension(design_space.COSTS, "energy [J], latency [s], area [m^2]"),
+        "quantity": Dimension(design_space.QUANTITIES, "number of a design, mean over layers; times in s, volts in V"),
     }
     variables = {
         "error": Variable(("repetition", "method", "design", "chip"), "share of inputs classified wrongly"),
         "costs": Variable(("repetition", "method", "design", "cost"), "costs of an inference, SI units"),
-        "mean_bits": Variable(("repetition", "method", "design"), "mean resolution of the converters", "bit"),
+        "values": Variable(("repetition", "method", "design", "quantity"), "what a design is; NaN: not a variable"),
         "hypervolume": Variable(("repetition", "method", "chip"), "of error and ln(cost), verified"),
         "digital_error": Variable((), "error without hardware"),
-        "nominal_costs": Variable(("cost",), "costs with 8 bits, 100 ns, the whole range, 8 columns a converter"),
+        "nominal_costs": Variable(("cost",), "costs of the nominal design, SI units"),
+        "variables": Variable((), "numbers that a design is made of"),
     }
     return Layout(dimensions, variables, ("repetition",))
 
 
 @dataclasses.dataclass(frozen=True)
 class State:
-    """The space, the weights, and the inputs that searches see and verification sees."""
+    """The spaces (one for each way to cut weights), the weights, and the inputs that searches see and verification sees."""
 
-    space: Any
+    spaces: tuple[Any, ...]
     model: Any
     train: tuple[Any, Any]
     search: tuple[Any, Any]
     verify: tuple[Any, Any]
 
 
+@dataclasses.dataclass(frozen=True)
+class Design:
+    """A place in the unit box of a space, rounded, and the weights that go with it."""
+
+    space: Any
+    z: np.ndarray
+    model: Any
+
+    def read(self, x: Any, y: Any, key: Any, batch: int) -> np.ndarray:
+        """Loss and error of one chip, a batch at a time."""
+        import jax
+
+        row = self.space.first[self.space.box.row_number(self.z)]
+        found = [
+            self.space.read(
+                self.z, self.model, x[i : i + batch], y[i : i + batch], key, jax.random.fold_in(key, i), row
+            )
+            for i in range(0, len(x), batch)
+        ]
+        return np.mean([np.asarray(f, float) for f in found], 0)
+
+
 def prepare(config: Config) -> State:
-    """Loads the network and compiles nothing yet but the nominal chip."""
+    """Loads the network, and measures the nominal chips."""
     import jax
     import jax.numpy as jnp
 
-    from experiments import mlperf_tiny, supervised
+    from experiments import design_chips, mlperf_tiny, supervised
 
     network = chosen_networks.find(config)
     model = supervised.trained(network, config.steps, key=jax.random.fold_in(jax.random.key(config.seed), 1))
     data = network.measured_on()
     x, y = jnp.asarray(data.x_test), jnp.asarray(data.y_test)
-    if len(x) < config.images + config.batch:
+    if len(x) < config.images + 2 * config.batch:
         raise UsageError(
             f"--images {config.images} --batch {config.batch}: {data.name} has {len(x)} test inputs for both."
         )
-    verify = (x[: config.images], y[: config.images])
-    seen = (
-        (jnp.asarray(data.x_train), jnp.asarray(data.y_train))
-        if network.teachable
-        else (x[config.images :], y[config.images :])
-    )
+    count = -(-config.images // config.batch) * config.batch
+    verify = (x[:count], y[:count])
+    seen = (jnp.asarray(data.x_train), jnp.asarray(data.y_train)) if network.teachable else (x[count:], y[count:])
     search = (seen[0][: config.batch], seen[1][: config.batch])
     task = mlperf_tiny.Task(network, search[0], search[1], seen[0][-64:])
-    return State(design_space.Space(config, task, model), model, seen, search, verify)
+    spaces = tuple(design_chips.Space(config, task, model, n) for n in config.slices)
+    return State(spaces, model, seen, search, verify)
 
 
 def compute(config: Config, state: State, point: dict[str, Any]) -> dict[str, Any]:
     """All searches once, and their designs on fresh chips."""
     import jax
 
-    space, key = state.space, jax.random.fold_in(jax.random.key(config.seed), 10 + point["repetition"])
-    objective = design_space.COSTS.index(config.cost)
-    digital = 1 - float(space.task.network.metric(space.task.network.f(state.model, state.verify[0]), state.verify[1]))
-    names = methods(config)
+    first, key = state.spaces[0], jax.random.fold_in(jax.random.key(config.seed), 10 + point["repetition"])
+    objective, network = design_space.COSTS.index(config.cost), first.task.network
+    digital = 1 - float(network.metric(network.f(state.model, state.verify[0]), state.verify[1]))
+    names, nominal = methods(config), first.costs_of(first.box.nominal())
     found = {
         "error": np.full((len(names), FRONT, config.chips), np.nan),
         "costs": np.full((len(names), FRONT, 3), np.nan),
-        "mean_bits": np.full((len(names), FRONT), np.nan),
+        "values": np.full((len(names), FRONT, len(design_space.QUANTITIES)), np.nan),
         "hypervolume": np.empty((len(names), config.chips)),
     }
-    nominal = space.costs_of(space.start())
     for m, name in enumerate(names):
         designs = search(name, config, state, key)
-        for d, (z, model) in enumerate(designs):
-            found["error"][m, d] = [
-                float(space.read(z, model, *state.verify, jax.random.fold_in(key, 1000 + c))[1])
-                for c in range(config.chips)
-            ]
-            found["costs"][m, d] = space.costs_of(z)
-            found["mean_bits"][m, d] = float(np.mean(np.asarray(space.physics(z).bits)))
+        for d, design in enumerate(designs):
+            chips = [jax.random.fold_in(key, 1000 + c) for c in range(config.chips)]
+            found["error"][m, d] = [design.read(*state.verify, chip, config.batch)[1] for chip in chips]
+            found["costs"][m, d] = design.space.costs_of(design.z)
+            found["values"][m, d] = design.space.box.values(design.z, design.space.slices)
         count = len(designs)
         log_costs = np.log(found["costs"][m, :count, objective] / nominal[objective])
         for c in range(config.chips):
             found["hypervolume"][m, c] = hypervolume(found["error"][m, :count, c] - digital, log_costs)
-    return {**found, "digital_error": digital, "nominal_costs": nominal}
+    return {**found, "digital_error": digital, "nominal_costs": nominal, "variables": first.box.size}
 
 
-def search(name: str, config: Config, state: State, key: Any) -> list[tuple[np.ndarray, Any]]:
-    """The designs on the front that a search finds, with their weights, the most accurate first."""
+def search(name: str, config: Config, state: State, key: Any) -> list[Design]:
+    """The designs that a search ends with, at most `FRONT`: its front, or its path where it is one along a gradient."""
     import jax
 
     from experiments import searches
 
-    space, objective = state.space, design_space.COSTS.index(config.cost)
     random = np.random.default_rng(int(jax.random.randint(key, (), 0, 2**30)))
     if name == "gradient":
-        return searches.by_gradient(config, state, key, space.start(), RATE)
+        path = [Design(s, *at) for s in state.spaces for at in searches.by_gradient(config, state, s, key, RATE)]
+        return searches.spread_out(path, FRONT)
+    candidates = []
+    for space in state.spaces:
+        evaluate = _evaluation(config, state, space, key)
+        found = {
+            "grid": lambda e=evaluate, s=space: searches.grid(e, s.box, config.budget),
+            "random": lambda e=evaluate, s=space: searches.random(e, s.box, config.budget, random),
+            "NSGA-II": lambda e=evaluate, s=space: searches.nsga2(e, s.box, config.budget, random),
+        }[name]()
+        candidates += [(Design(space, space.box.rounded(z), state.model), *values) for z, *values in found]
+    return searches.front(candidates, FRONT)
+
+
+def _evaluation(config: Config, state: State, space: Any, key: Any) -> Any:
+    """Loss and ln(cost) of a design, rounded, on one chip and the inputs that searches see."""
+    objective = design_space.COSTS.index(config.cost)
 
     def evaluate(z: np.ndarray) -> tuple[float, float]:
-        loss = float(space.read(space.rounded(z), state.model, *state.search, key)[0])
-        return loss, float(np.log(space.costs_of(space.rounded(z))[objective]))
+        design = Design(space, space.box.rounded(z), state.model)
+        return float(design.read(*state.search, key, config.batch)[0]), float(
+            np.log(space.costs_of(design.z)[objective])
+        )
 
-    candidates = {
-        "grid": lambda: searches.grid(evaluate, space, config.budget),
-        "random": lambda: searches.random(evaluate, space, config.budget, random),
-        "NSGA-II": lambda: searches.nsga2(evaluate, space, config.budget, random),
-    }[name]()
-    chosen = searches.front(candidates, FRONT)
-    return [(space.rounded(z), state.model) for z in chosen]
+    return evaluate
 
 
 def hypervolume(error: np.ndarray, log_cost: np.ndarray) -> float:

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from experiments import chosen_macros, chosen_networks
-from experiments.design_space import BITS, COLUMNS, COSTS, RANGE, READ_TIME
+from experiments.codesign import FRONT
+from experiments.design_space import BITS, COLUMNS, COSTS, NOMINAL, PULSES, QUANTITIES, RANGE, READ_TIME, VOLTS
 from experiments.framework import plots
 from experiments.framework.experiment import Presentation
 from experiments.framework.store import Results
@@ -20,23 +21,46 @@ def present(config: Any, results: Results) -> Presentation:
     """Table, figure, method."""
     digital = 100 * (1 - float(results["digital_error"]))
     nominal = float(results.select("nominal_costs", cost=config.cost))
+    names = results.coordinates("method")
     lines = [
-        f"{config.network}, {config.device}, {config.time} after programming; digital accuracy {digital:.1f} %, "
-        f"nominal "
-        f"{config.cost} {engineering(nominal, UNITS[config.cost])}; {config.budget} evaluations a search",
+        f"{config.network}, {config.device}, {config.time} after programming; digital accuracy {digital:.1f} %, nominal "
+        f"{config.cost} {engineering(nominal, UNITS[config.cost])}",
+        f"{int(results['variables'])} numbers to choose; {config.budget * len(config.slices)} evaluations a search",
         f"{'search':<10}{'hypervolume':>18}{'designs':>9}{f'least {config.cost} within 2 points of the best':>44}",
     ]
-    for name in results.coordinates("method"):
+    for name in names:
         volume = np.asarray(results.select("hypervolume", method=name)).ravel()
-        cheap = [x for r in results.coordinates("repetition") if (x := _cheapest(config, results, name, r)) is not None]
+        found = [_cheapest(config, results, name, r) for r in results.coordinates("repetition")]
+        cheap = [at[1] for at in found if at is not None]
         shown = f"{np.mean(cheap) / nominal:.3f} of nominal" if cheap else "none"
         count = np.mean([len(_designs(results, name, r)) for r in results.coordinates("repetition")])
         lines.append(f"{name:<10}{f'{volume.mean():.3f} ± {_deviation(volume):.3f}':>18}{count:>9.1f}{shown:>44}")
-    lines += ["", *verdict(results)]
-    volumes = {m: float(np.mean(results.select("hypervolume", method=m))) for m in results.coordinates("method")}
+    lines += ["", *described(config, results), "", *verdict(results)]
+    volumes = {m: float(np.mean(results.select("hypervolume", method=m))) for m in names}
     return Presentation(
         "\n".join(lines), {"codesign": _figure(config, results, nominal)}, method(config), {"hypervolume": volumes}
     )
+
+
+def described(config: Any, results: Results) -> list[str]:
+    """What the cheapest design of each search within 2 points of the best is made of, in the first repetition."""
+    lines = [
+        f"Cheapest design within 2 points of the best, repetition {results.coordinates('repetition')[0]} (means over layers)",
+        f"{'search':<10}{'bits':>7}{'pulses':>8}{'read':>9}{'voltage':>10}{'range':>8}{'columns':>9}{'rows':>6}{'slices':>8}",
+    ]
+    for name in results.coordinates("method"):
+        at = _cheapest(config, results, name, results.coordinates("repetition")[0])
+        if at is None:
+            continue
+        chosen = results.select("values", method=name, repetition=results.coordinates("repetition")[0])[at[0]]
+        v = dict(zip(QUANTITIES, chosen, strict=True))
+        pulses = "-" if np.isnan(v["pulses"]) else f"{v['pulses']:.1f}"
+        time, volts = engineering(v["read_time"], "s"), engineering(v["volts"], "V")
+        lines.append(
+            f"{name:<10}{v['bits']:>7.2f}{pulses:>8}{time:>9}{volts:>10}{v['range']:>7.0%} {v['columns']:>8.0f}"
+            f"{v['rows']:>6.0f}{v['slices']:>8.0f}"
+        )
+    return lines
 
 
 def _designs(results: Results, method: str, repetition: int) -> list[int]:
@@ -44,14 +68,15 @@ def _designs(results: Results, method: str, repetition: int) -> list[int]:
     return [d for d in results.coordinates("design") if np.isfinite(error[d]).all()]
 
 
-def _cheapest(config: Any, results: Results, method: str, repetition: int) -> float | None:
-    """Least cost of the designs whose verified error is within 2 points of the least of all searches in this repetition."""
+def _cheapest(config: Any, results: Results, method: str, repetition: int) -> tuple[int, float] | None:
+    """Number and cost of the cheapest design whose verified error is within 2 points of the least of all searches in this
+    repetition."""
     every = np.asarray(results.select("error", repetition=repetition))
     bar = np.nanmin(every.mean(-1)) + 0.02
     error = results.select("error", method=method, repetition=repetition).mean(-1)
     costs = results.select("costs", method=method, repetition=repetition, cost=config.cost)
-    good = costs[error <= bar]
-    return float(good.min()) if good.size else None
+    good = np.flatnonzero(error <= bar)
+    return min(((int(d), float(costs[d])) for d in good), key=lambda x: x[1], default=None)
 
 
 def _deviation(values: np.ndarray) -> float:
@@ -85,55 +110,80 @@ def _figure(config: Any, results: Results, nominal: float) -> Any:
             chosen = _designs(results, name, r)
             error = results.select("error", method=name, repetition=r)[chosen]
             cost = results.select("costs", method=name, repetition=r, cost=config.cost)[chosen] / nominal
-            accuracy, order = 100 * (1 - error), np.argsort(cost)
-            deviation = accuracy.std(-1, ddof=min(1, accuracy.shape[-1] - 1))
+            accuracy, deviation = 100 * (1 - error), 100 * error.std(-1, ddof=min(1, error.shape[-1] - 1))
             front.errorbar(
-                cost[order], accuracy.mean(-1)[order], yerr=deviation[order], fmt=marks[i], ls="-" if i == 0 else "",
-                lw=1, ms=4, color=colour, alpha=0.8, capsize=2, elinewidth=0.7, label=name if r == 0 else None,
+                cost, accuracy.mean(-1), yerr=deviation, fmt=marks[i], ms=4, color=colour, alpha=0.7, capsize=2,
+                elinewidth=0.7, label=name if r == 0 else None,
             )  # fmt: skip
-            shown = results.select("mean_bits", method=name, repetition=r)[chosen]
-            bits.plot(shown, accuracy.mean(-1), marks[i], color=colour, ms=4, alpha=0.8)
+            values = results.select("values", method=name, repetition=r)[chosen]
+            bits.plot(values[:, QUANTITIES.index("bits")], 1e3 * values[:, QUANTITIES.index("volts")], marks[i],
+                      color=colour, ms=4, alpha=0.7)  # fmt: skip
+        front.step(*_staircase(config, results, name, nominal), where="post", color=colour, lw=1)
         volume = np.asarray(results.select("hypervolume", method=name)).ravel()
         bars.bar(i, volume.mean(), yerr=_deviation(volume), color=colour, capsize=4, width=0.7)
-    digital = 100 * (1 - float(results["digital_error"]))
-    for axes in (front, bits):
-        axes.axhline(digital, color="black", lw=1, ls=":")
+    front.axhline(100 * (1 - float(results["digital_error"])), color="black", lw=1, ls=":")
     front.axvline(1, color="black", lw=0.8, ls="--")
     front.set(
         xscale="log", xlabel=f"{config.cost} of an inference, nominal = 1 ({engineering(nominal, UNITS[config.cost])})"
     )
     front.set_ylabel(f"accuracy [%], mean ± sd over {config.chips} fresh chips")
-    front.set_title(f"verified fronts, {config.repetitions} repetitions; dotted: digital", fontsize=9)
+    front.set_title(
+        f"{config.network}: verified designs of {config.repetitions} repetitions; dotted: digital", fontsize=9
+    )
     front.legend(fontsize=7, loc="lower right")
     bars.set_xticks(range(len(results.coordinates("method"))), results.coordinates("method"), fontsize=8)
     bars.set_ylabel("hypervolume [error x e-folds of cost]")
     bars.set_title("bars: sd over repetitions, chips", fontsize=9)
-    bits.set(xlabel="mean ADC resolution of the layers [bit]", ylabel="accuracy [%]")
+    bits.set(xlabel="mean ADC resolution of the layers [bit]", ylabel="read voltage [mV]", yscale="log")
+    bits.set_title("where these designs lie", fontsize=9)
     return figure
+
+
+def _staircase(config: Any, results: Results, name: str, nominal: float) -> tuple[np.ndarray, np.ndarray]:
+    """The front over all repetitions: the best mean accuracy [%] at each cost or less."""
+    found = []
+    for r in results.coordinates("repetition"):
+        chosen = _designs(results, name, r)
+        cost = results.select("costs", method=name, repetition=r, cost=config.cost)[chosen] / nominal
+        accuracy = 100 * (1 - results.select("error", method=name, repetition=r)[chosen].mean(-1))
+        found += zip(cost, accuracy, strict=True)
+    x, y = (np.array(v) for v in zip(*sorted(found), strict=True))
+    return x, np.maximum.accumulate(y)
 
 
 def method(config: Any) -> tuple[str, ...]:
     """How it was done."""
+    rows = (
+        f"{', '.join(map(str, config.tile_rows))} word lines"
+        if config.rows is None
+        else f"{config.rows} word lines (given)"
+    )
     return (
-        f"A design is the resolution of each layer's converters ({BITS[0]:g} to {BITS[1]:g} bits), the time of a read "
-        f"({1e9 * READ_TIME[0]:g} to {1e9 * READ_TIME[1]:g} ns), the share of the conductance range that is used "
-        f"({RANGE[0]:g} to "
-        f"{RANGE[1]:g}) and the columns a converter serves ({COLUMNS[0]:g} to {COLUMNS[1]:g}). "
+        f"A design is the resolution of each layer's converters ({BITS[0]:g} to {BITS[1]:g} bits) and the pulses that each "
+        f"layer's cells are written with ({PULSES[0]:g} to {PULSES[1]:g}; of devices with a write error), the time of a read "
+        f"({1e9 * READ_TIME[0]:g} to {1e9 * READ_TIME[1]:g} ns), its voltage ({1e3 * VOLTS[0]:g} to {1e3 * VOLTS[1]:g} mV, "
+        f"or what the device's data reach), the share of the conductance range that is used ({RANGE[0]:g} to {RANGE[1]:g}), "
+        f"the columns a converter serves ({COLUMNS[0]:g} to {COLUMNS[1]:g}), and tiles of {rows}. "
         f"{' '.join(chosen_macros.sentences(config))}",
+        f"What opposes a lower voltage: an amplifier holds each column of conductance G at 0 V with "
+        f"{config.amplifier_noise:g} V/sqrt(Hz) (a differential pair of 0.33 mS, 10 uA in weak "
+        "inversion: derived), and the column has its own heat: "
+        "i^2 = (e^2 G^2 + 4 k T G) / (2 t_read). Cells that are not ohmic conduct, and heat, by their law; amplifiers' "
+        "offsets are taken to be calibrated away, input converters to cost the same at any voltage.",
+        f"Writing: the device's error is taken to be that of {NOMINAL['pulses']:g} pulses a cell, and to change with their "
+        "number as in a loop whose every pulse draws the error anew and that stops inside a window; the energy of these "
+        f"pulses and reads (assumed: 1.75 V, 8.52 us) is shared by {config.inferences:g} inferences. Fair shares of pulses, "
+        "of the grid and of the gradient's start, go with the cube root of each layer's Fisher information a cell.",
         f"The gradient makes loss + lambda ln({config.cost}) small, lambda = "
-        f"{', '.join(f'{x:g}' for x in config.lambdas)} one after the "
-        f"other, {config.gradients} steps of Adam each; rounding counts as normal noise of its variance there. A "
-        f"gradient is charged as 3 "
-        f"evaluations, and all searches get {config.budget}. Grid, random search and NSGA-II read converters that "
-        f"round, on one chip and the "
-        f"same {config.batch} inputs. Everything shown was read again on {config.chips} fresh chips with "
-        f"{config.images} other inputs, bits whole "
-        "and columns a power of two.",
-        "Hypervolume: the area between the front and the corner of 30 points more errors than digital at the nominal "
-        "cost, costs "
-        "as logarithms. The events of the ledger are those of the nominal chip; its prices follow the design.",
-        f"Costs: {', '.join(f'{c} [{UNITS[c]}]' for c in COSTS)}. Left out: the read voltage (nothing in these "
-        f"models opposes a lower one), "
-        "rows of a tile (--rows), bit slices (--mapping) and the effort of writing, which a million inferences share.",
+        f"{', '.join(f'{x:g}' for x in config.lambdas)} one after the other, {config.gradients} steps of Adam each; its "
+        f"designs are places on its path, at most {FRONT}. Rounding counts as normal noise of its variance there; word "
+        "lines are relaxed in the cost alone, by logarithms between the numbers that there are, and every read is done with "
+        "the nearest. A gradient is charged as 3 evaluations, and all searches get "
+        f"{config.budget} for each way to cut weights into digits ({', '.join(map(str, config.slices))}), which no "
+        f"gradient leads between. The other searches read converters that round, on one chip and the same {config.batch} "
+        f"inputs. Everything shown was read again on {config.chips} fresh chips with {config.images} other inputs, rounded.",
+        "Hypervolume: the area between the front and the corner of 30 points more errors than digital at the nominal cost, "
+        "costs as logarithms. The events of the ledger are those of the nominal chip; its prices follow the design. "
+        f"Costs: {', '.join(f'{c} [{UNITS[c]}]' for c in COSTS)}.",
         *chosen_networks.sentences(config),
     )

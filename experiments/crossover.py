@@ -28,7 +28,7 @@ V_READ = 0.2  # V
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """Settings; the defaults take some minutes on two cores."""
+    """Settings; the defaults take a few minutes on two cores."""
 
     network: str = "mlp"
     """Network: a chain of layers with ReLU (mlp, cnn, ecg-cnn, ds-cnn); it is made to spike with its own weights."""

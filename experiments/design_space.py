@@ -1,7 +1,4 @@
-"""The designs that `codesign` searches: converter bits of each layer, read time, conductance range, columns a converter.
-
-A design is a vector in the unit box, so that every search meets the same space; `Space.physics` says what it stands for.
-"""
+"""The designs that `codesign` searches, as vectors in the unit box, so that every search meets the same space."""
 
 from __future__ import annotations
 
@@ -10,182 +7,121 @@ from typing import Any
 
 import numpy as np
 
-from experiments import chosen_devices, chosen_macros
-
 BITS = (4.0, 9.0)  # of the converters; the energy regression is valid from 4 bits on
+PULSES = (2.0, 50.0)  # that a cell is written with, on average
 READ_TIME = (10e-9, 200e-9)  # s
+VOLTS = (0.05, 0.4)  # V, at full scale of an input
 RANGE = (0.3, 1.0)  # of the device's conductance range that is used
 COLUMNS = (1.0, 64.0)  # that share a converter
-SHARED = ("read_time", "range", "columns")
+NOMINAL: dict[str, float] = dict(bits=8, pulses=20, read_time=100e-9, volts=0.2, range=1.0, columns=8)
 COSTS = ("energy", "latency", "area")
+QUANTITIES = ("bits", "pulses", "read_time", "volts", "range", "columns", "rows", "slices")
 
 
 @dataclasses.dataclass(frozen=True)
 class Physics:
-    """What a design stands for: bits of each layer, read time [s], share of the conductance range, columns a converter."""
-
-    bits: Any
-    read_time: Any
-    range: Any
-    columns: Any
-
-
-class Space:
-    """A network on chips of any design: its loss, and what an inference costs.
+    """What a design stands for.
 
     Args:
-        config: of the experiment. task: `x`, `y`, `calibration` inputs and the network, as `mlperf_tiny.Task`.
+        bits, pulses: of each layer's converters, and that each layer's cells are written with (None: not a variable).
+        read_time: [s]. volts: full-scale read voltage [V]. range: share of the conductance range. columns: of a converter.
+        rows: word lines of a tile, as a place among those to choose from (0.5 lies between the first two).
     """
 
-    def __init__(self, config: Any, task: Any, model: Any):
-        import equinox as eqx
-        import jax
-        import jax.numpy as jnp
+    bits: Any
+    pulses: Any
+    read_time: Any
+    volts: Any
+    range: Any
+    columns: Any
+    rows: Any
 
-        import xbar
 
-        self.config, self.task, self.device = config, task, chosen_devices.find(config.device)
-        plain, seen = chosen_macros.tile(config, self.device), {}
+@dataclasses.dataclass(frozen=True)
+class Box:
+    """Which numbers a design is made of, and their bounds: each is a power law of its place in the unit box, bits are linear.
 
-        def nominal(path: str, shape: tuple[int, ...]) -> Any:
-            seen[path] = None
-            return plain
+    Args:
+        layers: names. shares: pulses of each layer against the mean at equal effort (`write_effort.shares`); None for a
+            device without a write error. rows: word lines to choose from. most_volts: that the device's data reach [V].
+    """
 
-        chip = xbar.analog(task.network.f, nominal).program(model, task.x[:1], key=jax.random.key(config.seed))
-        chip = xbar.calibrate(chip, task.calibration, percentile=99.99)
-        self.layers = list(seen)
-        self.recipe = chip.energy(task.x[:2], inferences=2).recipe
-        self.index: dict[str, int] = {}  # number of each layer in a chip whose layers differ
-        start = jnp.asarray(self.start(), jnp.float32)
-        self.ranges = eqx.filter_jit(self._calibrated)(start, model, task.calibration, jax.random.key(config.seed))
-        self.read = eqx.filter_jit(self._read)
-        self.slope = eqx.filter_jit(eqx.filter_grad(self._objective))
-        self._cost = jax.jit(lambda z: self.cost(self.physics(z)))
+    layers: tuple[str, ...]
+    shares: tuple[float, ...] | None
+    rows: tuple[int, ...]
+    most_volts: float = VOLTS[1]
+
+    @property
+    def each(self) -> tuple[str, ...]:
+        """Numbers of which every layer has its own."""
+        return ("bits",) if self.shares is None else ("bits", "pulses")
+
+    @property
+    def shared(self) -> dict[str, tuple[float, float]]:
+        """Numbers that all layers share, and their bounds."""
+        bounds = {"read_time": READ_TIME, "volts": (VOLTS[0], min(VOLTS[1], self.most_volts))}
+        bounds |= {"range": RANGE, "columns": COLUMNS}
+        return bounds if len(self.rows) == 1 else {**bounds, "rows": (self.rows[0], self.rows[-1])}
 
     @property
     def size(self) -> int:
-        return len(self.layers) + len(SHARED)
+        return len(self.layers) * len(self.each) + len(self.shared)
 
     def physics(self, z: Any) -> Physics:
         """The design at a place in the unit box."""
         import jax.numpy as jnp
 
-        n = len(self.layers)
-        log = lambda u, bounds: bounds[0] * (bounds[1] / bounds[0]) ** u  # noqa: E731
-        bits = BITS[0] + (BITS[1] - BITS[0]) * z[:n]
-        t, share, columns = (log(z[n + i], b) for i, b in enumerate((READ_TIME, RANGE, COLUMNS)))
-        return Physics(jnp.asarray(bits), t, share, columns)
+        n, shared = len(self.layers), self.shared
+        rest = dict(zip(shared, z[n * len(self.each) :], strict=True))
+        place = rest.pop("rows", 0.0) * (len(self.rows) - 1)
+        scaled = {name: shared[name][0] * (shared[name][1] / shared[name][0]) ** u for name, u in rest.items()}
+        bits = jnp.asarray(BITS[0] + (BITS[1] - BITS[0]) * z[:n])
+        pulses = None if self.shares is None else PULSES[0] * (PULSES[1] / PULSES[0]) ** jnp.asarray(z[n : 2 * n])
+        return Physics(bits, pulses, rows=place, **scaled)
 
-    def start(self) -> np.ndarray:
-        """The nominal design: 8 bits, 100 ns, the whole range, 8 columns a converter."""
-        share = lambda value, bounds: np.log(value / bounds[0]) / np.log(bounds[1] / bounds[0])  # noqa: E731
-        bits = (8 - BITS[0]) / (BITS[1] - BITS[0])
-        shared = [share(100e-9, READ_TIME), 1.0, share(8, COLUMNS)]
-        return self.rounded(np.array([bits] * len(self.layers) + shared))
+    def row_number(self, z: np.ndarray) -> int:
+        """The number among `rows` that a design is read with: the nearest."""
+        return int(np.round(z[-1] * (len(self.rows) - 1))) if len(self.rows) > 1 else 0
 
-    def rounded(self, z: np.ndarray) -> np.ndarray:
-        """The nearest design that can be built: whole bits, and a power of two of columns a converter."""
-        z, n = np.clip(np.asarray(z, float), 0, 1), len(self.layers)
-        z[:n] = (np.round(BITS[0] + (BITS[1] - BITS[0]) * z[:n]) - BITS[0]) / (BITS[1] - BITS[0])
-        levels = np.log2(COLUMNS[1] / COLUMNS[0])
-        z[n + 2] = np.round(z[n + 2] * levels) / levels
-        return z
-
-    # -- what a design costs --------------------------------------------------------------------------------------
-
-    def costs_of(self, z: np.ndarray) -> np.ndarray:
-        """Energy [J], latency [s] and area [m^2] of an inference."""
-        import jax.numpy as jnp
-
-        return np.asarray(self._cost(jnp.asarray(z, jnp.float32)), float)
-
-    def cost(self, physics: Physics) -> Any:
-        """The same, differentiable: the ledger's recipe priced anew.
-
-        Events are those of the nominal chip; the arrays' heat goes with the range and the read time.
-        """
-        import equinox as eqx
-        import jax.numpy as jnp
-
-        from xbar.energy.pricing import priced
-
-        recipe = self.recipe
-        heat = physics.range * physics.read_time / recipe.costs[0].read_time
-        g_max = self.device.g_max * physics.range
-        number = {path: i for i, path in enumerate(self.layers)}
-        costs = tuple(
-            dataclasses.replace(
-                c, adc_bits=physics.bits[number[_path(c.name, number)]], read_time=physics.read_time, g_max=g_max
-            )
-            for c in recipe.costs
-        )
-        joules = ("array_joules", "word_joules", "bit_joules", "access_joules")
-        usages = tuple(dataclasses.replace(u, **{n: getattr(u, n) * heat for n in joules}) for u in recipe.usages)
-        technology = eqx.tree_at(lambda t: t.columns_per_adc, recipe.technology, physics.columns)
-        found = priced(dataclasses.replace(recipe, costs=costs, usages=usages, technology=technology))
-        return jnp.stack([found.terms.sum(), found.seconds.sum(), found.area.sum()])
-
-    # -- what a design does ---------------------------------------------------------------------------------------
-
-    def _calibrated(self, z: Any, model: Any, x: Any, key: Any) -> Any:
-        """Converter ranges of the nominal design, by layer number."""
-        import xbar
-
-        chip = self._programmed(model, self.physics(z), key, None, False)
-        self.index.update({chip.plan_layers[i].path: i for i in chip.arrays})
-        return xbar.calibrate(chip, x, percentile=99.99).ranges
-
-    def _chip(self, model: Any, physics: Physics, key: Any, relaxed: bool) -> Any:
-        """One chip of a design at the time of the settings; its ranges are the nominal ones, times the range that is used.
+    def nominal(self, fair: bool = False) -> np.ndarray:
+        """8 bits, 100 ns, 0.2 V, the whole range, 8 columns a converter, the most rows, 20 pulses a cell.
 
         Args:
-            relaxed: rounding as normal noise of the same variance, so that bits have a derivative.
+            fair: the same number of pulses in all, more of them in layers whose errors cost more.
         """
-        import xbar
+        found = [self._place(BITS, NOMINAL["bits"], linear=True)] * len(self.layers)
+        if self.shares is not None:
+            share = self.shares if fair else [1.0] * len(self.layers)
+            found += [self._place(PULSES, NOMINAL["pulses"] * s) for s in share]
+        found += [1.0 if name == "rows" else self._place(b, NOMINAL[name]) for name, b in self.shared.items()]
+        return self.rounded(np.array(found))
 
-        ranges = {i: dataclasses.replace(r, adc=r.adc * physics.range) for i, r in self.ranges.items()}
-        chip = self._programmed(model, physics, key, ranges, relaxed)
-        return xbar.compensate(chip.with_ranges(ranges)).at(self.config.seconds)
+    def together(self, place: dict[str, float]) -> np.ndarray:
+        """The design whose layers are alike: a place in [0, 1] for each kind of number; pulses in fair shares."""
+        found = [place["bits"]] * len(self.layers)
+        if self.shares is not None:
+            mean = PULSES[0] * (PULSES[1] / PULSES[0]) ** place["pulses"]
+            found += [self._place(PULSES, mean * s) for s in self.shares]
+        return np.array(found + [place[name] for name in self.shared])
 
-    def _programmed(self, model: Any, physics: Physics, key: Any, ranges: Any, relaxed: bool) -> Any:
-        """One chip of a design, without ranges."""
-        import jax.numpy as jnp
+    def rounded(self, z: np.ndarray) -> np.ndarray:
+        """The nearest design that can be built: whole bits, a power of two of columns a converter, rows that there are."""
+        z, n = np.clip(np.asarray(z, float), 0, 1), len(self.layers)
+        z[:n] = (np.round(BITS[0] + (BITS[1] - BITS[0]) * z[:n]) - BITS[0]) / (BITS[1] - BITS[0])
+        for name, levels in (("columns", np.log2(COLUMNS[1] / COLUMNS[0])), ("rows", len(self.rows) - 1)):
+            if name in self.shared:
+                i = n * len(self.each) + list(self.shared).index(name)
+                z[i] = np.round(z[i] * levels) / levels
+        return z
 
-        import xbar
+    def values(self, z: np.ndarray, slices: int) -> np.ndarray:
+        """Numbers of a design in the order of `QUANTITIES`, means over layers, SI units; NaN: not a variable."""
+        found = self.physics(z)
+        pulses = np.nan if found.pulses is None else float(np.mean(np.asarray(found.pulses)))
+        rest = [float(getattr(found, name)) for name in ("read_time", "volts", "range", "columns")]
+        return np.array([float(np.mean(np.asarray(found.bits))), pulses, *rest, self.rows[self.row_number(z)], slices])
 
-        low = self.device.g_min
-        device = dataclasses.replace(self.device, g_max=low + physics.range * (self.device.g_max - low))
-
-        def tile(path: str, shape: tuple[int, ...]) -> Any:
-            i = self.layers.index(path)
-            own = chosen_macros.tile(self.config, device)
-            adc = xbar.ADC(bits=jnp.round(physics.bits[i]))
-            if relaxed:
-                step = jnp.mean(ranges[self.index[path]].adc) / (2.0 ** (physics.bits[i] - 1) - 1)
-                adc = xbar.ADC(bits=None, noise=step / 12**0.5)
-            return dataclasses.replace(own, adc=adc, read_time=physics.read_time)
-
-        return xbar.analog(self.task.network.f, tile).program(model, self.task.x[:1], key=key)
-
-    def _read(self, z: Any, model: Any, x: Any, y: Any, key: Any) -> Any:
-        """Loss and error of one chip of a design, converters that round."""
-        import jax
-        import jax.numpy as jnp
-
-        outputs = self._chip(model, self.physics(z), key, False)(x, key=jax.random.fold_in(key, 1))
-        return jnp.stack([self.task.network.loss(outputs, y), 1 - self.task.network.metric(outputs, y)])
-
-    def _objective(self, both: Any, x: Any, y: Any, key: Any, weight: Any) -> Any:
-        """`loss + weight ln(cost)` of a design and weights, relaxed."""
-        import jax
-        import jax.numpy as jnp
-
-        z, model = both
-        physics = self.physics(z)
-        loss = self.task.network.loss(self._chip(model, physics, key, True)(x, key=jax.random.fold_in(key, 1)), y)
-        return loss + weight * jnp.log(self.cost(physics)[COSTS.index(self.config.cost)])
-
-
-def _path(name: str, known: dict[str, int]) -> str:
-    """The layer that a row of the ledger belongs to."""
-    return name if name in known else next(path for path in known if name.startswith(path))
+    def _place(self, bounds: tuple[float, float], value: float, linear: bool = False) -> float:
+        low, high = bounds
+        place = (value - low) / (high - low) if linear else np.log(value / low) / np.log(high / low)
+        return float(np.clip(place, 0, 1))

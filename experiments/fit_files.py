@@ -228,7 +228,7 @@ def _new_folder() -> pathlib.Path:
 def _export(
     targets: Sequence[Target], device: Any, fits: Sequence[Fit], out: pathlib.Path, say: Callable
 ) -> list[pathlib.Path]:
-    """Writes the device for other programs; what cannot be is said, and the rest is written."""
+    """Writes the device for other programs; what cannot be written is reported, and the rest is written."""
     from devices.exchange import to_aihwkit, to_neurosim, to_spice, to_verilog_a
 
     compact = {"spice": to_spice, "verilog-a": to_verilog_a}

@@ -155,7 +155,7 @@ def _accuracy_panel(axes: Any, results: Results, name: str) -> None:
     if BENCHMARKS[name] == "ad":
         axes.axvline(energy, color=plots.PALETTE[0], lw=1.5)
         axes.text(
-            0.03, 0.06, "no recordings to be had:\nAUC of the chips is not known", transform=axes.transAxes, fontsize=7
+            0.03, 0.06, "no recordings available:\nAUC of the chips is not known", transform=axes.transAxes, fontsize=7
         )
         axes.set(ylim=(80, 90), ylabel="AUC [%]")
     else:
@@ -222,7 +222,7 @@ def _remarks(config: Any) -> tuple[str, ...]:
         said.append(beyond)
     if "autoencoder" in config.networks:
         said.append(
-            "autoencoder: ToyADMOS may not be had with this program, so its inputs are random log-mels of -30 ± 10 "
+            "autoencoder: ToyADMOS is not available with this program, so its inputs are random log-mels of -30 ± 10 "
             "dB; energy and "
             "time are known, its AUC is not."
         )
@@ -237,13 +237,13 @@ def method(config: Any) -> tuple[str, ...]:
         "Weights are the benchmark's own (batch norm folded), mapped as they are; nothing is trained. "
         f"{' '.join(chosen_macros.sentences(config))} {bits}-bit output converters. Global drift compensation, one "
         f"factor a tile.",
-        f"As mapped: converter ranges are the largest magnitudes of {config.calibration} inputs without labels. "
-        f"Re-calibrated: ranges "
-        "cover 99.99 %, and each channel of each layer is brought back to the mean and spread that it has in the "
-        "digital "
-        "network on the same inputs (AdaBS, Joshi et al. 2020), at each time. The digital factors and offsets of "
-        "that are not priced.",
-        f"Accuracy on {config.images} test inputs that are not those of calibration. Energy of "
+        f"Converter ranges cover 99.99 % of the magnitudes that {config.calibration} inputs without labels give. "
+        "Re-calibrated: each channel of each layer is brought back to the mean and spread that it has in the digital "
+        "network on the same inputs (AdaBS, Joshi et al. 2020), at each time; its digital factors and offsets "
+        "are not priced.",
+        f"Accuracy on {config.images} test inputs that are not those of calibration: a chip of 90 % is known to "
+        f"{100 * (0.09 / config.images) ** 0.5:.1f} points (standard error of so many inputs), which all chips and set-ups "
+        "share; the spread over chips is shown. Energy of "
         f"{config.energy_inputs} of them, at the "
         "last time, from the voltages and conductances of these reads and published coefficients; P10 - P90 is the "
         "log-normal "

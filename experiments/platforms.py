@@ -26,7 +26,7 @@ KINDS = {
 
 @dataclasses.dataclass(frozen=True)
 class Config(chosen_macros.Setting):
-    """Settings; the defaults take some minutes on two cores."""
+    """Settings; the defaults take a few minutes on two cores."""
 
     network: str = "mlp"
     """Network; see `xbar run accuracy-energy --help`."""

@@ -18,7 +18,7 @@ TITLE = "Sensing within a budget: which network, on which device, with which con
 
 @dataclasses.dataclass(frozen=True)
 class Config(sensing.Setting):
-    """Settings; the defaults take some minutes on two cores. Needs the data set of the task below XBAR_DATA."""
+    """Settings; the defaults take a few minutes on two cores. Needs the data set of the task below XBAR_DATA."""
 
     task: Literal["keywords", "spoken", "spoken-new-speaker", "ecg"] = "keywords"
     """What is decided: MLPerf Tiny's keywords, spoken digits, heartbeats."""

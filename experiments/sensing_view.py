@@ -66,21 +66,21 @@ def table(config: Any, results: Results, task: str) -> list[str]:
         done = float(results.select("operations", task=task, kind=kind))
         what = "multiply-accumulates" if kind == "ANN" else "synaptic operations"
         lines.append(f"digital {kind}: {value:.1f} %, recall {recall}; {done:,.0f} {what}")
-    times = "".join(f"{SPOKEN[t]:>14}" for t in config.times)
-    lines.append(
-        f"{'':<4}{'device':<8}{'readout':<13}{times}{'energy':>11}{'P10 .. P90':>21}{'time':>10}  recall, last time"
-    )
+    times = "".join(f"{SPOKEN[t]:>12}" for t in config.times)
+    last_column = f"recall {'/'.join(classes)}, last" if unequal else "lowest recall, last"
+    lines.append(f"{'':<4}{'device':<7}{'readout':<12}{times}{'energy':>10}{'P10 .. P90':>20}  {last_column}")
     for at in rows(config, results, task):
         accuracy = 100 * np.asarray(results.select("accuracy", **at))
-        shown = "".join(f"{_spread(a):>14}" for a in accuracy)
+        shown = "".join(f"{_spread(a):>12}" for a in accuracy)
         low, middle, high = (engineering(e, "J") for e in results.select("energy", **at))
         last = np.flatnonzero(np.isfinite(accuracy[:, 0]))[-1]
         recall = _recall(np.asarray(results.select("recall", **at))[last].mean(0), classes)
-        recall = recall if unequal else f"lowest of {len(classes)}: {recall}"
-        seconds = engineering(float(results.select("seconds", **at)), "s")
-        head = f"{at['kind']:<4}{at['device']:<8}{at['readout']:<13}"
-        lines.append(f"{head}{shown}{middle:>11}{f'{low} .. {high}':>21}{seconds:>10}  {recall}")
+        lines.append(f"{_head(at)}{shown}{middle:>10}{f'{low} .. {high}':>20}  {recall.partition(' (N')[0]}")
     return lines
+
+
+def _head(at: dict[str, str]) -> str:
+    return f"{at['kind']:<4}{at['device']:<7}{at['readout']:<12}"
 
 
 def budget(config: Any, results: Results, task: str) -> list[str]:
@@ -93,19 +93,19 @@ def budget(config: Any, results: Results, task: str) -> list[str]:
     shown = f"{engineering(likely, 'J')} ({engineering(low, 'J')} .. {engineering(high, 'J')})"
     lines = [
         f"Front end of a decision, every {period:g} s: {shown}: {parts}; always on, {engineering(likely / period, 'W')}",
-        f"{'':<4}{'device':<8}{'readout':<13}{'network':>10}{'always on, gated':>18}{'not gated':>12}{'duty':>11}"
-        f"{'coin cell':>11}{'network alone':>16}{'a day for a year':>19}",
+        f"{'':<4}{'device':<7}{'readout':<12}{'time':>9}{'gated':>11}{'not gated':>11}{'duty':>11}"
+        f"{'coin cell':>11}{'network alone':>15}{'a day for a year':>18}",
     ]
     for at in rows(config, results, task):
         energy = float(results.select("energy", **at)[1])
         seconds, leak = float(results.select("seconds", **at)), float(results.select("leakage", **at))
         total = energy + likely
         idle = leak * max(period - seconds, 0.0)
-        head = f"{at['kind']:<4}{at['device']:<8}{at['readout']:<13}{engineering(energy, 'J'):>10}"
         lines.append(
-            f"{head}{engineering(total / period, 'W'):>18}{engineering((total + idle) / period, 'W'):>12}"
-            f"{100 * seconds / period:>9.2g} %{_life(front_ends.days(total, period)):>11}"
-            f"{_life(front_ends.days(energy, period)):>16}{front_ends.decisions_per_day(total):>19,.0f}"
+            f"{_head(at)}{engineering(seconds, 's'):>9}{engineering(total / period, 'W'):>11}"
+            f"{engineering((total + idle) / period, 'W'):>11}{100 * seconds / period:>9.2g} %"
+            f"{_life(front_ends.days(total, period)):>11}{_life(front_ends.days(energy, period)):>15}"
+            f"{front_ends.decisions_per_day(total):>18,.0f}"
         )
     return lines
 

@@ -23,7 +23,7 @@ GPU_CASES = ("ridge batch, launches free", "batch 1")
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """Settings; the defaults take some minutes on two cores. mnist needs its files below XBAR_DATA."""
+    """Settings; the defaults take a few minutes on two cores. mnist needs its files below XBAR_DATA."""
 
     data: Literal["mnist", "digits", "fashion-mnist"] = "mnist"
     """Data set; digits ships."""

@@ -20,7 +20,7 @@ TITLE = "Unsupervised learning by STDP on memory cells: accuracy against the spr
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """Settings; the defaults take some minutes on two cores. Needs mnist below XBAR_DATA (digits ships)."""
+    """Settings; the defaults take a few minutes on two cores. Needs mnist below XBAR_DATA (digits ships)."""
 
     data: Literal["mnist", "digits", "fashion-mnist"] = "mnist"
     """Data set."""

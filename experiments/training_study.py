@@ -43,7 +43,7 @@ V_READ = 0.2  # V, of a full-scale input
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """Settings; the defaults take some minutes on two cores."""
+    """Settings; the defaults take a few minutes on two cores."""
 
     network: str = "cnn"
     """Network: mlp and cnn (digits) ship with their data, ecg-cnn (heartbeats) trains fast too; ds-cnn-float (keywords),
@@ -112,7 +112,7 @@ def check(config: Config) -> None:
     network = chosen_networks.find(config)
     if network.measured_on().y_test.ndim == 1 and network.loss.__name__ != "cross_entropy":
         raise UsageError(
-            f"--network {config.network}: its outputs are no classes; the study scores classes and symbols."
+            f"--network {config.network}: its outputs are not classes; the study scores classes and symbols."
         )
 
 

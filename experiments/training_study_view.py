@@ -173,14 +173,14 @@ def _ranked(config: Any, device: str, time: str, order: list[Rank], unit: Unit) 
 def _verdicts(config: Any, order: list[Rank], unit: Unit) -> list[str]:
     """What the ranking says: where nothing was won, and whether a benchmark's bar is met."""
     said = [
-        "=: not told apart from the first. Recovered: share of what naive chips as read lose against the digital network."
+        "=: not distinguishable from the first. Recovered: share of what naive chips as read lose against the digital network."
     ]
     helps = lambda r: unit.better * r.gain.mean > SURE * r.gain.error  # noqa: E731
     lost = [
         f"{r.technique} ({r.repair})" for r in order if not helps(r) and (r.technique, r.repair) != ("naive", "none")
     ]
     if lost:
-        said.append(f"Not better than naive chips as read, or not told apart: {'; '.join(lost)}.")
+        said.append(f"Not better than naive chips as read, or not distinguishable: {'; '.join(lost)}.")
     matched = next((r for r in order if (r.technique, r.repair) == ("naive", "statistics matched")), None)
     first = order[0]
     if matched is not None and first.technique != "naive":
@@ -188,7 +188,7 @@ def _verdicts(config: Any, order: list[Rank], unit: Unit) -> list[str]:
         sure = abs(matched.behind.mean) > SURE * matched.behind.error
         said.append(
             f"Training ({first.technique}) is {unit.change(apart)} {'nat' if unit.text else 'points'} better than matching "
-            f"statistics without training{'' if sure else ', which is not told apart from 0'}."
+            f"statistics without training{'' if sure else ', which is not distinguishable from 0'}."
         )
     if (bar := BARS.get(config.network)) is not None:
         low = first.score.mean - SURE * first.score.error

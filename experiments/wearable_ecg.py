@@ -19,7 +19,7 @@ REFERENCE = (
 
 @dataclasses.dataclass(frozen=True)
 class Config(sensing.Setting):
-    """Settings; the defaults take some minutes on two cores. Needs the data set mitbih-beats below XBAR_DATA."""
+    """Settings; the defaults take a few minutes on two cores. Needs the data set mitbih-beats below XBAR_DATA."""
 
     images: int = 3000
     """Test beats at most, evenly out of 49,296 of 22 patients who are not in the training set."""

@@ -1,4 +1,4 @@
-"""What calls of a chip are given: times, keys and inputs, checked and brought into one form."""
+"""The arguments of a chip's calls (times, keys and inputs), checked and brought into one form."""
 
 from __future__ import annotations
 
@@ -37,6 +37,10 @@ def layer_times(tiles: dict[int, Tile], t: Float[Array, ""] | float | None) -> d
 
 
 def typed_key(key: PRNGKeyArray) -> PRNGKeyArray:
+    """The key as JAX's type of keys; raises a TypeError for a seed."""
+    if isinstance(key, int | np.integer) or not hasattr(key, "dtype"):
+        seed = key if isinstance(key, int | np.integer) and not isinstance(key, bool) else 0
+        raise TypeError(f"key={key!r} is not a key; give key=jax.random.key({seed}).")
     if jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
         return key
     return jax.random.wrap_key_data(key)
@@ -50,10 +54,10 @@ def check_inputs(traced: Traced, inputs: Sequence[Any]) -> None:
     for i, leaf in enumerate(leaf for leaf in jax.tree.leaves(inputs) if is_array(leaf)):
         if 0 in leaf.shape:
             raise ValueError(
-                f"input {i} is empty: its shape is {tuple(leaf.shape)}, and {unread[0]} is read with nothing. "
+                f"input {i} is empty: its shape is {tuple(leaf.shape)}, and {unread[0]} would be read with no vectors. "
                 "Give at least one sample."
             )
-    raise ValueError(f"{unread[0]} is read with nothing: the function makes an empty operand of these inputs.")
+    raise ValueError(f"{unread[0]} would be read with no vectors: the function makes an empty operand of these inputs.")
 
 
 def inferences_of(inputs: Sequence[Any], outs: Any) -> int:

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jax.core import Tracer
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from xbar.arguments import typed_key
 from xbar.chip import Chip
 from xbar.graph.nodes import Layer
 from xbar.macro.converters import ADC, DAC
@@ -70,7 +71,7 @@ def calibrate(
         settings: Any = dict(t=t, method=method, percentile=percentile, momentum=momentum)
         each = lambda one, k: calibrate(one, *inputs, key=k, compensate_drift=compensate_drift, **settings)  # noqa: E731
         return chip.each_chip(each, key)
-    keys = (None, None) if key is None else jax.random.split(key)
+    keys = (None, None) if key is None else jax.random.split(typed_key(key))
 
     now = _uncalibrated(chip if chip.taken is not None and t is None else chip.at(t))
     bare = _with_converters(now, dac=False, adc=False)
@@ -156,6 +157,11 @@ def _share(method: str | None, percentile: float | None) -> float:
         raise ValueError(f"calibrate: percentile={percentile!r} with method='max'; leave one of them out.")
     if percentile is not None and not 0 < percentile <= 100:
         raise ValueError(f"calibrate: percentile={percentile!r} must lie in (0, 100].")
+    if percentile is not None and percentile <= 1:
+        warnings.warn(
+            f"calibrate: percentile={percentile!r} cuts off {100 - percentile:g} % of all values. Per cent are meant: 99.9.",
+            stacklevel=3,
+        )
     if percentile is None:
         return 99.9 if method == "percentile" else 100.0
     return percentile

@@ -178,7 +178,7 @@ class Chip(eqx.Module):
 
     @property
     def wafer(self) -> tuple[int, ...]:
-        """How many chips this is, axis by axis; empty for a single one."""
+        """The number of chips, axis by axis; empty for a single chip."""
         for i, array in self.arrays.items():
             g: Array = jax.tree.leaves(array.settled if array.cells is None else array.cells)[
                 0
@@ -256,7 +256,8 @@ class Chip(eqx.Module):
         """What `pulse` with the same `layer`, `n` and `t` sends: pulses, and their heat in the cells [J].
 
         Args:
-            v_up, v_down: voltages of a pulse up and down [V]. width: duration [s].
+            v_up, v_down: voltages of a pulse up and down [V]. width: duration [s]. Where the device's `update` knows the heat
+                of its pulses, as one from a compact model does, that counts instead.
         """
         self._check_writable("pulse_writes")
         if self.wafer:
@@ -269,7 +270,7 @@ class Chip(eqx.Module):
         for _ in self.plan_layers[i].lengths:
             spread = jax.vmap(spread)
         counts = spread(spread_values(self.plan_layers[i], chosen, jnp.asarray(n), tile.mapping.cells))
-        return pulse_writes(g, counts, v_up, v_down, width)
+        return pulse_writes(g, counts, v_up, v_down, width, getattr(tile.device.update, "heat", None))
 
     def reprogram(
         self,

@@ -1,4 +1,4 @@
-"""How a chip looks where it is printed."""
+"""How a chip is printed."""
 
 from __future__ import annotations
 

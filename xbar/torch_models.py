@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-TRIED = "torchax 0.0.13 was tried with torch 2.12 and 2.13"
+TRIED = "torchax 0.0.13 was tried with torch 2.12 to 2.14"
 _LOADING = threading.Lock()
 
 
@@ -38,7 +38,7 @@ def from_torch(module: Any) -> tuple[Callable[..., Any], dict[str, jax.Array]]:
         ValueError: if it is in training mode, `f` too. `f` raises NotImplementedError for what torchax cannot run,
             TypeError for tensors of PyTorch.
 
-    Reference: torchax, `extract_jax`. torchax 0.0.13 was tried with torch 2.12 and 2.13.
+    Reference: torchax, `extract_jax`. torchax 0.0.13 was tried with torch 2.12 to 2.14.
 
     Breaks when: the module's path depends on the values of its inputs, or it changes its own buffers in evaluation.
     """
@@ -134,7 +134,7 @@ def _loaded() -> tuple[Any, Any]:
             "xbar.from_torch needs PyTorch and torchax, which are not installed: pip install 'xbar-sim[torch]'."
         ) from error
     try:
-        with _LOADING, _missing_overloads(torch):
+        with _LOADING, _missing_operators(torch):
             import torchax
 
             torchax.default_env()
@@ -150,15 +150,31 @@ def _loaded() -> tuple[Any, Any]:
     return torchax, torch
 
 
-@contextlib.contextmanager
-def _missing_overloads(torch: Any) -> Iterator[None]:
-    """Lets torchax name overloads of operators that torch no longer has while it loads.
+class _Absent:
+    """Stands for an operator that torch does not have, and has any overload."""
 
-    torch 2.13 dropped the overloads with named dimensions (`aten.prod.dim_Dimname`), which torchax 0.0.13 lists in its tables;
-    no module can call what torch does not have. To go once torchax does not need it.
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return object()
+
+
+@contextlib.contextmanager
+def _missing_operators(torch: Any) -> Iterator[None]:
+    """Lets torchax name operators and overloads that torch no longer has while it loads.
+
+    torch 2.13 dropped the overloads with named dimensions (`aten.prod.dim_Dimname`) and torch 2.14 operators that were long
+    deprecated (`aten.cholesky`), which torchax 0.0.13 lists in its tables; no module can call what torch does not have. To go
+    once torchax does not need it.
     """
-    packet = torch._ops.OpOverloadPacket
-    given = packet.__getattr__
+    with _tolerant(torch._ops.OpOverloadPacket, object), _tolerant(torch._ops._OpNamespace, _Absent):
+        yield
+
+
+@contextlib.contextmanager
+def _tolerant(kind: Any, make: Callable[[], Any]) -> Iterator[None]:
+    """Lets a class give `make()` for attributes that it lacks."""
+    given = kind.__getattr__
 
     def tolerant(self: Any, name: str) -> Any:
         try:
@@ -166,10 +182,10 @@ def _missing_overloads(torch: Any) -> Iterator[None]:
         except AttributeError:
             if name.startswith("__"):
                 raise
-            return object()
+            return make()
 
-    packet.__getattr__ = tolerant
+    kind.__getattr__ = tolerant
     try:
         yield
     finally:
-        packet.__getattr__ = given
+        kind.__getattr__ = given

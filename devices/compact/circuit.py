@@ -1,4 +1,4 @@
-"""What stands between the source and the cell: series resistance, current compliance, a cell the other way round."""
+"""The circuit between the source and the cell: series resistance, current compliance, reversed polarity."""
 
 from __future__ import annotations
 

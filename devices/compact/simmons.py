@@ -135,7 +135,7 @@ class SimmonsTunnelBarrier(AbstractMemristor):
         notes=(
             "A positive voltage RESETs.",
             "Rates, currents, w_c, b and a_off agree with the Technion Verilog-A manual (which has a_on 2 nm, "
-            "not 1.8, with its 3 nm film);"
+            "not 1.8, with its 3 nm film); "
             "barrier, permittivity, area and resistance have no second source.",
         ),
     )

@@ -1,4 +1,4 @@
-"""Compact models in time: a waveform of the source in, current and state out."""
+"""Compact models over time: a source waveform in, current and state out."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from devices.compact.base import AbstractMemristor
 from devices.compact.simulation import Waveform, simulate
 from devices.disturb import Disturb
 from devices.steps import PiecewiseStep
-from devices.updates import CellSpread, CycleNoise, PulseUpdate
+from devices.updates import CellSpread, CycleNoise, PulseHeat, PulseUpdate
 
 
 class Pulse(eqx.Module):
@@ -53,7 +53,8 @@ def pulse_response(
     """The pulse law of a compact model: a table of the steps that one pulse up and one pulse down make at every conductance.
 
     For `nodes` conductances at equal distances the state that has it is found, driven through each pulse, and read
-    again. The law is differentiable in the model's parameters and the pulses'.
+    again. The law is differentiable in the model's parameters and the pulses'. The heat of a pulse at every conductance,
+    `integral of v i dt` of the model (and of what is in series with it), comes along.
 
     Args:
         model: a memristor, or a `Circuit` around one. up, down: the pulse that makes it more, and less, conductive.
@@ -73,11 +74,12 @@ def pulse_response(
     conductance says (as with a second state).
     """
     table = _Table.of(model, v_read, nodes, substeps, tolerance, states)
-    steps_up, steps_down = table.moved(up), -table.moved(down)
-    g = table.g
+    (steps_up, joules_up), (steps_down, joules_down) = table.driven(up), table.driven(down)
+    g, steps_down = table.g, -steps_down
     if not isinstance(steps_up, Tracer):
         _check(float(g[0]), float(g[-1]), float(jnp.sum(steps_up)), float(jnp.sum(steps_down)))
-    return PulseUpdate(PiecewiseStep(steps_up, steps_down, g[0], g[-1]), cells, pulses)
+    heat = PulseHeat(joules_up, joules_down, g[0], g[-1])
+    return PulseUpdate(PiecewiseStep(steps_up, steps_down, g[0], g[-1]), cells, pulses, heat=heat)
 
 
 def disturbance(
@@ -151,10 +153,15 @@ class _Table(eqx.Module):
         )
         return cls(model, g, x, v_read, substeps, tolerance)
 
+    def driven(self, pulse: Pulse) -> tuple[Float[Array, " nodes"], Float[Array, " nodes"]]:
+        """Change of each conductance by a pulse [S], and the heat of it [J]."""
+        end = simulate(self.model, pulse.waveform(), x0=self.x, substeps=self.substeps, tolerance=self.tolerance)
+        moved = jnp.clip(_conductance(self.model, end.x[-1], self.v_read), self.g[0], self.g[-1]) - self.g
+        return moved, end.energy[-1]
+
     def moved(self, pulse: Pulse) -> Float[Array, " nodes"]:
         """Change of each conductance by a pulse [S]."""
-        end = simulate(self.model, pulse.waveform(), x0=self.x, substeps=self.substeps, tolerance=self.tolerance)
-        return jnp.clip(_conductance(self.model, end.x[-1], self.v_read), self.g[0], self.g[-1]) - self.g
+        return self.driven(pulse)[0]
 
 
 def _conductance(model: AbstractMemristor, x: Array, v_read: float) -> Array:

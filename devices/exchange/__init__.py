@@ -1,4 +1,4 @@
-"""To other programs: a device's pulse law for aihwkit and NeuroSim, a compact model as Verilog-A or SPICE."""
+"""Export to other programs: a device's pulse law for aihwkit and NeuroSim, a compact model as Verilog-A or SPICE."""
 
 from devices.exchange.aihwkit import to_aihwkit
 from devices.exchange.neurosim import to_neurosim

@@ -88,7 +88,7 @@ def _sweep(law: Any, low: float, high: float, direction: int) -> np.ndarray:
     share = np.abs(curve - start) / (high - low)
     if share.max() < 0.1:
         raise ValueError(
-            f"{MOST_PULSES} pulses {'up' if direction > 0 else 'down'} move the cell by {share.max():.1%} of its range only."
+            f"{MOST_PULSES} pulses {'up' if direction > 0 else 'down'} move the cell by only {share.max():.1%} of its range."
         )
     reached = np.flatnonzero(share >= 1 - 1e-6)
     last = reached[0] if len(reached) else np.flatnonzero(share >= share.max() * (1 - NEARLY))[0]

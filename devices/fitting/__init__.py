@@ -1,6 +1,6 @@
 """From measurements to devices: `fit(trace)` finds the law, its numbers and their errors.
 
-One room for each kind of measurement (`loops`, `pulses`, `reads`, `read_noise`, `retention`, `write_errors`, `cycling`),
+One package for each kind of measurement (`loops`, `pulses`, `reads`, `read_noise`, `retention`, `write_errors`, `cycling`),
 with its data and its models, which are listed as `CANDIDATES` (see `AbstractCandidate`, `kinds.py`). `engine` has the search,
 the errors and the tests, `report` the pictures and the advice: common to all.
 """

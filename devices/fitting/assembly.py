@@ -1,4 +1,4 @@
-"""From fits to a device: the laws that each measurement determines, put together, with the reach of the data."""
+"""From fits to a device: the laws that each measurement determines, put together, with the range of the data."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def assemble(fits: Sequence[Fit], name: str = "fitted") -> Device:
     trace's protocol hold before what is fitted.
 
     Raises:
-        FileError: if no measurement tells the conductance range in siemens, or there is no fit.
+        FileError: if no measurement determines the conductance range in siemens, or no fit was given.
     """
     ordered = _ordered(fits)
     about = provenance(ordered, name)
@@ -40,7 +40,7 @@ def assemble(fits: Sequence[Fit], name: str = "fitted") -> Device:
 
 
 def posterior(fits: Sequence[Fit], name: str = "fitted", *, count: int = 64, seed: int = 0) -> Device:
-    """`count` devices drawn from what the measurements do not determine, each by `draws.draw`: every array has a leading axis.
+    """`count` devices drawn from the posterior of the measurements, each by `draws.draw`: every array has a leading axis.
 
     Raises:
         FileError: as `assemble`.
@@ -86,7 +86,7 @@ def _count(trace: Any) -> str:
 
 def _ordered(fits: Sequence[Fit]) -> list[Fit]:
     if not fits:
-        raise FileError("there is no fit to make a device of.")
+        raise FileError("no fit was given to make a device from.")
     return sorted(fits, key=lambda f: PRECEDENCE.index(f.kind))
 
 
@@ -98,7 +98,7 @@ def _laws(fit: Fit, theta: Any, sigma: Any) -> dict[str, Any]:
         if np.all(np.isfinite(fit.theta)):
             raise
         raise FileError(
-            f"{fit.kind} of the device is not a number: the fit leaves open what it is made of ({error}). Look at the page of "
+            f"{fit.kind} of the device is not a number: the fit does not determine it ({error}). Look at the page of "
             "the fit, leave out what is not a reading of the device, or choose a simpler model."
         ) from error
 
@@ -114,9 +114,9 @@ def _merged(parts: Sequence[dict[str, Any]], fits: Sequence[Fit], about: Provena
         missing = list(ENDS)  # a single conductance was measured
     if missing:
         raise FileError(
-            f"no measurement tells {' and '.join(missing)} of the device, in siemens ({about.measured}). Add a measurement of "
-            "known conductances, such as programming logs or pulse trains in siemens, or give the range in a sidecar "
-            "file:\n\n[protocol]\ng_min = 1e-6   # [S]\ng_max = 1e-4\n"
+            f"no measurement determines {' and '.join(missing)} of the device, in siemens ({about.measured}). Add a "
+            "measurement of known conductances, such as programming logs or pulse trains in siemens, or give the range in a "
+            "sidecar file:\n\n[protocol]\ng_min = 1e-6   # [S]\ng_max = 1e-4\n"
         )
     return laws
 
@@ -131,7 +131,7 @@ def _single(device: Device) -> Device:
         if jnp.issubdtype(leaf.dtype, jnp.floating) and np.isnan(np.asarray(leaf)).any():
             where = jax.tree_util.keystr(path, simple=True, separator=".")
             raise FileError(
-                f"{where} of the device is not a number: the fit leaves open what it is made of. Look at the page of the fit, "
+                f"{where} of the device is not a number: the fit does not determine it. Look at the page of the fit, "
                 "leave out what is not a reading of the device, or choose a simpler model."
             )
     return jax.tree.map(lambda x: jnp.asarray(x, jnp.float32) if jnp.issubdtype(x.dtype, jnp.floating) else x, device)

@@ -1,4 +1,4 @@
-"""`fit`: from a trace to a model with honest numbers."""
+"""`fit`: from a trace to a model, with an error on every number."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which models there are for which kind of measurement."""
+"""The models for each kind of measurement."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MODULES = {
 
 
 def listed(names: Iterable[str]) -> str:
-    """Names of models for a message: some have commas in them."""
+    """Names of models, listed for a message (some contain commas)."""
     return "\n".join(["", *(f"  {name!r}" for name in names)])
 
 

@@ -43,7 +43,7 @@ def fit_many(traces: Sequence[Trace], model: str, *, starts: int = 6, seed: int 
 
     Raises:
         FileError: if there is no such model, or the traces differ in what is to be fitted (one has a series resistance
-            that another has not, say).
+            that another does not have, say).
     """
     if not traces:
         raise FileError("fit_many: there are no traces.")

@@ -31,7 +31,7 @@ def part_of(trace: Trace, seed: int) -> Trace | None:
 
 
 def is_large(candidate: AbstractCandidate, data: Any) -> bool:
-    """Whether a model sees so many readings; some thin them out themselves."""
+    """Whether a model sees so many readings that it is screened first; some models thin them out themselves."""
     return not candidate.keeps_excluded and candidate.count(data) >= WORTHWHILE * READINGS
 
 

@@ -1,4 +1,4 @@
-"""Readers of laboratory files: from a file as the instrument wrote it to a `Trace` in SI units.
+"""Readers of laboratory files: from an instrument's own file to a `Trace` in SI units.
 
 `read(path)` finds the format by the content. What the content does not say (which column is which, units, a shunt, the
 frequency) is never guessed: it is asked for in a sidecar (`sidecar.py`), a small TOML file beside the data, and the message

@@ -1,4 +1,4 @@
-"""Two files of one experiment: the cells as they were before a bake (or a wait), and as they were after it."""
+"""Two files of one experiment: the cells before a bake (or a wait), and the same cells after it."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def pair(traces: Sequence[Trace], by_name_only: bool) -> Pair | None:
     reason = (
         f"{before.name} holds one read of each cell, {after.name} reads of the same cells: taken for before and after, as "
         f"{why}; "
-        f'`start = "{before.name}"` in {after.name}.toml says it for good.'
+        f'`start = "{before.name}"` in {after.name}.toml makes this explicit.'
     )
     return Pair(before, after, Flag("assumed start", reason))
 
@@ -73,11 +73,13 @@ def starts(traces: Sequence[Trace], path: pathlib.Path) -> Mapping[str, float]:
     """
     trace = traces[0]
     if len(traces) != 1 or "g" not in trace:
-        raise FileError(f"{path} is to hold the starts of cells, but is a {trace.kind}: it needs a read of each cell.")
+        raise FileError(
+            f"{path} should hold the initial states of cells, but is a {trace.kind}: it needs a read of each cell."
+        )
     device = trace["device"].astype(int)
     if len(np.unique(device)) != len(device):
         raise FileError(
-            f"{path} is to hold the starts of cells, but {len(device) - len(np.unique(device))} of its {len(device)} "
+            f"{path} should hold the initial states of cells, but {len(device) - len(np.unique(device))} of its {len(device)} "
             "reads are further reads of the same cells; keep one of each."
         )
     return {trace.labels[d]: float(g) for d, g in zip(device, trace["g"], strict=True)}

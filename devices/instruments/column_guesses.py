@@ -1,4 +1,4 @@
-"""What the columns of a table could be: kinds of measurement that fit its headers and numbers, and units by magnitude.
+"""Guesses about the columns of a table: kinds of measurement that fit its headers and numbers, and units by magnitude.
 
 These are proposals for templates (`templates.py`); nothing is read by them.
 """
@@ -175,11 +175,38 @@ def _alike(x: np.ndarray, y: np.ndarray) -> bool:
 
 
 def _pattern(table: Table, chosen: dict[int, str]) -> dict[str, int]:
-    """How many pulses up and down: up to the largest conductance, and the rest."""
+    """How many pulses up and down: to the first turn of the conductance by half of its range, and from there to the next."""
     k = next(at for at, column in chosen.items() if column in ("g", "r", "i"))
-    x = table.values[:, k] if chosen[k] != "r" else -table.values[:, k]
-    up = int(np.argmax(np.nan_to_num(x, nan=-np.inf))) + 1
-    return {"up": up, "down": len(x) - up} if 1 < up < len(x) else {"up": 50, "down": 50}
+    x = table.finite(k) if chosen[k] != "r" else -table.finite(k)
+    turns = _turns(x)
+    if len(turns) < 2 or x[turns[0]] < x[0]:
+        up = int(np.argmax(x)) + 1 if len(x) else 0
+        return {"up": up, "down": len(x) - up} if 1 < up < len(x) else {"up": 50, "down": 50}
+    whole = round(2 * (turns[-1] - turns[0]) / (len(turns) - 1))
+    cycles = max(round(len(x) / whole), 1)
+    for pulses in (len(x) - 1, len(x)):  # with or without a reading before the first pulse; noise moves the turns
+        if pulses % cycles == 0 and abs(pulses / cycles - whole) <= 0.05 * whole:
+            whole = pulses // cycles
+            break
+    tops = (np.asarray(turns[::2]) - turns[0] + whole // 2) % whole - whole // 2  # from the first one, in its cycle
+    up = round(float(np.median(tops))) + turns[0]
+    up = whole // 2 if abs(up - whole / 2) <= 0.1 * whole else up
+    return {"up": up, "down": whole - up}
+
+
+def _turns(x: np.ndarray) -> list[int]:
+    """Where a series turns back by more than half of its range, tops and bottoms in turn."""
+    found: list[int] = []
+    top = bottom = 0
+    for at in range(len(x)):
+        top, bottom = (at if x[at] > x[top] else top), (at if x[at] < x[bottom] else bottom)
+        back = {"top": x[top] - x[at], "bottom": x[at] - x[bottom]}
+        for name, place in (("top", top), ("bottom", bottom)):
+            if back[name] > np.ptp(x) / 2 and place not in found and (place > 0 or name == "top"):
+                found.append(place)
+                top = bottom = at
+                break
+    return found
 
 
 def _side(table: Table, headers: list[Header], chosen: dict[int, str], trust: bool = True) -> dict[str, Any]:

@@ -41,7 +41,7 @@ def about_headers(headers: Sequence[column_headers.Header], *, asked: bool) -> l
         reason = f"Not known or not needed: {', '.join(left)}; `columns = [...]` can name them."
         flags.append(Flag("columns left out", reason))
     if unsure:
-        reason = f"Took {', '.join(unsure)}, by a word in it and its unit; `columns = [...]` overrules it."
+        reason = f"Took {', '.join(unsure)}, by a word in the header and its unit; `columns = [...]` overrides this."
         flags.append(Flag("assumed columns", reason))
     return flags
 
@@ -59,7 +59,7 @@ def to_si(file: File, column: str, values: np.ndarray, unit: column_headers.Unit
         return values, True
     raise FileError(
         f"{file.path}: column {column} is in {unit.dimension or 'no unit'}, but it is measured in {wanted or 'no unit'}; "
-        "mend the header, or say in a sidecar what the columns are."
+        "correct the header, or say in a sidecar what the columns are."
     )
 
 
@@ -81,7 +81,7 @@ def derive(file: File, columns: dict[str, np.ndarray], side: Mapping[str, Any]) 
     if "v_shunt" in columns:
         if protocol.get("shunt", 0) <= 0:
             raise FileError(
-                f"{file.path}: the current is a voltage over a shunt whose resistance no file says; write it [ohm] into "
+                f"{file.path}: the current is a voltage over a shunt whose resistance no file gives; write it [ohm] into "
                 "its sidecar.",
                 {"protocol": {"shunt": 1000.0}},
             )
@@ -101,7 +101,7 @@ def derive(file: File, columns: dict[str, np.ndarray], side: Mapping[str, Any]) 
 def _read_voltage(file: File, protocol: Mapping[str, Any]) -> float:
     if protocol.get("v_read", 0) == 0:
         raise FileError(
-            f"{file.path} has currents, but at which voltage they were read [V] no column says; write it into its sidecar.",
+            f"{file.path} has currents, but no column gives the voltage [V] of the reads; write it into its sidecar.",
             {"protocol": {"v_read": 0.1}},
         )
     return protocol["v_read"]
@@ -118,7 +118,8 @@ def _up_down(file: File, columns: dict[str, np.ndarray]) -> dict[str, np.ndarray
 
 
 def _patterned(file: File, columns: dict[str, np.ndarray], side: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """`pattern = { up = 50, down = 50 }`: which pulses went up, if no column says it."""
+    """`pattern = { up = 50, down = 50 }`: which pulses went up, if no column says so. Where a count from 0 has one
+    reading more than whole cycles have pulses, the first is that before any pulse."""
     pattern = side.get("pattern")
     if not pattern or "direction" in columns or "g" not in columns:
         return columns
@@ -128,10 +129,13 @@ def _patterned(file: File, columns: dict[str, np.ndarray], side: Mapping[str, An
             f"{file.path}: pattern = {pattern!r} must be {{ up = 50, down = 50 }}, numbers of pulses in a cycle."
         )
     row = np.arange(len(columns["g"]))
-    place = row % (up + down)
+    if "pulse" in columns and np.array_equal(columns["pulse"], row) and len(row) % (up + down) == 1:
+        row = row - 1
+    after = np.maximum(row, 0)
+    place = after % (up + down)
     columns["direction"] = np.where(place < up, 1.0, -1.0)
-    columns.setdefault("cycle", row // (up + down))
-    columns["pulse"] = np.where(place < up, place, place - up) + 1
+    columns.setdefault("cycle", after // (up + down))
+    columns["pulse"] = np.where(row < 0, 0, np.where(place < up, place, place - up) + 1)
     return columns
 
 
@@ -171,8 +175,8 @@ def kind_of(
         turns = _returns(columns["v"], columns.get("device"))
         kind = "loop" if "read-iv" not in fits or ("loop" in fits and turns) else "read-iv"
         why = "the voltage turns back" if turns else "the voltage only rises or falls"
-        why += "" if turns or kind == "read-iv" else ", with times or cycles that a read-iv has not"
-        why = f"Columns V and I were taken for a {kind}, as {why}; `kind = ...` overrules it."
+        why += "" if turns or kind == "read-iv" else ", with times or cycles, which a read-iv does not have"
+        why = f"Columns V and I were taken for a {kind}, as {why}; `kind = ...` overrides this."
         return kind, columns, [*flags, Flag("assumed kind", why)]
     if len(fits) == 1:
         return fits[0], columns, flags
@@ -269,7 +273,7 @@ def trace(
             guessed from their headers, and are left out where no kind of measurement has them.
 
     Raises:
-        FileError: if a column comes twice, some conductances have units and others not, or columns fit no kind.
+        FileError: if a column appears twice, some conductances have units and others not, or columns fit no kind.
     """
     columns: dict[str, np.ndarray] = {}
     normalised: dict[str, bool] = {}
@@ -278,7 +282,7 @@ def trace(
             continue
         if column in columns:
             raise FileError(
-                f"{file.path}: column {column} comes twice; say in a sidecar which one counts (the other is `-`)."
+                f"{file.path}: column {column} appears twice; say in a sidecar which one counts (the other is `-`)."
             )
         columns[column], plain = to_si(file, column, np.asarray(values, float), unit)
         if column_headers.dimension(column) == "S":

@@ -1,4 +1,4 @@
-"""HDF5 files of strangers: opened so that only the file itself, and its folder for virtual data sets, is ever read.
+"""Untrusted HDF5 files: only the file itself, and its folder for virtual data sets, is ever read.
 
 What lies in external storage or behind a link is not read, as it could be any file of this machine. What data sets unpack to
 counts against the limit of size before a byte of it is read.

@@ -95,7 +95,7 @@ def start(file: File, columns: Columns, labels: tuple[str, ...], side: Mapping[s
             columns[column] = np.full(len(device), float(protocol[key]))
     if "t" not in columns:
         raise FileError(
-            f"{file.path}: how long after {name} it was read [s] no column says; write it into its sidecar, and the "
+            f"{file.path}: no column says how long after {name} it was read [s]; write it into its sidecar, and the "
             "temperature [K] of the bake, if there was one.",
             {"protocol": {"bake_time": 3600.0}},
         )

@@ -27,7 +27,7 @@ def numbered(trace: Trace) -> Trace:
         most = max(most, len(begins) + 1)
     if most == 1:
         return trace
-    reason = f"The voltage makes {most} periods, which were taken for cycles; a column Cycle overrules it."
+    reason = f"The voltage makes {most} periods, which were taken for cycles; a column Cycle overrides this."
     columns = {**trace.columns, "cycle": cycle}
     return dataclasses.replace(trace, columns=columns).flagged(Flag("assumed cycles", reason))
 

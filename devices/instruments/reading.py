@@ -48,10 +48,10 @@ def read(
 
     Args:
         path_or_paths: a file, a folder, or several. kind: keep only this kind, and take tables that could be it for it.
-        sidecar: what `<file>.toml` would say, as a mapping or a path; it overrules those beside the files.
+        sidecar: what `<file>.toml` would say, as a mapping or a path; it overrides those beside the files.
 
     Raises:
-        FileError: if a file is missing, damaged, of no known layout, or needs a sidecar; the message says how to mend it.
+        FileError: if a file is missing, damaged, of no known layout, or needs a sidecar; the message says what to do.
     """
     one = isinstance(path_or_paths, (str, pathlib.Path))
     asked = [pathlib.Path(p) for p in ([path_or_paths] if one else path_or_paths)]  # type: ignore[list-item]
@@ -228,14 +228,14 @@ def _format(file: File, side: Mapping[str, Any]) -> Format:
         form = table_without_headers
     if form is None:
         what = (
-            "a workbook that Clarius did not write"
+            "a workbook that is damaged or was cut off, or that Clarius did not write"
             if file.is_workbook
             else f"starts with {(file.start or [''])[0][:60]!r}"
         )
         if table_with_headers.only_headers(file):
             raise FileError(f"{file.path} has headers but no row of numbers below them; export it again with its data.")
         raise NotAMeasurement(
-            f"{file.path} is of no layout that is known ({what}). Known are: {', '.join(f.NAME for f in FORMATS)}. Save it as "
+            f"{file.path} has no known layout ({what}). Known layouts: {', '.join(f.NAME for f in FORMATS)}. Save it as "
             "CSV with headers such as `Voltage (V),Current (A)`.",
             "no known layout",
         )

@@ -1,4 +1,4 @@
-"""The sidecar: a small TOML file beside the data that says what the data cannot say themselves.
+"""The sidecar: a small TOML file beside the data, with what the data do not contain.
 
 It is `<file>.toml` next to a file, or `xbar-data.toml` in its folder (or a folder above, up to the one that was asked for),
 with tables `[files."*reset*"]` for some of the files; what is written closest to the file wins.
@@ -61,7 +61,7 @@ EXTRA = (
 
 
 def find(path: pathlib.Path, root: pathlib.Path | None, given: Any) -> dict[str, Any]:
-    """All that sidecars say about one file: of its folders from `root` down, of its own, then what was passed along.
+    """All sidecar settings for one file: of its folders from `root` down, of its own, then what was passed along.
 
     Raises:
         FileError: if a sidecar is not valid TOML, or holds something that it must not.
@@ -106,7 +106,7 @@ def _parts(where: str, layer: dict[str, Any], path: pathlib.Path):
 
 
 def checked(side: Mapping[str, Any]) -> dict[str, Any]:
-    """What a sidecar says, if it may say it.
+    """A sidecar's settings, checked.
 
     Raises:
         FileError: if it holds something that it must not.
@@ -194,7 +194,7 @@ def apply(trace: Trace, sidecar: Mapping[str, Any]) -> Trace:
     changed = [k for k, v in protocol.items() if k in trace.protocol and trace.protocol[k] != v]
     if changed:
         what = ", ".join(f"{k} {protocol[k]:g} (the file says {trace.protocol[k]})" for k in changed)
-        trace = trace.flagged(Flag("sidecar overrules file", f"The sidecar sets {what}."))
+        trace = trace.flagged(Flag("sidecar overrides file", f"The sidecar sets {what}."))
     trace = dataclasses.replace(trace, protocol={**trace.protocol, **protocol})
     signs = {c: float(s) for c, s in sidecar.get("sign", {}).items() if c in trace and s != 1}
     if signs:

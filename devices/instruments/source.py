@@ -24,7 +24,7 @@ TEXT_CONTROLS = set(b"\t\n\r\f")
 
 
 class NotAMeasurement(FileError):
-    """A file that is not a measurement, as far as anybody can see; in a folder it is left out, with `why` in the note."""
+    """A file that does not look like a measurement; in a folder it is left out, with `why` in the note."""
 
     def __init__(self, message: str, why: str):
         super().__init__(message)
@@ -80,7 +80,9 @@ class File:
         except FileNotFoundError:
             raise FileError(f"there is no file {self.path}; check the spelling and the folder.") from None
         except PermissionError:
-            raise FileError(f"{self.path} may not be read by you; ask its owner, or `chmod u+r` it.") from None
+            raise FileError(
+                f"{self.path} may not be read: you lack the permission; ask its owner, or `chmod u+r` it."
+            ) from None
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise FileError(f"{self.path} is a damaged gzip file ({error}); copy it again from its source.") from None
         except OSError as error:

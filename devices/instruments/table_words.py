@@ -1,4 +1,4 @@
-"""Words in the rows of a table: whose readings they are (`A1`, chip `B`), and which way a pulse went (`SET`, `LTD`, `P`)."""
+"""Words in the rows of a table: which device was read (`A1`, chip `B`), and the direction of a pulse (`SET`, `LTD`)."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def _cells(
         parts = text_table.fields(line, count=count)
         if len(parts) != count:
             raise FileError(
-                f"{file.path}, line {number}: {len(parts)} columns, but the header has {count}; mend that line."
+                f"{file.path}, line {number}: {len(parts)} columns, but the header has {count}; correct that line."
             )
         for k in clocks:
             parts[k] = str(time) if (time := text_table.clock(parts[k])) is not None else parts[k]
@@ -128,7 +128,7 @@ def _column(cells: Sequence[str | float], header: Header, asked: bool) -> tuple[
             return np.array(signs, float), header, ()
     if header.column is not None and not numeric:
         words = ", ".join(repr(t) for t in dict.fromkeys(texts) if not text_table.is_number(t))
-        reason = f"{header.text!r}: {words[:80]} is not known for a way of pulses"
+        reason = f"{header.text!r}: {words[:80]} is not a known direction of pulses"
         return np.full(len(texts), np.nan), dataclasses.replace(header, text=reason, column=None), ()
     return np.array([_number(t) for t in texts]), header, ()
 

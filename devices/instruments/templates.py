@@ -1,4 +1,4 @@
-"""Templates: for a file that is refused, a sidecar with which that very file is read, to be put right and copied.
+"""Templates: for a refused file, a sidecar with which that very file can be read, to be corrected and copied.
 
 Every template was tried on the file before it is shown. Which kinds fit the columns, and which units go with the magnitudes,
 is a proposal and a question, never an answer.

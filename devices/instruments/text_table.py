@@ -133,7 +133,7 @@ def _slowly(file: File, text: str, sign: str | None, skip: int) -> np.ndarray:
         if rows and len(values) != len(rows[0]):
             raise FileError(
                 f"{file.path}, line {number}: {len(values)} columns, but {len(rows[0])} in the rows before it; "
-                "the file was cut off or joined from two tables: mend or split it."
+                "the file was cut off or joined from two tables: correct or split it."
             )
         rows.append(values)  # type: ignore[arg-type]
     if not rows:

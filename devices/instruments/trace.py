@@ -1,4 +1,4 @@
-"""`Trace`: what one measurement left in files, in SI units, and what is wrong with it."""
+"""`Trace`: the data of one measurement in SI units, with flags for whatever looks wrong."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ OVERFLOW = 1e30  # a magnitude that no reading has, nor its inverse: instruments
 
 
 class FileError(ValueError):
-    """A file that cannot be used: what, which value, what is allowed, and how to mend it, in one message.
+    """A file that cannot be used: what, which value, what is allowed, and what to do about it, in one message.
 
     Args:
         needs: what a sidecar must say beyond what it says, for the file to be read, with values to be put right.
@@ -47,7 +47,7 @@ class FileError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class Flag:
-    """Something about the data that a reader should know.
+    """A remark about the data that users should know.
 
     Args:
         name: what it is in a word or two ("compliance", "duplicate file"). reason: one sentence with numbers.

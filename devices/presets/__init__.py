@@ -1,4 +1,4 @@
-"""Published devices, each with its source and the reach of its data.
+"""Published devices, each with its source and the range of its data.
 
 Each is a function that makes a `Device`; `devices.describe(name)` says what is known about it.
 """

@@ -1,4 +1,4 @@
-"""Cells that were never built: references to compare with."""
+"""Idealised cells that were never built: references for comparison."""
 
 from __future__ import annotations
 

@@ -23,14 +23,14 @@ Analog memristor crossbars: how accurate is a network on this device, and what d
 
 commands:
   list               the experiments
-  show NAME          what an experiment does, or what is known of a device
+  show NAME          what an experiment does, or what is known about a device
   run NAME [...]     run one, or your own file (./mine.py); `xbar run NAME --help` shows its settings
   sweep NAME [...]   run it with every combination of settings: --adc-bits 4 6 8 --seed 0..4 --workers 4
   fit FILES [...]    fit device models to measurements; `xbar fit --help` shows the settings
-  report PATH [...]  show a run again, compare two, list many, or write a table; `xbar report --help`
+  report PATH [...]  print a run again, compare two, list many, or write a table; `xbar report --help`
   data ...           public data sets: list, fetch, path; `xbar data --help`
   doctor             what is installed, found and writable
-  cite [NAME ...]    what to cite for a device, as BibTeX; without a name, the devices there are
+  cite [NAME ...]    what to cite for a device, as BibTeX; without a name, all devices
 
 options:
   --version          print the version

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import itertools
 import json
 import pathlib
+import re
 from typing import Annotated, Any
 
 from experiments.command.endings import DONE, USAGE, attempt, complain, show
@@ -74,6 +76,7 @@ def _parse(program: str, title: str, config: type, flags: list[str]) -> tuple[Ou
     """Typed flags for every setting of an experiment, and for the output."""
     import tyro
 
+    _check_separators(flags)
     flat = tyro.conf.arg(name="")
     both = dataclasses.make_dataclass(
         "Arguments", [("config", Annotated[config, flat]), ("output", Annotated[Output, flat])]
@@ -81,6 +84,12 @@ def _parse(program: str, title: str, config: type, flags: list[str]) -> tuple[Ou
     both.__doc__ = title
     parsed: Any = tyro.cli(both, prog=program, args=flags, config=(tyro.conf.FlagCreatePairsOff,))
     return parsed.output, parsed.config
+
+
+def _check_separators(flags: list[str]) -> None:
+    for name, value in itertools.pairwise(["", *flags]):
+        if re.fullmatch(r"-?[\d.e-]+(,-?[\d.e-]+)+,?", value):
+            raise UsageError(f"{name} {value}: separate values by blanks: {value.replace(',', ' ').strip()}.")
 
 
 def _execute(source: Source, output: Output, configs: list[Any]) -> list[Any]:

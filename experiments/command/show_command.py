@@ -1,8 +1,10 @@
-"""The command `xbar show`: what an experiment does, or what is known of a device."""
+"""The command `xbar show`: what an experiment does, or what is known about a device."""
 
 from __future__ import annotations
 
 import dataclasses
+import difflib
+from typing import Any
 
 from experiments.command.endings import DONE, complain, show
 from experiments.framework.errors import UsageError
@@ -33,7 +35,23 @@ def _default(field: dataclasses.Field) -> str:
 
 
 def _device(name: str) -> str:
+    """The catalogue's words on a published device or compact model, and the laws of a device."""
+    import devices
     from experiments import chosen_devices
 
-    device = chosen_devices.find(name)
+    full = chosen_devices.SHORT.get(name, name)
+    if name.endswith(".toml"):
+        return _laws(chosen_devices.find(name))
+    try:
+        make = devices.find(full)
+    except ValueError as error:
+        if close := difflib.get_close_matches(name, EXPERIMENTS, 1):
+            raise UsageError(f"there is no experiment or device {name!r}. Did you mean {close[0]!r}?") from error
+        raise UsageError(f"{error} `xbar list` names the experiments.") from error
+    made = make() if devices.catalogue.makes_itself(full) else None
+    laws = f"\n\n{_laws(made)}" if isinstance(made, devices.Device) else ""
+    return devices.catalogue.description(full) + laws
+
+
+def _laws(device: Any) -> str:
     return f"{device!r}\n\nnever measured: {', '.join(device.unmeasured) or 'nothing that an array needs'}"

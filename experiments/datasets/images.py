@@ -48,7 +48,7 @@ def idx(name: str) -> Dataset:
     """MNIST or Fashion-MNIST, from their four files."""
     hint = " or install Debian's package dataset-fashion-mnist" if name == "fashion-mnist" else ""
     holds = f"{_IDX['x_train']}-ubyte.gz and its three companions"
-    place = folder(name, holds, f"{hint}, or use --data digits, which ships")
+    place = folder(name, holds, f"{hint}, or use digits, which ship: --network mlp or cnn --data digits")
     arrays = {field: _read_idx(place, stem) for field, stem in _IDX.items()}
     for part in ("train", "test"):
         if len(arrays[f"x_{part}"]) != len(arrays[f"y_{part}"]) or arrays[f"x_{part}"].ndim != 3:

@@ -1,5 +1,5 @@
-"""Errors that are the user's to mend: one sentence, exit code 2."""
+"""Errors that the user can correct: one sentence, exit code 2."""
 
 
 class UsageError(Exception):
-    """Bad usage or bad input; the message says what, and how to mend it."""
+    """Bad usage or bad input; the message says what, and what to do about it."""

@@ -1,4 +1,4 @@
-"""The experiments there are, without importing them."""
+"""The table of experiments, without importing them."""
 
 EXPERIMENTS = {  # name: (module, what it shows, time on two cores)
     "accuracy-energy": (
@@ -8,7 +8,7 @@ EXPERIMENTS = {  # name: (module, what it shows, time on two cores)
     ),
     "benchmark": (
         "experiments.benchmark",
-        "how long things take, beside a reference timed in the same run",
+        "how long common tasks take, beside a reference timed in the same run",
         "1 min",
     ),
     "device-zoo": (
@@ -28,7 +28,7 @@ EXPERIMENTS = {  # name: (module, what it shows, time on two cores)
     ),
     "reproduce": (
         "experiments.reproduce",
-        "published results done again: published, here, tolerance, verdict (--case E1, E2, E3, E4, E5, E6, E7)",
+        "published results repeated: published, here, tolerance, verdict (--case E1, E2, E3, E4, E5, E6, E7)",
         "2 to 15 min",
     ),
     "platforms": (
@@ -48,7 +48,7 @@ EXPERIMENTS = {  # name: (module, what it shows, time on two cores)
     ),
     "codesign": (
         "experiments.codesign",
-        "weights and physics together by gradient, from accuracy to thrift, beside grid, random search and NSGA-II",
+        "weights and physics together by gradient, from accuracy to low energy, beside grid, random search and NSGA-II",
         "8 min",
     ),
     "train-on-array": (
@@ -68,7 +68,7 @@ EXPERIMENTS = {  # name: (module, what it shows, time on two cores)
     ),
     "training-energy": (
         "experiments.training_energy",
-        "the energy of training a large model, restated on other hardware; every assumption is a flag",
+        "the energy of training a large model, on its own and on other hardware; every assumption is a setting",
         "1 s",
     ),
     "training-study": (
@@ -99,26 +99,26 @@ EXPERIMENTS = {  # name: (module, what it shows, time on two cores)
     "spiking": (
         "experiments.spiking",
         "a rate-coded LIF network on MNIST: accuracy over time, events, energy on crossbars and event-driven chips",
-        "some minutes",
+        "a few minutes",
     ),
     "wearable-ecg": (
         "experiments.wearable_ecg",
         "heartbeats of new patients, as frames and spikes: recall of each class, energy with electrodes, days on a coin cell",
-        "some minutes",
+        "a few minutes",
     ),
     "keyword": (
         "experiments.keyword_spotting",
         "spoken digits and MLPerf Tiny's keywords, as frames and spikes: accuracy over time, energy with the microphone",
-        "some minutes",
+        "a few minutes",
     ),
     "sense": (
         "experiments.sense",
-        "which network, device and converter meets a wish (--max-uj 1 --min-accuracy 90), beside measured boards",
-        "some minutes",
+        "which network, device and converter meets a budget (--max-uj 1 --min-accuracy 90), beside measured boards",
+        "a few minutes",
     ),
     "stdp": (
         "experiments.stdp",
         "unsupervised learning by spike timing on memory cells, against the spread of every device parameter",
-        "some minutes",
+        "a few minutes",
     ),
 }

@@ -144,7 +144,7 @@ def _in_processes(tasks: Sequence[Task], count: int) -> Iterator[tuple[Task, dic
             lost += 1
             if lost == LOST:
                 raise RuntimeError(
-                    f"workers ended {LOST} times before they finished a point, perhaps for want of memory. Finished points "
+                    f"workers ended {LOST} times before they finished a point, perhaps for lack of memory. Finished points "
                     "are kept; try fewer --workers."
                 ) from error
         finally:

@@ -32,8 +32,7 @@ def find(name: str, key: PRNGKeyArray, data: str | None = None) -> Network:
         close = difflib.get_close_matches(name, NAMES, 1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
         raise UsageError(
-            f"--network {name}: there is none of this name.{hint} There are {', '.join(NAMES)}; or give a Python file, "
-            "./mine.py."
+            f"--network {name}: unknown network.{hint} There are {', '.join(NAMES)}; or give a Python file, ./mine.py."
         )
     return known(name, key, data)
 

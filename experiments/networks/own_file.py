@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pathlib
 import runpy
+import sys
 import traceback
 from collections.abc import Mapping
 from typing import Any
@@ -45,6 +46,8 @@ def own(path: str) -> Network:
 def _run(path: str) -> Mapping[str, Any]:
     if not pathlib.Path(path).is_file():
         raise UsageError(f"--network {path}: there is no such file.")
+    if (beside := str(pathlib.Path(path).resolve().parent)) not in sys.path:
+        sys.path.insert(0, beside)  # the file may import its neighbours, as under `python`
     try:
         return runpy.run_path(path, run_name="__xbar__")
     except KeyboardInterrupt:

@@ -29,7 +29,7 @@ class Entry:
     Args:
         what: in words. make: `(data, key) -> module` with random weights. data: sets it can be measured on, its own first.
         weights: `(folder, file)` of given weights. renamed: makes the module's arrays from the file's.
-        steps, rate, loss, metric, no_data, kept: as in `Network`.
+        steps, rate, loss, metric, no_data, kept: as in `Network`. origin: of weights that no command fetches, for a message.
     """
 
     what: str
@@ -43,6 +43,7 @@ class Entry:
     metric: Score = accuracy
     no_data: str = ""
     kept: bool = False
+    origin: str = ""
 
 
 def _image(make: Callable[..., Any]) -> Callable[[Dataset, PRNGKeyArray], Any]:
@@ -60,6 +61,8 @@ def _resnet(layers: int) -> Entry:
         ("cifar10-subset",),
         ("cifar10-resnet-weights", f"resnet{layers}_cifar10.npz"),
         cifar_resnet.from_torch_names,
+        origin=f": the tensors, under their own names, of resnet{layers}_cifar10.pth, which github.com/sandialabs/cross-sim "
+        "has in applications/dnn/torch/cifar10_resnet/models (BSD-3)",
     )
 
 
@@ -155,7 +158,7 @@ def weights_file(name: str) -> pathlib.Path | None:
     if entry is None or entry.weights is None:
         return None
     folder, file = entry.weights
-    return datasets.folder(folder, file) / file
+    return datasets.folder(folder, file, entry.origin) / file
 
 
 def _chosen(name: str, entry: Entry, data: str | None) -> str | None:

@@ -105,7 +105,7 @@ def entry(name: str) -> Entry:
 
 def _entry(name: str, table: dict[str, Any]) -> Entry:
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name):
-        raise ValueError(f"{name!r} is no name of a folder")
+        raise ValueError(f"{name!r} is not the name of a folder")
     bases = tuple(table.get("bases", ()))
     return Entry(
         name,

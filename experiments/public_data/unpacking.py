@@ -73,7 +73,7 @@ def _zip_members(archive: pathlib.Path) -> Iterator[tuple[str, IO[bytes]]]:
             if info.is_dir():
                 continue
             if stat.S_IFMT(mode) not in (0, stat.S_IFREG):
-                raise ArchiveError(f"{archive.name} holds {info.filename!r}, which is no plain file")
+                raise ArchiveError(f"{archive.name} holds {info.filename!r}, which is not a regular file")
             with file.open(info) as stream:
                 yield info.filename, stream
 
@@ -85,5 +85,5 @@ def _tar_members(archive: pathlib.Path) -> Iterator[tuple[str, IO[bytes]]]:
                 continue
             stream = file.extractfile(info) if info.isreg() else None
             if stream is None:
-                raise ArchiveError(f"{archive.name} holds {info.name!r}, which is no plain file")
+                raise ArchiveError(f"{archive.name} holds {info.name!r}, which is not a regular file")
             yield info.name, stream

@@ -24,8 +24,8 @@ SHORT, SHORT_EPOCHS = ("EpiRAM", "PCMO"), 5
 
 
 def device(name: str) -> Any:
-    """A device whose pulses follow the benchmark's exponential sweeps; signs of labels say which way the sweep "
-    "bends."""
+    """A device whose pulses follow the benchmark's exponential sweeps; signs of labels say which way the sweep
+    bends."""
     import jax.numpy as jnp
 
     import devices

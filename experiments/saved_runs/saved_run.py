@@ -79,7 +79,9 @@ def read_run(path: pathlib.Path) -> SavedRun:
             f"{path} does not exist. Give the folder of a run, such as results/ir-drop/20260101T120000Z-0."
         )
     if not is_run(path):
-        raise UsageError(f"{path} is no run: it has no config.json. Give the folder of a run, as `xbar run` prints it.")
+        raise UsageError(
+            f"{path} is not a run: it has no config.json. Give the folder of a run, as `xbar run` prints it."
+        )
     folder = path if path.is_dir() else path.parent
     file = folder / "results.h5" if path.is_dir() else path
     config, versions = (read_json(folder / name) for name in ("config.json", "versions.json"))

@@ -58,7 +58,9 @@ def test_numbers_that_cannot_be(said):
 
 
 WARNED = {
-    "Device: g_max = 100 S is far outside any device. Conductances are in siemens": lambda: Device(0.0, 100.0),
+    "Device: g_max = 100 S is far outside the range of any device. Conductances are in siemens": lambda: Device(
+        0.0, 100.0
+    ),
     "g_max = 1e-20 S is far below any device": lambda: Device(0.0, 1e-20),
     "ThermalNoise: v_read = 200 V is far outside": lambda: noise.ThermalNoise(200.0),
     "temperature = 8000 K is far outside": lambda: noise.ThermalNoise(0.2, 8000.0),

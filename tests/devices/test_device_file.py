@@ -69,7 +69,7 @@ def test_a_file_without_a_posterior_says_how_to_get_one(tmp_path):
         ("format = 1\n[device", "not a TOML file"),
         (
             "format = 1\n[device]\ng_min = 0.0\ng_max = 1e-5\ndrift = {type = 'os.system'}",
-            "there is no law 'os.system'",
+            "unknown law 'os.system'",
         ),
         ("format = 1\n[device]\ng_min = 0.0\ng_max = 1e-5\ndrift = {type = 'drift.NoDrift', nu = 1.0}", "has no nu"),
         ("format = 1\n[device]\ng_min = 2e-5\ng_max = 1e-5", "0 <= g_min < g_max"),

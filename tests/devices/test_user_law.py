@@ -105,5 +105,5 @@ def test_a_preset_of_ones_own(capsys):
     def my_ecram():
         """Somebody else's."""
 
-    with pytest.raises(ValueError, match="there is a 'my_ecram' already"):
+    with pytest.raises(ValueError, match="'my_ecram' exists already"):
         devices.published(devices.Provenance("my_ecram"))(my_ecram)

@@ -98,7 +98,7 @@ def test_files(run):
         (["--devices", "pcm", "--posterior"], "none of pcm is a device file"),
         (["--assume", "no-such-device"], "--assume no-such-device: there is no device"),
         (["--devices", "pcm", "--assume", "0.03"], "it has no law that pcm lacks"),
-        (["--network", "mpl"], "there is none of this name. Did you mean 'mlp'"),
+        (["--network", "mpl"], "unknown network. Did you mean 'mlp'"),
         (["--network", "./none.py"], "none.py is not here"),
         (
             ["--network", "mlp", "--data", "cifar10-subset"],
@@ -218,6 +218,7 @@ x, y = np.eye(4, dtype=np.float32)[np.arange(40) % 4], np.arange(40) % 4
         told.append(json.loads(stream.getvalue()))
     assert len({run["folder"] for run in told}) == 2 and len(values(told[0], "accuracy")) == 1
     assert values(told[0], "accuracy").min() > 0.9 and "largest_gain_points" not in told[0]["summary"]
+    assert told[0]["summary"]["accuracy"] == {"pcm 6 bit naive 1 s": pytest.approx(values(told[0], "accuracy").mean())}
     page = next(pathlib.Path(told[0]["folder"]).glob("report.html")).read_text()
     for words in (
         "with given weights",

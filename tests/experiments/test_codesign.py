@@ -1,4 +1,4 @@
-"""Co-design: areas under fronts by hand, prices against the ledger and finite differences, searches."""
+"""Co-design: areas under fronts by hand, prices against the ledger and finite differences, write effort, searches."""
 
 import dataclasses
 
@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import codesign, searches
+from experiments import codesign, design_chips, design_space, searches, write_effort
 from experiments.framework.errors import UsageError
 
 SMALL = codesign.Config(rows=16, cols=8, gradients=1, lambdas=(0.5,), batch=16, images=40, chips=1, repetitions=1)
@@ -46,49 +46,125 @@ def test_fronts_hold_what_nothing_beats():
 
 
 def test_the_nominal_design_costs_what_the_ledger_says(state):
-    """Repriced with its own bits, time and columns: the same joules and seconds, and whole bits stay as they are."""
-    space = state.space
-    z = space.start()
+    """Repriced with its own bits, time, voltage and columns: the same joules and seconds, and the writes that a share of the
+    inferences pays for; whole bits stay as they are."""
+    space = state.spaces[0]
+    z = space.box.nominal()
     energy, latency, area = space.costs_of(z)
     from xbar.energy.pricing import priced
 
-    found = priced(space.recipe)
-    assert energy == pytest.approx(float(found.terms.sum()), rel=1e-4)
+    found = priced(space.recipes[-1])
+    written = float(space.seen[-1].joules.sum()) / SMALL.inferences
+    assert 0 < written < energy and energy == pytest.approx(float(found.terms.sum()) + written, rel=1e-4)
     assert latency == pytest.approx(float(found.seconds.sum()), rel=1e-4)
     assert area == pytest.approx(float(found.area.sum()), rel=1e-4)
-    np.testing.assert_allclose(space.rounded(z), z, atol=1e-12)
-    np.testing.assert_allclose(np.asarray(space.physics(z).bits), 8)
+    np.testing.assert_allclose(space.box.rounded(z), z, atol=1e-12)
+    np.testing.assert_allclose(np.asarray(space.box.physics(z).bits), 8)
+
+
+def test_energy_by_voltage_and_pulses_by_hand(state):
+    """Twice the voltage: four times the heat of the cells and the charge of the word lines, nothing else; half the pulses:
+    half of what writing takes."""
+    space = state.spaces[0]
+    physics = space.box.physics(space.box.nominal())
+    at = lambda **new: float(space.cost(dataclasses.replace(physics, **new))[0])  # noqa: E731
+    from xbar.energy.pricing import TERMS, priced
+
+    terms = dict(zip(TERMS, np.asarray(priced(space.recipes[-1]).terms.sum(0), float), strict=True))
+    extra = 3 * (terms["cells"] + terms["word_lines"])
+    assert at(volts=0.4) - at() == pytest.approx(extra, rel=1e-3)
+    saved = 0.5 * float(space.seen[-1].joules.sum()) / SMALL.inferences
+    assert at() - at(pulses=physics.pulses / 2) == pytest.approx(saved, rel=1e-2)
 
 
 def test_slopes_of_energy_against_finite_differences(state):
-    space = state.space
-    z = jnp.asarray(np.linspace(0.35, 0.65, space.size), jnp.float32)
-    energy = lambda z: jnp.log(space.cost(space.physics(z))[0])  # noqa: E731
+    space = state.spaces[0]
+    z = jnp.asarray(np.linspace(0.35, 0.65, space.box.size), jnp.float32)
+    energy = lambda z: jnp.log(space.cost(space.box.physics(z))[0])  # noqa: E731
     slopes = np.asarray(jax.jit(jax.grad(energy))(z))
     step = 3e-2
     value = jax.jit(energy)
-    ends = [[float(value(z + s * step * e)) for s in (1, -1)] for e in jnp.eye(space.size)]
+    ends = [[float(value(z + s * step * e)) for s in (1, -1)] for e in jnp.eye(space.box.size)]
     np.testing.assert_allclose(slopes, [(a - b) / (2 * step) for a, b in ends], rtol=2e-2, atol=2e-3)
-    assert (slopes[: len(space.layers)] > 0).all()  # bits cost
+    assert (slopes[: len(space.box.layers)] > 0).all()  # bits cost
+
+
+def test_prices_between_two_numbers_of_word_lines():
+    """In the middle, the geometric mean of both; at a number that there is, its own price."""
+    box = design_space.Box(("a",), None, (64, 128, 256))
+    z = box.nominal()
+    assert box.row_number(z) == 2 and box.size == 1 + 5
+    near = [float(box.physics(np.append(z[:-1], u)).rows) for u in (0.0, 0.25, 1.0)]
+    assert near == pytest.approx([0.0, 0.5, 2.0])
+    assert box.rounded(np.append(z[:-1], 0.3))[-1] == 0.5
+    assert design_space.Box(("a",), None, (16,)).size == 1 + 4
+
+
+@pytest.mark.slow
+def test_slope_of_the_price_by_word_lines(state):
+    """Relaxed between 8 and 16 word lines, the design at 16 knows what a smaller tile would cost."""
+    space = design_chips.Space(
+        dataclasses.replace(state.spaces[0].config, rows=None, tile_rows=(8, 16)), *two_of(state)
+    )
+    z = jnp.asarray(space.box.nominal(), jnp.float32)
+    found = float(jax.grad(lambda z: jnp.log(space.cost(space.box.physics(z))[0]))(z)[-1])
+    ends = [float(np.log(space.costs_of(np.append(z[:-1], u))[0])) for u in (0.0, 1.0)]
+    assert found == pytest.approx(ends[1] - ends[0], rel=1e-3) and abs(found) > 1e-3
+
+
+def two_of(state):
+    return state.spaces[0].task, state.model
+
+
+def test_noise_of_the_amplifier_by_hand(state):
+    """1 mS for 100 ns: 10 nV/sqrt(Hz) across 5 MHz are 22.4 uV, 22.4 nA; the column's own heat adds 9.1 nA in squares."""
+    found = float(state.spaces[0]._amplifier(1e-3, 100e-9))
+    assert found == pytest.approx(np.hypot(22.36e-9, 9.10e-9), rel=1e-3)
+
+
+def test_error_of_a_loop_against_simulated_loops():
+    """100,000 cells whose every pulse draws the error anew, until it is inside the window: mean pulses and rms error."""
+    generator = np.random.default_rng(0)
+    for window in (1.0, 0.1):
+        error, pulses = generator.normal(size=100_000), np.ones(100_000)
+        while (out := np.abs(error) > window).any():
+            error[out], pulses[out] = generator.normal(size=out.sum()), pulses[out] + 1
+        assert float(write_effort.error_after(pulses.mean())) == pytest.approx(error.std(), rel=0.02)
+    assert float(write_effort.error_after(40.0)) == pytest.approx(np.sqrt(np.pi / 6) / 40, rel=1e-2)
+
+
+def test_fair_shares_are_the_least_sum():
+    """No other shares of as many pulses make `sum F / n^2` smaller."""
+    costs, cells = np.array([8.0, 1.0, 0.1]), np.array([10.0, 100.0, 50.0])
+    fair = write_effort.shares(costs, cells)
+    assert (fair * cells).sum() == pytest.approx(cells.sum())
+    sum_of = lambda n: (costs / n**2).sum()  # noqa: E731
+    for i, j in ((0, 1), (1, 2), (2, 0)):
+        other = fair.copy()
+        other[i] += 0.01 / cells[i]
+        other[j] -= 0.01 / cells[j]
+        assert sum_of(other) > sum_of(fair)
 
 
 @pytest.mark.slow
 def test_a_small_run(state):
-    """Every search finds designs that are verified; fewer bits cost less; rounding as noise has a slope by the bits."""
+    """Every search finds designs that are verified; rounding as noise has a slope by the bits; a lower voltage is noisier."""
     found = codesign.compute(SMALL, state, {"repetition": 0})
     assert np.isfinite(found["error"][:, 0]).all() and (found["hypervolume"] >= 0).all()
-    z = jnp.asarray(state.space.start(), jnp.float32).at[: len(state.space.layers)].set(0.1)
-    by_z, _ = state.space.slope((z, state.model), *state.search, jax.random.key(0), jnp.asarray(0.0))
-    assert np.isfinite(np.asarray(by_z)).all() and np.abs(np.asarray(by_z)[: len(state.space.layers)]).max() > 0
+    space, n = state.spaces[0], len(state.spaces[0].box.layers)
+    z = jnp.asarray(space.box.nominal(), jnp.float32).at[:n].set(0.1)
+    by_z, _ = space.slope((z, state.model), *state.search, jax.random.key(0), 0.0, 0)
+    assert np.isfinite(np.asarray(by_z)).all() and np.abs(np.asarray(by_z)[:n]).max() > 0
+    assert np.abs(np.asarray(by_z)[n : 2 * n]).max() > 0  # pulses
+    assert by_z[list(space.box.shared).index("volts") + 2 * n] < 0
 
 
 def test_the_grid_keeps_to_its_budget():
-    class Space:
-        layers, size = ("a", "b"), 5
-
-    seen = searches.grid(lambda z: (0.0, 0.0), Space, 72)
+    box = design_space.Box(("a", "b"), (1.5, 0.5), (64, 256))
+    seen = searches.grid(lambda z: (0.0, 0.0), box, 72)
     assert 36 <= len(seen) <= 72 and all(z[0] == z[1] for z, _, _ in seen)
-    assert len({z[0] for z, _, _ in seen}) == 6
+    assert len({z[0] for z, _, _ in seen}) >= 4
+    assert all(z[2] >= z[3] for z, _, _ in seen)  # the first layer is worth more pulses
 
 
 @pytest.mark.parametrize(
@@ -97,6 +173,8 @@ def test_the_grid_keeps_to_its_budget():
         (dict(lambdas=(1.0, 0.1)), "--lambdas"),
         (dict(architecture="isaac"), "--architecture isaac"),
         (dict(batch=0), "--batch 0"),
+        (dict(slices=(1, 2), mapping="offset"), "--mapping offset"),
+        (dict(inferences=0.5), "--inferences 0.5"),
     ],
 )
 def test_settings_that_cannot_be(settings, says):

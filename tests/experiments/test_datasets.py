@@ -88,7 +88,7 @@ def test_absent_data_says_where_it_belongs(monkeypatch, tmp_path):
     with pytest.raises(UsageError, match=r"XBAR_DATA is not set.*Run `xbar data fetch mnist`"):
         datasets.load("mnist")
     monkeypatch.setenv("XBAR_DATA", str(tmp_path))
-    with pytest.raises(UsageError, match=r"--data digits, which ships"):
+    with pytest.raises(UsageError, match=r"use digits, which ship: --network mlp or cnn"):
         datasets.load("mnist")
     with pytest.raises(UsageError, match="unknown"):
         datasets.load("cifar")

@@ -148,7 +148,7 @@ def test_weights_that_do_not_fit_say_so(change, says):
 
 
 def test_names_that_are_none_and_data_that_do_not_go_with_one(monkeypatch, tmp_path):
-    with pytest.raises(UsageError, match=r"resnet41: there is none.*Did you mean 'resnet14'"):
+    with pytest.raises(UsageError, match=r"resnet41: unknown network.*Did you mean 'resnet14'"):
         networks.find("resnet41", KEY)
     with pytest.raises(UsageError, match="--data mnist: network 'resnet14' is measured on cifar10-subset"):
         networks.find("resnet14", KEY, "mnist")
@@ -273,3 +273,20 @@ def test_long_training_is_done_once(monkeypatch, tmp_path):
 
 def test_data_sets_are_known_by_the_networks():
     assert {d for entry in networks.ZOO.values() for d in entry.data} <= set(datasets.NAMES)
+
+
+def test_a_file_of_ones_own_may_import_its_neighbours(tmp_path):
+    (tmp_path / "neighbour_of_mine.py").write_text(MINE)
+    path = tmp_path / "mine.py"
+    path.write_text("from neighbour_of_mine import f, params, x, y")
+    assert networks.find(str(path), KEY).data.x_test.shape == (4, 3)
+
+
+def test_weights_that_no_command_fetches_say_where_they_are_published(monkeypatch, tmp_path):
+    monkeypatch.setenv("XBAR_DATA", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    (tmp_path / "cifar10-subset").mkdir()
+    with pytest.raises(
+        UsageError, match=r"resnet14_cifar10.npz: the tensors.* of resnet14_cifar10.pth, which github.com/sandia"
+    ):
+        networks.files("resnet14")

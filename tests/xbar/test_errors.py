@@ -176,6 +176,9 @@ for name, call in {
     "it is 'independent' or 'frozen'": lambda: xbar.Tile(device=devices.ideal(), read_noise="slow"),
     "it is 'exact' or 'straight_through'": lambda: xbar.analog(f, tile, gradient="ste"),
     "it is 'max' or 'percentile'": lambda: xbar.calibrate(chip, x, method="mean"),
+    "key=7 is not a key; give key=jax.random.key(7)": lambda: xbar.analog(f, tile).program(w, x, key=7),
+    "key=7 is not a key; give key=jax.random.key(7) ": lambda: chip(x, key=7),
+    "key=7 is not a key; give key=jax.random.key(7)  ": lambda: xbar.calibrate(chip, x, key=7),
 }.items():
     try:
         call()
@@ -189,3 +192,12 @@ for name, call in {
 def test_wrong_types_get_sentences_too():
     """In a process of its own: here the run-time type checker of the tests would speak first."""
     subprocess.run([sys.executable, "-c", WRONG_TYPES], check=True, cwd=pathlib.Path(__file__).parents[2])
+
+
+def test_shares_and_per_cent_taken_for_each_other(chip):
+    with pytest.warns(UserWarning, match="percentile=0.999 cuts off 99.001 % of all values. Per cent are meant"):
+        xbar.calibrate(chip, X, percentile=0.999)
+    with pytest.warns(UserWarning, match="scale=5.0 is more than the largest weight. It is a share"):
+        xbar.training.weight_noise({"a": W}, 5.0, key=KEY)
+    with pytest.raises(ValueError, match=r"scale=-0\.1; it is a standard deviation"):
+        xbar.training.weight_noise({"a": W}, -0.1, key=KEY)

@@ -6,6 +6,7 @@ import pytest
 
 import devices
 import xbar
+from xbar.macro import programming
 
 W, X = jnp.ones((6, 5)), jnp.ones((4, 6))
 
@@ -50,3 +51,18 @@ def test_a_key_of_a_chip_is_used_up():
         chip = xbar.calibrate(xbar.analog(f, tile).program(W, X, key=jax.random.key(1)), X, key=key)
         with pytest.raises(jax.errors.KeyReuseError):
             xbar.calibrate(chip, X, key=key)
+
+
+def test_keys_of_all_lines_at_once_are_those_of_each_matrix():
+    """One fold for all matrices, a stack among them, gives the keys of each matrix alone: chips do not change."""
+    tile = xbar.Tile(device=devices.pcm_joshi2020(), rows=8, cols=4)
+    stack, single = jax.random.split(jax.random.key(1), 2), jax.random.key(2)
+    jobs = [programming.Job(tile, jnp.ones((2, 3, 10, 5)), stack), programming.Job(tile, jnp.ones((1, 4, 9)), single)]
+    each = [
+        jax.vmap(lambda w, k: programming.encoded(tile, w, k))(*jobs[0][1:]),
+        programming.encoded(tile, *jobs[1][1:]),
+    ]
+    targets = [programming._Targets(g, None, None, None, None) for g, _ in each]
+    for found, (_, keys) in zip(programming._keys_of_lines(jobs, targets), each, strict=True):
+        assert found.shape == keys.shape
+        assert jnp.array_equal(jax.random.key_data(found), jax.random.key_data(keys))

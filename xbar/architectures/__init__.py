@@ -1,4 +1,4 @@
-"""Chips one can name: the macro, the prices of its circuits and the order of work of published architectures.
+"""Published chips by name: the macro, the prices of its circuits and the order of work of published architectures.
 
 `arch = xbar.architectures.isaac()`, `chip = xbar.analog(f, arch.tile).program(...)`, `chip.energy(x, technology=arch)`.
 Each says what was published, what was inferred from that, and what is missing (`print(arch)`).

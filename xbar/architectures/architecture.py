@@ -13,7 +13,7 @@ class Architecture(eqx.Module):
     """A named architecture: `xbar.analog(f, arch.tile)`, then `chip.energy(x, technology=arch)`.
 
     Args:
-        name: as it is called. tile: its macro. technology: prices, powers and areas. schedule: order of work.
+        name: its name. tile: its macro. technology: prices, powers and areas. schedule: order of work.
         provenance: sentences: what was published, what was inferred from it, what is missing.
     """
 

@@ -25,6 +25,6 @@ def assumed_cell(g_min: float, g_max: float, name: str, note: str) -> Device:
 
 
 def check_choice(what: str, value: object, allowed: tuple) -> None:
-    """Raises ValueError for a setting that is none of the `allowed` ones."""
+    """Raises ValueError unless the setting is one of those `allowed`."""
     if value not in allowed:
         raise ValueError(f"{what} = {value!r}; it is {' or '.join(map(repr, allowed))}.")

@@ -1,4 +1,4 @@
-"""What stands beside a ledger: every assumption, extrapolation and recalled constant in play, each once."""
+"""The notes of a ledger: every assumption, extrapolation and recalled constant in use, each once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from xbar.energy.units import concrete
 from xbar.energy.usage import LayerCosts, Usage
 
 SCOPE_NOTE = "not priced: voltage supplies, host and board, time and energy to load weights (see programming)"
-SPREAD_NOTE = "P10-P90: log-normal coefficients, shared by all layers, independent of each other; spreads are judged"
+SPREAD_NOTE = (
+    "P10-P90: log-normal coefficients, shared by all layers, independent of each other; their spreads are judgements"
+)
 EVENT_NOTE = (
     "events: rows at rest and tiles without a driven row convert nothing; leakage, and what every step costs, go on"
 )

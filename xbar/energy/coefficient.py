@@ -59,7 +59,7 @@ class Coefficient(Checked):
         check_tag(self.tag)
 
     def footnotes(self, name: str) -> tuple[str, ...]:
-        """What must stand beside a result that the coefficient is part of."""
+        """The notes that belong beside any result that uses the coefficient."""
         notes = [self.note] if self.note else []
         if self.tag == "L":
             notes.append(f"{name} is recalled [L], not read: {self.source}")
@@ -69,7 +69,7 @@ class Coefficient(Checked):
 
 
 def check_tag(tag: str) -> None:
-    """Raises ValueError for a provenance that is none of `TAGS`."""
+    """Raises ValueError unless the provenance is one of `TAGS`."""
     if tag not in TAGS:
         raise ValueError(f"tag = {tag!r}: a provenance tag is one of {', '.join(TAGS)}")
 

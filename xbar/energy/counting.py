@@ -191,7 +191,7 @@ def ledger(
         for j, name in enumerate(names):
             own = jax.tree.map(lambda x, j=j: x[j], usages[i]) if len(names) > 1 else usages[i]
             totals.append(jax.tree.map(jnp.sum, own))
-            costs.append(_costs(name, traced.layers[i], tiles[i], len(names)))
+            costs.append(costs_of(name, traced.layers[i], tiles[i], len(names)))
     work = _digital_work(traced, plan, frozenset(tiles), first)
     tech = technology or Technology()
     return price(costs, totals, work, tech, inferences, schedule=schedule, fixed=fixed, elements=elements)
@@ -209,7 +209,7 @@ def _digital_work(
     return found
 
 
-def _costs(name: str, layer: Layer, tile: Tile, blocks: int) -> LayerCosts:
+def costs_of(name: str, layer: Layer, tile: Tile, blocks: int) -> LayerCosts:
     """Facts of one layer, of one of its `blocks` where equal blocks share a stack."""
     part = tile.partition(*layer.product.sizes)
     stack = 1

@@ -58,7 +58,7 @@ class EventChip:
         return found[0], found[1]
 
     def _static(self, i: int, used: float) -> float:
-        """Static power [W]: of the cores in use at the least, of the whole chip at the most."""
+        """Static power [W]: of the cores in use (lowest), of the whole chip (highest)."""
         if self.static is None:
             return 0.0
         if i == 1 or not self.neurons:

@@ -1,4 +1,4 @@
-"""Measured and published systems, every constant with its provenance: what a simulated chip is held against."""
+"""Measured and published systems, every constant with its provenance, for comparison with a simulated chip."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def brain_event() -> tuple[Constant, Constant]:
 
 
 def footnotes(systems: Sequence[System]) -> tuple[str, ...]:
-    """What must stand below a figure that shows these systems: their recalled, restated and derived numbers."""
+    """The footnotes of a figure that shows these systems: their recalled, restated and derived numbers."""
     return tuple(dict.fromkeys(_sentences(systems)))
 
 

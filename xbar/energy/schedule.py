@@ -1,4 +1,4 @@
-"""When each layer of a network works: one after the other, or as a pipeline, with copies of slow layers."""
+"""The order of work: layers one after the other, or as a pipeline, with copies of slow layers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much each number of the energy model counts, by automatic differentiation."""
+"""The sensitivity of the energy to each number of the model, by automatic differentiation."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ def ledger_text(ledger: Ledger) -> str:
 
 def _line(name: str, cells: Iterable[str]) -> str:
     energy, spread, time, area, last = cells
-    name = name if len(name) < _NAME else "…" + name[2 - _NAME :]
+    name = _fitted(name)
     return f"{name:<{_NAME}}{energy:>{_CELL}}{spread:>{_SPREAD}}{time:>{_CELL}}{area:>{_CELL}}  {last}".rstrip()[:WIDTH]
 
 
@@ -146,3 +146,13 @@ def _footer(ledger: Ledger) -> list[str]:
     for note in ledger.notes:
         lines += textwrap.wrap(note, WIDTH, initial_indent="  - ", subsequent_indent="    ")
     return lines
+
+
+def _fitted(name: str) -> str:
+    """A name in its column; a row of digital work is told by its layer, so that loses its last part (`.weight`) first."""
+    if len(name) < _NAME:
+        return name
+    layer, bracket, what = name.partition(" (")
+    if bracket and "." in layer:
+        name = f"{layer.rpartition('.')[0]} ({what}"
+    return name if len(name) < _NAME else "…" + name[2 - _NAME :]

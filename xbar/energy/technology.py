@@ -1,4 +1,4 @@
-"""What each event of a crossbar chip costs, how long it takes and how large its circuits are: coefficients with their source,
+"""Energy, time and area of each event of a crossbar chip: coefficients with their source,
 their spread and their node."""
 
 from __future__ import annotations

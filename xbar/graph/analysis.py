@@ -199,7 +199,7 @@ class _Analysis:
         return len(nodes), len(self.layers)
 
     def _rewind(self, mark: tuple[int, ...], nodes: list[AbstractNode]) -> None:
-        """Drops nodes and layers; values and digital products that were seen may stay, they harm nobody."""
+        """Drops nodes and layers; values and digital products that were seen may stay, they do no harm."""
         del nodes[mark[0] :]
         del self.layers[mark[1] :]
         self.index = {key: i for key, i in self.index.items() if i < mark[1]}

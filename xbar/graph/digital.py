@@ -1,4 +1,4 @@
-"""Products that stay digital: which equations hold one, why they cannot be mapped, and whom that would surprise."""
+"""Products that stay digital: which equations hold one, why they cannot be mapped, and which of them are unexpected."""
 
 from __future__ import annotations
 

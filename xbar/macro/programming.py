@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.extend.core import Var
-from jaxtyping import Array, Float, Key, PRNGKeyArray
+from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 
 from devices import Cells, Device
 from devices.random import DRAW
@@ -41,7 +43,7 @@ class _Targets(NamedTuple):
     """What is written to the cells of a job's tiles, and what the periphery keeps of it."""
 
     conductance: Float[Array, "*stack cells blocks row_tiles col_tiles rows lines"]
-    keys: Key[Array, "*stack lines"]
+    keys: Any  # of lines, as `line_keys` gives them; None: not yet there
     code: Any
     residual: Array | None
     ones: Array | None
@@ -68,7 +70,11 @@ def program_all(
         times: time since programming of each job at which alone its cells will be read [s]: nothing else is kept of them.
             Derivatives then work the laws out again, from draws that are kept. None keeps the cells.
     """
-    targets = [_each(lambda w, k, t=job.tile: _targets(t, w, k, straight_through), job) for job in jobs]
+    joint = bool(jobs) and all(job.tile.sharding is None for job in jobs)
+    make = lambda tile, w, key: _targets(tile, w, None if joint else key, straight_through)  # noqa: E731
+    targets = [_each(functools.partial(make, job.tile), job) for job in jobs]
+    if joint:
+        targets = [t._replace(keys=k) for t, k in zip(targets, _keys_of_lines(jobs, targets), strict=True)]
     parts = [job.tile.partition(*job.w.shape[-3:]) for job in jobs]
     found: dict[int, Any] = {}
     for members in _alike(jobs, targets):
@@ -96,7 +102,7 @@ def _each(f: Callable, job: Job) -> Any:
     return f(job.w, job.key)
 
 
-def _targets(tile: Tile, w: Float[Array, "groups k n"], key: PRNGKeyArray, straight_through: bool) -> _Targets:
+def _targets(tile: Tile, w: Float[Array, "groups k n"], key: PRNGKeyArray | None, straight_through: bool) -> _Targets:
     part = tile.partition(*w.shape)
     weights = part.split(w)
     fixed = lax.stop_gradient(weights) if straight_through else weights
@@ -111,18 +117,23 @@ def _targets(tile: Tile, w: Float[Array, "groups k n"], key: PRNGKeyArray, strai
             residual = tile.sharding.keep(residual, CELLS)
     if tile.dac.negative == "offset":
         ones = ideal_ones(tile, part, targets, code)
-    return _Targets(targets, line_keys(key, part, targets.shape[0]), code, residual, ones)
+    keys = None if key is None else line_keys(key, part, targets.shape[0])
+    return _Targets(targets, keys, code, residual, ones)
 
 
 def encoded(tile: Tile, w: Float[Array, "groups k n"], key: PRNGKeyArray) -> tuple[Array, Key[Array, " lines"]]:
     """Targets of all cells of one stack of matrices [S], and a key for each of their word lines."""
-    targets = _targets(tile, w, key, False)
-    return targets.conductance, targets.keys
+    targets = _targets(tile, w, None, False).conductance
+    return targets, line_keys(key, tile.partition(*w.shape), targets.shape[0])
 
 
 def _encode(tile: Tile, weights: Float[Array, "blocks row_tiles col_tiles rows cols"]) -> tuple[Array, Any]:
     """Targets of the cells, and what the mapping needs to read them; by each device for its own tiles."""
-    encode = lambda tile, w: tile.mapping.encode(w, tile.device.g_min, tile.device.g_max)  # noqa: E731
+
+    def encode(tile: Tile, w: Array) -> tuple[Array, Any]:
+        targets, code = tile.mapping.encode(w, tile.device.g_min, tile.device.g_max)
+        return targets, jax.tree.map(jnp.asarray, code)  # a mapping may give plain numbers
+
     if tile.sharding is None:
         return encode(tile, weights)
     of_tile = lambda leaf: "." * (leaf.ndim - 5) + "bij" if leaf.shape[-5:-2] == weights.shape[:3] else ""  # noqa: E731
@@ -257,14 +268,56 @@ def _draws(device: Device, dtype) -> bool:
     return any(v in random for v in traced.outvars if isinstance(v, Var))
 
 
+def _keys_of_lines(jobs: Sequence[Job], targets: Sequence[_Targets]) -> list[Key[Array, "*stack lines"]]:
+    """`line_keys` of all jobs, with one fold for each level: every fold is a loop that has to be compiled."""
+    impl = jax.random.key_impl(jobs[0].key)
+    parts = [job.tile.partition(*job.w.shape[-3:]) for job in jobs]
+    words = [
+        jax.random.key_data(job.key).reshape(-1, *jax.random.key_data(job.key).shape[job.key.ndim :]) for job in jobs
+    ]
+    cells = [t.conductance.shape[-6] for t in targets]
+    for places in (
+        [jnp.arange(p.blocks) for p in parts],
+        [_tile_places(p) for p in parts],
+        [_line_places(p, n) for p, n in zip(parts, cells, strict=True)],
+    ):
+        words = _fold_all(words, places, impl)
+    found = []
+    for job, part, n, own in zip(jobs, parts, cells, words, strict=True):
+        own = own.reshape(math.prod(job.key.shape), -1, n, part.used_rows, own.shape[-1])
+        own = jnp.swapaxes(own, 1, 2).reshape(*job.key.shape, -1, own.shape[-1])
+        found.append(jax.random.wrap_key_data(own, impl=impl))
+    return found
+
+
+def _fold_all(words: list[Array], places: list[Array], impl: Any) -> list[Array]:
+    """The words of every key of a list folded with each of its places; of all lists in one call."""
+    sizes = [len(w) * len(p) for w, p in zip(words, places, strict=True)]
+    pairs = list(zip(words, places, strict=True))
+    keys = jnp.concatenate(
+        [jnp.broadcast_to(w[:, None], (len(w), len(p), w.shape[-1])).reshape(-1, w.shape[-1]) for w, p in pairs]
+    )
+    at = jnp.concatenate([jnp.broadcast_to(p, (len(w), len(p))).reshape(-1) for w, p in pairs])
+    folded = jax.random.key_data(jax.vmap(jax.random.fold_in)(jax.random.wrap_key_data(keys, impl=impl), at))
+    return jnp.split(folded, np.cumsum(sizes)[:-1].tolist())
+
+
 def line_keys(key: PRNGKeyArray, part: Partition, cells: int) -> Key[Array, " lines"]:
     """One key for each word line: cell x block x row tile x column tile x row, a function of its place only."""
     block = stacked_keys(key, part.blocks)
-    row, col = jnp.meshgrid(jnp.arange(part.row_tiles), jnp.arange(part.col_tiles), indexing="ij")
-    tile = _fold_each(block, (row * 2**16 + col).ravel())
-    cell, line = jnp.meshgrid(jnp.arange(cells), jnp.arange(part.used_rows), indexing="ij")
-    keys = _fold_each(tile, (cells * line + cell).ravel()).reshape(-1, cells, part.used_rows)
+    tile = _fold_each(block, _tile_places(part))
+    keys = _fold_each(tile, _line_places(part, cells)).reshape(-1, cells, part.used_rows)
     return _rearranged(keys, lambda x: jnp.moveaxis(x, 1, 0)).reshape(-1)
+
+
+def _tile_places(part: Partition) -> Int[Array, " tiles"]:
+    row, col = jnp.meshgrid(jnp.arange(part.row_tiles), jnp.arange(part.col_tiles), indexing="ij")
+    return (row * 2**16 + col).ravel()
+
+
+def _line_places(part: Partition, cells: int) -> Int[Array, " lines"]:
+    cell, line = jnp.meshgrid(jnp.arange(cells), jnp.arange(part.used_rows), indexing="ij")
+    return (cells * line + cell).ravel()
 
 
 def stacked_keys(key: PRNGKeyArray, n: int) -> Key[Array, " n"]:

@@ -1,4 +1,4 @@
-"""What is there of one weight matrix: its programmed cells, what the periphery knows of them, and what a read shows.
+"""The state of one weight matrix: its programmed cells, what the periphery knows of them, and what a read shows.
 
 Layout of everything that has a value per cell: `[cell, block, row tile, row, column tile, column]`, so that the product over
 all tiles of a layer is one batched contraction. The axis of cells belongs to the mapping; a block is one of the matrices

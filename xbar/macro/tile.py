@@ -15,6 +15,7 @@ from devices._checks import Checked, Whole, positive_seconds, volts
 from xbar.macro.converters import ADC, DAC, Periphery
 from xbar.macro.mappings import AbstractMapping, Differential
 from xbar.macro.partition import Pack, Partition
+from xbar.macro.probing import probe
 from xbar.macro.sharding import Sharding
 from xbar.macro.tile_summary import preformatted, tile_text
 from xbar.macro.wires import AbstractWires, IdealWires
@@ -107,6 +108,7 @@ class Tile(Checked):
                 f"Tile: {type(self.wires).__name__} is a linear map of conductances, and {self.device.provenance.name} "
                 f"conducts as {type(self.device.conduction).__name__}. Use ohmic cells, ResistiveWires or IdealWires."
             )
+        probe(self)
 
     def __repr__(self) -> str:
         return tile_text(self)

@@ -1,4 +1,4 @@
-"""How macros and their converters look where they are printed: their numbers, with units."""
+"""How macros and their converters are printed: their numbers, with units."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What writing weight matrices takes: pulses, verifying reads and joules, of the very cells that programming makes."""
+"""The cost of writing weight matrices: pulses, verifying reads and joules, of the same cells as programming makes."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num
 
 from devices._checks import Checked, at_least_0, positive_seconds, seconds, volts
+from devices.updates import PulseHeat
 from devices.write_verify import WriteVerify
 from xbar.macro.programming import AT_ONCE, Job, encoded
 
 
 class AssumedWrites(Checked):
-    """What writing a cell is taken to need, where its device does not say.
+    """The assumed cost of writing a cell, where its device does not say.
 
     Args:
         pulses, reads: of each cell. v_write, v_read: of a pulse and of a verifying read [V]. width, t_read: durations [s].
@@ -56,6 +57,11 @@ def writes_of(jobs: Sequence[Job], assumed: AssumedWrites | None = None) -> list
     Raises:
         ValueError: of a device that says how far cells land and not what it takes, if nothing is assumed.
     """
+    return _all_writes(list(jobs), assumed)
+
+
+@jax.jit
+def _all_writes(jobs: list[Job], assumed: AssumedWrites | None) -> list[Writes]:
     return [_writes(job, assumed) for job in jobs]
 
 
@@ -84,15 +90,24 @@ def _writes(job: Job, assumed: AssumedWrites | None) -> Writes:
 
 
 def pulse_writes(
-    g: Float[Array, "*cells"], n: Num[Array, "*#cells"], v_up: ArrayLike, v_down: ArrayLike, width: ArrayLike
+    g: Float[Array, "*cells"],
+    n: Num[Array, "*#cells"],
+    v_up: ArrayLike,
+    v_down: ArrayLike,
+    width: ArrayLike,
+    heat: PulseHeat | None = None,
 ) -> Writes:
-    """What `n` pulses (up if positive) to cells of conductance `g` [S] take: |n| V^2 g width each, at the conductance before.
+    """What `n` pulses (up if positive) to cells of conductance `g` [S] take, at the conductance before: |n| V^2 g width each,
+    or what `heat` says of them.
 
     Breaks when: a train moves the conductance by much; give it in parts then.
     """
     n = jnp.broadcast_to(n, g.shape).astype(g.dtype)
     up, down = jnp.maximum(n, 0), jnp.maximum(-n, 0)
-    joules = jnp.sum((up * jnp.square(v_up) + down * jnp.square(v_down)) * g) * jnp.asarray(width)
+    if heat is None:
+        joules = jnp.sum((up * jnp.square(v_up) + down * jnp.square(v_down)) * g) * jnp.asarray(width)
+    else:
+        joules = jnp.sum(heat(g, n))
     none = jnp.zeros((), g.dtype)
     return Writes(jnp.sum(jnp.abs(jnp.sign(n))), jnp.sum(up), jnp.sum(down), none, joules, none)
 

@@ -1,4 +1,4 @@
-"""Numbers to spikes and back."""
+"""Encoding numbers as spikes, and decoding spikes."""
 
 from __future__ import annotations
 

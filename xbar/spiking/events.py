@@ -1,4 +1,4 @@
-"""What a spiking network did: spikes, synaptic operations, updates of neurons, packets and hops; differentiable."""
+"""Events of a spiking run: spikes, synaptic operations, updates of neurons, packets and hops; differentiable."""
 
 from __future__ import annotations
 

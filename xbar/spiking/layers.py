@@ -14,7 +14,7 @@ from xbar.spiking.neurons import LIF
 
 
 class SpikingRun(eqx.Module):
-    """What a spiking network did.
+    """The result of a spiking run.
 
     Args:
         spikes: of each layer, over time. v: membrane of the last layer, over time.
@@ -59,7 +59,7 @@ class Spiking(eqx.Module):
         self.recurrent = list(recurrent) if recurrent is not None else [None] * len(synapses)
 
     def __call__(self, x: Shaped[Array, "steps batch ..."]) -> SpikingRun:
-        """Runs over the first axis of `x`; spikes may be truth values."""
+        """Runs over the first axis of `x`; spikes may be booleans."""
         shapes = self._shapes(x)
         states = tuple(n.start(s) for n, s in zip(self.neurons, shapes, strict=True))
         silent = tuple(jnp.zeros(s) for s in shapes)

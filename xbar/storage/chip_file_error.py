@@ -1,4 +1,4 @@
-"""What is wrong with a chip's file."""
+"""The error for an unusable chip file."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def save(chip: Chip, path: str | os.PathLike[str]) -> None:
 
     Args:
         chip: as `Analog.program`, `xbar.calibrate` or `chip.at` return it; a wafer is one, too.
-        path: by custom `*.h5`. A file that is there is replaced once the new one is complete.
+        path: usually `*.h5`. An existing file is replaced once the new one is complete.
 
     Raises:
         TypeError: if it is not a chip.
@@ -54,19 +54,19 @@ def save(chip: Chip, path: str | os.PathLike[str]) -> None:
 def load(path: str | os.PathLike[str], f: Callable[..., Any], *inputs: Any, params: Any = None) -> Chip:
     """Reads the chip that `xbar.save` wrote.
 
-    A file is taken for a stranger's: nothing in it is run or imported, no other file is opened, and it is refused unless every
+    The file is not trusted: nothing in it is run or imported, no other file is opened, and it is refused unless every
     array has the size and the checksum that it claims, and the cells conductances that a cell can have.
 
     Args:
         path: the file.
         f: the function `f(params, *inputs)` that the chip was programmed with. Its products are compared with the chip's when
-            the chip is called, and here if there are `inputs`; what it computes digitally is its own affair.
+            the chip is called, and here if `inputs` are given; what it computes digitally is not compared.
         inputs: example inputs; only their shapes and dtypes matter.
         params: the parameters, or others of the same structure (`jax.eval_shape` gives some), where the file does not hold
             it: it holds trees of dicts, tuples, lists, named tuples and Equinox modules. Their numbers are not looked at.
 
     Raises:
-        ChipFileError: if the file is none of a chip or damaged, a class is not there, JAX is set to fewer bits than the chip
+        ChipFileError: if the file holds no chip or is damaged, a class is missing, JAX is set to fewer bits than the chip
             has, or `f` or `params` are others than the chip's.
 
     Breaks when: `f` differs in what is digital only: the chip then computes the new function.

@@ -1,4 +1,4 @@
-"""Classes and functions by name: those that are there already. Nothing is ever imported because a file says so."""
+"""Classes and functions by name, among those already imported. Nothing is ever imported because a file says so."""
 
 from __future__ import annotations
 
@@ -109,12 +109,12 @@ def function(name: str) -> Callable[..., Any]:
     """The function of this name.
 
     Raises:
-        ChipFileError: if it is none that a file may name.
+        ChipFileError: if a file may not name it.
     """
     found = _known(name) if _may_be_named(name) else None
     if found is None or function_name(found) != name:
         raise ChipFileError(
-            f"the function {name} is none that a file may name (those of jax.nn, jax.numpy, jax.lax and equinox.nn). "
+            f"the function {name} is not one that a file may name (those of jax.nn, jax.numpy, jax.lax and equinox.nn). "
             "Give load(..., params=), the parameters or others of the same structure."
         )
     return found

@@ -53,7 +53,7 @@ def decoded(node: dict[str, Any], decoder: Decoder, template: Any = None) -> tup
         other = [(p, s, jax.ShapeDtypeStruct(s, d)) for p, s, d in found if (p, s, d) not in expected]
         missing = [(p, s, jax.ShapeDtypeStruct(s, d)) for p, s, d in expected if (p, s, d) not in found]
         raise ChipFileError(
-            "params has not the structure that the chip was programmed with: it has "
+            "params does not have the structure that the chip was programmed with: it has "
             f"{say(other) or 'another order'}, and the file {say(missing) or 'another order'}. "
             "Give parameters of the same network."
         )

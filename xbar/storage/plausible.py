@@ -1,4 +1,4 @@
-"""Whether a chip can be one: what its parts are, their shapes, and conductances that a cell can have."""
+"""Whether a loaded chip is plausible: the classes and shapes of its parts, and possible conductances."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from xbar.storage.chip_file_error import ChipFileError
 
 
 def check(chip: Chip) -> None:
-    """Raises ChipFileError, saying what is wrong, if a chip cannot be one."""
+    """Raises ChipFileError, saying what is wrong, if a chip is not plausible."""
     for name, kind in {"arrays": dict, "tiles": dict, "leaves": tuple, "rolled": bool, "plan_layers": tuple}.items():
         _is(getattr(chip, name), kind, name)
     for i, layer in enumerate(chip.plan_layers):

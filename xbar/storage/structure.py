@@ -147,9 +147,7 @@ class Decoder:
         tag = next(iter(node), None) if isinstance(node, dict) else None
         make = _MAKERS.get(tag) if isinstance(tag, str) else None
         if make is None:
-            raise ChipFileError(
-                f"{place} is described by {str(node)[:60]!r}, which is nothing that this version knows."
-            )
+            raise ChipFileError(f"{place} is described by {str(node)[:60]!r}, which this version does not know.")
         return make(self, node, place)
 
     def _items(self, node: dict[str, Any], place: str) -> Any:

@@ -1,4 +1,4 @@
-"""The conductances that a programmer is to reach, cell by cell, as a table."""
+"""The target conductances for a programmer, cell by cell, as a table."""
 
 from __future__ import annotations
 

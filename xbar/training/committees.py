@@ -1,4 +1,4 @@
-"""Several chips that decide together."""
+"""Committees: several chips that decide together."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def committee(
     key: PRNGKeyArray | None = None,
     of: Callable[[Any], Any] = lambda outputs: outputs,
 ) -> Any:
-    """The mean of what all chips of a wafer say.
+    """The mean of the outputs of all chips of a wafer.
 
     $$ y = \\frac1N \\sum_i h\\bigl(f_i(x)\\bigr) $$
 

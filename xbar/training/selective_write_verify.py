@@ -66,7 +66,7 @@ def most_sensitive(sensitivity: Any, share: float, *, variance: Any = None, weig
         weights: which leaves are weights, as in `weight_noise`.
 
     Returns:
-        A pytree of truth values like `sensitivity`; leaves that are not weights are False throughout.
+        A pytree of booleans like `sensitivity`; leaves that are not weights are False throughout.
 
     Raises:
         ValueError: for a share outside 0 to 1.
@@ -103,7 +103,7 @@ def program_selectively(
 
     Args:
         network, params, inputs, key: as in `network.program`; the cells that are not chosen are those of that chip.
-        careful: truth values like `params`, as `most_sensitive` gives them.
+        careful: booleans like `params`, as `most_sensitive` gives them.
         programming: the law of write-verified cells, for example `devices.programming.ExactProgramming()`, or that of a
             narrow window.
 
@@ -114,7 +114,9 @@ def program_selectively(
     is chosen.
     """
     if jax.tree.structure(careful) != jax.tree.structure(params):
-        raise ValueError("program_selectively: careful has another structure than params; give a truth value for each.")
+        raise ValueError(
+            "program_selectively: careful has another structure than params; give a boolean for each parameter."
+        )
     chip = network.program(params, *inputs, key=key)
     finer = lambda tile: dataclasses.replace(tile, device=dataclasses.replace(tile.device, programming=programming))  # noqa: E731
     finely = Analog(network.f, _each_tile(network, finer), network.straight_through)

@@ -1,13 +1,15 @@
-"""Weights with the noise of hardware, for the forward pass of training; gradients pass to the weights unchanged."""
+"""Weights with hardware noise, for the forward pass of training; gradients pass to the weights unchanged."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float, PRNGKeyArray
 
@@ -43,7 +45,9 @@ def weight_noise(
         normals: `(key, like) -> array`; by default fresh ones, or a `NoisePool`.
 
     Raises:
-        ValueError: for per="channel" without weights, which know the channels.
+        ValueError: for per="channel" without weights, which know the channels, or a negative scale.
+
+    Warns of a share above 1.
 
     Reference: Joshi et al. 2020, 10.1038/s41467-020-16108-9 (per layer, up to 8 % of its largest weight); Buechel et al. 2025,
     arXiv:2505.09663 (analog foundation models: 3 % per channel).
@@ -52,12 +56,25 @@ def weight_noise(
     `m` of all weights that share it: clip (`clip_weights`).
     """
     chosen = chosen_weights(weights, params, per)
+    _check_scale(scale, relative)
 
     def noisy(w: Array, axes: tuple[int, ...], own: PRNGKeyArray) -> Array:
         size = jnp.max(jnp.abs(jax.lax.stop_gradient(w)), axes, keepdims=True) if relative else jnp.ones((), w.dtype)
         return w + jnp.asarray(scale, w.dtype) * size * normals(own, w).astype(w.dtype)
 
     return chosen.map(noisy, params, chosen.keys(key, params), per=per)
+
+
+def _check_scale(scale: Any, relative: bool) -> None:
+    if isinstance(scale, Tracer):
+        return
+    if not np.min(scale) >= 0:
+        raise ValueError(f"weight_noise: scale={scale}; it is a standard deviation, 0 or more.")
+    if relative and np.max(scale) > 1:
+        warnings.warn(
+            f"weight_noise: scale={scale} is more than the largest weight. It is a share: 0.05 for 5 %.",
+            stacklevel=3,
+        )
 
 
 def drop_weights(

@@ -1,1 +1,1 @@
-"""The search for parameters, their errors and the draws of them: common to all kinds of measurement."""
+"""The search for parameters, their errors and posterior draws: common to all kinds of measurement."""

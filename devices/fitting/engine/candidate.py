@@ -77,7 +77,7 @@ class AbstractCandidate(eqx.Module):
         """Independent readings in the data, for BIC."""
 
     def checks(self, values: Mapping[str, float], data: Data) -> tuple[Check, ...]:
-        """Tests that a wrong model fails."""
+        """Tests that a wrong model does not pass."""
         return ()
 
     def measures(self, values: Mapping[str, float], data: Data) -> dict[str, float]:

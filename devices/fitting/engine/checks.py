@@ -1,4 +1,4 @@
-"""Tests that a wrong model fails."""
+"""Tests that a wrong model does not pass."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Draws of parameters from what a measurement leaves open."""
+"""Draws of parameters from the posterior of a fit."""
 
 from __future__ import annotations
 

@@ -175,7 +175,7 @@ def _held(curvature, free):
 def _newton(gradient, curvature, damping):
     """A damped step downhill, and the decrease that an undamped one promises.
 
-    Directions of negative curvature are turned round; no coordinate moves by more than 2. The ridge keeps the rounding of a
+    Directions of negative curvature are reversed; no coordinate moves by more than 2. The ridge keeps the rounding of a
     slope that is none from promising a decrease.
     """
     gradient, curvature = jnp.nan_to_num(gradient), jnp.nan_to_num(curvature) + RIDGE * jnp.eye(gradient.size)

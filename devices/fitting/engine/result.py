@@ -1,4 +1,4 @@
-"""What a fit says: numbers with errors, tests, pictures."""
+"""The result of a fit: numbers with errors, tests, figures."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Check:
 
 @dataclasses.dataclass(frozen=True)
 class Series:
-    """Points or a line of a picture."""
+    """Points or a line of a figure."""
 
     label: str
     x: np.ndarray
@@ -74,7 +74,7 @@ class Series:
 
 @dataclasses.dataclass(frozen=True)
 class Panel:
-    """One picture: axes with units, and what is on them."""
+    """One figure: axes with units, and the series on them."""
 
     title: str
     x: str

@@ -1,4 +1,4 @@
-"""How well the parameters are known: Laplace and block-robust errors, bootstrap, and held-out blocks."""
+"""The uncertainty of the parameters: Laplace and block-robust errors, bootstrap, and held-out blocks."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def held_out(candidate, space: Space, data: Any, best: Optimum, folds: int = 5) 
 
 
 def confused(space: Space, best: Optimum) -> tuple[tuple[str, str, float], ...]:
-    """Pairs of parameters of which the data know a combination only, with their correlation."""
+    """Pairs of parameters of which the data determine only a combination, with their correlation."""
     information = np.nan_to_num(np.asarray(best.information))
     spread = covariance(best, robust=False)
     alone = 1 / np.sqrt(np.maximum(np.diag(information), 0) + RIDGE)  # error of each if all others were known

@@ -52,7 +52,7 @@ class Scale(eqx.Module):
         ends = np.max(data["v"]), np.max(-data["v"])
         times = np.sum(data["dt"], 1)
         if not (times > 0).any():
-            raise FileError("needs loops of more than one row, or times that rise.")
+            raise FileError("needs loops of more than one row, or increasing times.")
         time = np.exp(np.mean(np.log(times[times > 0])))
         found = (max(low, 1e-9 * high), high, *(max(e, 0.05 * top) for e in ends), time, data["floor"])
         return cls(*(np.asarray(x, float) for x in found))
@@ -150,7 +150,7 @@ class AbstractLoop(AbstractResiduals):
             )
         if data["polarity"] < 0:
             found.append(
-                "a negative voltage sets this device: signs of voltage and current were turned round for the model."
+                "a negative voltage sets this device: the signs of voltage and current were reversed for the model."
             )
         if self.series:
             found.append("the cell's voltage is taken as v - r_s i with the measured current, as if that had no error.")
@@ -282,7 +282,7 @@ class AbstractLoop(AbstractResiduals):
             ("measure the same loop ten times slower as well", like(time=10.0)),
             ("measure the same loop ten times faster as well", like(time=0.1)),
             ("measure a loop of 70 % of the amplitude as well", like(0.7)),
-            ("measure a loop of 130 % of the amplitude as well, if the device stands it", like(1.3)),
+            ("measure a loop of 130 % of the amplitude as well, if the device tolerates it", like(1.3)),
             ("measure the same loop once more", like()),
         )
 

@@ -24,7 +24,7 @@ def loop_arrays(trace: Trace) -> dict[str, Any]:
 
     `v`, `i` [V], [A], signed such that a positive voltage makes the cell more conductive; `dt` [s] from each row to the next
     (from the last to the first in a whole period); `used` 1 for rows that count; `limited` 1 where a compliance holds
-    the current; `floor`, `rms`: scales of the current [A]; `polarity`: 1, or -1 where signs were turned round;
+    the current; `floor`, `rms`: scales of the current [A]; `polarity`: 1, or -1 where signs were reversed;
     `v_drive`, `resistance`: of the source and before the cell, where known.
 
     Raises:

@@ -108,7 +108,7 @@ def alias(f: float, rate: float) -> float:
 
 
 def sentence(line: Line) -> str:
-    """What readers must know of a line."""
+    """What a reader needs to know about a line."""
     shown = f"a line at {line.f:.4g} Hz (rms {line.rms:.2g} of the mean)"
     if not line.mains:
         return f"{shown} is masked in the spectrum: it is not a harmonic of the mains, nor an alias of one."

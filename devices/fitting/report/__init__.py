@@ -1,1 +1,1 @@
-"""What a fit tells people: pictures by kind of measurement, and which measurement would help most."""
+"""The report of a fit: figures by kind of measurement, and which measurement would help most."""

@@ -1,4 +1,4 @@
-"""Pictures of cycling."""
+"""Figures of cycling."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`panels`: the pictures of a fit, by the model that was fitted."""
+"""`panels`: the figures of a fit, by the model that was fitted."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from devices.fitting.write_errors.write_error_models import WriteErrors
 
 @functools.singledispatch
 def panels(candidate: Any, values: Mapping[str, float], data: Any) -> tuple[Panel, ...]:
-    """Pictures of a fitted candidate: data under model first, then residuals; none for one of which no pictures are known.
+    """Figures of a fitted candidate: data under model first, then residuals; none for one of which no pictures are known.
 
     Pictures of your own candidate: `panels.register(MyCandidate, my_panels)` with a function of the same arguments.
     """

@@ -1,4 +1,4 @@
-"""Pictures of I-V loops."""
+"""Figures of I-V loops."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures of pulse trains and of maps of single pulses."""
+"""Figures of pulse trains and of maps of single pulses."""
 
 from __future__ import annotations
 

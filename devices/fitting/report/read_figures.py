@@ -1,4 +1,4 @@
-"""Pictures of read I-V curves."""
+"""Figures of read I-V curves."""
 
 from __future__ import annotations
 

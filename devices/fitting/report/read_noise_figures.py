@@ -1,4 +1,4 @@
-"""Pictures of read noise."""
+"""Figures of read noise."""
 
 from __future__ import annotations
 

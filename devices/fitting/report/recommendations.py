@@ -1,4 +1,4 @@
-"""What to measure next, and what the data cannot tell apart, in sentences."""
+"""What to measure next, and which parameters the data cannot separate, in sentences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures of retention."""
+"""Figures of retention."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures of errors of programming."""
+"""Figures of errors of programming."""
 
 from __future__ import annotations
 

@@ -73,7 +73,9 @@ class Bake(AbstractCandidate):
     @classmethod
     def of(cls, trace: Trace, most: int = MOST):
         if "temperature" not in trace or len(np.unique(trace["temperature"])) < 2:
-            raise FileError(f"needs a column temperature with two temperatures or more, which {trace.name} has not.")
+            raise FileError(
+                f"needs a column temperature with two temperatures or more, which {trace.name} does not have."
+            )
         found = bake_pairs.pairs(trace)
         trace = trace.where(bake_pairs.kept(trace, found))
         if len(np.unique(trace["temperature"][trace["t"] > 0])) < 2:
@@ -89,7 +91,9 @@ class Bake(AbstractCandidate):
         data = {n: trace[c][rows] for n, c in (("t", "t"), ("g", "g"), ("g0", "g0"), ("kelvin", "temperature"))}
         attempt = float(trace.protocol.get("attempt_time", ATTEMPT))
         if not len(rows) or data["t"].min() < LEAST_FOLDS * attempt:
-            raise FileError(f"needs times well above the attempt time of {attempt:g} s, which {trace.name} has not.")
+            raise FileError(
+                f"needs times well above the attempt time of {attempt:g} s, which {trace.name} does not have."
+            )
         data["block"] = np.unique(trace["device"][rows], return_inverse=True)[1]
         data["pairs"] = bake_pairs.as_array(found)
         g_max = float(trace.protocol.get("g_max", np.max(data["g0"])))

@@ -90,7 +90,7 @@ def as_array(found: tuple[Pair, ...]) -> np.ndarray:
 
 
 def sentences(rows: np.ndarray) -> tuple[str, ...]:
-    """What readers must know of the pairs of `as_array`."""
+    """What a reader needs to know about the pairs of `as_array`."""
     found = [Pair(*row) for row in np.asarray(rows)]
     if not found:
         return ()
@@ -98,8 +98,8 @@ def sentences(rows: np.ndarray) -> tuple[str, ...]:
     for pair in found:
         if pair.overwritten:
             said.append(
-                f"the pair at {pair.place} was left out: its cells hardly know what they were (correlation "
+                f"the pair at {pair.place} was left out: its cells hardly correlate with their earlier state (correlation "
                 f"{pair.correlation:.2f}) and moved by {pair.moved:.2g} S in the median, more than in a harder bake. It looks "
-                "as if they were written again between the two reads, or as if the cells were numbered otherwise: check it."
+                "as if they were written again between the two reads, or numbered differently: check this."
             )
     return tuple(said)

@@ -83,7 +83,7 @@ class Failures(AbstractCandidate):
         failed = np.isfinite(looks[np.arange(len(fell)), fell]) if len(fell) else np.empty(0, bool)
         if failed.sum() < FEWEST:
             raise FileError(
-                f"has {int(failed.sum())} cells that lost {limit:.0%} of their conductance for good, and needs {FEWEST}: "
+                f"has {int(failed.sum())} cells that lost {limit:.0%} of their conductance permanently, and needs {FEWEST}: "
                 f"{trace.name}."
             )
         heat = BOLTZMANN_EV * samples[1, first]
@@ -210,7 +210,7 @@ class Failures(AbstractCandidate):
 
     def notes(self, data: Data) -> tuple[str, ...]:
         fixed = "" if self.several else f" The attempt time is taken as {float(self.attempt):.1g} s."
-        failed = f"a cell has failed when it has lost {float(self.limit):.0%} of its conductance for good.{fixed}"
+        failed = f"a cell has failed when it has permanently lost {float(self.limit):.0%} of its conductance.{fixed}"
         return (failed, *bake_pairs.sentences(data["pairs"]))
 
     def experiments(self, data: Data) -> tuple[tuple[str, Data], ...]:

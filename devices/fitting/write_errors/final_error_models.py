@@ -96,7 +96,9 @@ class FinalErrors(AbstractCandidate):
         return {"sd of g - target [S]": float(np.std(error)), **found}
 
     def notes(self, data: Data) -> tuple[str, ...]:
-        return ("no times: what a write leaves is known, not what becomes of it; retention has to be measured.",)
+        return (
+            "no times: the state just after a write is known, but not how it changes later; measure retention as well.",
+        )
 
     def laws(self, values: Values, data: Data) -> dict[str, Any]:
         target = jnp.asarray(self.targets)

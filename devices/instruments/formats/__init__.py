@@ -1,4 +1,4 @@
-"""Formats of files, one a module: how its content is recognised, and how it becomes traces. See `devices.instruments`."""
+"""File formats, one a module: how the content is recognised, and how it becomes traces. See `devices.instruments`."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ from devices.instruments.trace import Trace
 
 @runtime_checkable
 class Format(Protocol):
-    """What a module of a format must have; it may have `SEVERAL_FILES` and `combine` as well."""
+    """What a format's module must define; `SEVERAL_FILES` and `combine` are optional."""
 
     @property
     def NAME(self) -> str:
-        """What users call the format."""
+        """The name of the format for users."""
         ...
 
     @property

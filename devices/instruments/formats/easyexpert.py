@@ -217,7 +217,7 @@ def _columns(file: File, record: _Record) -> tuple[str, str, str | None]:
     others = [name for name in names if name.upper().startswith("I")]
     if len(pairs) != 1:
         raise FileError(
-            f"{file.path}: which of {', '.join(record.names)} are voltage and current of the swept channel is not said (no "
+            f"{file.path}: which of {', '.join(record.names)} are voltage and current of the swept channel is not stated (no "
             "single channel with Channel.Func VAR1); export only that voltage and that current, or name them.",
             _needs(record, next((n for n in names if n.upper().startswith("V")), ""), others[0] if others else ""),
         )

@@ -1,4 +1,4 @@
-"""Excel workbooks that no instrument's program wrote: each sheet with a table is read as such a table of text is."""
+"""Excel workbooks not written by an instrument's program: each sheet with a table is read like a table in text."""
 
 from __future__ import annotations
 

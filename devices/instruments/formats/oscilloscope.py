@@ -33,8 +33,8 @@ def read(file: File, side: Mapping[str, Any]) -> list[Trace]:
     if "columns" not in side:
         names = ["t", "v_drive", "v_shunt"][:count] + ["-"] * (count - 3)
         raise FileError(
-            f"{file.path} is of an oscilloscope; what its channels {', '.join(channels[1:])} saw is not in it: v_shunt is a "
-            "voltage between device and ground, v one across the device.",
+            f"{file.path} is from an oscilloscope and does not say what its channels {', '.join(channels[1:])} measured: "
+            "v_shunt is a voltage between device and ground, v one across the device.",
             {"columns": names, "protocol": {"shunt": 1000.0}},
         )
     if len(side["columns"]) != count:
@@ -44,7 +44,7 @@ def read(file: File, side: Mapping[str, Any]) -> list[Trace]:
     values = text_table.numbers(file, 2)
     if not len(texts) == values.shape[1] == count:
         raise FileError(
-            f"{file.path}: {count} channels, {len(texts)} units, but {values.shape[1]} columns; mend its first two lines."
+            f"{file.path}: {count} channels, {len(texts)} units, but {values.shape[1]} columns; correct its first two lines."
         )
     found = [column_headers.unit(text) or column_headers.unit(text.lower()) for text in texts]
     if None in found:

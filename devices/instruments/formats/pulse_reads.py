@@ -50,7 +50,7 @@ def _rows(file: File, header: int, least: int) -> np.ndarray:
     values, names = text_table.numbers(file, header + 1), text_table.fields(file.start[header], ",")
     if values.shape[1] != len(names) or len(names) < least:
         raise FileError(
-            f"{file.path} has {len(names)} headers but {values.shape[1]} columns of numbers; mend its header."
+            f"{file.path} has {len(names)} headers but {values.shape[1]} columns of numbers; correct its header."
         )
     return values
 
@@ -69,7 +69,7 @@ def _bursts(file: File, side: Mapping[str, Any]) -> Trace:
     if (v_read == 0).any():
         row = 2 + int(np.argmax(v_read == 0))
         raise FileError(
-            f"{file.path}, line {row}: meas_v = 0, so its currents say nothing of the conductance; leave it out."
+            f"{file.path}, line {row}: meas_v = 0, so its currents say nothing about the conductance; leave it out."
         )
     currents = values[:, 4:].mean(1)
     protocol = {"v_read": float(v_read[0])} if len(set(v_read)) == 1 else {}
@@ -105,7 +105,7 @@ def _amplitudes(file: File, side: Mapping[str, Any]) -> Trace:
         )
     wanted = (f"{side['channel']} (ohm)", "pulse amplitude (V)")
     if missing := [name for name in wanted if name not in names]:
-        raise FileError(f"{file.path}, line {header + 1}: no column is called {missing[0]}; mend its header.")
+        raise FileError(f"{file.path}, line {header + 1}: no column is called {missing[0]}; correct its header.")
     r, volts = (values[:, names.index(name)] for name in wanted)
     try:
         width = float(settings["pulseWidth"])

@@ -100,7 +100,7 @@ def read(file: File, side: Mapping[str, Any]) -> list[Trace]:
     values, headers, labels, words = table_words.values(file, head.skip, headers, comma, clocks, "columns" in side)
     if values.shape[1] != len(names):
         raise FileError(
-            f"{file.path} has {len(names)} headers but {values.shape[1]} columns of numbers; mend its header."
+            f"{file.path} has {len(names)} headers but {values.shape[1]} columns of numbers; correct its header."
         )
     for k in clocks:
         headers[k] = dataclasses.replace(headers[k], unit=column_headers.Unit("s"))

@@ -1,4 +1,4 @@
-"""Reads that are not there: cells that were not read at every time at which others were."""
+"""Missing reads: cells that were not read at every time at which others were."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def missing_reads(trace: Trace) -> list[Flag]:
         said += _at_times(trace["t"][rows], whose[rows], there[rows], trace.protocol.get("nominal_times"), what, place)
     if not said and trace.kind == "noise":
         return _counts(whose[there], whose)
-    return [Flag("missing reads", "; ".join(said) + ". Fits take the reads that are there.")] if said else []
+    return [Flag("missing reads", "; ".join(said) + ". Fits use the reads that exist.")] if said else []
 
 
 def _at_times(t: np.ndarray, whose: np.ndarray, there: np.ndarray, nominal, what: str, place: str) -> list[str]:
@@ -46,7 +46,8 @@ def _at_times(t: np.ndarray, whose: np.ndarray, there: np.ndarray, nominal, what
         return []
     pairs = np.unique(np.stack([time[there], np.unique(whose, return_inverse=True)[1][there]]), axis=1)
     count = np.bincount(pairs[0].astype(int), minlength=len(names))
-    short = np.flatnonzero(count < total)
+    read = count > (-1 if nominal is not None else 0)  # rows at a time that were all left out have a flag of their own
+    short = np.flatnonzero((count < total) & read)
     if len(short) == 0 or np.median(count) < 0.2 * total:
         return []
     shown = ", ".join(f"{count[k]} at {names[k]:.3g} s" for k in short[:SHOWN]) + (

@@ -1,4 +1,4 @@
-"""`inspect`: what is wrong with the data of a trace, as flags with rows and numbers."""
+"""`inspect`: suspicious data of a trace, as flags with rows and numbers."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def missing(trace: Trace) -> list[Flag]:
     must, _ = KINDS[trace.kind]
     bad = ~np.all([np.isfinite(trace[name]) for name in must], axis=0)
     if bad.all():
-        count = {name: int((~np.isfinite(trace[name])).sum()) for name in must}
+        count = ", ".join(f"{int((~np.isfinite(trace[name])).sum())} of {name}" for name in must)
         raise FileError(
             f"{trace.name}: no row of {len(trace)} has finite values of {', '.join(must)} (missing: {count}); are the columns "
             "right, and did the instrument measure at all?"

@@ -28,7 +28,7 @@ def swapped(trace: Trace) -> list[Flag]:
         v, i = (float(np.abs(trace[name][rows]).max()) for name in "vi")
         raise FileError(
             f"{trace.name}: |I| / |V| is {np.median(g):.3g} S in most rows (V up to {v:.3g} V, I up to {i:.3g} A), which no "
-            "device has: the columns of voltage and current are swapped, or a unit is wrong (uA read as A). Mend it."
+            "device has: the columns of voltage and current are swapped, or a unit is wrong (uA read as A). Correct it."
         )
     return []
 

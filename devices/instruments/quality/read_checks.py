@@ -120,7 +120,7 @@ def temperatures(trace: Trace) -> list[Flag]:
 
 
 def pairs(trace: Trace) -> list[Flag]:
-    """Readings before and after that have nothing, or everything, to do with each other."""
+    """Readings before and after that are unrelated, or copies of each other."""
     flags = []
     for before, after in PAIRS:
         if before not in trace or after not in trace:
@@ -131,8 +131,8 @@ def pairs(trace: Trace) -> list[Flag]:
             continue
         r = float(np.corrcoef(np.log(a[rows]), np.log(b[rows]))[0, 1])
         if r < 0.05 or r > 1 - 1e-9:
-            what = "nothing" if r < 0.05 else "everything"
-            reason = f"ln {before} and ln {after} correlate to {r:.3f}: they have {what} to do with each other."
+            what = "they are unrelated" if r < 0.05 else "one is a copy of the other"
+            reason = f"ln {before} and ln {after} have a correlation of {r:.3f}: {what}."
             flags.append(Flag("suspicious pairs", reason))
     return flags
 
@@ -153,7 +153,7 @@ def windows(trace: Trace) -> list[Flag]:
 
 
 def ranges(trace: Trace) -> list[Flag]:
-    """Conductances that no device has: zero, negative, or above 0.1 S."""
+    """Conductances that no real device has: zero, negative, or above 0.1 S."""
     if trace.unit != "S":
         return []
     flags = []

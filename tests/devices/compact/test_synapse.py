@@ -72,6 +72,28 @@ def test_in_a_device_and_with_a_gradient():
         assert float(slope) == pytest.approx(float(steps(1.001e-4) - steps(0.999e-4)) / 2e-7, rel=1e-3)
 
 
+def test_heat_of_a_loop_is_what_the_model_dissipates():
+    """A write-verify loop on the table against the same pulses on the model itself: its heat, reads left out. `V^2 g t` with
+    the conductance that is read is wrong by more than the tolerance, as the cell is not ohmic."""
+    with jax.enable_x64(True):
+        model, up, down = memdiode_aguirre(), *CASES["memdiode_aguirre"][1:]
+        up, down = (jax.tree.map(lambda v: jnp.asarray(v, jnp.float64), p) for p in (up, down))
+        update = pulse_response(model, up, down, nodes=257)
+        low, read = float(update.law.g_min), lambda x: float(model.current(x, jnp.asarray(0.1)) / 0.1)
+        target = low + 0.2 * (float(update.law.g_max) - low)
+        loop = devices.write_verify.WriteVerify(update, window=1e-12, most=12, start=low, v_read=0.0)
+        written = loop.write(jnp.asarray(target), key=jax.random.key(0))
+        x, heat, ohmic = min((jnp.asarray(float(b)) for b in model.bounds), key=read), 0.0, 0.0
+        for _ in range(12):
+            pulse = up if read(x) < target else down
+            ohmic += float(pulse.amplitude**2 * pulse.width) * read(x)
+            run = simulate(model, pulse.waveform(), x0=x, substeps=32, tolerance=0.05)
+            x, heat = run.x[-1], heat + float(run.energy[-1])
+    assert float(written.pulses_up) + float(written.pulses_down) == 12
+    assert float(written.energy) == pytest.approx(heat, rel=0.02)
+    assert abs(ohmic - heat) > 0.1 * heat
+
+
 def test_what_cannot_be():
     with pytest.raises(ValueError, match="moves the conductance the other way"):
         pulse_response(wsdc(), Pulse(-0.3, 1e-3), Pulse(0.3, 1e-3), nodes=9)

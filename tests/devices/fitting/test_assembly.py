@@ -23,7 +23,7 @@ def one_state(**protocol):
 
 def test_one_conductance_is_no_range_and_the_message_shows_how_to_give_one():
     found = fit(one_state(), "power law")
-    with pytest.raises(FileError, match=r"(?s)no measurement tells g_min and g_max.*\[protocol\]\ng_min = 1e-6"):
+    with pytest.raises(FileError, match=r"(?s)no measurement determines g_min and g_max.*\[protocol\]\ng_min = 1e-6"):
         assemble([found])
     device = assemble([fit(one_state(g_min=1 * US, g_max=50 * US), "power law")])
     assert float(device.g_min) == pytest.approx(1 * US)
@@ -57,5 +57,5 @@ def test_the_prior_adds_to_the_precision():
 def test_a_device_with_something_that_is_no_number_is_refused():
     found = fit(one_state(g_min=1 * US, g_max=50 * US), "power law")
     lost = dataclasses.replace(found, theta=np.full_like(found.theta, np.nan))
-    with pytest.raises(FileError, match=r"of the device is not a number: the fit leaves open .*slope = nan"):
+    with pytest.raises(FileError, match=r"of the device is not a number: the fit does not determine it .*slope = nan"):
         assemble([lost])

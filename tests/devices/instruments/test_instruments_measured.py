@@ -70,7 +70,7 @@ def test_files_without_names_of_columns_are_asked_about():
         read(FOLDER / "gong_reram_pulse")
     with pytest.raises(FileError, match="nothing says their columns and units"):
         read(FOLDER / "asic_cu_bipolar_iv" / "example_bipolar_measurement.txt")
-    with pytest.raises(FileError, match="no layout that is known"):
+    with pytest.raises(FileError, match="no known layout"):
         read(FOLDER / "gong_reram_pulse" / "PROVENANCE.md")
 
 

@@ -204,3 +204,15 @@ def test_damaged_matlab_files(tmp_path):
     path.write_bytes(path.read_bytes()[:900])
     with pytest.raises(FileError, match="damaged"):
         read(path)
+
+
+def test_the_pattern_of_noisy_trains_is_that_of_their_turns(tmp_path):
+    n, g = np.arange(60), []
+    for _ in range(4):
+        up = 5 + 50 * (1 - np.exp(-(n + 1) / 20))
+        g += [*up, *(5 + (up[-1] - 5) * np.exp(-(n + 1) / 20))]
+    g = np.array([5.0, *g]) * (1 + 0.005 * np.random.default_rng(1).standard_normal(4 * 120 + 1))
+    path = tmp_path / "ltp.csv"
+    path.write_text("Pulse number,Conductance (uS)\n" + rows(np.arange(len(g)), g))
+    with pytest.raises(FileError, match=r"pattern = \{ up = 60, down = 60 \}"):
+        read(path)

@@ -136,12 +136,12 @@ def linked():
 @pytest.mark.filterwarnings("ignore:Duplicate name:UserWarning")
 @pytest.mark.parametrize("kind, body, said", [
     ("zip", zipped([("../a", b"a")]), "outside"), ("zip", zipped([("/a", b"a")]), "outside"),
-    ("zip", zipped([("..\\a", b"a")]), "outside"), ("zip", linked(), "no plain file"),
+    ("zip", zipped([("..\\a", b"a")]), "outside"), ("zip", linked(), "not a regular file"),
     ("zip", zipped([("a", bytes(1 << 25))]), "larger than"), ("zip", zipped([]), "no files"), ("zip", b"PK junk", "damaged"),
     ("zip", zipped([("a", b"1" * 999)])[:-30], "damaged"),
-    ("tar", tarred([("../a", b"a")]), "outside"), ("tar", tarred([("a", b"")], tarfile.SYMTYPE, "/etc"), "no plain file"),
-    ("tar", tarred([("a", b"")], tarfile.LNKTYPE, "b"), "no plain file"),
-    ("tar", tarred([("a", b"")], tarfile.FIFOTYPE), "no plain"),
+    ("tar", tarred([("../a", b"a")]), "outside"), ("tar", tarred([("a", b"")], tarfile.SYMTYPE, "/etc"), "not a regular file"),
+    ("tar", tarred([("a", b"")], tarfile.LNKTYPE, "b"), "not a regular file"),
+    ("tar", tarred([("a", b"")], tarfile.FIFOTYPE), "not a regular"),
     ("tar", tarred([("a", bytes(1 << 25))]), "larger than"), ("tar", tarred([("a", bytes(99)), ("a", b"")]), "twice"),
     ("tar", tarred([("a", bytes(range(256)) * 9)])[:-60], "damaged"), ("tar", b"junk", "damaged"),
 ], ids=lambda value: "archive" if isinstance(value, bytes) else None)  # fmt: skip

@@ -223,7 +223,7 @@ def test_no_damaged_byte_is_read(xbar):
     (["nowhere"], "does not exist"), (["."], "no runs below"), (["a", "b", "c"], "two runs, not 3"),
     (["a", "b"], "does not exist"),
     ([".", "--csv", "x.csv"], "the folder of one"), (["--nonsense"], "nonsense"), ([], "does not exist"),
-    (["file"], "is no run"),
+    (["file"], "is not a run"),
 ])  # fmt: skip
 def test_wrong_paths(xbar, arguments, said):
     pathlib.Path("file").write_text("")

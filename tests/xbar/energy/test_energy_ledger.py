@@ -301,3 +301,11 @@ def test_lines_are_charged_between_consecutive_planes():
     assert float(_swing(0.2 * rows.reshape(2, 1, 1, 1, 4))) == pytest.approx(5 * 0.2**2)
     apart, together = (jnp.array(x).reshape(4, 1, 1, 1, 1) for x in ([1.0, 0.0, 1.0, 0.0], [1.0, 1.0, 0.0, 0.0]))
     assert float(_swing(apart)) == pytest.approx(2 * float(_swing(together)))
+
+
+def test_long_names_of_digital_rows_stay_apart():
+    from xbar.energy.table import _fitted
+
+    names = [f"blocks.{k}.{part}.weight (activation)" for k in range(3) for part in "ab"]
+    assert len({_fitted(name) for name in names}) == len(names)
+    assert _fitted("blocks.1.b.weight (pooling)") == "blocks.1.b (pooling)"

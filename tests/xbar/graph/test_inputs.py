@@ -31,5 +31,5 @@ def test_no_samples_are_refused():
 
 def test_an_empty_operand_made_inside_is_refused():
     network = xbar.analog(lambda p, x: x[4:] @ p, TILE)
-    with pytest.raises(ValueError, match="params is read with nothing"):
+    with pytest.raises(ValueError, match="params would be read with no vectors"):
         network.program(W, X, key=jax.random.key(1))

@@ -121,16 +121,17 @@ def _shapes_of(treedef: Any, leaves: tuple) -> tuple[int, int, int]:
         targets, code = mapping.encode(w, low, high)
         return targets, mapping.combine(targets, code)
 
+    name = type(jax.tree.unflatten(treedef, leaves)).__name__
     of = lambda shape: jax.ShapeDtypeStruct(shape, jnp.float32)  # noqa: E731
     targets, combined = jax.eval_shape(shapes, of((1, 1)), of(()), of(()), [jax.ShapeDtypeStruct(*x) for x in leaves])
     if targets.ndim != 3 or targets.shape[1] != 1:
         raise ValueError(
-            f"{treedef}: encode gave targets of shape {targets.shape} for weights of shape (1, 1); expected "
+            f"{name}: encode gave targets of shape {targets.shape} for weights of shape (1, 1); expected "
             "(cells, 1, columns): the axis of cells comes first."
         )
     if combined.ndim != 3 or combined.shape[1:] != (1, 1):
         raise ValueError(
-            f"{treedef}: combine gave shape {combined.shape} for currents of shape {targets.shape}; expected (reads, 1, 1): "
+            f"{name}: combine gave shape {combined.shape} for currents of shape {targets.shape}; expected (reads, 1, 1): "
             "one value for each column of weights and read."
         )
     return targets.shape[0], combined.shape[0], targets.shape[2] - 1

@@ -1,4 +1,4 @@
-"""Several cells where a mapping has one."""
+"""Redundant cells: several where a mapping has one."""
 
 from __future__ import annotations
 

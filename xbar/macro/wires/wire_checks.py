@@ -1,4 +1,4 @@
-"""What wires accept: resistances and cells that can be, with sentences for those that cannot."""
+"""Validation of wires: possible resistances and cells, with sentences for impossible ones."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ IMPLAUSIBLE = 1e6  # ohm a segment: a micrometre of the thinnest wires has some 
 
 
 def real_number(value: Any) -> bool:
-    """Whether `value` is one real number, of Python or NumPy; truth values are none."""
+    """Whether `value` is one real number, of Python or NumPy; booleans do not count."""
     return isinstance(value, numbers.Real | np.integer | np.floating) and not isinstance(value, bool | np.bool_)
 
 

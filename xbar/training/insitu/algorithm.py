@@ -1,4 +1,4 @@
-"""What a learning algorithm is: what it keeps of a matrix, and what it makes of one update's signals."""
+"""The interface of learning algorithms: what one keeps of a matrix, and what it makes of one update's signals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A loss and its gradient as a chip finds them: activations and errors of every array, for outer products to be made of."""
+"""A loss and its gradient as a chip measures them: activations and errors of every array, to form outer products of."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ IDEAL = Periphery(DAC(bits=None), ADC(bits=None))
 
 
 class Factors(eqx.Module):
-    """What the gradient of one array is made of: `dL/dw = sum_v x_v d_v^T`.
+    """The factors of one array's gradient: `dL/dw = sum_v x_v d_v^T`.
 
     Args:
         x: input vectors of all reads, in the order of the program: reads of one call one after the other, those of a loop step

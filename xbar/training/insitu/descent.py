@@ -180,7 +180,7 @@ class OneSided(AbstractAlgorithm):
 
 
 class MultiDevice(AbstractAlgorithm):
-    """Several devices for a weight, one of which learns from each update: a counter goes round.
+    """Several devices for a weight, one of which learns from each update, in turn.
 
     Their conductances are added (`xbar.Redundant`), so that a pulse to one of N is the N-th part of a step.
 

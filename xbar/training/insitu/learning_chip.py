@@ -148,7 +148,7 @@ def on_arrays(
         raise ValueError(f"on_arrays: order={order!r}; it is 'summed' or 'samples'.")
     if digital is None and isinstance(rate, Mapping):
         raise ValueError(
-            "on_arrays: with a rate for each layer, say digital=, such as optax.sgd(0.1), for all other parameters."
+            "on_arrays: with a rate for each layer, give digital=, such as optax.sgd(0.1), for all other parameters."
         )
     of_leaves: Any = optax.sgd(rate) if digital is None else digital  # pyright: ignore[reportArgumentType]
     at_once = order == "summed" if together is None else together

@@ -1,4 +1,4 @@
-"""What updates of an array take: pulses, joules, seconds, reads and digital work, as they add up."""
+"""What updates of an array cost in all: pulses, joules, seconds, reads and digital work."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from devices._checks import Checked, positive_seconds, seconds, volts
@@ -35,12 +36,13 @@ class Drive(Checked):
 
 
 NAMES = ("pulses_up", "pulses_down", "joules", "disturbing", "seconds", "reads", "written", "digital")
+UNITS = ("pulses up", "pulses down", "J", "J disturbing", "s", "reads", "cells written", "digital operations")
 
 
 class Spent(eqx.Module):
-    """What updates of one array took, in all.
+    """The total cost of updates of one array.
 
-    One array holds all numbers, for a loop that carries them pays for each array; see the properties.
+    All numbers share one array, because a loop that carries them pays for each array; see the properties.
     """
 
     numbers: Float[Array, "*any 8"]
@@ -49,6 +51,13 @@ class Spent(eqx.Module):
     def of(cls, **known: Any) -> Spent:
         """What is known, by the names of the properties; 0 elsewhere."""
         return cls(jnp.stack([jnp.asarray(known.get(name, 0.0), jnp.float32) for name in NAMES]))
+
+    def __repr__(self) -> str:
+        if isinstance(self.numbers, Tracer) or not isinstance(self.numbers, jax.Array):
+            return "Spent(traced)"
+        numbers = [float(n) for n in self.summed().numbers]
+        shown = [f"{n:.3g} {unit}" for n, unit in zip(numbers, UNITS, strict=True) if n]
+        return f"Spent({', '.join(shown) or 'nothing'})"
 
     def __add__(self, other: Spent) -> Spent:
         return Spent(self.numbers + other.numbers)
@@ -116,10 +125,13 @@ class Spent(eqx.Module):
 
 
 class Total(eqx.Module):
-    """A long sum of `Spent`: float32 keeps what it loses (Kahan), so that a thousand million pulses are counted one by one."""
+    """A long sum of `Spent`: float32 keeps what it loses (Kahan), so that a billion pulses are counted exactly."""
 
     sum: Spent
     lost: Spent
+
+    def __repr__(self) -> str:
+        return repr(self.sum)
 
     @classmethod
     def start(cls, like: Spent) -> Total:

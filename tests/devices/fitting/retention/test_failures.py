@@ -99,7 +99,7 @@ def test_one_temperature_takes_the_attempt_time_as_given():
 
 def test_too_few_failures_and_impossible_limits_are_refused():
     trace = bake(4, KELVIN[:1])
-    with pytest.raises(FileError, match="cells that lost 50% of their conductance for good, and needs 5"):
+    with pytest.raises(FileError, match="cells that lost 50% of their conductance permanently, and needs 5"):
         Failures.of(trace)
     wrong = Trace("retention", bake(9).columns, protocol={"loss_limit": 1.5})
     with pytest.raises(FileError, match=r"loss_limit=1.5 must be between 0 and 1"):

@@ -174,7 +174,7 @@ def test_decimal_commas_are_read_where_they_can_be_told(tmp_path, text):
     ({"protocol": {"speed": 1.0}}, r"protocol\.speed"), ({"protocol": {"rate": "fast"}}, "must be a number"),
     ({"kind": "iv"}, "no kind 'iv'"), ({"each_file": "run"}, "each_file"), ({"format": "X"}, "no format 'X'"),
     ({"columns": ["v", "i", "t"], "units": ["V", "A", "s"]}, "has 2 columns, but the sidecar names 3"),
-    ({"columns": ["v", "v"], "units": ["V", "V"]}, "comes twice"), ({"columns": "v"}, "wrong type"),
+    ({"columns": ["v", "v"], "units": ["V", "V"]}, "appears twice"), ({"columns": "v"}, "wrong type"),
     ({"columns": ["v", "i"], "units": ["A", "V"]}, "column v is in A"),
 ])  # fmt: skip
 def test_wrong_sidecars(tmp_path, side, match):
@@ -189,3 +189,11 @@ def test_sidecar_that_is_no_toml(tmp_path):
         read(path)
     with pytest.raises(FileError, match="no sidecar"):
         read(write(tmp_path, "b.csv", SWEEP), sidecar=tmp_path / "none.toml")
+
+
+def test_a_reading_before_the_first_pulse_is_pulse_0(tmp_path):
+    for first, pulses, directions in ((0, [0, 1, 2, 1, 2], [1, 1, 1, -1, -1]), (1, [1, 2, 1, 2, 1], [1, 1, -1, -1, 1])):
+        lines = "".join(f"{k + first},{g}\n" for k, g in enumerate([1, 2, 3, 2, 1]))
+        path = write(tmp_path, f"from_{first}.csv", "Pulse number,G (uS)\n" + lines)
+        (trace,) = read(path, sidecar={"pattern": {"up": 2, "down": 2}})
+        assert trace["pulse"].tolist() == pulses and trace["direction"].tolist() == directions

@@ -272,7 +272,7 @@ def test_a_sidecar_may_name_a_column_of_dates_that_go_over_a_change_of_clocks(tm
 
 def test_currents_without_a_voltage_ask_for_that_of_the_reads(tmp_path):
     path = write(tmp_path, "Time (s),Current (uA)\n" + rows(np.arange(50) / 10, 5 + 0.1 * np.sin(np.arange(50))))
-    with pytest.raises(FileError, match=r"at which voltage they were read(.|\n)*v_read = 0\.1"):
+    with pytest.raises(FileError, match=r"no column gives the voltage .V. of the reads(.|\n)*v_read = 0\.1"):
         read(path)
     write(tmp_path, "[protocol]\nv_read = 0.2\n", "a.csv.toml")
     (trace,) = read(path)

@@ -125,7 +125,7 @@ def test_pairs_that_do_not_belong_together(mixed):
     after = RNG.permutation(before) if mixed else before * 1.0
     trace = Trace("pulse-map", {"v": np.ones(500), "width": np.ones(500), "g_before": before, "g_after": after})
     (flag,) = flags(trace, "suspicious pairs")
-    assert ("nothing" if mixed else "everything") in flag.reason
+    assert ("unrelated" if mixed else "a copy") in flag.reason
     close = trace.columns | {"g_after": before * np.exp(0.1 * RNG.normal(size=500))}
     assert not flags(Trace("pulse-map", close), "suspicious pairs")
 

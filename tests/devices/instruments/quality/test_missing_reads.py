@@ -60,3 +60,9 @@ def test_writes_of_a_log_and_reads_at_one_rate():
     device = np.repeat([0.0, 1.0, 2.0], [500, 500, 300])
     found = reason(Trace("noise", {"g": 1e-5 + 1e-8 * rng.random(1300), "device": device}, ("a.csv",)))
     assert found == "1 of 3 cells have fewer reads than the 500 of most: from 300 on."
+
+
+def test_starts_at_time_0_are_not_missing_reads():
+    t, device = np.tile([0.0, 10.0, 100.0, 1000.0], 5), np.repeat(np.arange(5.0), 4)
+    trace = Trace("retention", {"t": t, "g": np.full(20, 1e-5), "g0": np.full(20, 1e-5), "device": device})
+    assert "missing reads" not in [flag.name for flag in inspect(trace).flags]

@@ -14,6 +14,7 @@ import devices
 import xbar
 from devices import steps, updates
 from xbar.training import PulseTrains, insitu
+from xbar.training.insitu.spent import Spent, Total
 
 G_MAX = 20e-6
 EXACT = dict(dac=xbar.DAC(bits=None), adc=xbar.ADC(bits=None))
@@ -257,3 +258,9 @@ def test_an_update_of_any_shape_is_the_outer_product_sum(kind, k, n, vectors, sm
 def one_convolution(p, x):
     y = jax.lax.conv_general_dilated(x, p["a"], (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC"))
     return jnp.tanh(y)
+
+
+def test_what_was_spent_is_printed_with_units():
+    spent = Spent.of(pulses_up=2000, joules=1.5e-9, seconds=2e-6)
+    assert repr(spent) == "Spent(2e+03 pulses up, 1.5e-09 J, 2e-06 s)"
+    assert repr(Total.start(spent)) == "Spent(nothing)" and repr(Total.start(spent).plus(spent)) == repr(spent)
