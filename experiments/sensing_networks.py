@@ -127,7 +127,7 @@ def _ann(config: Any, task: Task, x: Any, y: Any, x_test: Any, y_test: Any) -> T
     import jax.numpy as jnp
 
     from experiments.networks.network import forward
-    from experiments.supervised import Trainer
+    from experiments.supervised import Trainer, kept
     from xbar.training import weight_noise
 
     key = jax.random.key(config.seed)
@@ -137,7 +137,15 @@ def _ann(config: Any, task: Task, x: Any, y: Any, x_test: Any, y_test: Any) -> T
     chain = eqx.nn.Sequential([m for layer in layers for m in (layer, eqx.nn.Lambda(jax.nn.relu))][:-1])
     perturb = lambda model, key, _: weight_noise(model, config.noise, key=key)  # noqa: E731
     trainer = Trainer(lambda m, x, k, extra: forward(m, x), steps=config.steps, batch=128, clip=2.5, perturb=perturb)
-    params = trainer.run(chain, x, y, key=keys[-1], rate=1e-3)
+    program = str(jax.make_jaxpr(lambda a: forward(chain, a))(x[:1]))
+    settings = (
+        program,
+        config.steps,
+        config.noise,
+        jax.random.key_data(keys[-1]).tolist(),
+        "rate 1e-3, batch 128, clip 2.5",
+    )
+    params = kept("frames", chain, (x, y), settings, lambda: trainer.run(chain, x, y, key=keys[-1], rate=1e-3))
     taken, labels = _taken(config, x_test, y_test, config.images)
     macs = float(sum(a * b for a, b in itertools.pairwise(sizes)))
     return Trained(forward, params, jnp.asarray(taken), jnp.asarray(labels), jnp.asarray(x[:: len(x) // 256]), 0, macs)

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
-from experiments.supervised import Trainer
+from experiments.supervised import Trainer, kept
 from xbar import spiking
 from xbar.spiking.conversion import NEVER
 from xbar.training import weight_noise
@@ -80,7 +80,7 @@ class LIFNetwork:
         batch: int = 128,
         start: list[eqx.nn.Linear] | None = None,
     ) -> list[eqx.nn.Linear]:
-        """Weights after surrogate-gradient training.
+        """Weights after surrogate-gradient training; kept in the cache, so that the same training is done once.
 
         Args:
             noise: of weights in the forward pass, a share of the largest. penalty: on hidden spikes, per neuron and step.
@@ -100,7 +100,11 @@ class LIFNetwork:
             return cross_entropy(found[0], labels) + penalty * found[1]
 
         trainer = Trainer(forward, steps=steps, batch=batch, loss=loss)  # pyright: ignore[reportArgumentType]
-        return trainer.run(start or self.start(first), x, y, key=key, rate=rate)
+        begin = start or self.start(first)
+        program = str(jax.make_jaxpr(lambda w, x: forward(w, x, key, None))(begin, jnp.asarray(x[:1])))
+        settings = (program, steps, noise, penalty, rate, batch, jax.random.key_data(key).tolist())
+        make = lambda: trainer.run(begin, x, y, key=key, rate=rate)  # noqa: E731
+        return kept("lif", begin, (x, y), settings, make)
 
     def logits(self, layers: Any, x: Any, key: PRNGKeyArray, batch: int = 500) -> Array:
         """Of many inputs, a batch at a time."""

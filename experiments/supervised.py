@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import hashlib
 import pathlib
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -157,31 +158,38 @@ def trained(network: Network, steps: int | None = None, *, key: PRNGKeyArray) ->
     if network.trained:
         return network.params
     data, steps = network.measured_on(), steps or network.steps
-    path = _place(network, steps, key) if network.kept else None
-    if path is not None and path.is_file():
+    plain = _plain_trainer(network.f, steps, network.loss)
+    make = lambda: plain.run(network.params, data.x_train, data.y_train, key=key, rate=network.rate)  # noqa: E731
+    if not network.kept:
+        return make()
+    first = jnp.asarray(data.x_train[:1])
+    program = str(jax.make_jaxpr(lambda x: network.f(network.params, x))(first))
+    settings = (program, steps, network.rate, network.loss.__name__, jax.random.key_data(key).tolist())
+    return kept(network.name, network.params, (data.x_train, data.y_train), settings, make)
+
+
+def kept(name: str, first: Any, data: Sequence[ArrayLike], settings: Any, make: Callable[[], Any]) -> Any:
+    """What `make` trains; once, for it is kept in the cache under a hash of all that it depends on.
+
+    Args:
+        name: of the file. first: parameters before training, of the same structure. data: that it is trained on.
+        settings: all else that decides it, the program included; its `repr` counts.
+    """
+    said = re.sub(r" at 0x[0-9a-f]+", "", repr((settings, jax.__version__)))  # functions print where they lie
+    seen = hashlib.sha256(said.encode())
+    for array in (*jax.tree.leaves(eqx.filter(first, eqx.is_array)), *data):
+        seen.update(np.ascontiguousarray(array).tobytes())
+    path = cache().parent / "networks" / f"{name}-{seen.hexdigest()[:16]}.npz"
+    if path.is_file():
         try:
-            return weights.load(network.params, path)
+            return weights.load(first, path)
         except UsageError:
             pass  # damaged: trained and written anew
-    plain = _plain_trainer(network.f, steps, network.loss)
-    params = plain.run(network.params, data.x_train, data.y_train, key=key, rate=network.rate)
-    if path is not None:
-        weights.save(params, path)
+    params = make()
+    weights.save(params, path)
     return params
 
 
 @functools.lru_cache(maxsize=4)
 def _plain_trainer(f: Callable[..., Any], steps: int, loss: Score) -> Trainer:
     return Trainer(lambda m, x, k, extra: f(m, x), steps=steps, loss=loss)
-
-
-def _place(network: Network, steps: int, key: PRNGKeyArray) -> pathlib.Path:
-    """Where the trained weights are kept: a hash of the network's program and first weights, its data, and the training."""
-    data = network.measured_on()
-    first = jnp.asarray(data.x_train[:1])
-    seen = hashlib.sha256(str(jax.make_jaxpr(lambda x: network.f(network.params, x))(first)).encode())
-    for array in (*jax.tree.leaves(eqx.filter(network.params, eqx.is_array)), data.x_train, data.y_train):
-        seen.update(np.ascontiguousarray(array).tobytes())
-    settings = (steps, network.rate, network.loss.__name__, jax.random.key_data(key).tolist(), jax.__version__)
-    seen.update(repr(settings).encode())
-    return cache().parent / "networks" / f"{network.name}-{seen.hexdigest()[:16]}.npz"

@@ -99,12 +99,12 @@ EXPERIMENTS = {  # name: (module, what it shows, time on two cores)
     "spiking": (
         "experiments.spiking",
         "a rate-coded LIF network on MNIST: accuracy over time, events, energy on crossbars and event-driven chips",
-        "a few minutes",
+        "5 min",
     ),
     "wearable-ecg": (
         "experiments.wearable_ecg",
         "heartbeats of new patients, as frames and spikes: recall of each class, energy with electrodes, days on a coin cell",
-        "a few minutes",
+        "4 min",
     ),
     "keyword": (
         "experiments.keyword_spotting",

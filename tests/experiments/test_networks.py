@@ -275,6 +275,17 @@ def test_data_sets_are_known_by_the_networks():
     assert {d for entry in networks.ZOO.values() for d in entry.data} <= set(datasets.NAMES)
 
 
+def test_what_is_kept_does_not_depend_on_where_functions_lie(monkeypatch, tmp_path):
+    """A program prints the places of its functions in memory, which differ from process to process; all else counts."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    made = []
+    make = lambda: made.append(1) or {"w": jnp.ones(3)}  # noqa: E731
+    for said in ("<lambda> at 0x7f12ab", "<lambda> at 0x1234cd", "<other> at 0x7f12ab"):
+        found = supervised.kept("own", {"w": jnp.zeros(3)}, (np.ones(2),), said, make)
+        np.testing.assert_array_equal(found["w"], 1.0)
+    assert len(made) == 2
+
+
 def test_a_file_of_ones_own_may_import_its_neighbours(tmp_path):
     (tmp_path / "neighbour_of_mine.py").write_text(MINE)
     path = tmp_path / "mine.py"
