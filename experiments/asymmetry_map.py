@@ -167,13 +167,18 @@ def device(states: Any, asymmetry: Any, spread: float) -> Any:
     return devices.Device(0.0, G_MAX, update=updates.PulseUpdate(law, pulses=updates.CycleNoise(relative=spread)))
 
 
+def has_references(algorithm: str) -> bool:
+    """Whether an algorithm reads a fast array against references."""
+    return "tiki" in algorithm or algorithm == "agad"
+
+
 prepare = State
 
 
 def compute(config: Config, state: State, point: dict[str, Any]) -> dict[str, Any]:
     """All asymmetries and chips of one algorithm, number of states and spread of references, side by side."""
-    has_references = "tiki" in point["algorithm"] or point["algorithm"] == "agad"
-    found = state.trained(point["algorithm"], point["reference"] if has_references else 0.0, point["states"])
+    name = point["algorithm"]
+    found = state.trained(name, point["reference"] if has_references(name) else 0.0, point["states"])
     return {"accuracy": found[0], "pulses": found[1], "digital_accuracy": state.digital}
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from experiments.asymmetry_map import has_references
 from experiments.framework import plots
 from experiments.framework.experiment import Presentation
 from experiments.framework.store import Results
@@ -89,9 +90,10 @@ def _figure(config: Any, results: Results) -> Any:
             panel.set_xticks(range(len(config.asymmetry)), [f"{a:g}" for a in config.asymmetry])
             panel.set_yticks(range(len(config.states)), [f"{s:g}" for s in config.states])
             panel.set_xlabel("asymmetry of steps")
-            more = f", references ± {reference:g}" if rows > 1 or reference else ""
+            told = has_references(name) and (rows > 1 or reference)
+            more = f", references ± {reference:g}" if told else ""
             panel.set_title(name + more, fontsize=9)
         panels[0].set_ylabel("states")
-    bar = figure.colorbar(picture, ax=axes, shrink=0.9)
+    bar = figure.colorbar(picture, ax=axes, shrink=0.9, extend="max")
     bar.set_label(f"points lost to floating point,\nmean ± sd over {config.chips} chips")
     return figure

@@ -160,5 +160,5 @@ def _figure(config: Any, results: Results) -> Any:
     cost.set_ylim(axes[0].get_ylim())
     cost.set_xlabel("energy so far: reads and pulses (J)")
     cost.set_ylabel("test accuracy (%)")
-    cost.legend(fontsize=8, loc="lower left")
+    cost.legend(fontsize=8, loc="best")
     return figure
