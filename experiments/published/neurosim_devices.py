@@ -20,6 +20,7 @@ DEVICES = {  # pulses of a full sweep up and down, nonlinearity labels, cycle no
     "PCMO": (50, 50, 3.68, -6.76, 0.01, 6.84, 33),
     "AlOx/HfO2": (40, 40, 1.94, -0.61, 0.05, 4.43, 20),
 }
+RATES = {"hidden": 0.4, "output": 0.1}  # of weights g - 1/2; the benchmark's are 0.4 and 0.2, of 2 g - 1
 SHORT, SHORT_EPOCHS = ("EpiRAM", "PCMO"), 5
 
 
@@ -72,14 +73,16 @@ def forward(p: Any, x: Any) -> Any:
 
 
 def tile(name: str) -> Any:
-    """Both layers on one tile each: one bit in, eight bits out, a column of mid-range cells to subtract."""
+    """Both layers on one tile each: one bit in, eight bits out (nine with the sign that no current has), and half of the
+    range to subtract from every cell."""
     import xbar
 
     def of(path: str, shape: tuple[int, ...]) -> Any:
         volts = 0.2
-        adc = xbar.ADC(bits=8, range=shape[0] * RANGE / 2 * volts)
-        mapping = xbar.Offset(reference="column", scale=1.0)
-        return xbar.Tile(device(name), 512, 128, xbar.DAC(bits=2, range=1.0), adc, mapping=mapping, v_read=volts)
+        own = device(name)
+        adc = xbar.ADC(bits=9, range=shape[0] * float(own.g_max) * volts)
+        mapping = xbar.Offset(reference="digital", scale=0.5)
+        return xbar.Tile(own, 512, 128, xbar.DAC(bits=2, range=1.0), adc, mapping=mapping, v_read=volts)
 
     return of
 
@@ -98,11 +101,11 @@ def measure(state: State, part: str, key: Any) -> dict[str, Any]:
     up, down, *_ = DEVICES[part]
     start, program, begin, order, learn = jax.random.split(key, 5)
     shapes = {"hidden": (400, 100), "output": (100, 10)}
-    draw = lambda k, shape: jax.random.randint(k, shape, 0, 7) / 3 - 1  # noqa: E731  # conductances of 0 .. 6 sixths
+    draw = lambda k, shape: jax.random.randint(k, shape, 0, 7) / 6 - 0.5  # noqa: E731  # conductances of 0 .. 6 sixths
     params = {n: draw(k, s) for (n, s), k in zip(shapes.items(), jax.random.split(start), strict=True)}
     chip = xbar.analog(forward, tile(part)).program(params, state.x[:1], key=program)
     algorithm = insitu.SGD(insitu.Rows(), step=2 * RANGE / (up + down))
-    rule = insitu.on_arrays(algorithm, {"hidden": 0.4, "output": 0.2}, digital=_none(), order="samples", together=True)
+    rule = insitu.on_arrays(algorithm, RATES, digital=_none(), order="samples", together=True)
     loss = lambda out, y: jnp.sum((jax.nn.one_hot(y, 10) - out) ** 2)  # noqa: E731
     trainer = array_training.ArrayTrainer(rule, loss)
     learned, found = rule.init(chip, key=begin), []
@@ -150,15 +153,11 @@ CASE = Case(
         Claim("rank correlation with the table", "1", TABLE, _spearman, 0.85, read=False, scale=1.0, unit=""),
     ),
     method=(
-        "Images of 20 x 20 pixels, black or white; weights 2 g - 1 on one cell against a column of cells in the "
-        "middle of the "
-        "range; hidden activations passed on as one bit; 8-bit converters; squared error, learning rates 0.4 "
-        "and 0.2. After "
-        "each image n = round(change x pulses of a sweep) pulses follow the device's exponential curves, and "
-        "noise of sqrt(n) "
-        "times the cycle-to-cycle spread is added. Epochs of 8,000 images drawn at random; the published runs "
-        "have 125 of them, "
-        "here 5 (--epochs), of two devices (--full: all seven). "
+        "Images of 20 x 20 pixels, black or white; weights g - 1/2 on one cell, g from 0 to 1, the half subtracted "
+        "digitally; hidden activations passed on as one bit; 8-bit converters; squared error, learning rates of 0.4 and "
+        "0.2 for weights 2 g - 1. After each image n = round(change x pulses of a sweep) pulses follow the device's "
+        "exponential curves, and noise of sqrt(n) times the cycle-to-cycle spread is added. Epochs of 8,000 images drawn at "
+        "random; the published runs have 125 of them, here 5 (--epochs), of two devices (--full: all seven). "
         "Differences: pulses up and down are worked out with one mean number of states; converters round to nearest.",
     ),
     minutes=8,
