@@ -198,6 +198,7 @@ def test_wrong_use_is_told_how_to_mend_it(arguments, said, tmp_path, monkeypatch
     assert [p.name for p in tmp_path.iterdir()] == ["data.csv"]
 
 
+@pytest.mark.slow
 def test_exports_stand_beside_the_device(measured, tmp_path, monkeypatch, capsys):
     """A pulse train in siemens gives aihwkit's and NeuroSim's numbers; Verilog-A is refused with its reason."""
     monkeypatch.chdir(tmp_path)

@@ -171,6 +171,7 @@ def crossbar(ohm, device=None, **more):
     return xbar.Tile(device=device, rows=8, cols=4, wires=ResistiveWires(ohm, ohm), v_read=0.2, **quiet)
 
 
+@pytest.mark.slow
 def test_on_a_crossbar():
     """A chip of cells that are not ohmic: without resistance as with ideal wires, with it less. The energy of its array is
     that of the solution: at full voltage on all lines, less than that of cells without wires, by some per cent."""

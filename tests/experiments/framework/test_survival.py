@@ -187,6 +187,7 @@ def test_workers_that_always_end_are_given_up(monkeypatch):
         list(workers.Workers(2).results([task, task], print))
 
 
+@pytest.mark.slow
 @linux
 @pytest.mark.parametrize("moments", [3, pytest.param(10, marks=pytest.mark.slow)])
 def test_interrupted_at_random_moments(start, xbar, tmp_path, moments):

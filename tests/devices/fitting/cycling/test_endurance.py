@@ -167,6 +167,7 @@ def cell_of_file():
     return Trace("endurance", {"cycle": table[:, 3], "g_on": 1 / table[:, 1], "g_off": 1 / table[:, 2]})
 
 
+@pytest.mark.slow
 @measured
 def test_measured_cell_meets_the_reference_numbers():
     """Line in log-log: +.063 and -.118 decades of resistance a decade, sd .056 and .36; 7.2 % closed, from 46 500

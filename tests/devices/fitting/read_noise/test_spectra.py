@@ -200,6 +200,7 @@ REFERENCE = (0.46, 0.30, 0.27, 0.36, 0.13)  # RMS ln of A/f^b + W
 AMPLITUDE = (2.3e-4, 1.0e-4, 4.9e-6, 3.0e-6, 1.8e-7)  # S/G^2 at 1 Hz
 
 
+@pytest.mark.slow
 @measured
 @pytest.mark.parametrize("chosen", [(4,), pytest.param((0, 1, 2, 3), marks=pytest.mark.slow)])
 def test_measured_cells_meet_the_reference_spectra(chosen):

@@ -204,6 +204,7 @@ TOO_FEW = pytest.mark.xfail(
 )
 
 
+@pytest.mark.slow
 @measured
 @pytest.mark.parametrize(
     "levels",
