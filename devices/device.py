@@ -37,7 +37,7 @@ from devices.programming import ExactProgramming
 _WARNED: set[tuple[Provenance, str]] = set()  # devices that have said that they extrapolate, in time or in voltage
 
 
-PARTS = {  # of which a device without a law is ideal there, because nothing was measured
+PARTS = {  # a device without a law for one of these behaves ideally there, because nothing was measured
     "programming": ("write errors", ExactProgramming),
     "drift": ("drift", NoDrift),
     "read_noise": ("read noise", NoReadNoise),
@@ -219,7 +219,7 @@ class Device(Checked):
         cells = cells.whole()
         now = self.drift(cells.g, cells.drift, self._age(cells, 0.0))
         moved = update.on_average(update.on_average(now, cells.update, worth.up), cells.update, -worth.down)
-        return dataclasses.replace(cells, g=jnp.maximum(cells.g + moved - now, 0))
+        return dataclasses.replace(cells, g=jnp.maximum(cells.g + (moved - now), 0))
 
     def wait(self, cells: Cells, t: Float[Array, ""] | float) -> Cells:
         """The same cells `t` [s] later, none of them written: reads count their time from then on.

@@ -32,7 +32,7 @@ class Disturb(Law):
             because it is warm. read: share by one read at full voltage; below 0 it makes the cell less conductive.
 
     `devices.compact.disturbance` finds the shares of a compact model. Half and third belong to passive arrays
-    (`xbar.Chip.pulse(select=)`, `insitu.Drive(select=)`); behind a transistor that is off a cell sees nothing.
+    (`xbar.Chip.pulse(select=)`, `insitu.Drive(select=)`); behind a transistor that is off a cell sees no voltage, but is warm.
 
     Reference: V/2 and V/3 schemes: Chen 2013, 10.1109/TED.2013.2246791 (recalled, not read); warm neighbours: Schoen, Menzel
     2023, 10.1002/adfm.202213943 (abstract); reads: Xun et al. 2025, 10.1109/ETS63895.2025.11049639 (abstract: failures after

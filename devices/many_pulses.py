@@ -17,7 +17,7 @@ from devices.base import AbstractPulseUpdate
 from devices.device import Device
 from devices.random import unit_normals
 from devices.steps import AbstractStep, mean_after
-from devices.updates import PulseLatents, PulseUpdate
+from devices.updates import PulseHeat, PulseLatents, PulseUpdate
 
 
 class ManyAtOnce(AbstractPulseUpdate):
@@ -55,6 +55,11 @@ class ManyAtOnce(AbstractPulseUpdate):
     def law(self) -> AbstractStep:
         """The mean step."""
         return self.update.law
+
+    @property
+    def heat(self) -> PulseHeat | None:
+        """What one pulse dissipates; None: `V^2 g t`."""
+        return self.update.heat
 
     def latents(self, programmed: Float[Array, "*cells"], *, key: PRNGKeyArray) -> PulseLatents:
         return self.update.latents(programmed, key=key)

@@ -23,7 +23,7 @@ BANDWIDTH = 1e6  # Hz
 def probe(device: Any) -> None:
     """Tries the laws of a device that are not this package's own on a few cells between `g_min` and `g_max`.
 
-    Laws whose numbers are traced or arrays (cells that differ) are not tried, nor is one that cannot be computed eagerly.
+    A law is not tried if its numbers are traced, or arrays (cells that differ), or if it cannot be computed outside of jit.
 
     Raises:
         TypeError: if a law does not take the arguments of its kind. ValueError: if its result has another shape.

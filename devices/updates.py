@@ -167,7 +167,7 @@ class PulseUpdate(AbstractPulseUpdate):
         law: mean step at every conductance.
         cells: how cells differ; None: not at all. pulses: how pulses differ; None: not at all.
         write_noise: standard deviation [S] of what is seen around the hidden state; None: what is seen is the state.
-        heat: what a pulse dissipates; None: `V^2 g t`, of the voltage and duration that are said where energy is asked for.
+        heat: what a pulse dissipates; None: `V^2 g t`, with the voltage and duration given where energy is asked for.
 
     Raises:
         ValueError: if the spread is of a parameter, or of steps, that the law does not have.

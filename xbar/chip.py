@@ -232,7 +232,7 @@ class Chip(eqx.Module):
                 cells (positive and negative of a pair) in front of inputs and outputs.
             t: time since the chip's cells were last returned, by programming or by another call of this kind [s].
             key: for laws with noise. most: largest number of pulses to any cell; needed where `n` is traced.
-            select: what cells that are not selected see, which `Device(disturb=)` makes steps of: `"transistor"`, nothing;
+            select: what cells that are not selected see, which `Device(disturb=)` makes steps of: `"transistor"`, no voltage;
                 `"half"`, V/2 on the lines of a pulsed cell; `"third"`, V/3 there and -V/3 elsewhere. Word lines are pulsed one
                 after the other, the columns of each side by side.
 

@@ -18,7 +18,7 @@ from devices.fitting.engine.mixing import mixed_ends
 from devices.fitting.engine.optimum import GAIN, Optimum, search_data, search_once
 from devices.fitting.engine.parameters import Space
 from devices.fitting.engine.profiles import intervals
-from devices.fitting.engine.result import Fit
+from devices.fitting.engine.result import Check, Fit
 from devices.fitting.kinds import candidates, listed
 from devices.fitting.report import recommendations
 from devices.fitting.report.figures import panels
@@ -233,18 +233,8 @@ def _conclude(
         known = *alternative_optima, best
         again = {"alternative_optima": known, "restarts": restarts - 1, "rival": rival}
         return _conclude(candidate, space, data, nearest, trace, began, **again)
-    flags = [*(f"{f.name}: {f.reason}" for f in trace.flags), *candidate.notes(data)]
-    flags += [c.sentence for c in checks if c.rejected]
-    if robust:
-        flags.append(
-            "standard errors are those of blocks of data, because the model's noise does not describe the residuals"
-        )
-    elif wrong:
-        flags.append("the model is rejected, and there are too few blocks of data for errors that do not trust it")
-    if not profiled:
-        flags.append("its intervals are not profiled, as it was not fitted to all readings")
-    elif hopeless:
-        flags.append("its intervals are not profiled: another model is far better")
+    unprofiled = "as another model is far better" if hopeless else ""
+    unprofiled = unprofiled if profiled else "as it was not fitted to all readings"
     known = bool(np.isfinite(best.information).all())
     converged = known and float(best.gain) < GAIN and better is None
     why = f"the log likelihood could still gain {float(best.gain):.2g}" if known else "its derivatives are not finite"
@@ -267,7 +257,10 @@ def _conclude(
         held_out=uncertainty.held_out(candidate, space, data, best),
         checks=checks,
         measures=candidate.measures(values, data),
-        flags=tuple(flags) + recommendations.inseparable(space, best),
+        flags=(
+            *_remarks(trace, candidate, data, checks, robust, unprofiled),
+            *recommendations.inseparable(space, best),
+        ),
         advice=(),
         panels=panels(candidate, values, data),
         seconds=time.perf_counter() - began,
@@ -276,6 +269,26 @@ def _conclude(
         data=data,
         optimum=best,
     )
+
+
+def _remarks(trace: Trace, candidate, data: Any, checks: Sequence[Check], robust: bool, unprofiled: str) -> list[str]:
+    """What a reader of a fit has to know.
+
+    Args:
+        robust: whether standard errors are those of blocks. unprofiled: why intervals are not profiled, "" if they are.
+    """
+    said = [*(f"{f.name}: {f.reason}" for f in trace.flags), *candidate.notes(data)]
+    rejected = [c.sentence for c in checks if c.rejected]
+    said += rejected
+    if robust:
+        said.append(
+            "standard errors are those of blocks of data, because the model's noise does not describe the residuals"
+        )
+    elif rejected:
+        said.append("the model is rejected, and there are too few blocks of data for errors that do not trust it")
+    if unprofiled:
+        said.append(f"its intervals are not profiled, {unprofiled}")
+    return said
 
 
 def values_at(space: Space, theta: np.ndarray, sigma: float) -> dict[str, float]:

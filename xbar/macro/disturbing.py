@@ -25,15 +25,14 @@ def unselected(up: ByCell, down: ByCell, select: Selection, disturb: Disturb) ->
     each side by side.
 
     Half: cells of the word line whose own column is at rest, and cells of a column whose word line is, see V/2. Third: these
-    see V/3, all others of the tile -V/3.
+    see V/3, all others of the tile -V/3. Transistor: no other cell sees a voltage. The four neighbours are warm in any case.
 
     Args:
         up, down: pulses to each cell. The cells of a weight are on bit lines of their own, and driven one after the other.
     """
-    if select == "transistor":
-        none = jnp.zeros_like(up)
-        return Worth(none, none)
     warm = Worth(disturb.heat * _neighbours(up), disturb.heat * _neighbours(down))
+    if select == "transistor":
+        return warm
     if select == "half":
         return Worth(disturb.half_up * _on_lines(up) + warm.up, disturb.half_down * _on_lines(down) + warm.down)
     return Worth(
@@ -52,12 +51,21 @@ def unselected_by_trains(
     """
     mine = up + down
     warm = Worth(disturb.heat * _neighbours(up), disturb.heat * _neighbours(down))
+    if select == "transistor":
+        return warm
     on = jnp.maximum(rows + cols - 2 * mine, 0) / 2
     if select == "half":
         return Worth(disturb.half_up * on + warm.up, disturb.half_down * on + warm.down)
     slots = jnp.maximum(jnp.max(rows, (ROWS,), keepdims=True), jnp.max(cols, (LINES,), keepdims=True))
     both = on + jnp.maximum(slots - rows - cols + mine, 0) / 2
     return Worth(disturb.third_up * both + warm.up, disturb.third_down * both + warm.down)
+
+
+def at_part_of_the_voltage(n: ByCell, select: Selection) -> ByCell:
+    """Pulses that a cell sees at a half (`"half"`) or a third (`"third"`) of their voltage, of `n` to each cell."""
+    if select == "transistor":
+        return jnp.zeros_like(n)
+    return _on_lines(n) if select == "half" else _on_lines(n) + _elsewhere(n)
 
 
 def check_selection(select: str, tile: Tile) -> None:

@@ -48,7 +48,7 @@ def pulse(
     """
     counts = to_cells(n, part, array.cells.g.shape[-1] - part.used_cols)
     array = pulse_cells(tile, array, part, counts, t, key, most=most)
-    if select == "transistor" or tile.device.disturb is None:
+    if tile.device.disturb is None:
         return array
     n = counts.astype(array.cells.g.dtype)
     return disturbed(tile, array, unselected(jnp.maximum(n, 0), jnp.maximum(-n, 0), select, tile.device.disturb))

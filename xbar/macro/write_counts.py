@@ -104,12 +104,24 @@ def pulse_writes(
     """
     n = jnp.broadcast_to(n, g.shape).astype(g.dtype)
     up, down = jnp.maximum(n, 0), jnp.maximum(-n, 0)
-    if heat is None:
-        joules = jnp.sum((up * jnp.square(v_up) + down * jnp.square(v_down)) * g) * jnp.asarray(width)
-    else:
-        joules = jnp.sum(heat(g, n))
+    joules = pulse_joules(g, up, down, v_up, v_down, width, heat)
     none = jnp.zeros((), g.dtype)
     return Writes(jnp.sum(jnp.abs(jnp.sign(n))), jnp.sum(up), jnp.sum(down), none, joules, none)
+
+
+def pulse_joules(
+    g: Float[Array, "*cells"],
+    up: Float[Array, "*cells"],
+    down: Float[Array, "*cells"],
+    v_up: ArrayLike,
+    v_down: ArrayLike,
+    width: ArrayLike,
+    heat: PulseHeat | None,
+) -> Float[Array, ""]:
+    """Heat of all pulses in the cells [J], each at the conductance before: `V^2 g width`, or that of the law `heat`."""
+    if heat is None:
+        return jnp.sum((up * jnp.square(v_up) + down * jnp.square(v_down)) * g) * jnp.asarray(width)
+    return jnp.sum(heat(g, up) + heat(g, -down))
 
 
 def _verified(law: WriteVerify, lines: Float[Array, "lines cells"], keys: Any) -> Writes:

@@ -12,6 +12,7 @@ import xbar
 from devices import steps, updates
 from xbar.macro.disturbing import unselected
 from xbar.training import insitu
+from xbar.training.insitu import site
 
 G_MAX = 20e-6
 S = 0.001 * G_MAX
@@ -37,10 +38,10 @@ ONE = jnp.zeros((2, 1, 5, 4), int).at[0, 0, 2, 1].set(3)  # three pulses up to t
 
 @pytest.mark.parametrize(
     ("select", "line", "elsewhere", "warm"),
-    [("transistor", 0, 0, 0), ("half", 0.1, 0, 0.25), ("third", 0.02, -0.01, 0.25)],
+    [("transistor", 0, 0, 0.25), ("half", 0.1, 0, 0.25), ("third", 0.02, -0.01, 0.25)],
 )
 def test_one_cell_is_pulsed(select, line, elsewhere, warm):
-    """Three pulses: V/2 on its row and column, or V/3 there and -V/3 elsewhere; its four neighbours are warm."""
+    """Three pulses: V/2 on its row and column, or V/3 there and -V/3 elsewhere; its four neighbours are warm in any case."""
     chip = chip_of(SHARES)
     found = moves(chip, chip.pulse(0, ONE, select=select))
     expected = np.full((5, 4), elsewhere, float)
@@ -95,6 +96,27 @@ def test_training_disturbs_what_it_does_not_select(select):
     quiet = np.delete(found, 1, 0)
     np.testing.assert_allclose(quiet, reads + (0.1 * pulses if select == "half" else 0), atol=2e-3)
     np.testing.assert_allclose(found[1], pulses + reads, atol=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("select", "fraction", "cells"), [("transistor", 1, 0), ("half", 1 / 4, 7), ("third", 1 / 9, 19)]
+)
+def test_cells_that_are_not_selected_dissipate(select, fraction, cells):
+    """One pulse to one cell of 5 x 4: `(V/2)^2 g t` in the 7 others of its row and column, or `(V/3)^2 g t` in all 19; the
+    heat of the cell itself is that of its law, where that knows it."""
+    chip = chip_of(None)
+    device = chip.tiles[0].device
+    heat = updates.PulseHeat(jnp.full(2, 3e-15), jnp.full(2, 5e-15), 0.0, G_MAX)
+    knows = dataclasses.replace(device, update=dataclasses.replace(device.update, heat=heat))
+    up = jnp.zeros((1, *chip.arrays[0].cells.g.shape[1:])).at[0, 0, 0, 2, 0, 1].set(1.0)
+    up = jnp.concatenate([up, jnp.zeros_like(up)])
+    for one, own in ((device, 0.5 * G_MAX * 1e-7), (knows, 3e-15)):
+        tile = dataclasses.replace(chip.tiles[0], device=one)
+        found = site.Site(tile, tile.partition(*chip.plan_layers[0].product.sizes), insitu.Drive(select=select)).price(
+            chip.arrays[0], site.Pulses(up, jnp.zeros_like(up)), jnp.zeros(())
+        )
+        np.testing.assert_allclose(found.joules, own, rtol=1e-5)
+        np.testing.assert_allclose(found.disturbing, cells * fraction * 0.5 * G_MAX * 1e-7, rtol=1e-5)
 
 
 def test_what_cannot_be_is_said():

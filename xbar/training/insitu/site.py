@@ -15,13 +15,14 @@ from devices._numerics import safe_sqrt
 from devices.many_pulses import at_once
 from devices.random import bits, unit_normals
 from xbar.macro.converters import ADC
-from xbar.macro.disturbing import disturbed, unselected, unselected_by_trains
+from xbar.macro.disturbing import at_part_of_the_voltage, disturbed, unselected, unselected_by_trains
 from xbar.macro.partition import Partition
 from xbar.macro.programming import program
 from xbar.macro.reading import settle
 from xbar.macro.state import ProgrammedArray
 from xbar.macro.tile import Tile
 from xbar.macro.updating import pulse_cells, retarget
+from xbar.macro.write_counts import pulse_joules
 from xbar.training.insitu.spent import Drive, Spent
 
 Pairing = Literal["reference", "push_pull", "one_sided"]
@@ -172,7 +173,7 @@ class Site(eqx.Module):
     def _suffered(self, array: ProgrammedArray, n: Pulses) -> ProgrammedArray:
         """The array after what these pulses did to cells that are not selected."""
         select, law = self.drive.select, self.tile.device.disturb
-        if select == "transistor" or law is None:
+        if law is None:
             return array
         if n.rows is None or n.cols is None:
             return disturbed(self.tile, array, unselected(n.up, n.down, select, law))
@@ -196,21 +197,25 @@ class Site(eqx.Module):
 
     def price(self, array: ProgrammedArray, n: Pulses, t: Float[Array, ""]) -> Spent:
         """Heat of the pulses at the conductance before them, of single-direction trains half each way."""
-        drive, g = self.drive, self.tile.device.conductance(array.cells, t)
-        ups, downs = jnp.sum(n.up), jnp.sum(n.down)
-        switched = drive.v_up**2 * jnp.sum(n.up * g) + drive.v_down**2 * jnp.sum(n.down * g)
+        drive, device = self.drive, self.tile.device
+        g, heat = device.conductance(array.cells, t), getattr(device.update, "heat", None)
         return Spent.of(
-            pulses_up=ups,
-            pulses_down=downs,
-            joules=switched * drive.width,
+            pulses_up=jnp.sum(n.up),
+            pulses_down=jnp.sum(n.down),
+            joules=pulse_joules(g, n.up, n.down, drive.v_up, drive.v_down, drive.width, heat),
             disturbing=self._disturbing(n, g) * drive.width,
         )
 
     def _disturbing(self, n: Pulses, g: Array) -> Array | float:
         """`V^2 g`, summed over pulses and cells that see part of the voltage of pulses that are not for them."""
-        if self.drive.select == "transistor" or n.rows is None or n.cols is None:
+        drive = self.drive
+        if drive.select == "transistor":
             return 0.0
-        v2 = (self.drive.v_up**2 + self.drive.v_down**2) / 2
+        if n.rows is None or n.cols is None:
+            seen = [at_part_of_the_voltage(pulses, drive.select) for pulses in (n.up, n.down)]
+            v2 = drive.v_up**2 * jnp.sum(seen[0] * g) + drive.v_down**2 * jnp.sum(seen[1] * g)
+            return v2 / (4 if drive.select == "half" else 9)
+        v2 = (drive.v_up**2 + drive.v_down**2) / 2
         rows, cols = self._lines(n)
         mine = n.up + n.down
         if self.drive.select == "half":
