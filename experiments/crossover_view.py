@@ -100,13 +100,13 @@ def sentences(config: Any, results: Results) -> list[str]:
                 if _at(results, "event_energy", device, readout, t)[1]
                 < _at(results, "frame_energy", device, readout, t)[1]
             ]
-            worst = [_band(_at(results, "crossover", device, readout, t)) for t in config.spike_steps]
+            where = [f"{_band(_at(results, 'crossover', device, readout, t))} at T = {t}" for t in config.spike_steps]
             won = (
                 f"events cost less than the frame for T = {', '.join(map(str, wins))}"
                 if wins
                 else "the frame costs less"
             )
-            said.append(f"{device}, {readout}: {won} at the network's own rate; crossover {'; '.join(worst)}.")
+            said.append(f"{device}, {readout}: {won} at the network's own rate; crossover {'; '.join(where)}.")
     closed = ", ".join(
         f"{100 * break_even_rate(t):.2f} % (T = {t}, {matched_bits(t)} bits)" for t in config.spike_steps
     )
@@ -120,7 +120,7 @@ def _spread(values: np.ndarray) -> str:
 def _band(rates: np.ndarray) -> str:
     low, middle, high = rates
     if low == high == 0:
-        return "never: dearer at 0 spikes"
+        return "never (dearer at 0 spikes)"
     if np.isinf([low, middle, high]).all():
         return "always"
     shown = ["> 100" if np.isinf(r) else f"{100 * r:.1f}" for r in (middle, low, high)]
@@ -188,9 +188,7 @@ def _penalty_figure(config: Any, results: Results) -> Any:
                 e.append(values.std(ddof=1))
             look = dict(color=plots.PALETTE[i % len(plots.PALETTE)], marker="osD^"[d % 4], ls="-", ms=4, capsize=2)
             axes.errorbar(x, y, yerr=e, label=f"{device}, {readout}", **look)
-    axes.set(
-        xscale="log", xlabel="energy of an inference as events (nJ)", ylabel=f"accuracy (%), n = {config.chips} chips"
-    )
+    axes.set(xlabel="energy of an inference as events (nJ)", ylabel=f"accuracy (%), n = {config.chips} chips")
     axes.set_title(
         f"penalties on hidden spikes {', '.join(f'{p:g}' for p in config.penalties)}: from right to left", fontsize=8
     )

@@ -111,7 +111,7 @@ def _figure(results: Results) -> Any:
         axes.set_ylim(low, high)
     for axes in (by_inputs, by_weights, parts):
         axes.invert_xaxis()  # more zeros to the right
-    by_weights.legend(fontsize=7, loc="lower left")
+    by_weights.legend(fontsize=7, loc="center")  # between the decades of chips and crossbars
     parts.legend(fontsize=7)
     return figure
 
