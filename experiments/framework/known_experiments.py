@@ -39,7 +39,7 @@ EXPERIMENTS = {  # name: (module, what it shows, time on two cores)
     "mlperf-tiny": (
         "experiments.mlperf_tiny",
         "the networks of MLPerf Tiny on any device and macro: accuracy over time, uJ and ms, beside measured boards",
-        "9 min",
+        "7 min",
     ),
     "sparsity": (
         "experiments.sparsity",
@@ -49,7 +49,7 @@ EXPERIMENTS = {  # name: (module, what it shows, time on two cores)
     "codesign": (
         "experiments.codesign",
         "weights and physics together by gradient, from accuracy to low energy, beside grid, random search and NSGA-II",
-        "8 min",
+        "4 min",
     ),
     "train-on-array": (
         "experiments.train_on_array",
@@ -94,7 +94,7 @@ EXPERIMENTS = {  # name: (module, what it shows, time on two cores)
     "crossover": (
         "experiments.crossover",
         "the same weights as frames and as events: the spike rate below which spiking costs less, accuracy against energy",
-        "4 min",
+        "6 min",
     ),
     "spiking": (
         "experiments.spiking",
