@@ -289,6 +289,7 @@ def test_only_cells_that_need_one_carry_a_clock():
     assert quiet.program(target, key=jax.random.key(0)).age is None
 
 
+@pytest.mark.slow
 def test_clocks_are_laid_out_like_cells():
     """Programmed line by line under vmap, every leaf has the lines' axis and the cells', as the arrays of a chip need."""
     device = devices.pcm_nandakumar2020()

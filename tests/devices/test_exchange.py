@@ -177,7 +177,9 @@ def test_choices_are_read_as_python_has_them():
     )
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name == "memdiode" else ()) for name in MODELS]
+)
 def test_verilog_a_computes_what_the_model_computes(name):
     """Current and rate at 50 random states and voltages, 1e-9: a wrong sign, constant or branch is off by far more.
 

@@ -34,7 +34,12 @@ def sampled(device, targets, t, bandwidth, key):
 
 
 @pytest.mark.parametrize(
-    "make", [devices.pcm_joshi2020, devices.pcm_hermes2023, devices.reram_wan2022, stuck_and_flickering]
+    "make",
+    [
+        devices.pcm_hermes2023,
+        stuck_and_flickering,
+        *[pytest.param(d, marks=pytest.mark.slow) for d in (devices.pcm_joshi2020, devices.reram_wan2022)],
+    ],
 )
 def test_moments_are_those_of_cells(make):
     """At targets between the sampled ones, for cells of another key; off by less than 4 standard errors of both samples and

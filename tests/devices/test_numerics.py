@@ -61,6 +61,7 @@ def wave(u, data):
     return jnp.exp(u[0] * u[1]) * jnp.sin(u[2] + data["phase"]) + jnp.log1p(u[1] ** 2 * u[2] ** 2)
 
 
+@pytest.mark.slow
 def test_a_function_of_rows_has_the_derivatives_of_its_sum():
     """First and second, of twelve parameters that make eight rows, alone and batched over data, to rounding."""
     with jax.enable_x64(True):

@@ -36,6 +36,7 @@ def test_shape_of_the_error(error, distribution):
     assert np.quantile(errors(law), 0.9) == pytest.approx(0.5 * distribution.ppf(0.9), rel=0.02)
 
 
+@pytest.mark.slow
 def test_degrees_of_freedom_have_a_gradient():
     """d E|xi| / d dof of Student's t between 3 and 3.2 degrees of freedom, against the same draws: pathwise, in float32."""
     mean = lambda dof: jnp.mean(jnp.abs(programming.StudentT(dof)(jnp.zeros(N), key=jax.random.key(0))))  # noqa: E731
@@ -122,6 +123,7 @@ def test_write_verify_energy_by_hand():
     assert (float(done.pulses_up[0]), float(done.pulses_down[0]), float(done.reads[0])) == (3, 0, 4)
 
 
+@pytest.mark.slow
 def test_verify_noise_lets_cells_out_of_the_window():
     """A noisy verification accepts cells that are outside: the final error is wider than the window."""
     target = jnp.full(20_000, 12 * US)
@@ -138,6 +140,7 @@ def test_too_coarse_pulses_are_given_up():
     assert float(jnp.min(jnp.where(given_up, done.pulses_up + done.pulses_down, 20))) == 20
 
 
+@pytest.mark.slow
 def test_summary_has_the_statistics_of_the_loop():
     """Quantiles of the summary against a fresh run of the loop at a target between the summarised ones."""
     law = loop(verify_noise=0.1 * US)

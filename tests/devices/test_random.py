@@ -87,6 +87,7 @@ def test_words_of_one_key(seed):
     assert not failures(words_of(jax.random.key(seed)))
 
 
+@pytest.mark.slow
 def test_words_across_keys():
     """One word or a few from each of many keys: seeds that follow each other, and children of one key."""
     few = lambda keys: np.asarray(jax.vmap(lambda k: random.bits(k, (4,)))(keys)).ravel()  # noqa: E731
@@ -96,6 +97,7 @@ def test_words_across_keys():
     assert not failures(few(folded))
 
 
+@pytest.mark.slow
 def test_streams_of_two_keys_side_by_side():
     a, b = (words_of(jax.random.key(seed)) for seed in (0, 1))
     assert not failures(np.stack([a, b], 1).ravel()[:N])
@@ -103,6 +105,7 @@ def test_streams_of_two_keys_side_by_side():
     assert not failures(a - b)
 
 
+@pytest.mark.slow
 def test_the_battery_knows_good_from_bad():
     assert not failures(np.random.Generator(np.random.Philox(7)).integers(0, 2**32, N, dtype=np.uint32))
     state, linear = 1, np.empty(N, np.uint32)

@@ -70,7 +70,9 @@ def test_exact_curves(aihwkit, name):
         np.testing.assert_allclose(jnp.sqrt(variance), np.asarray(noise) * US, rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name == "StateIndependent" else pytest.mark.slow) for name in SETS]
+)
 def test_statistics_over_cells(aihwkit, name):
     """Mean and spread after programming and at every time, read noise included, clipped at 0 S like aihwkit's."""
     want, device = aihwkit["retention"][name], SETS[name]()

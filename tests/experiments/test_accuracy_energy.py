@@ -198,6 +198,7 @@ def test_a_run_belongs_to_the_contents_of_the_file_it_assumes(tmp_path, monkeypa
     assert seen[0] != seen[1]
 
 
+@pytest.mark.slow
 def test_a_network_of_ones_own_without_a_training_set(tmp_path, monkeypatch):
     """Mapped as it is, calibrated on its test inputs, which is said; a changed file is another run."""
     monkeypatch.chdir(tmp_path)

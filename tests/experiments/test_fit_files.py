@@ -236,6 +236,7 @@ def test_json_has_null_for_what_is_no_number():
     assert found == {"held_out": [None, None], "fits": [{"aic": -1.5, "name": "a", "rejected": True, "bic": None}]}
 
 
+@pytest.mark.slow
 def test_a_name_that_is_no_utf8_does_not_cost_the_fit(tmp_path, monkeypatch, capsys):
     """Page, JSON and device file are written, with the odd byte escaped."""
     monkeypatch.chdir(tmp_path)

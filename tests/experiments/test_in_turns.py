@@ -10,6 +10,7 @@ import xbar
 from experiments import in_turns
 
 
+@pytest.mark.slow
 def test_both_ways_give_the_same_numbers():
     """Seven chips with write errors, drift and noise, all at once and in turns of two: the same bits of cells, products to
     rounding."""

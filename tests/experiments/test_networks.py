@@ -293,6 +293,7 @@ def test_a_file_of_ones_own_may_import_its_neighbours(tmp_path):
     assert networks.find(str(path), KEY).data.x_test.shape == (4, 3)
 
 
+@pytest.mark.slow
 def test_weights_that_no_command_fetches_say_where_they_are_published(monkeypatch, tmp_path):
     monkeypatch.setenv("XBAR_DATA", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))

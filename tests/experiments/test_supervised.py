@@ -73,6 +73,7 @@ def test_techniques_fit_in():
     assert float(jnp.abs(made.weight).max()) <= 2.5 * float(made.weight.std()) + 1e-5
 
 
+@pytest.mark.slow
 def test_steps_with_convolutions_stand_outside_of_loops(monkeypatch):
     """One by one or in a loop: the same weights; a network without convolutions takes the loop."""
     data = datasets.load("digits")

@@ -33,6 +33,7 @@ def values(zoo, name, device):
     return np.array(variable["values"][SHOWN.index(device)], float)
 
 
+@pytest.mark.slow
 def test_numbers(zoo):
     """Programming error, drift and pulses of the zoo are those of the devices' own formulas."""
     target = values(zoo, "write_target", "pcm_joshi2020")
@@ -67,6 +68,7 @@ def test_benchmark(capsys, tmp_path):
     assert cli.command(["run", "benchmark", "--cases", "nothing"]) == 2
 
 
+@pytest.mark.slow
 def test_cost_against_size(capsys, tmp_path, monkeypatch):
     """Three sizes of one family give an exponent and a second figure; a case without a peer has a time and no ratio."""
     for n in (8, 16, 32):
@@ -84,6 +86,7 @@ def test_cost_against_size(capsys, tmp_path, monkeypatch):
     assert list(tmp_path.glob("benchmark/*/sizes.png"))
 
 
+@pytest.mark.slow
 def test_the_peers_of_the_benchmark_answer_the_same():
     """Ours, SciPy's sparse LU and (where installed) badcrossbar on one tile: currents to 1e-8."""
     with jax.enable_x64(True):

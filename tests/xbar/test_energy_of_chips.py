@@ -130,6 +130,7 @@ def test_unquantised_converters_have_no_energy():
     assert array_joules(ledger) > 0
 
 
+@pytest.mark.slow
 def test_ledger_is_differentiable_and_vmappable():
     """d(array energy)/d(g_max) is energy / g_max where every conductance scales with g_max."""
     tile = xbar.Tile(device=devices.ideal(), rows=8, cols=4)

@@ -66,6 +66,7 @@ def test_flax_nnx():
     same(lambda s, x: nnx.merge(graph, s)(x), state, jax.random.normal(KEY, (4, 6)), mapped=1)
 
 
+@pytest.mark.slow
 def test_ten_line_program():
     """The program that the README opens with, as it stands there."""
     params, x, key = jax.random.normal(KEY, (64, 10)), jax.random.normal(KEY, (32, 64)), KEY

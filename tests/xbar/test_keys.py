@@ -15,7 +15,7 @@ def f(p, x):
     return jax.nn.relu(x @ p) @ p.T
 
 
-@pytest.mark.parametrize("read_noise", ["independent", "frozen"])
+@pytest.mark.parametrize("read_noise", ["frozen", pytest.param("independent", marks=pytest.mark.slow)])
 def test_the_journey_uses_every_key_once(read_noise):
     """Programs a chip and a wafer, calibrates, reads, counts energy, and takes a step of each kind of training; frozen noise
     is drawn by reads alone."""
@@ -53,6 +53,7 @@ def test_a_key_of_a_chip_is_used_up():
             xbar.calibrate(chip, X, key=key)
 
 
+@pytest.mark.slow
 def test_keys_of_all_lines_at_once_are_those_of_each_matrix():
     """One fold for all matrices, a stack among them, gives the keys of each matrix alone: chips do not change."""
     tile = xbar.Tile(device=devices.pcm_joshi2020(), rows=8, cols=4)

@@ -70,6 +70,7 @@ def test_cells_written_again_keep_it_once_and_remember_the_new_one():
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 def test_devices_take_cells_either_way():
     """Every question about compact cells has the answer of whole ones, and the same derivative by a number of the noise."""
     device = devices.pcm_joshi2020()
@@ -102,7 +103,10 @@ def test_what_pulses_may_part_stays_apart():
     np.testing.assert_array_equal(cells_of(after).read_noise, cells_of(after).g)
 
 
-@pytest.mark.parametrize("negative", ["bipolar", "two_phase", "offset"])
+@pytest.mark.parametrize(
+    "negative",
+    ["offset", pytest.param("bipolar", marks=pytest.mark.slow), pytest.param("two_phase", marks=pytest.mark.slow)],
+)
 def test_planes_pass_in_turn_with_the_same_result(monkeypatch, negative):
     """Of a bit-serial DAC in a convolution: the same outputs, noise included, and slopes, in a third of the memory."""
     dac = xbar.DAC(6, encoding="bit_serial", negative=negative, noise=1e-3)
@@ -141,6 +145,7 @@ CONVOLUTIONS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", [pytest.param(n, marks=() if n == "rows of one image" else pytest.mark.slow) for n in CONVOLUTIONS]
 )

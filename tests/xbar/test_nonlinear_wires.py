@@ -75,6 +75,7 @@ def test_against_nodal_equations(law, ends):
         assert np.max(np.abs(np.asarray(w - u) - np.asarray(v).T)) > 3e-3, "the wires must matter"
 
 
+@pytest.mark.slow
 @hypothesis.settings(max_examples=6, deadline=None)
 @hypothesis.given(
     shape=st.sampled_from([(1, 1), (3, 7), (6, 2)]),
@@ -99,6 +100,7 @@ def test_conservation(shape, ohms, ends, law, seed):
     assert np.all(parts >= -1e-12 * (power.max() + 1e-20))
 
 
+@pytest.mark.slow
 def test_a_resistor_at_every_cell_is_another_ohmic_cell():
     """1T1R cells with a transistor of R ohm are cells of g / (1 + R g), which elimination solves: 1e-10."""
     with jax.enable_x64(True):
@@ -154,6 +156,7 @@ def test_derivatives():
         assert second == pytest.approx(near[2] - 2 * near[1] + near[0], rel=1e-3)
 
 
+@pytest.mark.slow
 def test_a_solution_that_is_not_reached_is_an_error():
     with jax.enable_x64(True):
         g, v = tile_of(16, 16, 1)

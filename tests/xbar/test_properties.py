@@ -14,7 +14,7 @@ from xbar.macro.partition import Partition
 size = st.integers(1, 40)
 
 
-@settings(deadline=None, max_examples=12)
+@settings(deadline=None, max_examples=6)
 @given(groups=st.integers(1, 7), k=size, n=size, rows=size, cols=size, pack=st.sampled_from([False, True, "in_turns"]))
 def test_tiles_hold_the_matrix_exactly(groups, k, n, rows, cols, pack):
     """Splitting loses and repeats nothing, tiles never exceed their size, and a product over tiles is the product, packed or

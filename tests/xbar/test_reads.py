@@ -120,6 +120,7 @@ def test_nonlinear_conduction_is_summed_cell_by_cell():
     np.testing.assert_allclose(y[0], w @ (v + 5.0 * v**3) / V, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_separable_law_is_one_product_and_the_sum_over_cells(monkeypatch):
     """Cells that differ, in the same chip: the product with h(v) and the sum row by row agree, derivatives by weights too."""
     tile = unit_tile(device(conduction=Cubic(5.0), programming=devices.programming.SpreadProgramming(1e-6, SPAN)))

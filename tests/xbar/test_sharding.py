@@ -159,6 +159,7 @@ def test_two_processes_make_one_chip():
         assert seen["gradient"] < ROUNDING
 
 
+@pytest.mark.slow
 def test_a_mesh_of_one_device_changes_nothing():
     """Cells bit for bit, outputs and slopes to rounding; what eight devices and two processes do takes minutes (slow)."""
     mesh = Mesh(np.array(jax.devices()[:1]).reshape(1, 1), ("row", "col"))

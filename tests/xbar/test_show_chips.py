@@ -45,6 +45,7 @@ def test_a_macro_and_its_converters():
     assert repr(NETWORK).startswith("Analog perceptron") and "pcm_joshi2020" in repr(NETWORK)
 
 
+@pytest.mark.slow
 def test_a_ledger(chip):
     ledger = chip.energy(X)
     said = repr(ledger)

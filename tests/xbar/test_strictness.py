@@ -22,7 +22,7 @@ TILES = {
 }
 
 
-SLOW = {"offset", "digital offset", "copies", "wires"}
+SLOW = {"offset", "digital offset", "slices", "copies", "wires"}
 
 
 @contextlib.contextmanager
@@ -84,6 +84,7 @@ def test_cells_are_strict(name):
         assert bool(jnp.all(jnp.isfinite(device.wait(cells, 3.0).g)))
 
 
+@pytest.mark.slow
 def test_written_again_and_kept_chips_are_strict(tmp_path):
     """Pulses, some rows and all rows written again, waiting, files and tables of targets."""
     network = xbar.analog(matvec, xbar.Tile(devices.ecram_lithium_tang2018(), 32, 8))

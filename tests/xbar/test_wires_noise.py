@@ -25,6 +25,7 @@ def inputs_of(rows, low, count, seed=1):
     return jax.random.uniform(jax.random.key(seed), (count, rows), jnp.float64, minval=low)
 
 
+@pytest.mark.slow
 def test_variance_against_draws():
     """32 x 32 pairs of 20 uS at 20 ohm: 10,000 draws of the cells through `effective` itself, one input of each kind.
 
@@ -74,7 +75,7 @@ def pooled(rows, ohm, mean, low):
 
 
 @pytest.mark.parametrize("low", [0.0, -1.0])
-@pytest.mark.parametrize("rows, ohm, mean", [(64, 5.0, 20e-6), (64, 20.0, 20e-6)])
+@pytest.mark.parametrize("rows, ohm, mean", [pytest.param(64, 5.0, 20e-6, marks=pytest.mark.slow), (64, 20.0, 20e-6)])
 def test_map_of_noise(rows, ohm, mean, low):
     """3 % of the pooled variance for inputs of one sign and of both; the estimate of the error says so too."""
     with jax.enable_x64(True):

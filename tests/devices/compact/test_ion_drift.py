@@ -42,6 +42,7 @@ def test_held_at_the_ends():
     np.testing.assert_allclose(model.resistance(x[1:]), [100.0, 100.0, 16e3], rtol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["joglekar", "biolek", "prodromakis"])
 def test_second_order_with_a_window(name):
     """Against Diffrax on a swell that moves x by tens of percent: order 2 (1.8 to 2.2), 1e-4 of the movement at 16

@@ -91,6 +91,7 @@ def test_pinched():
         pinched(jart_vcm_v1b(), 0.6)
 
 
+@pytest.mark.slow
 def test_sweep():
     """-1.2 V and back, then +1.2 V at 1 V/s: abrupt SET between -0.5 and -0.7 V, RESET between 0.7 and 1 V, on/off
     ratio above 20 at 0.2 V, less than 1 mA by the lines' resistance, energy that only grows."""

@@ -24,6 +24,7 @@ CASES = {  # a RESET and a SET that stay inside the bounds
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_second_order(name):
     """Against Diffrax: order 2 (1.7 to 2.3), below 1e-4 of the movement at 16 substeps."""
@@ -34,6 +35,7 @@ def test_second_order(name):
         assert errors[-1] < 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_gradients(name):
     with jax.enable_x64(True):
@@ -114,6 +116,7 @@ def test_granada_switches_at_its_field():
         assert rates[1] < 0 < rates[3]
 
 
+@pytest.mark.slow
 def test_noise_does_not_depend_on_the_step():
     """4000 walks of 8 ns in 8 steps and in 1: standard deviations delta sigma(T) sqrt(tau t), within 5 % (4 standard
     errors: false alarm 1e-4). Without a voltage nothing moves."""
@@ -131,5 +134,6 @@ def test_noise_does_not_depend_on_the_step():
         simulate(model, swell(0.1, 0.2, 1e-8))
 
 
+@pytest.mark.slow
 def test_many_cells():
     many_cells(stanford_hfox_default(), -1.4, 1e-8)

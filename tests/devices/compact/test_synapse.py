@@ -24,7 +24,7 @@ STATES = {"jart_vcm_v1b": (np.log(0.2), np.log(5.0))}
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=pytest.mark.slow if "jart" in n or "ohm" in n else ()) for n in CASES]
+    "name", [pytest.param(n, marks=() if n == "vteam_knowm_wsdc" else pytest.mark.slow) for n in CASES]
 )
 def test_table_is_what_pulses_do(name):
     """Ten pulses up and ten down on the model itself and on the table, from a quarter of the range: 1.5 % of it."""
@@ -47,6 +47,7 @@ def test_table_is_what_pulses_do(name):
     np.testing.assert_allclose(ours, real, atol=0.015 * span)
 
 
+@pytest.mark.slow
 def test_in_a_device_and_with_a_gradient():
     """A write-verified, pulsed device of VTEAM cells; more speed means larger steps, and the gradient says by how much."""
     spread = devices.updates.CellSpread(step=0.2)
@@ -72,6 +73,7 @@ def test_in_a_device_and_with_a_gradient():
         assert float(slope) == pytest.approx(float(steps(1.001e-4) - steps(0.999e-4)) / 2e-7, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_heat_of_a_loop_is_what_the_model_dissipates():
     """A write-verify loop on the table against the same pulses on the model itself: its heat, reads left out. `V^2 g t` with
     the conductance that is read is wrong by more than the tolerance, as the cell is not ohmic."""

@@ -27,6 +27,7 @@ SMOOTH = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SMOOTH)
 def test_second_order(name):
     """Against Diffrax: order 2 (1.7 to 2.3). Steps that contain a threshold or x_p see a kink of the rate; one such

@@ -21,6 +21,7 @@ def one_state(**protocol):
     return Trace("retention", {"t": t, "g": g, "g0": np.full(11, 10 * US)}, ("cell.csv",), protocol=protocol)
 
 
+@pytest.mark.slow
 def test_one_conductance_is_no_range_and_the_message_shows_how_to_give_one():
     found = fit(one_state(), "power law")
     with pytest.raises(FileError, match=r"(?s)no measurement determines g_min and g_max.*\[protocol\]\ng_min = 1e-6"):

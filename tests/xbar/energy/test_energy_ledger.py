@@ -105,6 +105,7 @@ def test_array_energy_follows_the_data():
     np.testing.assert_allclose(a.by_component[fixed], b.by_component[fixed])
 
 
+@pytest.mark.slow
 def test_monotone_in_bits_and_node():
     """Fails if a wider converter or a larger node makes the chip cheaper."""
 
@@ -210,6 +211,7 @@ def test_technology_table_lists_every_coefficient_with_its_source():
     assert "800 mV" in str(tech)
 
 
+@pytest.mark.slow
 def test_gradients_by_every_coefficient():
     """Fails if a price is not differentiable: d ln E / d ln theta is the elasticity; jit, float64."""
     with jax.enable_x64(True):

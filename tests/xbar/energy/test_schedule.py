@@ -178,6 +178,7 @@ def test_idle_arrays_leak_and_links_cost(chip):
     assert float(outside.by_component[link]) == pytest.approx((2 * 64 + 5) * 8 * 8e-12, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_a_wafer_has_its_own_times_and_sensitivities():
     """Ledgers of a wafer: one number a chip for all that a ledger says."""
     x = jax.random.normal(KEY, (3, 20))

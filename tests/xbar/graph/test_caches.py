@@ -63,6 +63,7 @@ def test_arithmetic_on_a_weight_costs_in_proportion():
     assert time.process_time() - start < 2
 
 
+@pytest.mark.slow
 def test_arithmetic_deeper_than_the_stack():
     f = lambda p, x: x @ functools.reduce(lambda w, _: w + 1, range(2000), p)  # noqa: E731
     chip = xbar.analog(f, TILE).program(W, X, key=KEY)
@@ -104,7 +105,7 @@ def with_own_derivative(big):
 
 
 @pytest.mark.parametrize("make", [closing_over, inside_jit, inside_loop, with_own_derivative])
-@pytest.mark.parametrize("array", [jnp.arange, np.arange])
+@pytest.mark.parametrize("array", [jnp.arange, pytest.param(np.arange, marks=pytest.mark.slow)])
 def test_arrays_go_with_their_function(make, array):
     """At 90e95cb the caches kept function, trace and compiled plan: 21 such functions left 420 MB."""
     before = sum(a.nbytes for a in jax.live_arrays())

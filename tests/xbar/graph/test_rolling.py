@@ -149,6 +149,7 @@ def test_tiles_chosen_block_by_block():
     np.testing.assert_allclose(chip(X), network(parameters(4), X), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("optimised")
 def test_more_blocks_do_not_make_larger_programs():
     """The compiled program of 16 blocks has as many instructions as that of 4, within a tenth."""

@@ -88,6 +88,7 @@ def test_regular_spikes_are_as_many_as_said():
     assert set(gaps) <= {3, 4}
 
 
+@pytest.mark.slow
 def test_the_same_weights_spike():
     """Rates stand for activations: outputs of the twin approach the network's as 1/T. Fails if a scale or a bias is lost."""
     layers = two_layers((8, 12, 10, 4)).synapses

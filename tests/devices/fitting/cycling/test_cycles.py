@@ -130,6 +130,7 @@ def estimates(devices, cycles, seed=0):
     return theta.reshape(-1, 2), np.broadcast_to(error, (len(device), 2, 2)), device, cycle, ("a", "b")
 
 
+@pytest.mark.slow
 def test_two_levels_are_told_apart():
     """40 devices of 12 cycles: every number within four standard errors of what the data were made with."""
     found = levels(*estimates(40, 12))
@@ -141,6 +142,7 @@ def test_two_levels_are_told_apart():
     np.testing.assert_allclose(np.sqrt(np.diag(found.between)), [0.3, 0.2], rtol=0.4)
 
 
+@pytest.mark.slow
 def test_one_level_is_left_out_where_data_cannot_tell():
     one_device, one_cycle = levels(*estimates(1, 60)), levels(*estimates(60, 1))
     assert not one_device.between.any()

@@ -125,6 +125,7 @@ def test_padding_changes_nothing():
     assert nll == pytest.approx(direct, rel=1e-10)
 
 
+@pytest.mark.slow
 def test_laws_age_a_device_as_its_readings_did():
     """Windows after N cycles, and the share of failed cells, follow from the law: within three standard errors of
     4000 cells."""

@@ -31,6 +31,7 @@ def test_a_part_has_all_readings_of_its_devices(trace):
     assert np.array_equal(part["g"], screening.part_of(trace, seed=0)["g"])
 
 
+@pytest.mark.slow
 def test_the_best_model_is_fitted_to_all_readings(trace, monkeypatch):
     """The same estimates as if all readings had been fitted at once, and the first answer is of a part and says so."""
     seen = []

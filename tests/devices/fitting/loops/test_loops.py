@@ -160,6 +160,7 @@ def test_parameters_that_one_loop_cannot_separate_are_named():
     assert "cannot be told apart" in said and "k_on" in said and "a_o" in said, said
 
 
+@pytest.mark.slow
 def test_padding_and_excluded_rows_do_not_count():
     """A longer row of padding gives the same residuals to rounding; currents in rows that do not count may be anything."""
     built, data, truth = simulated(loop_models.OneFilament, points=80)
@@ -189,6 +190,9 @@ def test_steps_of_the_voltage_are_made_in_parts():
     assert np.sum(loop_arrays(square)["dt"] > 0) == 119
 
 
+QUICK = ("vteam", "filament", "gmss")  # whose laws compile fast
+
+
 @pytest.mark.parametrize("model", TRUTH, ids=lambda m: m.name)
 def test_a_fitted_model_is_the_compact_model(model):
     """The currents of a fit are those of `simulate` on the compact model: 32 steps an interval against one, within 3 % RMS."""
@@ -206,7 +210,9 @@ def test_a_fitted_model_is_the_compact_model(model):
     assert np.sqrt(np.mean((own - fitted) ** 2) / np.mean(own**2)) < 0.03
 
 
-@pytest.mark.parametrize("model", TRUTH, ids=lambda m: m.name)
+@pytest.mark.parametrize(
+    "model", [pytest.param(m, marks=() if m.name in QUICK else pytest.mark.slow) for m in TRUTH], ids=lambda m: m.name
+)
 def test_laws_are_pulses_that_cross_the_range(model):
     """64 pulses from the bottom cross 90 % of the range, and as many back (within a tenth: a table, four steps a pulse)."""
     built, data, truth = simulated(model)

@@ -86,6 +86,7 @@ def test_cells_that_switch_or_not_are_no_cells_that_switch_halfway():
     assert not right.rejected
 
 
+@pytest.mark.slow
 def test_maps_that_cannot_be_fitted_are_refused():
     trace = protocol()
     with pytest.raises(FileError, match="must be above 0"):

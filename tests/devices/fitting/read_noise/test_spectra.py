@@ -53,6 +53,7 @@ def check_coverage(candidate, reads=20_000):
     assert all(0.84 <= share <= 0.96 for share in held.values()), held
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_truth():
     """200 sets of ordinates, 90 % intervals: 84 to 96 % of them."""
     check_coverage(PowerSpectrum)
@@ -100,6 +101,7 @@ def test_likelihood_of_white_noise_is_the_density_of_the_series():
     assert found.estimate["w"] == pytest.approx(2 * 0.02**2 / RATE, rel=0.05)
 
 
+@pytest.mark.slow
 def test_laws_reproduce_the_variance_of_reads():
     """Variance that the law gives a read of the same bandwidth, over the record's length, against the series': 25 %,
     since the slowest octave is one draw."""

@@ -36,6 +36,7 @@ def at_best_guess(candidate, trace):
     return model, data, {k: float(v) for k, v in found[int(np.nanargmin(costs))].items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "candidate, law",
     [

@@ -130,6 +130,7 @@ def test_series_resistance_is_found():
     assert not found.rejected, found.checks
 
 
+@pytest.mark.slow
 def test_series_resistance_is_told_by_the_likelihood():
     """Of resistances around the true one, the true one is the likeliest, by far; the law is the device's."""
     model, data = SeriesSinhRead.of(drawn(SeriesSinhRead, protocol(40)))

@@ -49,6 +49,7 @@ def test_likelihood_is_that_of_a_lognormal_distribution_within_intervals():
     assert len(found) == 30
 
 
+@pytest.mark.slow
 def test_truth_is_found_and_a_device_fails_as_the_cells_did():
     trace = bake(100)
     fit = fit_candidate(*Failures.of(trace), trace)
@@ -77,6 +78,7 @@ def test_intervals_hold_the_truth_as_often_as_they_say():
     assert all(0.84 <= share <= 0.96 for share in held.values()), held
 
 
+@pytest.mark.slow
 def test_failures_that_do_not_follow_arrhenius_are_rejected():
     """The hottest bake fails ten times too late, as if another barrier ruled there."""
     trace = bake(150)
@@ -87,6 +89,7 @@ def test_failures_that_do_not_follow_arrhenius_are_rejected():
     assert "Arrhenius" in fit.checks[0].sentence
 
 
+@pytest.mark.slow
 def test_one_temperature_takes_the_attempt_time_as_given():
     trace = bake(60, KELVIN[:1])
     candidate, data = Failures.of(trace)

@@ -104,7 +104,7 @@ def test_intervals_hold_the_truth_as_often_as_they_say(model, values, trace):
     "right, values, wrong, trace",
     [
         pytest.param(StudentRelaxation, STUDENT, NormalRelaxation, cells(TIMES), marks=pytest.mark.slow),
-        (ExponentOfState, SLOPING, OneExponent, cells(SLOW, 100)),
+        pytest.param(ExponentOfState, SLOPING, OneExponent, cells(SLOW, 100), marks=pytest.mark.slow),
         pytest.param(RelaxationAndLoss, LOSS, OneBarrier, baked(), marks=pytest.mark.slow),
     ],
 )

@@ -79,6 +79,7 @@ def test_two_kinds_of_writes_are_told_from_one_heavy_tail():
     assert right.estimate["widening"] == pytest.approx(4.0, abs=4 * right.stderr["widening"])
 
 
+@pytest.mark.slow
 def test_likelihood_is_that_of_the_covariance_written_out():
     """Normal model: the sum over writes of a multivariate normal density with covariance
     s^2 (sqrt(l_i l_j) exp(-|l_i - l_j| / 6) + noise I)."""

@@ -76,6 +76,7 @@ def predicted_share(off: float) -> float:
     return 1 / (1 + 2 / np.pi * np.sqrt(NOISE**2 + off))
 
 
+@pytest.mark.slow
 def test_sgd_misses_the_optimum_as_predicted(optimised):
     """Soft bounds: 0.75 of the optimum, to 0.04 (three standard errors of the mean of 1,000 correlated updates)."""
     w, state = learned(insitu.SGD(), soft(), 0.01, 3000)

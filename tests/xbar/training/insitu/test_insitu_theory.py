@@ -168,10 +168,7 @@ OFFSETS = {  # algorithm; slope of the weight's error over the reference's
 }
 
 
-QUICK = ("tiki-taka 2", "agad")
-
-
-@pytest.mark.parametrize("name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in OFFSETS])
+@pytest.mark.parametrize("name", [n if n == "agad" else pytest.param(n, marks=pytest.mark.slow) for n in OFFSETS])
 def test_offsets_of_references_reach_the_weights_or_do_not(optimised, name):
     """The fast array reads zero where `E[g] = -E|g| o`: weights are off by E|g| = 2 sigma / pi = 0.32 of what the references
     (sigma = 0.2) are off; with choppers and a reference that follows (AGAD) they are not. To 0.05."""
