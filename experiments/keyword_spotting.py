@@ -30,7 +30,7 @@ class Config(sensing.Setting):
     )
     """What is decided: spoken digits of known speakers, of a new one, MLPerf Tiny's keywords."""
     images: int = 500
-    """Test inputs at most (of DS-CNN a fifth as many, of its spiking twin a twelfth)."""
+    """Test inputs at most (of DS-CNN a fifth as many, of its spiking twin a sixteenth)."""
 
 
 def check(config: Config) -> None:

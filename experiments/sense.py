@@ -31,7 +31,7 @@ class Config(sensing.Setting):
     adc_bits: tuple[int, ...] = (5, 6, 8)
     """Resolutions of the output converters; spiking networks are read by integrators and comparators, too."""
     images: int = 500
-    """Test inputs at most (of DS-CNN a fifth as many, of its spiking twin a twelfth)."""
+    """Test inputs at most (of DS-CNN a fifth as many, of its spiking twin a sixteenth)."""
 
 
 def check(config: Config) -> None:

@@ -4,7 +4,6 @@ energy of a decision and of what stands in front of the network. `wearable-ecg`,
 from __future__ import annotations
 
 import dataclasses
-import functools
 from typing import Any, Literal
 
 import numpy as np
@@ -37,7 +36,7 @@ class Setting:
     chips: int = 5
     """Chips of each setting; one number has the same keys everywhere."""
     images: int = 1500
-    """Test inputs at most, evenly out of the test set (of DS-CNN a fifth as many, of its spiking twin a twelfth)."""
+    """Test inputs at most, evenly out of the test set (of DS-CNN a fifth as many, of its spiking twin a sixteenth)."""
     rows: int = 128
     """Word lines of a tile."""
     cols: int = 128
@@ -200,10 +199,17 @@ def measured(config: Any, made: Trained, device: Any, spikes: bool, classes: int
 
 
 class Reader:
-    """Programs and reads chips of one network; compiled once for all resolutions of converters."""
+    """Programs and reads chips of one network; compiled once for all chips and resolutions of converters.
+
+    Programming, ageing, answers and prices are programs of their own: together they take twice as long to compile.
+    """
 
     def __init__(self, config: Any, made: Trained, device: Any, spikes: bool):
+        import equinox as eqx
+
         self.config, self.made, self.device, self.spikes = config, made, device, spikes
+        self._programmed, self._taken = eqx.filter_jit(self.chip), eqx.filter_jit(self.at)
+        self._right, self._priced = eqx.filter_jit(_right), eqx.filter_jit(self.prices)
 
     def __call__(self, bits: float | None, times: list[float]) -> tuple[np.ndarray, np.ndarray, float, float]:
         """Which inputs are right `(times, chips, inputs)`; means over chips of the energy's quantiles [J], time [s] and
@@ -211,45 +217,28 @@ class Reader:
         import jax
         import jax.numpy as jnp
 
-        m = self.made
-        keys = jax.random.split(jax.random.fold_in(jax.random.key(self.config.seed), 3), self.config.chips)
+        m, right, prices = self.made, [], []
         traced = None if bits is None else jnp.asarray(bits)
-        given = (m.params, m.x_cal, m.x, m.y, keys, jnp.asarray(times), traced)
-        right, joules, seconds, leakage = self._read(*given)
-        return np.swapaxes(np.asarray(right, float), 0, 1), np.asarray(joules), float(seconds), float(leakage)
+        for key in jax.random.split(jax.random.fold_in(jax.random.key(self.config.seed), 3), self.config.chips):
+            chip = self._programmed(m.params, m.x_cal, key, traced)
+            taken = [self._taken(chip, m.params, m.x_cal, jnp.asarray(t)) for t in times]
+            right.append([np.asarray(self._right(now, m.x, m.y, key), float) for now in taken])
+            prices.append(self._priced(taken[0], m.x, bits is None))
+        joules, seconds, leakage = (np.mean([np.asarray(p[i]) for p in prices], 0) for i in range(3))
+        return np.swapaxes(np.array(right), 0, 1), joules, float(seconds), float(leakage)
 
-    @functools.cached_property
-    def _read(self) -> Any:
-        import equinox as eqx
+    def prices(self, chip: Any, x: Any, integrators: bool) -> tuple[Any, Any, Any]:
+        """Quantiles of the energy of a decision [J], its time [s] and what leaks meanwhile [W]."""
         import jax
-        import jax.numpy as jnp
 
         from xbar.energy import COMPONENTS, Technology
 
         m = self.made
-
-        @eqx.filter_jit
-        def read(params, x_cal, x, y, keys, times, bits):
-            few = jax.lax.slice_in_dim(x, 0, min(8 if m.deep else 32, x.shape[m.axis]), axis=m.axis)
-            tech = Technology(events=self.spikes, readout="integrators" if bits is None else "converters")
-
-            def one(key):
-                chip = self.chip(params, x_cal, key, bits)
-                right, ledgers = jax.lax.map(lambda t: at(self.at(chip, params, x_cal, t), key), times)
-                return right, jax.tree.map(lambda a: a[0], ledgers)
-
-            def at(chip, key):
-                ledger = chip.energy(few, technology=tech, inferences=few.shape[m.axis])
-                return chip(x, key=key).argmax(-1) == y, ledger
-
-            return jax.lax.map(one, keys)
-
-        def means(*given):
-            right, ledgers = read(*given)
-            leaks = ledgers.by_component[..., COMPONENTS.index("leakage")] / ledgers.latency
-            return right, jnp.mean(ledgers.quantiles(QUANTILES), -1), jnp.mean(ledgers.latency), jnp.mean(leaks)
-
-        return means
+        few = jax.lax.slice_in_dim(x, 0, min(8 if m.deep else 32, x.shape[m.axis]), axis=m.axis)
+        technology = Technology(events=self.spikes, readout="integrators" if integrators else "converters")
+        ledger = chip.energy(few, technology=technology, inferences=few.shape[m.axis])
+        leaks = ledger.by_component[COMPONENTS.index("leakage")] / ledger.latency
+        return ledger.quantiles(QUANTILES), ledger.latency, leaks
 
     def chip(self, params: Any, x_cal: Any, key: Any, bits: Any) -> Any:
         """One chip, calibrated just after programming, with drift compensation of each column."""
@@ -271,3 +260,8 @@ class Reader:
         if self.made.deep and not self.spikes:
             now = xbar.training.match_statistics(now, params, x_cal)
         return now
+
+
+def _right(chip: Any, x: Any, y: Any, key: Any) -> Any:
+    """Which inputs a chip classifies correctly."""
+    return chip(x, key=key).argmax(-1) == y

@@ -13,15 +13,16 @@ from experiments.framework import plots
 from experiments.framework.experiment import Presentation
 from experiments.framework.store import Results
 from experiments.sensing import KINDS, readouts
-from experiments.sensing_networks import SPIKE_STEPS, TASKS
+from experiments.sensing_networks import SPIKE_STEPS, TASKS, TWIN_STEPS
 from xbar.energy import engineering
 
 METHOD = (
     "Frame networks (ANN) take a decision in one pass, with 8-bit inputs; spiking networks (SNN) in "
-    f"{SPIKE_STEPS} steps, their inputs as evenly spaced spikes with one row for each sign (DS-CNN's twin: analog inputs "
-    "in every step). Both are trained with noise on their weights, and converter ranges are those of a calibration "
-    "batch; drift is compensated by one factor a column; DS-CNN as a frame has each channel's mean and spread brought "
-    "back at every time (AdaBS), without labels. DS-CNN's twin is read by integrators alone.",
+    f"{SPIKE_STEPS} steps, their inputs as evenly spaced spikes with one row for each sign (DS-CNN's twin: "
+    f"{TWIN_STEPS} steps, analog inputs in every step). Both are trained with noise on their weights, and converter "
+    "ranges are those of a calibration batch; drift is compensated by one factor a column; DS-CNN as a frame has each "
+    "channel's mean and spread brought back at every time (AdaBS), without labels. DS-CNN's twin is read by integrators "
+    "alone.",
     "Energy of a decision is that of the ledger while the network works: arrays, converters or integrators, digital "
     "work, memory, network on chip, leakage. Not in it: voltage supplies, radio, a microcontroller that waits, writing "
     "the weights. The front end is counted apart and always on.",
