@@ -225,11 +225,14 @@ def gain_sentence(results: Results) -> str:
     best, device, time, bits = max(noisy)
     pair = results.select("accuracy", device=device, time=time, adc_bits=bits)
     worse = sum(g[0] < 0 for g in noisy)
+    first = (
+        f"Hardware-aware training gains most on {shown_name(device)} after {TIME_NAMES.get(time, f'{time:g} s')} with "
+        f"{bits} bits: {percent(pair[0])} becomes {percent(pair[1])} %, {best:+.1f} points."
+    )
+    if len(noisy) == 1:
+        return first
     return (
-        f"Hardware-aware training gains most on {shown_name(device)} after {TIME_NAMES.get(time, f'{time:g} s')} with a "
-        f"{bits}-bit ADC: "
-        f"{percent(pair[0])} becomes {percent(pair[1])} %, {best:+.1f} points.\n"
-        f"Over the {len(noisy)} {kind} it gains {np.mean([g[0] for g in noisy]):+.1f} points on average, "
+        f"{first}\nOver the {len(noisy)} {kind} it gains {np.mean([g[0] for g in noisy]):+.1f} points on average, "
         f"and loses in {worse or 'none'}."
     )
 

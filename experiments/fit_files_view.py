@@ -7,6 +7,7 @@ import functools
 import html
 import inspect
 import re
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -41,13 +42,20 @@ def _fit_text(fit: Fit) -> str:
         lines.append(f"  ! {fit.code}")
     lines += numbers_table(fit)
     if fit.measures:
-        lines.append("  figures of merit: " + ", ".join(f"{name} {value:.3g}" for name, value in fit.measures.items()))
+        lines.append(_wrapped("figures of merit", ", ".join(f"{n} {value:.3g}" for n, value in fit.measures.items())))
     if np.isfinite(fit.sigma):
         lines.append(f"  residuals: standard deviation {fit.sigma:.4g}")
-    lines += [f"  test: {_verdict(c)}{' REJECTED' if c.rejected else ''}" for c in fit.checks]
-    lines += [f"  note: {f}" for f in fit.flags]
-    lines += [f"  next: {a}" for a in fit.advice]
+    lines += [_wrapped("test", f"{_verdict(c)}{' REJECTED' if c.rejected else ''}") for c in fit.checks]
+    lines += [_wrapped("note", f) for f in fit.flags]
+    lines += [_wrapped("next", a) for a in fit.advice]
     return "\n".join(lines)
+
+
+def _wrapped(name: str, sentence: str) -> str:
+    """A line of the text, continued on more lines where it does not fit a terminal."""
+    return textwrap.fill(
+        f"{name}: {sentence}", 118, initial_indent="  ", subsequent_indent="    ", break_long_words=False
+    )
 
 
 def _readings(fit: Fit) -> str:
