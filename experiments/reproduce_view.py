@@ -105,5 +105,5 @@ def figure(case: Case, found: dict[str, np.ndarray]) -> Any:
     axes.set_xlim(-1.5, 1.5)
     axes.set_xticks([])
     axes.set_xlabel("grey: tolerance; dots: draws; bar: their mean; at the edge: beyond")
-    axes.set_title(case.title, fontsize=9)
+    fig.suptitle(textwrap.fill(case.title, 88), fontsize=9)
     return fig
