@@ -67,12 +67,12 @@ def table(config: Any, results: Results, task: str) -> list[str]:
         done = float(results.select("operations", task=task, kind=kind))
         what = "multiply-accumulates" if kind == "ANN" else "synaptic operations"
         lines.append(f"digital {kind}: {value:.1f} %, recall {recall}; {done:,.0f} {what}")
-    times = "".join(f"{SPOKEN[t]:>12}" for t in config.times)
+    times = "".join(f"{SPOKEN[t]:>13}" for t in config.times)
     last_column = f"recall {'/'.join(classes)}, last" if unequal else "lowest recall, last"
     lines.append(f"{'':<4}{'device':<7}{'readout':<12}{times}{'energy':>10}{'P10 .. P90':>20}  {last_column}")
     for at in rows(config, results, task):
         accuracy = 100 * np.asarray(results.select("accuracy", **at))
-        shown = "".join(f"{_spread(a):>12}" for a in accuracy)
+        shown = "".join(f"{_spread(a):>13}" for a in accuracy)
         low, middle, high = (engineering(e, "J") for e in results.select("energy", **at))
         last = np.flatnonzero(np.isfinite(accuracy[:, 0]))[-1]
         recall = _recall(np.asarray(results.select("recall", **at))[last].mean(0), classes)
