@@ -97,14 +97,15 @@ def moment_matched(
     device.
 
     Args:
-        times: the times after programming that will be asked for [s]; by default the first that the data describe.
+        times: the times after programming that will be asked for [s]. The first that the data describe is always among those
+            that the new device knows: compensation of drift refers to it.
         bandwidth: of the reads [Hz], by default that of 100 ns; what a later read gives instead has no effect.
         key: decides the cells that are sampled.
         cells, targets: cells sampled for each of some targets between `g_min` and `g_max`; curves are laid through them.
 
     Returns:
         A device without spread: programmed exactly, with a deterministic drift and all variance in its read noise.
-        It knows the given times only.
+        It knows these times only.
 
     Raises:
         ValueError: for times that the device does not know, or fewer than 20 targets or 2 cells.
@@ -118,11 +119,12 @@ def moment_matched(
     over rows is too short to be normal (few rows, heavy tails), or gradients by numbers of the device are wanted: its
     moments are sampled before any differentiation.
     """
-    known = (device.first_time,) if times is None else tuple(np.atleast_1d(np.asarray(times, float)).tolist())
-    if targets < 20 or cells < 2 or not known:
+    asked = () if times is None else np.atleast_1d(np.asarray(times, float)).tolist()
+    if targets < 20 or cells < 2 or (times is not None and not asked):
         raise ValueError(
-            f"moment_matched: targets={targets}, cells={cells}, {len(known)} times; take at least 20, 2 and 1 of them."
+            f"moment_matched: targets={targets}, cells={cells}, {len(asked)} times; take at least 20, 2 and 1 of them."
         )
+    known = tuple(dict.fromkeys((float(device.first_time), *asked)))
     if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(device)):
         raise TypeError(
             "moment_matched: the device is traced. Match the moments outside of jit, grad and vmap, and pass the device in."

@@ -202,7 +202,7 @@ def _verdicts(config: Any, order: list[Rank], unit: Unit) -> list[str]:
 def _figure(config: Any, results: Results, device: str, unit: Unit) -> Any:
     """A panel for each time: techniques from top to bottom, as read and with statistics matched."""
     known = known_times(config, device)
-    widths = [3.4, *[2.4] * (len(known) - 1)]
+    widths = [3.4, *[2.4] * (len(known) - 1)] if len(known) > 1 else [5.5]  # the legend needs so much
     figure, axes = plots.subplots(*widths, height=1.5 + 0.33 * len(config.techniques))
     clean = {t: results.select("clean", technique=t, device=device) for t in config.techniques}
     for panel, (ax, i) in enumerate(zip(axes, known, strict=True)):

@@ -22,7 +22,7 @@ def moment_matched(tile: Tile, times: Sequence[float] | float | None = None, *, 
     cells and no second product; with `xbar.analog(..., gradient="straight_through")` this is training with weight noise.
 
     Args:
-        times: times after programming that training will ask for [s]; by default the first that the data describe.
+        times: times after programming that training will ask for [s]; the first that the data describe is always known.
         key: decides the cells that are sampled.
 
     Breaks when: see `devices.moment_matched`; behind resistive wires the spread is that of cells without wires.

@@ -47,6 +47,20 @@ def test_outputs_have_the_mean_and_spread_of_chips(make, t):
     np.testing.assert_allclose(drawn.std(0), spread, rtol=0.12)
 
 
+def test_drift_is_compensated_though_one_time_alone_is_asked_for():
+    """After a day PCM has lost a third of its conductance; the factor against it refers to the time of programming, which
+    the matched device has to know: outputs are the chips' to 2 %."""
+    w, x = jax.random.normal(jax.random.key(0), (K, N)), jax.random.normal(jax.random.key(1), (256, K))
+    tile = dataclasses.replace(tile_of(devices.pcm_joshi2020()), read_noise="frozen")
+
+    def scale(tile):
+        y = xbar.analog(product, tile)(w, x, key=jax.random.key(2), t=86_400.0, compensate="tile")
+        return float(jnp.sum(y * (x @ w)) / jnp.sum((x @ w) ** 2))
+
+    drawn = xbar.training.moment_matched(tile, 86_400.0, key=jax.random.key(3))
+    assert scale(drawn) == pytest.approx(scale(tile), abs=0.02) and scale(drawn) > 0.95
+
+
 def test_each_input_meets_cells_of_its_own():
     """Two equal inputs differ by twice the variance of one; on a chip whose reads are free of noise they do not differ."""
     w, x = jax.random.normal(jax.random.key(0), (K, N)), jnp.ones((2, K))
