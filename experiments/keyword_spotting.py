@@ -20,7 +20,7 @@ REFERENCE = (
 
 @dataclasses.dataclass(frozen=True)
 class Config(sensing.Setting):
-    """Settings; the defaults take a few minutes on two cores. Needs the data sets fsdd and mlperf-tiny below
+    """Settings; the defaults take several minutes on two cores. Needs the data sets fsdd and mlperf-tiny below
     XBAR_DATA."""
 
     tasks: tuple[Literal["spoken", "spoken-new-speaker", "keywords"], ...] = (
