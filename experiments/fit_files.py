@@ -154,11 +154,12 @@ def _read(arguments: Arguments, say: Callable[[str], None]) -> tuple[Trace, ...]
         say(f"{trace.name}: {trace.kind}, {len(trace)} readings, {trace.format}")
         for flag in trace.flags:
             say(f"  {flag.name}: {flag.reason}")
-    if all(trace.unit != "S" and not {"g_min", "g_max"} <= trace.protocol.keys() for trace in traces):
+    if all(trace.unit != "S" for trace in traces):
         say(
             "  range: conductances have no unit here, so that their models can be compared, but no device file be written. "
-            "For one, add to the sidecar what the ends of the range are:\n\n  [protocol]\n  g_min = 1e-6   # [S]\n"
-            "  g_max = 1e-4\n"
+            "For one, say in the sidecar which conductances they stand for, such as:\n\n"
+            "  normalised = [-1.0, 1.0]   # values at g_min and g_max; above all [tables]\n\n"
+            "  [protocol]\n  g_min = 1e-6   # [S]\n  g_max = 1e-4\n"
         )
     return traces
 

@@ -11,6 +11,7 @@ import pytest
 import devices
 from devices import compact, fitting
 from devices.device_file import load, load_draws
+from experiments import fit_files
 from experiments.command import cli
 from experiments.fit_files import _finite
 
@@ -322,3 +323,14 @@ def test_what_is_fitted_when_the_user_stops_is_kept(tmp_path, monkeypatch, capsy
         >= 2
     )
     assert pathlib.Path("my.toml").exists() or "no device file" in said.out
+
+
+def test_conductances_without_a_unit_are_said_before_the_fit(tmp_path):
+    """Without the ends of the range no device file can come of it; with them nothing is said."""
+    (tmp_path / "m.csv").write_text("\n".join(f"{0.1 * n:.1f},{1 - 0.1 * n:.1f}" for n in range(10)))
+    sidecar = 'kind = "pulses"\ncolumns = ["g_up", "g_down"]\nunits = ["1", "1"]\n'
+    for more, expected in (("", True), ("normalised = [0.0, 1.0]\n[protocol]\ng_min = 1e-6\ng_max = 1e-4\n", False)):
+        (tmp_path / "m.csv.toml").write_text(sidecar + more)
+        said = []
+        fit_files._read(fit_files.Arguments(files=(tmp_path / "m.csv",)), said.append)
+        assert any("no device file" in line and "normalised" in line for line in said) == expected

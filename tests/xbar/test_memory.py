@@ -146,9 +146,7 @@ CONVOLUTIONS = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=() if n == "rows of one image" else pytest.mark.slow) for n in CONVOLUTIONS]
-)
+@pytest.mark.parametrize("name", CONVOLUTIONS)
 def test_patches_are_made_in_turn_with_the_same_result(monkeypatch, name):
     """The same outputs, all noise included, and slopes; reads in a fraction of the memory."""
     how, shape, kernel = CONVOLUTIONS[name]

@@ -261,7 +261,6 @@ def test_gradients_of_a_solution():
         assert float(second) == pytest.approx(float(at(1.0) - 2 * at(0.0) + at(-1.0)), rel=1e-3)
 
 
-@pytest.mark.slow
 def test_a_solution_that_is_not_reached_is_an_error():
     g, v = random_tile(32, 32, 1)
     wires = ResistiveWires(100.0, 100.0)
@@ -289,7 +288,6 @@ def test_ohm_per_cell():
             xbar.ohm_per_cell(**settings)
 
 
-@pytest.mark.slow
 def test_on_a_crossbar():
     """A chip behind resistive wires computes with the effective map of each of its tiles, and training sees the wires."""
     w, x = jax.random.normal(jax.random.key(0), (12, 5)), jax.random.normal(jax.random.key(1), (3, 12))

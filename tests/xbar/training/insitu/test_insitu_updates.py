@@ -175,7 +175,6 @@ def test_biases_learn_with_their_own_optimiser():
     np.testing.assert_allclose(next(u for u in state.chip.leaves if u is not None), [-0.25, -0.25], rtol=1e-6)
 
 
-@pytest.mark.slow
 def test_backward_reads_are_the_transposed_matrix_and_pass_wires():
     """Through ideal cells the error of the input is `d W^T` to float32; behind wires, with converters, it is near it
     and not it."""
