@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.framework.files import write_bytes
+from experiments.framework.versions import source
 
 
 def fingerprint(*trees: Any) -> str:
@@ -27,21 +28,24 @@ def fingerprint(*trees: Any) -> str:
 
 
 def save(path: pathlib.Path, belongs_to: str, done: int, state: Any) -> None:
-    """Writes how many parts are `done` and the `state` after them (a pytree of arrays); whole or not at all."""
+    """Writes how many parts are `done` and the `state` after them (a pytree of arrays); whole or not at all.
+
+    It belongs to the program as it is, too: what another version of the code computed is not mixed with this one's.
+    """
     file = io.BytesIO()
     leaves = {f"leaf{i}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(state))}
-    np.savez(file, belongs_to=np.asarray(belongs_to), done=np.asarray(done), **leaves)  # pyright: ignore[reportArgumentType]
+    np.savez(file, belongs_to=np.asarray(_marked(belongs_to)), done=np.asarray(done), **leaves)  # pyright: ignore[reportArgumentType]
     path.parent.mkdir(parents=True, exist_ok=True)
     write_bytes(path, file.getvalue())
 
 
 def load(path: pathlib.Path, belongs_to: str, state: Any) -> tuple[int, Any]:
     """How many parts are done, and the state after them; 0 and the `state` given if the file is not there, damaged, or of
-    another computation."""
+    another computation or program."""
     leaves, tree = jax.tree.flatten(state)
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
-            if str(file["belongs_to"]) != belongs_to:
+            if str(file["belongs_to"]) != _marked(belongs_to):
                 return 0, state
             found = [file[f"leaf{i}"] for i in range(len(leaves))]
             done = int(file["done"])
@@ -50,3 +54,7 @@ def load(path: pathlib.Path, belongs_to: str, state: Any) -> tuple[int, Any]:
     if any(a.shape != np.shape(b) or a.dtype != np.asarray(b).dtype for a, b in zip(found, leaves, strict=True)):
         return 0, state
     return done, jax.tree.unflatten(tree, [jnp.asarray(a) for a in found])
+
+
+def _marked(belongs_to: str) -> str:
+    return f"{belongs_to}, JAX {jax.__version__}, source {source()}"

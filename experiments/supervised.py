@@ -77,7 +77,7 @@ class Trainer:
 
         Args:
             checkpoint: a file that keeps the state between parts of the run. After a kill, the same run goes on from there and
-                ends with the same weights; it starts anew if anything that it depends on, the program apart, has changed.
+                ends with the same weights; it starts anew if anything that it depends on, the program included, has changed.
         """
         params, static = eqx.partition(model, eqx.is_inexact_array)
         batch = (jnp.asarray(images), jnp.asarray(labels))

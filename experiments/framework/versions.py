@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.metadata
 import pathlib
@@ -20,7 +21,7 @@ def current_versions() -> dict[str, str]:
     return {
         **packages,
         "commit": _commit(),
-        "source": _source(),
+        "source": source(),
         "python": platform.python_version(),
         "platform": f"{sys.platform} {platform.machine()}",
         "device": jax.devices()[0].device_kind,
@@ -46,7 +47,8 @@ def _commit() -> str:
     return found.stdout.strip() if found.returncode == 0 else "unknown"
 
 
-def _source() -> str:
+@functools.cache
+def source() -> str:
     """Hash of the code that computes: a working tree can change between two runs of one commit."""
     files = sorted(f for package in ("devices", "xbar", "experiments") for f in (ROOT / package).rglob("*.py"))
     return hashlib.sha256(b"".join(hashlib.sha256(f.read_bytes()).digest() for f in files)).hexdigest()[:12]

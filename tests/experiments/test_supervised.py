@@ -50,12 +50,14 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_weights(tmp_path, monkeypat
     assert len(parts) == 10 + 13  # nothing was left to do
 
 
-@pytest.mark.parametrize("damage", ["cut", "other", "none"])
-def test_a_file_that_does_not_belong_starts_anew(tmp_path, damage):
+@pytest.mark.parametrize("damage", ["cut", "other", "program", "none"])
+def test_a_file_that_does_not_belong_starts_anew(tmp_path, damage, monkeypatch):
     path, state = tmp_path / "state.npz", {"w": jnp.ones(3)}
     checkpoints.save(path, "mine", 5, {"w": jnp.zeros(3)})
     if damage == "cut":
         path.write_bytes(path.read_bytes()[:40])
+    if damage == "program":
+        monkeypatch.setattr(checkpoints, "source", lambda: "of another version")
     done, found = checkpoints.load(path, "other" if damage == "other" else "mine", state)
     assert (done, float(found["w"][0])) == ((5, 0.0) if damage == "none" else (0, 1.0))
     assert checkpoints.fingerprint(state) != checkpoints.fingerprint({"w": jnp.zeros(3)})
