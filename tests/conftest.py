@@ -1,5 +1,6 @@
 """Shared set-up: annotations of the packages are checked at run time, oracles are found through XBAR_DATA."""
 
+import collections
 import functools
 import gc
 import importlib.metadata
@@ -27,6 +28,19 @@ gc.set_threshold(
 MOST_MAPS = 15_000  # one module of tests adds up to 30,000
 
 install_import_hook(["devices", "xbar"], "beartype.beartype")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """`@pytest.mark.few(n)`: the first n cases of a test run by default, the others are slow."""
+    seen = collections.Counter()
+    for item in items:
+        mark = item.get_closest_marker("few")
+        if mark is not None and item.get_closest_marker("slow") is None:
+            test = item.nodeid.partition("[")[0]
+            seen[test] += 1
+            if seen[test] > mark.args[0]:
+                item.add_marker(pytest.mark.slow)
 
 
 @functools.cache

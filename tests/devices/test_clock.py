@@ -228,6 +228,7 @@ def test_endurance_is_counted_in_the_cell():
 LAWS = [("drift", n) for n in cases.DRIFT] + [("noise", n) for n in cases.NOISE]
 
 
+@pytest.mark.few(8)
 @pytest.mark.parametrize(("kind", "name"), LAWS)
 def test_every_law_takes_a_time_for_each_cell(kind, name):
     """A law of many times at once is the law of each."""
@@ -252,6 +253,7 @@ PRESETS = [n for n in devices.names() if devices.catalogue.makes_itself(n)]
 PRESETS = [n for n in PRESETS if isinstance(devices.find(n)(), devices.Device)]
 
 
+@pytest.mark.few(8)
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_has_cells_of_any_age(name):
     """Half of the cells are written again a (known) time later: both halves read what cells of their own age read."""

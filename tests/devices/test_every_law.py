@@ -44,6 +44,7 @@ def test_gradient_by_every_number(kind, name, law, ask):
     np.testing.assert_allclose(slope[checked], ((up - down) / 2e-5)[checked], rtol=1e-5, atol=2e-6 * scale)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "name", "law", "ask"), cases.EVERY, ids=cases.IDS)
 def test_many_cells_at_once(kind, name, law, ask):
     """One jitted call on 1e5 cells: finite, of the right shape, and not all alike where cells differ."""
@@ -57,6 +58,7 @@ def test_many_cells_at_once(kind, name, law, ask):
 DETERMINISTIC = [("conduction", n) for n in cases.CONDUCTION] + [("update", n) for n in cases.STEPS]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "name"), DETERMINISTIC)
 def test_one_cell_is_like_many(kind, name):
     """A law of one cell under vmap is the same law on an array."""

@@ -49,6 +49,7 @@ def loop(top, period):
     return t, top * np.sin(2 * np.pi * t / period)
 
 
+@pytest.mark.few(2)
 @needs_ngspice
 @pytest.mark.parametrize("name", LOOPS)
 def test_a_loop_in_ngspice_is_the_loop_of_the_model(name, tmp_path):

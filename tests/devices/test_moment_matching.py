@@ -33,6 +33,7 @@ def sampled(device, targets, t, bandwidth, key):
     return g.mean(1), g.var(1) + read, g.std(1) / CELLS**0.5, np.sqrt((fourth - g.var(1) ** 2) / CELLS)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     "make",
     [

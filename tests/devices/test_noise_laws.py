@@ -32,6 +32,7 @@ def test_power_law_noise_is_the_integral_of_its_density(exponent):
     assert float(got) == pytest.approx(1e-4 * want, rel=2e-4)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("exponent", [0.8, 1.0, 1.3])
 def test_spectrum_of_a_trace(exponent):
     """Welch spectrum of 400 cells x 8192 reads at 1 kHz: slope -b within 0.04 and level A within 12 % over the middle

@@ -36,6 +36,7 @@ def plain(step, given, x, inputs):
     return end, before, out
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("mode", [jax.jacfwd, jax.jacrev])
 @pytest.mark.parametrize(("step", "coupled"), [(alone, False), (together, True)])
 def test_derivatives_of_a_trajectory_are_those_of_its_steps(step, coupled, mode):

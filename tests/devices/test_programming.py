@@ -18,6 +18,7 @@ def errors(law, target=10 * US, n=N, seed=0):
     return np.asarray(law(cells, key=jax.random.key(seed)) - cells, float) / US
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("error", "distribution"),
     [

@@ -181,6 +181,7 @@ def test_neurosim_sweep():
     )  # depression is the steeper
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("name", ["linear", "soft", "neurosim", "exponential", "power", "piecewise", "referenced"])
 def test_symmetry_point(name):
     """Up and down cancel there, and alternating pulses lead there from both bounds."""

@@ -82,6 +82,7 @@ def words_of(key):
     return np.asarray(random.bits(key, (N,)))
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("seed", [0, 2**31])
 def test_words_of_one_key(seed):
     assert not failures(words_of(jax.random.key(seed)))
@@ -141,6 +142,7 @@ def test_every_bit_decides_every_bit():
             assert np.all(np.abs(share - 0.5) < 5.5 * 0.5 / 2**7), (which, bit)  # 3072 shares: 1 in 9000 by chance
 
 
+@pytest.mark.slow
 def test_normals():
     z = np.asarray(random.unit_normals(jax.random.key(3), jnp.zeros(4 * N)), float)
     n = z.size

@@ -112,6 +112,7 @@ def test_wan2022_spread_is_the_published_polynomial(aihwkit):
     np.testing.assert_allclose(spread, np.asarray(want["sigma_prog_uS"]) * US, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_statistics_of_cmo(aihwkit):
     """Write error of the tight window, relaxation and 1/f noise, clipped to the device's window after the read as there."""
     want, device = aihwkit["retention"]["ReRamCMO_range0.2pct"], devices.reram_cmo_falcone2025(acceptance=0.002)

@@ -45,6 +45,7 @@ def test_fronts_hold_what_nothing_beats():
     assert [float(d[0]) for d in searches.front(candidates, 2)] == [3, 0]
 
 
+@pytest.mark.slow
 def test_the_nominal_design_costs_what_the_ledger_says(state):
     """Repriced with its own bits, time, voltage and columns: the same joules and seconds, and the writes that a share of the
     inferences pays for; whole bits stay as they are."""

@@ -49,6 +49,7 @@ def explicit(chip, tile, x=X, t=0.0):
     return total * 100e-9
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("device", [devices.ideal, devices.pcm_joshi2020])
 def test_array_energy_is_the_sum_over_cells(device):
     """V^2 G t over both cells of each pair, from the conductances at that time; unused cells cost nothing."""

@@ -94,6 +94,7 @@ def test_derivative_by_time(point):
     assert float(grads[2]) == pytest.approx(want, rel=1e-4) and abs(want) > 1e-9
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("device", [devices.ideal, devices.pcm_joshi2020, devices.reram_wan2022])
 def test_gradients_stay_finite(device):
     """Under jit, at t = 0, with zero inputs, zero weights, a whole column of zeros, and 4-bit converters."""

@@ -61,6 +61,7 @@ def nodal_voltages(wires, law, g, v):
     return found.x.reshape(2, rows, cols)
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("ends", [("left", "bottom"), ("both", "both")])
 @pytest.mark.parametrize("law", LAWS[:5], ids=lambda law: type(law).__name__)
 def test_against_nodal_equations(law, ends):

@@ -27,6 +27,7 @@ def examples():
     )
 
 
+@pytest.mark.few(3)
 @pytest.mark.filterwarnings("ignore:All-NaN slice")
 @pytest.mark.parametrize("name", examples())
 def test_as_numpy_finds_them(name):

@@ -32,6 +32,7 @@ def strict(ranks="raise"):
         yield
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if n in SLOW else ()) for n in TILES])
 def test_strict_ranks_and_types(name):
     """Programming, calibration, reads, energy and a gradient, with JAX's two strict settings; the sweeps of resistive wires
@@ -68,6 +69,7 @@ CELLS = {  # every kind of law that ships, and a trace of each kind of noise
 }
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("name", CELLS)
 def test_cells_are_strict(name):
     """Writing, reading, a trace, pulses where there are any, and writing some cells again."""

@@ -60,6 +60,7 @@ MODULES = {
 }
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(
     "name", [pytest.param(n, marks=[pytest.mark.slow] * (n in ("encoder", "gru"))) for n in MODULES]
 )

@@ -57,6 +57,7 @@ def test_mlp_with_biases():
     np.testing.assert_allclose(jitted, mlp(params, x), atol=1e-4)
 
 
+@pytest.mark.few(9)
 @pytest.mark.parametrize(
     "spec",
     [
@@ -83,6 +84,7 @@ def test_any_dimension_numbers(spec, weight_first):
         check(lambda p, x: jnp.einsum(spec, x, p), w, x, mapped=1)
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(
     "settings",
     [
@@ -105,6 +107,7 @@ def test_convolution(settings):
     )
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("layouts", [("NHWC", "HWIO", "NHWC"), ("CNHW", "OHWI", "HWNC")])
 def test_convolution_layouts(layouts):
     sizes = dict(N=3, C=4, H=9, W=8)

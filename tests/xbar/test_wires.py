@@ -313,6 +313,7 @@ def test_on_a_crossbar():
     assert float(slope) == pytest.approx(near, rel=0.02) and slope < 0
 
 
+@pytest.mark.slow
 def test_energy_is_what_the_drivers_deliver():
     """The array's energy of vectors that are mapped and of vectors that are solved, against the nodes' solution: inputs
     of both signs draw more than their own transfer, as they pay for each other's."""

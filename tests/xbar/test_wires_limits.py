@@ -75,6 +75,7 @@ def test_lengths_of_the_table():
             xbar.ohm_per_cell(22e-9, cell=cell)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("shape", [(1, 1), (2, 3), (8, 8)])
 def test_solutions_in_single_precision_are_right_or_say_so(shape):
     """Wires of 1 ohm to 1 Gohm around cells of 1 uS to 1 MS: the map is right to 1e-6 of the largest current in all cases;

@@ -94,6 +94,7 @@ def test_float32_residual(name):
     np.testing.assert_allclose(residual, 0, atol=2e-5 if name == "ohmic" else 2e-4)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", MODELS)
 def test_gradients_are_those_of_the_implicit_function(name):
     """d i and d(dx/dt) / d(x, v, R, limit, g) under jit against central differences in x64, free and in compliance,
@@ -139,6 +140,7 @@ def test_simulation_in_compliance():
     assert float(sim.energy[-1]) == pytest.approx(energy, rel=1e-3)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("where", ["resistance", "compliance", "model"])
 def test_parameters_that_differ_from_cell_to_cell(where):
     """Three cells whose circuits differ act as three circuits, though the first state is one number."""

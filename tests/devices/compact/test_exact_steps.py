@@ -198,6 +198,7 @@ def ensemble():
     return {n: np.asarray(chance(Waveform(t, np.full(9, 0.28)), jax.random.key(n))) for n, t in steps.items()}
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("intervals", [1, 8])
 def test_stochastic_mean_and_variance(ensemble, intervals):
     """Mean of 4000 cells within 4.5 standard errors of the deterministic model (false alarms: 7e-6), variance p(1 -

@@ -60,6 +60,7 @@ def test_gradients(name):
         assert max(abs(v) for v in values.values()) > 1e-2
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("name", CASES)
 def test_pinched_and_passive(name):
     with jax.enable_x64(True):

@@ -43,6 +43,7 @@ def test_gradients(name):
         assert {n for n, value in values.items() if value == 0} <= idle
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("name", CASES)
 def test_pinched_passive_and_many(name):
     make, wave, _, _ = CASES[name]

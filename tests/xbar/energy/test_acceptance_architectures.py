@@ -105,6 +105,7 @@ NEURRAM = {  # (inputs, outputs) bits: word lines, neurons, input pulses [fJ/op]
 }
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize("bits", NEURRAM, ids=str)
 @pytest.mark.parametrize("pulses", ["published", "simulated"])
 def test_at2_neurram(bits, pulses):

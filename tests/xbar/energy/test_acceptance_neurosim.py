@@ -76,6 +76,7 @@ def test_at3_golden_runs(kind):
     assert float(found.square_metres) == pytest.approx(12.15e-6, rel=1e-3)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     "settings",
     [

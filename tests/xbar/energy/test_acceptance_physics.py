@@ -65,6 +65,7 @@ def test_at0_the_arrays_heat_is_conserved_and_split(vectors, size):
         assert np.nansum(ledger.joules) == pytest.approx(np.nansum(ledger.terms), rel=1e-12)  # ideal DACs have no price
 
 
+@pytest.mark.slow
 def test_at0_ideal_wires_are_the_limit():
     """The fast path is what resistive wires tend to; the gap is proportional to the resistance where that is small."""
     with jax.enable_x64(True):
@@ -80,6 +81,7 @@ def test_at0_ideal_wires_are_the_limit():
         assert gaps[0] / gaps[1] == pytest.approx(100, rel=0.01)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("encoding", ["amplitude", "pulse_width", "bit_serial"])
 def test_at0_gradients_against_finite_differences(encoding):
     """By weights, read voltage, pulse length, node and ADC bits, under jit, float64: 1e-5."""
@@ -147,6 +149,7 @@ def test_at4_energy_follows_the_data_unless_it_is_fixed():
     assert not any("FIXED" in note for note in chip.energy(dense).notes)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("encoding", ["amplitude", "pulse_width", "bit_serial"])
 def test_zero_inputs_cost_what_a_chip_costs_anyway(encoding):
     """Zeros: leakage, clocks and converters only; any other input costs more of everything else."""

@@ -121,6 +121,7 @@ def test_smoothing_is_exact_at_zero():
     assert float(soft_min(2.0, 2.0, 0.1)) == pytest.approx(2.0 - 0.1 * np.log(2))
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize("rate", [1e8, 2e9])
 @pytest.mark.parametrize("law", [Andrulis(), NeuroSimSAR(), isaac_adc(), neurram_adc(), newton_adc(), SurveyBound()])
 def test_real_valued_bits(law, rate):

@@ -188,6 +188,7 @@ def test_recalled_coefficients_are_footnoted():
         Coefficient(1.0, 0.0, "J", None, "X", "nowhere")
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("layers", [1, 30])
 def test_prints_within_100_columns(layers):
     """Fails if long names, many layers, undefined entries or notes overflow the terminal."""
@@ -254,6 +255,7 @@ def test_gradients_by_usage_and_read_time():
         assert float(by_time) < 0
 
 
+@pytest.mark.slow
 def test_vmap_over_chips_and_over_technologies():
     """Fails if a ledger is not a pytree: batched sums, quantiles and printing; equal to one-by-one."""
 

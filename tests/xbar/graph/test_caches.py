@@ -104,6 +104,7 @@ def with_own_derivative(big):
     return lambda p, x: shifted(x @ p)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("make", [closing_over, inside_jit, inside_loop, with_own_derivative])
 @pytest.mark.parametrize("array", [jnp.arange, pytest.param(np.arange, marks=pytest.mark.slow)])
 def test_arrays_go_with_their_function(make, array):

@@ -67,6 +67,7 @@ def test_ideal_cells_give_the_product(name):
     np.testing.assert_allclose(got, jax.grad(loss)(W, lambda w: X @ w), atol=1e-5)
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize(
     "name", [n for n in SLICED if n.endswith("-pair") or n.startswith("flipped") or n == "twos_complement-one"]
 )  # every encoding, every way to hold a slice
@@ -233,6 +234,7 @@ def test_a_mapping_that_gives_the_wrong_shape_is_told_so():
         _ = Flat().cells
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("name", ["differential", "offset", "offset-digital", "redundant"])
 def test_a_backward_read_is_the_product_with_the_transpose(name):
     from xbar.macro.programming import program

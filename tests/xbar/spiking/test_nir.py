@@ -24,6 +24,7 @@ GRAPHS = {
 }  # fmt: skip
 
 
+@pytest.mark.few(3)
 @pytest.mark.skipif(not DATA.is_dir(), reason="the graphs of the NIR study are not below XBAR_DATA")
 @pytest.mark.parametrize("name", GRAPHS)
 def test_published_graphs_go_in_run_on_crossbars_and_come_back(name, tmp_path):

@@ -32,6 +32,7 @@ def outputs(tile, times):
     return np.asarray(call(jax.random.split(jax.random.key(2), CHIPS)), float)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("make", "t"),
     [(devices.pcm_joshi2020, 3600.0), (devices.reram_wan2022, 86_400.0), (devices.reram_cmo_falcone2025, 1.0)],
@@ -100,6 +101,7 @@ OHMIC, SINH = devices.conduction.Ohmic(), devices.conduction.Sinh(0.3)
 IDEAL, WIRED = xbar.IdealWires(), xbar.ResistiveWires(5.0, 5.0)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("conduction", "wires", "batch"),  # wires are solved for few inputs, and mapped for many
     [

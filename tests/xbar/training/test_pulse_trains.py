@@ -19,6 +19,7 @@ CASES = {
 }
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("name", CASES)
 def test_against_aihwkit(aihwkit, name):
     """Mean and spread of every weight's change over 40,000 updates.
@@ -86,6 +87,7 @@ def test_what_cannot_be():
     assert not np.any(PulseTrains(1e-3, mean_count=True)(jnp.zeros(2), jnp.ones(2), 0.1))
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("manage", [True, False])
 @pytest.mark.parametrize("mean_count", [True, False])
 @pytest.mark.parametrize("size", [(0.0, 1.0), (1.0, 0.0), (0.0, 0.0)])

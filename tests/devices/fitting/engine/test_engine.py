@@ -421,6 +421,7 @@ def test_draws_of_a_number_at_its_bound_stay_near_it():
     np.testing.assert_allclose(np.std(drawn["a"]), i.std() / np.sqrt(ROWS), rtol=0.2)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("candidate, values", [(Line, {"a": 0.3, "b": 2.0, "sigma": 0.1}), (Waiting, {"tau": 3.0})])
 def test_intervals_hold_the_truth_as_often_as_they_say(candidate, values):
     """200 simulated sets, 90 % intervals: 84 to 96 % of them (a right one leaves that band 1 time in 150)."""

@@ -193,6 +193,7 @@ def test_steps_of_the_voltage_are_made_in_parts():
 QUICK = ("vteam", "filament", "gmss")  # whose laws compile fast
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("model", TRUTH, ids=lambda m: m.name)
 def test_a_fitted_model_is_the_compact_model(model):
     """The currents of a fit are those of `simulate` on the compact model: 32 steps an interval against one, within 3 % RMS."""
@@ -210,6 +211,7 @@ def test_a_fitted_model_is_the_compact_model(model):
     assert np.sqrt(np.mean((own - fitted) ** 2) / np.mean(own**2)) < 0.03
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     "model", [pytest.param(m, marks=() if m.name in QUICK else pytest.mark.slow) for m in TRUTH], ids=lambda m: m.name
 )

@@ -67,6 +67,7 @@ def truth_of(candidate, data):
     return {p.name: float(guess[p.name]) for p in candidate.parameters()} | chosen
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("update, floor", [(1e-3, 0.1 * US), (0.3, 0.01 * US)])
 def test_likelihood_is_that_of_all_factors_that_a_train_may_have(update, floor):
     """Reads without noise: the density of 24 trains is an integral over their factors, spread by 0.3, done by quadrature.

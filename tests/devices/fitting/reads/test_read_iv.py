@@ -156,6 +156,7 @@ def test_a_resistance_that_outweighs_all_cells_is_not_likely():
     assert not np.any(np.array(wide) < best + 50)  # or not a number, which a search turns away from
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     "candidate", [c for c in CANDIDATES if not issubclass(c, MovingRead)]
 )  # see test_moving_voltage

@@ -120,6 +120,7 @@ NETWORKS = {
 slow = pytest.mark.slow
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("name", "order"),
     [
