@@ -109,12 +109,12 @@ EXPERIMENTS = {  # name: (module, what it shows, time on two cores)
     "keyword": (
         "experiments.keyword_spotting",
         "spoken digits and MLPerf Tiny's keywords, as frames and spikes: accuracy over time, energy with the microphone",
-        "several minutes",
+        "6 min",
     ),
     "sense": (
         "experiments.sense",
         "which network, device and converter meets a budget (--max-uj 1 --min-accuracy 90), beside measured boards",
-        "several minutes",
+        "6 min",
     ),
     "stdp": (
         "experiments.stdp",
