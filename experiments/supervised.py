@@ -24,7 +24,8 @@ from experiments.networks import weights
 from experiments.networks.network import Network, Score, cross_entropy
 from experiments.public_data.places import cache
 from xbar.graph.work import inner_jaxprs
-from xbar.training import clip_weights
+from xbar.training import ArrayWeights, clip_weights
+from xbar.training.array_weights import Per
 
 Perturb = Callable[[Any, PRNGKeyArray, Array], Any]
 Forward = Callable[[Any, Array, PRNGKeyArray, Any], Float[Array, "batch classes"]]
@@ -38,7 +39,8 @@ class Trainer:
     Args:
         forward: `(model, inputs, key, extra) -> outputs`; `key` is new in each step, `extra` is what `run` was given.
         steps: gradient steps of one run. batch: inputs a step.
-        clip: clip each weight to this many standard deviations of its tensor after each step, or None.
+        clip: clip each weight to this many standard deviations after each step, or None; weights, clip_per: which weights, and
+            of their tensors or channels, as `xbar.training.clip_weights` takes them.
         loss: `(outputs, labels) -> number`. To distil, `xbar.training.distillation_loss`, with the teacher's logits as labels.
         optimiser: whose updates are multiplied by the rate of a run; Adam with a cosine schedule by default.
         perturb: `(model, key, progress) -> model` in the forward pass only, such as noise on weights; `progress` goes from 0
@@ -53,12 +55,15 @@ class Trainer:
         steps: int,
         batch: int = 64,
         clip: float | None = None,
+        clip_per: Per = "tensor",
+        weights: ArrayWeights | None = None,
         loss: Score = cross_entropy,
         optimiser: optax.GradientTransformation | None = None,
         perturb: Perturb | None = None,
         gradient: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None,
     ):
-        self.forward, self.steps, self.batch, self.clip, self.loss = forward, steps, batch, clip, loss
+        self.forward, self.steps, self.batch, self.loss = forward, steps, batch, loss
+        self.clip, self.clip_per, self.weights = clip, clip_per, weights
         self.optimiser = optimiser or optax.adam(optax.cosine_decay_schedule(1.0, steps))
         self.perturb, self.gradient = perturb, gradient or (lambda f: f)
 
@@ -85,7 +90,7 @@ class Trainer:
         parts = list(enumerate(_parts(jax.random.split(key, self.steps))))
         done, name = 0, ""
         if checkpoint is not None:
-            settings = (self.steps, self.batch, self.clip, rate)
+            settings = (self.steps, self.batch, self.clip, self.clip_per, rate)
             name = checkpoints.fingerprint(params, batch, jax.random.key_data(key), settings, extra)
             done, state = checkpoints.load(checkpoint, name, state)
         apart = self._convolves(model, batch[0], extra)
@@ -108,7 +113,11 @@ class Trainer:
             grads = self.gradient(jax.grad(loss))(params, images[rows], labels[rows], noise, share)
             updates, opt_state = self.optimiser.update(grads, opt_state, params)
             params = optax.apply_updates(params, jax.tree.map(lambda u: rate * u, updates))
-            return (params if self.clip is None else clip_weights(params, self.clip), opt_state), None
+            if self.clip is not None:
+                model = eqx.combine(params, static)
+                model = clip_weights(model, self.clip, per=self.clip_per, weights=self.weights)
+                params = eqx.partition(model, eqx.is_inexact_array)[0]
+            return (params, opt_state), None
 
         def loss(params, x, y, noise, share):
             model = eqx.combine(params, static)

@@ -71,7 +71,11 @@ class Config:
     noise: float = 0.05
     """Noise on weights in training: standard deviation, as a share of the largest of their channel."""
     clip: float = 3.0
-    """Weights are clipped to this many standard deviations of their tensor."""
+    """Weights are clipped to this many standard deviations."""
+    clip_per: Literal["tensor", "channel"] = "tensor"
+    """Standard deviations of a tensor, or of each of its output channels."""
+    temperature: float = 2.0
+    """Temperature of distillation."""
     steps: int | None = None
     """Steps of digital training, of networks without given weights; by default those of the network."""
     adc_bits: int = 8
@@ -103,7 +107,7 @@ def check(config: Config) -> None:
     for name in ("adc_bits", "dac_bits"):
         if not 2 <= getattr(config, name) <= 16:
             raise UsageError(f"--{name.replace('_', '-')} {getattr(config, name)}: give 2 to 16 bits.")
-    for name, most in (("percentile", 100.0), ("rate", 1.0), ("noise", 1.0), ("clip", 100.0)):
+    for name, most in (("percentile", 100.0), ("rate", 1.0), ("noise", 1.0), ("clip", 100.0), ("temperature", 100.0)):
         if not 0 < getattr(config, name) <= most:
             raise UsageError(f"--{name} {getattr(config, name)}: give a number above 0 and at most {most:g}.")
     for device in config.devices:
@@ -211,7 +215,8 @@ def compute(config: Config, state: State, point: dict[str, Any]) -> dict[str, An
     tested = sum(len(fold.y_test) for fold in state.folds)
     score = np.full((len(config.times), len(REPAIRS), config.chips, tested), np.nan)
     clean = np.full(tested, np.nan)
-    recipe = techniques.Recipe(config.training_steps, config.batch, config.rate, config.noise, config.clip)
+    numbers = (config.training_steps, config.batch, config.rate, config.noise)
+    recipe = techniques.Recipe(*numbers, config.clip, config.clip_per, config.temperature)
     for i, fold in enumerate(state.folds):
         key = jax.random.fold_in(jax.random.key(config.seed), 1000 + i)
         trained = techniques.train(

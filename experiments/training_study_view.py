@@ -246,8 +246,8 @@ def _method(config: Any) -> tuple[str, ...]:
         splits.sentence(network, config.folds),
         f"Each technique starts from the digital network: {config.training_steps} Adam steps of {config.batch} inputs at "
         f"{config.rate:g}, cosine schedule; noise {100 * config.noise:g} % of a channel's largest weight; clipping at "
-        f"{config.clip:g} standard deviations of a tensor; adapters of rank {RANK}. Converters are ideal in training. No "
-        "setting was tuned on test inputs.",
+        f"{config.clip:g} standard deviations of a {config.clip_per}; distillation at temperature {config.temperature:g}; "
+        f"adapters of rank {RANK}. Converters are ideal in training. The default settings were not tuned on test inputs.",
         f"Chips: differential pairs in tiles of {config.rows} x {config.cols}, {config.dac_bits}-bit input and "
         f"{config.adc_bits}-bit output converters whose ranges cover {config.percentile:g} % of at most {splits.CALIBRATION} "
         f"unlabelled inputs just after programming, {V_READ:g} V, one factor a tile against drift. Statistics matched: a gain "

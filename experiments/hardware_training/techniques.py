@@ -18,6 +18,7 @@ from experiments.hardware_training.splits import Fold
 from experiments.networks.network import Network
 from experiments.public_data.places import cache
 from xbar import training
+from xbar.training.array_weights import Per
 
 Perturbed = Literal["nothing", "weights", "open cells", "device"]
 
@@ -68,8 +69,9 @@ class Recipe:
 
     Args:
         steps, batch: gradient steps, and inputs a step. rate: initial learning rate of Adam, with a cosine schedule.
-        noise: standard deviation of weights as a share of the largest of their channel. clip: standard deviations of a tensor
-            that weights are clipped to. drop: share of cells that are open. temperature: of distillation.
+        noise: standard deviation of weights as a share of the largest of their channel. clip: standard deviations that weights
+            are clipped to, clip_per: of a tensor or of a channel. temperature: of distillation. drop: share of cells that are
+            open.
     """
 
     steps: int = 600
@@ -77,8 +79,9 @@ class Recipe:
     rate: float = 3e-4
     noise: float = 0.05
     clip: float = 3.0
-    drop: float = 0.02
+    clip_per: Per = "tensor"
     temperature: float = 2.0
+    drop: float = 0.02
     radius: float = 0.02
 
 
@@ -112,13 +115,16 @@ def train(
     run, start = jax.random.split(key)
     adapters = _adapters(network, params, fold, tile, start) if technique.adapts else None
     forward, loss = _Forward(technique, network, tile, times, key, fold), _loss(technique, network, fold, recipe)
+    weights = training.weights_of(network.f, params, jnp.asarray(fold.x_test[:1]))
     trainer = supervised.Trainer(
         forward,
         steps=recipe.steps,
         batch=recipe.batch,
         clip=recipe.clip if technique.clips else None,
+        clip_per=recipe.clip_per,
+        weights=weights,
         loss=loss,
-        perturb=_perturbation(technique, network, params, fold, recipe),
+        perturb=_perturbation(technique, weights, recipe),
         gradient=(lambda f: training.sharpness_aware(f, recipe.radius)) if technique.flat else None,
     )
     labels = jnp.zeros(len(fold.x_train), jnp.int32) if fold.y_train is None else fold.y_train
@@ -172,10 +178,9 @@ def _loss(technique: Technique, network: Network, fold: Fold, recipe: Recipe) ->
     return loss
 
 
-def _perturbation(technique: Technique, network: Network, params: Any, fold: Fold, recipe: Recipe) -> Any:
+def _perturbation(technique: Technique, weights: training.ArrayWeights, recipe: Recipe) -> Any:
     if technique.perturbed not in ("weights", "open cells"):
         return None
-    weights = training.weights_of(network.f, params, jnp.asarray(fold.x_test[:1]))
     if technique.perturbed == "open cells":
         return lambda m, key, progress: training.drop_weights(m, recipe.drop, key=key, weights=weights)
     return lambda m, key, progress: training.weight_noise(m, recipe.noise, key=key, per="channel", weights=weights)

@@ -75,6 +75,17 @@ def test_techniques_fit_in():
     assert float(jnp.abs(made.weight).max()) <= 2.5 * float(made.weight.std()) + 1e-5
 
 
+def test_channels_are_clipped_each_by_its_own_spread():
+    """A channel of large weights keeps them, which a clip by the whole tensor would cut; biases are not clipped."""
+    model = eqx.tree_at(lambda m: m.weight, MODEL, MODEL.weight * jnp.asarray([[1.0], [100.0]]))
+    model = eqx.tree_at(lambda m: m.bias, model, jnp.asarray([0.0, 500.0]))
+    weights = xbar.training.weights_of(lambda m, x: jax.vmap(m)(x), model, X)
+    made = trainer(clip=1.2, clip_per="channel", weights=weights).run(model, X, Y, key=jax.random.key(3), rate=1e-4)
+    inside = jnp.abs(made.weight).max(1) / made.weight.std(1)
+    assert float(inside.max()) <= 1.2 + 1e-2 and float(made.bias[1]) > 499
+    assert float(jnp.abs(made.weight[1]).max()) > 10 * float(jnp.abs(made.weight[0]).max())
+
+
 @pytest.mark.slow
 def test_steps_with_convolutions_stand_outside_of_loops(monkeypatch):
     """One by one or in a loop: the same weights; a network without convolutions takes the loop."""
