@@ -63,7 +63,8 @@ class Trainer:
         gradient: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None,
     ):
         self.forward, self.steps, self.batch, self.loss = forward, steps, batch, loss
-        self.clip, self.clip_per, self.weights = clip, clip_per, weights
+        self.clip, self.weights = clip, weights
+        self.clip_per: Per = clip_per
         self.optimiser = optimiser or optax.adam(optax.cosine_decay_schedule(1.0, steps))
         self.perturb, self.gradient = perturb, gradient or (lambda f: f)
 
