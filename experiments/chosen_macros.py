@@ -16,12 +16,12 @@ Mapping = Literal["differential", "offset", "bit_sliced", "redundant"]
 Named = Literal["isaac", "puma", "neurram", "hermes", "ibm_34tile", "neurosim_default"]
 NAMES: tuple[str, ...] = get_args(Named)
 V_READ = 0.2  # V, of a full-scale input, where no architecture says otherwise
-PLAIN: dict[str, Any] = {"rows": 64, "cols": 64, "dac_bits": 8, "encoding": "amplitude", "mapping": "differential"}
+PLAIN: dict[str, Any] = dict(rows=64, cols=64, dac_bits=8, encoding="amplitude", mapping="differential", copies=2)
 DESCRIBED = {
     "differential": "differential pairs",
     "offset": "single cells beside a reference column",
     "bit_sliced": "pairs of cells of 2 bits, four to a weight of 8 bits (sign and magnitude)",
-    "redundant": "differential pairs, each cell there twice",
+    "redundant": "differential pairs, {copies} cells wherever a pair has one",
 }
 
 
@@ -34,6 +34,8 @@ class Setting:
     mapping and input converters."""
     mapping: Mapping | None = None
     """How weights sit on cells: differential pairs unless said otherwise."""
+    copies: int | None = None
+    """Cells wherever a pair has one, with --mapping redundant; 2 unless said otherwise. Their independent errors average."""
     rows: int | None = None
     """Word lines of a tile; 64, or those of the architecture."""
     cols: int | None = None
@@ -55,6 +57,11 @@ def check(config: Any) -> None:
                 f"prices are "
                 f"those of its own arrays. Leave --{flag} or --architecture out."
             )
+    if (copies := getattr(config, "copies", None)) is not None:
+        if setting(config, "mapping") != "redundant":
+            raise UsageError(f"--copies {copies}: only --mapping redundant has copies; add it, or leave --copies out.")
+        if not 2 <= copies <= 64:
+            raise UsageError(f"--copies {copies}: give 2 to 64.")
     for name in ("rows", "cols"):
         if (value := getattr(config, name)) is not None and not 1 <= value <= 8192:
             most = "at least 1" if value < 1 else "at most 8192: no macro has so many lines"
@@ -130,7 +137,7 @@ def tile(config: Any, device: Any, *, adc_bits: Any = None, wires: Any = None) -
         device=device,
         rows=setting(config, "rows"),
         cols=setting(config, "cols"),
-        mapping=mapping(setting(config, "mapping")),
+        mapping=mapping(config),
         dac=dac,
         adc=xbar.ADC(bits=8 if adc_bits is None else adc_bits),
         v_read=V_READ,
@@ -149,17 +156,17 @@ def _any_weights(own: Any) -> Any:
     return dataclasses.replace(own, mapping=dataclasses.replace(own.mapping, scale=None), dac=dac)
 
 
-def mapping(name: str) -> Any:
-    """A mapping by name."""
+def mapping(config: Any) -> Any:
+    """The mapping of a plain macro."""
     import xbar
 
     made = {
         "differential": xbar.Differential,
         "offset": xbar.Offset,
         "bit_sliced": lambda: xbar.BitSliced(8, 2),
-        "redundant": lambda: xbar.Redundant(2),
+        "redundant": lambda: xbar.Redundant(setting(config, "copies")),
     }
-    return made[name]()
+    return made[setting(config, "mapping")]()
 
 
 def prices(config: Any, device: Any) -> dict[str, Any]:
@@ -184,8 +191,9 @@ def sentences(config: Any) -> tuple[str, ...]:
     """What the macro is, and what of it was inferred."""
     if (arch := of(config)) is None:
         rows, cols = setting(config, "rows"), setting(config, "cols")
+        described = DESCRIBED[setting(config, "mapping")].format(copies=setting(config, "copies"))
         return (
-            f"Weights lie on {DESCRIBED[setting(config, 'mapping')]} in tiles of {rows} x {cols}; "
+            f"Weights lie on {described} in tiles of {rows} x {cols}; "
             f"{setting(config, 'dac_bits')}-bit "
             f"input converters ({setting(config, 'encoding').replace('_', '-')}); {V_READ:g} V.",
         )

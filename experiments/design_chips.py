@@ -205,7 +205,7 @@ class Space:
     def _macro(self, device: Any, rows: int) -> Any:
         import xbar
 
-        mapping = chosen_macros.mapping(chosen_macros.setting(self.config, "mapping"))
+        mapping = chosen_macros.mapping(self.config)
         if self.slices > 1:
             mapping = xbar.BitSliced(8, CELL_BITS[self.slices])
         return dataclasses.replace(chosen_macros.tile(self.config, device), rows=rows, mapping=mapping)

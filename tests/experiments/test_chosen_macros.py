@@ -68,6 +68,13 @@ def test_mappings_by_name(mapping, cells):
     assert tile.mapping.cells == cells and tile.rows == 32 and tile.cols == 64
 
 
+def test_copies_of_cells():
+    """Four cells wherever a pair has one are eight to a weight, and the macro says so."""
+    chosen = chosen_macros.Setting(mapping="redundant", copies=4)
+    assert chosen_macros.tile(chosen, PCM).mapping.cells == 8
+    assert "4 cells wherever" in chosen_macros.sentences(chosen)[0]
+
+
 @pytest.mark.parametrize(
     "settings, says",
     [
@@ -75,6 +82,8 @@ def test_mappings_by_name(mapping, cells):
         (dict(architecture="hermes", mapping="offset"), "--mapping offset"),
         (dict(rows=0), "--rows 0"),
         (dict(dac_bits=1), "--dac-bits 1"),
+        (dict(copies=4), "--copies 4: only --mapping redundant"),
+        (dict(mapping="redundant", copies=1), "--copies 1: give 2 to 64"),
     ],
 )
 def test_macros_that_cannot_be(settings, says):
