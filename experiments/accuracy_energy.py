@@ -183,7 +183,7 @@ class State:
         """Inputs that converter ranges are taken from: of the training set, where there is one."""
         import jax.numpy as jnp
 
-        return jnp.asarray((self.data.x_train if self.network.teachable else self.data.x_test)[:256])
+        return jnp.asarray(self.data.some("train" if self.network.teachable else "test", 256)[0])
 
 
 def prepare(config: Config) -> State:
@@ -214,7 +214,7 @@ def compute(config: Config, state: State, point: dict[str, Any]) -> dict[str, An
     versions = [(state.model, None)]
     if len(trainings(config)) > 1:
         versions.append(tools.train(state, bits, jax.random.fold_in(key, 2)))
-    x_test, y_test = (jnp.asarray(a[: config.test_images]) for a in (state.data.x_test, state.data.y_test))
+    x_test, y_test = map(jnp.asarray, state.data.some("test", config.test_images))
     found: dict[str, list[Any]] = {
         "accuracy": [],
         "accuracy_posterior": [],

@@ -197,14 +197,14 @@ def prepare(config: Config) -> State:
     network = chosen_networks.find(config)
     model = supervised.trained(network, config.steps, key=jax.random.fold_in(jax.random.key(config.seed), 1))
     data = network.measured_on()
-    x, y = jnp.asarray(data.x_test), jnp.asarray(data.y_test)
+    x, y = map(jnp.asarray, data.some("test"))
     if len(x) < config.images + 2 * config.batch:
         raise UsageError(
             f"--images {config.images} --batch {config.batch}: {data.name} has {len(x)} test inputs for both."
         )
     count = -(-config.images // config.batch) * config.batch
     verify = (x[:count], y[:count])
-    seen = (jnp.asarray(data.x_train), jnp.asarray(data.y_train)) if network.teachable else (x[count:], y[count:])
+    seen = tuple(map(jnp.asarray, data.some("train"))) if network.teachable else (x[count:], y[count:])
     search = (seen[0][: config.batch], seen[1][: config.batch])
     task = mlperf_tiny.Task(network, search[0], search[1], seen[0][-64:])
     spaces = tuple(design_chips.Space(config, task, model, n) for n in config.slices)

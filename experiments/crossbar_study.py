@@ -131,8 +131,8 @@ class Study:
         network = chosen_networks.find(config)
         model = supervised.trained(network, config.steps, key=jax.random.fold_in(jax.random.key(config.seed), 1))
         data = network.measured_on()
-        x, y = (jnp.asarray(a[: config.images]) for a in (data.x_test, data.y_test))
-        calibration = jnp.asarray((data.x_train if network.teachable else data.x_test)[:256])
+        x, y = map(jnp.asarray, data.some("test", config.images))
+        calibration = jnp.asarray(data.some("train" if network.teachable else "test", 256)[0])
         device = chosen_devices.find(config.device, config.assume)
         return cls(config, network, model, device, x, y, calibration, SECONDS[config.time])
 

@@ -151,8 +151,8 @@ def prepare(config: Config) -> State:
     key = jax.random.key(config.seed)
     params = supervised.trained(network, config.steps, key=jax.random.fold_in(key, 1))
     data = network.measured_on()
-    x, y = (jnp.asarray(a[: config.images]) for a in (data.x_test, data.y_test))
-    calibration = jnp.asarray((data.x_train if network.teachable else data.x_test)[:128])
+    x, y = map(jnp.asarray, data.some("test", config.images))
+    calibration = jnp.asarray(data.some("train" if network.teachable else "test", 128)[0])
     quiet, lif = [], None
     if network.teachable:
         size = int(np.prod(data.x_train.shape[1:]))

@@ -176,7 +176,7 @@ def compute(config: Config, state: State, point: dict[str, Any]) -> dict[str, An
     import numpy as np
 
     tools, data = Wires(config, point["size"], point["ohm"]), state.network.measured_on()
-    x, y = (jnp.asarray(a[: config.test_images]) for a in (data.x_test, data.y_test))
+    x, y = map(jnp.asarray, data.some("test", config.test_images))
     accuracy = lambda model, through: float(state.network.metric(state.forward(model, x, through), y))  # noqa: E731
     remedies = {"none": (), "column gain": ("gain",), "remapped": ("remap",), "remapped, gain": ("remap", "gain")}
     found = [accuracy(state.model, functools.partial(tools.through, remedies=r)) for r in remedies.values()]

@@ -144,8 +144,9 @@ class Task:
             x = -30.0 + 10.0 * jax.random.normal(jax.random.key(17), (config.images + config.calibration, 640))
             return cls(network, x[: config.images], None, x[config.images :])
         data = network.measured_on()
-        x, y = (jnp.asarray(a[: config.images]) for a in (data.x_test, data.y_test))
-        rest = data.x_train if len(data.x_train) else data.x_test[len(x) :]
+        mixed, labels = data.some("test")
+        x, y = jnp.asarray(mixed[: config.images]), jnp.asarray(labels[: config.images])
+        rest = data.x_train if len(data.x_train) else mixed[len(x) :]
         if len(rest) < config.calibration:
             raise UsageError(
                 f"--images {config.images} --calibration {config.calibration}: {data.name} has {len(data.x_test)} "

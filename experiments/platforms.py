@@ -112,7 +112,7 @@ def prepare(config: Config) -> State:
 
     network = chosen_networks.find(config)
     params = supervised.trained(network, config.steps, key=jax.random.key(config.seed))
-    x = jnp.asarray(network.measured_on().x_test[: config.inputs])
+    x = jnp.asarray(network.measured_on().some("test", config.inputs)[0])
     macs = xbar.gpu_baseline(network.f, params, x[:1]).ops / 2
     return State(network, params, x, macs, *_twin(config, network, params, x))
 

@@ -6,6 +6,7 @@ import dataclasses
 import pathlib
 import zipfile
 import zlib
+from typing import Literal
 
 import numpy as np
 
@@ -18,6 +19,7 @@ class Dataset:
 
     Args:
         name: of the set. notes: sentences on what was made of the files, for reports.
+        in_runs: whether neighbours are alike, as inputs of one person or of one label lie side by side in the files.
     """
 
     name: str
@@ -26,11 +28,21 @@ class Dataset:
     x_test: np.ndarray
     y_test: np.ndarray
     notes: tuple[str, ...] = ()
+    in_runs: bool = False
 
     @property
     def classes(self) -> int:
         """How many labels there are."""
         return int(max(a.max() for a in (self.y_train, self.y_test) if a.size)) + 1
+
+    def some(self, part: Literal["train", "test"], most: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """At most so many inputs and labels that are like the whole: the first ones; of a fixed random order where neighbours
+        are alike. Fewer of them are the beginning of more."""
+        x, y = (self.x_train, self.y_train) if part == "train" else (self.x_test, self.y_test)
+        if not self.in_runs:
+            return x[:most], y[:most]
+        order = np.random.default_rng(0).permutation(len(x))[:most]
+        return x[order], y[order]
 
 
 def read_npz(path: pathlib.Path, *names: str) -> dict[str, np.ndarray]:

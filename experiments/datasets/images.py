@@ -129,7 +129,7 @@ def wake_words() -> Dataset:
     except (OSError, KeyError, ValueError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
         raise UsageError(f"{path}: cannot be read ({error}). Fetch it again.") from error
     x = _unit(images[..., ::-1])
-    return Dataset("wake-words", *no_training(x, labels), x, labels)
+    return Dataset("wake-words", *no_training(x, labels), x, labels, in_runs=True)
 
 
 def _sheet(path: pathlib.Path) -> np.ndarray:

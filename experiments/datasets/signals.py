@@ -46,7 +46,7 @@ def spoken_digits() -> Dataset:
     y, test = found["digit"].astype(np.int32), found["index"] < 5
     cut = int((found["length"] > SPEECH_RATE).sum())
     notes = (f"{cut} clips of more than a second are cut there.",)
-    return Dataset("fsdd", x[~test], y[~test], x[test], y[test], notes)
+    return Dataset("fsdd", x[~test], y[~test], x[test], y[test], notes, in_runs=True)
 
 
 def spoken_digits_of_new_speakers() -> Dataset:
@@ -57,7 +57,7 @@ def spoken_digits_of_new_speakers() -> Dataset:
     x, y = (np.empty((len(test), *a.shape[1:]), a.dtype) for a in (known.x_train, known.y_train))
     x[~test], x[test], y[~test], y[test] = known.x_train, known.x_test, known.y_train, known.y_test
     new = order["speaker"] == NEW_SPEAKER
-    return Dataset("fsdd-new-speaker", x[~new], y[~new], x[new], y[new], known.notes)
+    return Dataset("fsdd-new-speaker", x[~new], y[~new], x[new], y[new], known.notes, in_runs=True)
 
 
 def heartbeats_in_context() -> Dataset:
@@ -78,7 +78,8 @@ def heartbeats_in_context() -> Dataset:
         made[own] = np.concatenate([x[own], x[own] - usual, _intervals(found["rr"][own])], 1)
     kept, train = y < 3, found["ds1"]
     x, y, train = made[kept], y[kept], train[kept]
-    return Dataset("mitbih-nsv", x[train], y[train], x[~train], y[~train], ("Fusion and unknown beats are left out.",))
+    notes = ("Fusion and unknown beats are left out.",)
+    return Dataset("mitbih-nsv", x[train], y[train], x[~train], y[~train], notes, in_runs=True)
 
 
 def _usual_beat(beats: np.ndarray) -> np.ndarray:
@@ -113,4 +114,4 @@ def heartbeats() -> Dataset:
     x, y, train = found["beats"].astype(np.float32) / MILLIVOLT, found["aami"].astype(np.int32), found["ds1"]
     if x.shape != (len(y), 128) or train.shape != y.shape or train.dtype != bool:
         raise UsageError(f"{path}: beats {x.shape} and labels {y.shape} do not belong together. Fetch it again.")
-    return Dataset("mitbih-beats", x[train], y[train], x[~train], y[~train])
+    return Dataset("mitbih-beats", x[train], y[train], x[~train], y[~train], in_runs=True)

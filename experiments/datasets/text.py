@@ -26,7 +26,7 @@ def shakespeare() -> Dataset:
         raise UsageError(f"{path}: {len(text)} characters are too few. Fetch it again.")
     codes = np.searchsorted(np.unique(text), text).astype(np.int32)
     cut = int(TRAINING_SHARE * len(codes))
-    return Dataset("tinyshakespeare", *_windows(codes[:cut]), *_windows(codes[cut:]))
+    return Dataset("tinyshakespeare", *_windows(codes[:cut]), *_windows(codes[cut:]), in_runs=True)
 
 
 def _windows(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

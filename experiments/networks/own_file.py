@@ -39,7 +39,7 @@ def own(path: str) -> Network:
     if x_train.shape[1:] != x.shape[1:]:
         raise UsageError(f"--network {path}: x_train holds {x_train.shape[1:]}, x {x.shape[1:]}; they must be alike.")
     _check_outputs(path, function, params, x, y)
-    data = Dataset(pathlib.Path(path).name, x_train, y_train, x, y)
+    data = Dataset(pathlib.Path(path).name, x_train, y_train, x, y, in_runs=True)  # they may be sorted
     return Network(path, function, params, data, trained=True)
 
 

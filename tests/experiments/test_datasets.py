@@ -26,6 +26,19 @@ def test_digits_are_those_of_the_source():
     assert counts.min() >= 43 and counts.max() <= 46 and counts.sum() == 445
 
 
+def test_some_inputs_are_like_the_whole():
+    """Of a set sorted by label the first 50 hold one label; of its `some` 50, both as often as all: no network is tested, and
+    no converter calibrated, on one class. Fewer are the beginning of more, and what is not sorted stays in its order."""
+    x, y = np.arange(1000.0, dtype=np.float32)[:, None], np.repeat([0, 1], 500).astype(np.int32)
+    alike = datasets.Dataset("sorted", x[:0], y[:0], x, y, in_runs=True)
+    found, labels = alike.some("test", 50)
+    assert 15 <= labels.sum() <= 35 and len(np.unique(found)) == 50
+    np.testing.assert_array_equal(labels, (found[:, 0] >= 500).astype(int))
+    np.testing.assert_array_equal(alike.some("test", 80)[0][:50], found)
+    np.testing.assert_array_equal(np.sort(alike.some("test")[0], 0), x)
+    np.testing.assert_array_equal(datasets.Dataset("mixed", x, y, x, y).some("train", 50)[0], x[:50])
+
+
 def test_the_script_makes_what_ships(tmp_path):
     script = (ROOT / "data" / "make_digits.py").read_text()
     (tmp_path / "make_digits.py").write_text(script)
