@@ -204,7 +204,8 @@ def prepare(config: Config) -> State:
         )
     count = -(-config.images // config.batch) * config.batch
     verify = (x[:count], y[:count])
-    seen = tuple(map(jnp.asarray, data.some("train"))) if network.teachable else (x[count:], y[count:])
+    first, labels = data.some("train")
+    seen = (jnp.asarray(first), jnp.asarray(labels)) if network.teachable else (x[count:], y[count:])
     search = (seen[0][: config.batch], seen[1][: config.batch])
     task = mlperf_tiny.Task(network, search[0], search[1], seen[0][-64:])
     spaces = tuple(design_chips.Space(config, task, model, n) for n in config.slices)
