@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import importlib.metadata
 import pathlib
@@ -47,7 +46,6 @@ def _commit() -> str:
     return found.stdout.strip() if found.returncode == 0 else "unknown"
 
 
-@functools.cache
 def source() -> str:
     """Hash of the code that computes: a working tree can change between two runs of one commit."""
     files = sorted(f for package in ("devices", "xbar", "experiments") for f in (ROOT / package).rglob("*.py"))
