@@ -183,7 +183,7 @@ class State:
         """Inputs that converter ranges are taken from: of the training set, where there is one."""
         import jax.numpy as jnp
 
-        return jnp.asarray(self.data.some("train" if self.network.teachable else "test", 256)[0])
+        return jnp.asarray(self.network.unlabelled(256))
 
 
 def prepare(config: Config) -> State:

@@ -21,7 +21,7 @@ DESCRIBED = {
     "differential": "differential pairs",
     "offset": "single cells beside a reference column",
     "bit_sliced": "pairs of cells of 2 bits, four to a weight of 8 bits (sign and magnitude)",
-    "redundant": "differential pairs, {copies} cells wherever a pair has one",
+    "redundant": "differential pairs with {copies} copies of each cell",
 }
 
 
@@ -35,7 +35,7 @@ class Setting:
     mapping: Mapping | None = None
     """How weights sit on cells: differential pairs unless said otherwise."""
     copies: int | None = None
-    """Cells wherever a pair has one, with --mapping redundant; 2 unless said otherwise. Their independent errors average."""
+    """Copies of each cell of a pair, with --mapping redundant; 2 by default. Their independent errors average out."""
     rows: int | None = None
     """Word lines of a tile; 64, or those of the architecture."""
     cols: int | None = None

@@ -132,7 +132,7 @@ class Study:
         model = supervised.trained(network, config.steps, key=jax.random.fold_in(jax.random.key(config.seed), 1))
         data = network.measured_on()
         x, y = map(jnp.asarray, data.some("test", config.images))
-        calibration = jnp.asarray(data.some("train" if network.teachable else "test", 256)[0])
+        calibration = jnp.asarray(network.unlabelled(256))
         device = chosen_devices.find(config.device, config.assume)
         return cls(config, network, model, device, x, y, calibration, SECONDS[config.time])
 

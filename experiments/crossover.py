@@ -152,7 +152,7 @@ def prepare(config: Config) -> State:
     params = supervised.trained(network, config.steps, key=jax.random.fold_in(key, 1))
     data = network.measured_on()
     x, y = map(jnp.asarray, data.some("test", config.images))
-    calibration = jnp.asarray(data.some("train" if network.teachable else "test", 128)[0])
+    calibration = jnp.asarray(network.unlabelled(128))
     quiet, lif = [], None
     if network.teachable:
         size = int(np.prod(data.x_train.shape[1:]))

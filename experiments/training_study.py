@@ -215,8 +215,15 @@ def compute(config: Config, state: State, point: dict[str, Any]) -> dict[str, An
     tested = sum(len(fold.y_test) for fold in state.folds)
     score = np.full((len(config.times), len(REPAIRS), config.chips, tested), np.nan)
     clean = np.full(tested, np.nan)
-    numbers = (config.training_steps, config.batch, config.rate, config.noise)
-    recipe = techniques.Recipe(*numbers, config.clip, config.clip_per, config.temperature)
+    recipe = techniques.Recipe(
+        steps=config.training_steps,
+        batch=config.batch,
+        rate=config.rate,
+        noise=config.noise,
+        clip=config.clip,
+        clip_per=config.clip_per,
+        temperature=config.temperature,
+    )
     for i, fold in enumerate(state.folds):
         key = jax.random.fold_in(jax.random.key(config.seed), 1000 + i)
         trained = techniques.train(

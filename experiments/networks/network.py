@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
@@ -79,3 +80,7 @@ class Network:
         if self.data is None:
             raise UsageError(f"network {self.name!r} has nothing to be measured on here: {self.no_data}")
         return self.data
+
+    def unlabelled(self, most: int) -> np.ndarray:
+        """At most so many inputs to calibrate converters with: of the training set, where there is one."""
+        return self.measured_on().some("train" if self.teachable else "test", most)[0]

@@ -69,10 +69,10 @@ def test_mappings_by_name(mapping, cells):
 
 
 def test_copies_of_cells():
-    """Four cells wherever a pair has one are eight to a weight, and the macro says so."""
+    """Pairs with four copies of each cell have eight cells a weight, and the macro says so."""
     chosen = chosen_macros.Setting(mapping="redundant", copies=4)
     assert chosen_macros.tile(chosen, PCM).mapping.cells == 8
-    assert "4 cells wherever" in chosen_macros.sentences(chosen)[0]
+    assert "4 copies of each cell" in chosen_macros.sentences(chosen)[0]
 
 
 @pytest.mark.parametrize(

@@ -326,7 +326,7 @@ def test_what_is_fitted_when_the_user_stops_is_kept(tmp_path, monkeypatch, capsy
 
 
 def test_conductances_without_a_unit_are_said_before_the_fit(tmp_path):
-    """Without the ends of the range no device file can come of it; with them nothing is said."""
+    """`xbar fit` warns that no device file can be made unless the file says which conductances its numbers stand for."""
     (tmp_path / "m.csv").write_text("\n".join(f"{0.1 * n:.1f},{1 - 0.1 * n:.1f}" for n in range(10)))
     sidecar = 'kind = "pulses"\ncolumns = ["g_up", "g_down"]\nunits = ["1", "1"]\n'
     for more, expected in (("", True), ("normalised = [0.0, 1.0]\n[protocol]\ng_min = 1e-6\ng_max = 1e-4\n", False)):

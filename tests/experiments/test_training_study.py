@@ -2,6 +2,7 @@
 small study through the command's own path."""
 
 import dataclasses
+import types
 
 import jax
 import jax.numpy as jnp
@@ -14,9 +15,10 @@ from experiments.framework import runner
 from experiments.framework.errors import UsageError
 from experiments.framework.experiment import Source
 from experiments.framework.store import Results
-from experiments.hardware_training import augmentation, paired, splits
+from experiments.hardware_training import augmentation, paired, splits, techniques
 from experiments.hardware_training.techniques import TECHNIQUES
 from experiments.networks import Network
+from xbar.training import distillation_loss
 
 STUDY = Source("training-study", module="experiments.training_study")
 
@@ -98,6 +100,32 @@ def test_what_is_not_read_yet_is_not_ranked():
     config = training_study.Config(network="mlp", techniques=("naive", "noise"))
     shown = training_study_view.present(config, Results(training_study.layout(config)))
     assert "not run" in shown.text and "nan" not in shown.text
+
+
+def test_every_setting_reaches_the_training(monkeypatch):
+    """Fails if a number of the recipe is left at its default, or two are exchanged."""
+    numbers = dict(batch=7, rate=0.02, noise=0.03, clip=2.5, clip_per="channel", temperature=1.5)
+    config = training_study.Config(network="mlp", techniques=("naive",), training_steps=11, **numbers)
+    given = []
+
+    def train(name, network, params, fold, tile, times, recipe, key):
+        given.append(recipe)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(techniques, "train", train)
+    state = training_study.State(None, None, [types.SimpleNamespace(y_test=[0])])
+    with pytest.raises(KeyboardInterrupt):
+        training_study.compute(config, state, {"technique": "naive", "device": "pcm"})
+    assert given == [techniques.Recipe(steps=11, **numbers)]
+
+
+def test_temperature_softens_what_is_learned():
+    """The loss of distillation is that of the recipe's temperature."""
+    student, teacher = jnp.array([[2.0, 0.0, 1.0]]), jnp.array([[0.0, 3.0, 1.0]])
+    for temperature in (1.0, 4.0):
+        loss = techniques._loss(TECHNIQUES["distilled"], None, None, techniques.Recipe(temperature=temperature))
+        want = distillation_loss(student, teacher, temperature)
+        np.testing.assert_allclose(loss((student, teacher), None), want)
 
 
 @pytest.mark.slow
