@@ -127,10 +127,11 @@ class LinearStep(AbstractStep):
         return self.step_down * (1 - self.gamma_down * (self.g_zero - g) / (self.g_zero - self.g_min))
 
     def after(self, g: Float[Array, "*cells"], n: Num[Array, "*#cells"]) -> Float[Array, "*cells"]:
+        up = n > 0
         slope_up = -self.step_up * self.gamma_up / (self.g_max - self.g_zero)
-        slope_down = self.step_down * self.gamma_down / (self.g_zero - self.g_min)
-        moved = _affine(g, self.up(g), slope_up, jnp.maximum(n, 0))
-        return self.clip(_affine(moved, -self.down(moved), -slope_down, jnp.maximum(-n, 0)))
+        slope_down = -self.step_down * self.gamma_down / (self.g_zero - self.g_min)
+        step, slope = jnp.where(up, self.up(g), -self.down(g)), jnp.where(up, slope_up, slope_down)
+        return self.clip(_affine(g, step, slope, jnp.abs(n)))
 
 
 class SoftBounds(AbstractStep):
@@ -171,9 +172,10 @@ class SoftBounds(AbstractStep):
         return self.step_down * (g - low) / (self.g_zero - low)
 
     def after(self, g: Float[Array, "*cells"], n: Num[Array, "*#cells"]) -> Float[Array, "*cells"]:
-        low, high = self._ends()
-        moved = _affine(g, self.up(g), -self.step_up / (high - self.g_zero), jnp.maximum(n, 0))
-        return self.clip(_affine(moved, -self.down(moved), -self.step_down / (self.g_zero - low), jnp.maximum(-n, 0)))
+        (low, high), up = self._ends(), n > 0
+        step = jnp.where(up, self.up(g), -self.down(g))
+        slope = jnp.where(up, -self.step_up / (high - self.g_zero), -self.step_down / (self.g_zero - low))
+        return self.clip(_affine(g, step, slope, jnp.abs(n)))
 
 
 def _affine(g, step, slope, n):

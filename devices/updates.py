@@ -259,14 +259,18 @@ class PulseUpdate(AbstractPulseUpdate):
     def _one_by_one(self, law, hidden, xi, n, key, most):
         keys = None if self.pulses is None else jax.random.split(jax.random.fold_in(key, 0), most)
 
-        def pulse(carry, at):
-            (g, xi), (k, key) = carry, at
+        longest = jnp.max(jnp.abs(n), initial=0)
+
+        def pulse(g, xi, k, key):
             step = jnp.where(n > 0, law.up(g), -law.down(g))
             if self.pulses is not None:
                 fresh = self.pulses.advance(xi, key=key)
                 step = step + self.pulses.spread(g, step) * fresh
                 xi = jnp.where(k < jnp.abs(n), fresh, xi)
-            return (jnp.where(k < jnp.abs(n), jnp.maximum(law.clip(g + step), 0), g), xi), None
+            return jnp.where(k < jnp.abs(n), jnp.maximum(law.clip(g + step), 0), g), xi
 
-        (hidden, xi), _ = lax.scan(pulse, (hidden, xi), (jnp.arange(most, dtype=n.dtype), keys), length=most)
+        def next_(carry, at):  # a scan, which has derivatives; the pulses that no cell gets are passed over
+            return lax.cond(at[0] < longest, lambda: pulse(*carry, *at), lambda: carry), None
+
+        (hidden, xi), _ = lax.scan(next_, (hidden, xi), (jnp.arange(most, dtype=n.dtype), keys), length=most)
         return hidden, xi

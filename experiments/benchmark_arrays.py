@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from experiments.benchmark_peers import Timed
+from experiments.benchmark_peers import AIHWKIT, Timed, aihwkit_training
 
 BATCH = 128
 SIZES = (784, 256, 128, 10)
+STEPS = 10  # of one compiled call, as in an epoch
 
 
-def array_step(algorithm: str, order: str = "summed") -> Any:
-    """A step of training on arrays, MLP 784-256-128-10, batch 128: reads forward and backward through 8-bit converters, exact
-    Bernoulli coincidences of every sample, pulses with 30 % noise on soft bounds; beside a digital step of SGD.
+def array_step(
+    algorithm: str, order: str = "summed", peer: str = "", network: Callable[[int], Any] | None = None
+) -> Any:
+    """Ten steps of training on arrays (one, if a batch is worked through sample by sample): reads forward and backward
+    through 8-bit converters, exact Bernoulli coincidences of every sample, pulses with 30 % noise on soft bounds; beside as
+    many digital steps of SGD, or those of aihwkit on the same network and cells.
+
+    Args:
+        network: makes (f, params, x) of a batch; MLP 784-256-128-10 without biases, batch 128, if None.
 
     The settings are those of a timed run of aihwkit 1.2.0 (`SoftBoundsDevice` with its defaults).
     """
@@ -23,43 +31,50 @@ def array_step(algorithm: str, order: str = "summed") -> Any:
         import optax
 
         import xbar
-        from xbar.training import insitu
+        from xbar.training import PulseTrains, insitu
 
         keys = jax.random.split(jax.random.key(seed), 6)
-        params = [
-            jax.random.normal(k, (a, b)) / 2 / a**0.5 for k, a, b in zip(keys, SIZES[:-1], SIZES[1:], strict=False)
-        ]
-        x = jnp.maximum(jax.random.normal(keys[3], (BATCH, SIZES[0])), 0)
-        y = jnp.arange(BATCH) % SIZES[-1]
+        forward, params, x = _mlp(keys) if network is None else network(BATCH // 2)
+        y = jnp.arange(len(x)) % SIZES[-1]
         loss = lambda out: optax.softmax_cross_entropy_with_integer_labels(out, y).mean()  # noqa: E731
-        chip = xbar.analog(_forward, _tile()).program(params, x, key=keys[4])
-        made: Any = {"sgd": insitu.SGD, "tiki-taka2": insitu.tiki_taka2}[algorithm]()
+        chip = xbar.analog(forward, _tile()).program(params, x, key=keys[4])
+        fast = insitu.FastArray(PulseTrains(slots=5), largest=5.0)  # aihwkit's preset has 5 slots
+        made: Any = insitu.SGD() if algorithm == "sgd" else insitu.tiki_taka2(fast=fast)
         rule = insitu.on_arrays(made, 0.1, order=order)
         state = rule.init(chip, key=keys[5])
 
-        @jax.jit
-        def learn(state: Any, key: Any) -> Any:
-            read, write = jax.random.split(key)
+        def learn(i: Any, state: Any, key: Any) -> Any:
+            read, write = jax.random.split(jax.random.fold_in(key, i))
             _, found = insitu.backpropagate(state.reading(), (x,), loss, key=read)
             return rule.update(found, state, key=write)[1]
 
-        @jax.jit
-        def plain(params: Any) -> Any:
-            slopes = jax.grad(lambda p: loss(_forward(p, x)))(params)
+        def plain(i: Any, params: Any) -> Any:
+            slopes = jax.grad(lambda p: loss(forward(p, x)))(params)
             return jax.tree.map(lambda a, b: a - 0.1 * b, params, slopes)
 
-        return lambda key: learn(state, key), lambda key: plain(params)
+        steps = STEPS if order == "summed" else 1
+        ours = jax.jit(lambda state, key: jax.lax.fori_loop(0, steps, lambda i, s: learn(i, s, key), state))
+        if peer == AIHWKIT:
+            return lambda key: ours(state, key), aihwkit_training(algorithm, x, y, steps)
+        digital = jax.jit(lambda params: jax.lax.fori_loop(0, steps, plain, params))
+        return lambda key: ours(state, key), lambda key: digital(params)
 
     return make
 
 
-def _forward(params: Any, x: Any) -> Any:
+def _mlp(keys: Any) -> tuple[Any, Any, Any]:
     import jax
+    import jax.numpy as jnp
 
-    *hidden, last = params
-    for w in hidden:
-        x = jax.nn.sigmoid(x @ w)
-    return x @ last
+    def forward(params: Any, x: Any) -> Any:
+        *hidden, last = params
+        for w in hidden:
+            x = jax.nn.sigmoid(x @ w)
+        return x @ last
+
+    pairs = zip(keys, SIZES[:-1], SIZES[1:], strict=False)
+    params = [jax.random.normal(k, (a, b)) / 2 / a**0.5 for k, a, b in pairs]
+    return forward, params, jnp.maximum(jax.random.normal(keys[3], (BATCH, SIZES[0])), 0)
 
 
 def _tile() -> Any:

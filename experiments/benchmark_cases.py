@@ -7,7 +7,16 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from experiments.benchmark_arrays import array_step
-from experiments.benchmark_peers import BADCROSSBAR, SPARSE_LU, TORCH, Timed, available, circuit_solver, torch_product
+from experiments.benchmark_peers import (
+    AIHWKIT,
+    BADCROSSBAR,
+    SPARSE_LU,
+    TORCH,
+    Timed,
+    available,
+    circuit_solver,
+    torch_product,
+)
 
 Make = Callable[[int, int], tuple[Timed, Timed | None]]  # (cells, seed) -> what is timed, and what beside it
 OHM = 5.0  # of a segment, cells log-uniform from 1 to 100 uS
@@ -271,10 +280,27 @@ SINGLE = {
     "lenet": Case("training step, LeNet, batch 64, weight noise", _STEP, training_step("lenet", 64, "weights")),
     "mlp-exact": Case("MLP, spread at outputs, exact gradient", _STEP, training_step("mlp", 128, "outputs")),
     "lenet-exact": Case("LeNet, spread at outputs, exact gradient", _STEP, training_step("lenet", 64, "outputs")),
-    "mlp-pulses": Case("training step on arrays, MLP, batch 128, pulses summed", "digital SGD", array_step("sgd")),
-    "mlp-pulses-tt2": Case("training step on arrays, Tiki-Taka 2", "digital SGD", array_step("tiki-taka2")),
+    "mlp-pulses": Case("10 training steps on arrays, MLP, batch 128, pulses summed", "digital SGD", array_step("sgd")),
+    "mlp-pulses-tt2": Case("10 training steps on arrays, MLP, Tiki-Taka 2", "digital SGD", array_step("tiki-taka2")),
     "mlp-pulses-each": Case(
         "training step on arrays, one sample after another", "digital SGD", array_step("sgd", "samples"), repeats=3, long=True
+    ),
+    "lenet-pulses": Case(
+        "10 training steps on arrays, LeNet, batch 64", "digital SGD", array_step("sgd", network=_lenet), repeats=3, long=True
+    ),
+    "mlp-pulses-aihwkit": Case(
+        "10 training steps on arrays, MLP, batch 128", AIHWKIT, array_step("sgd", peer=AIHWKIT), needs=AIHWKIT
+    ),
+    "mlp-pulses-tt2-aihwkit": Case(
+        "10 training steps on arrays, MLP, Tiki-Taka 2", AIHWKIT, array_step("tiki-taka2", peer=AIHWKIT), needs=AIHWKIT
+    ),
+    "lenet-pulses-aihwkit": Case(
+        "10 training steps on arrays, LeNet, batch 64",
+        AIHWKIT,
+        array_step("sgd", peer=AIHWKIT, network=_lenet),
+        repeats=3,
+        needs=AIHWKIT,
+        long=True,
     ),
     "mlp-fresh": Case("MLP, fresh devices, exact gradient", _STEP, training_step("mlp", 128, "fresh")),
     "lenet-fresh": Case("LeNet, fresh devices, exact gradient", _STEP, training_step("lenet", 64, "fresh")),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -126,11 +126,12 @@ class PulseTrains(Checked):
         row_signs, col_signs = jnp.sign(x), -jnp.sign(d)
         busy = jnp.any(p_x > 0, -1) & jnp.any(p_d > 0, -1)
         passed = jnp.sum(jnp.where(busy, used, 0), -1)
+        packed = x.shape[-2] * self.slots < BASE
         if self.manage_slots and x.shape[-2] > 1:
 
-            def one(slot: Array) -> Coincidences:
+            def one(slot: Array) -> _Sums:
                 on_rows, on_cols = self._slot(p_x, p_d, used, key, slot)
-                return _coincide(on_rows, on_cols, row_signs, col_signs)
+                return _coincide(on_rows, on_cols, row_signs, col_signs, packed)
 
             nothing = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), jax.eval_shape(one, jnp.zeros((), jnp.int32)))
             most = jnp.max(jnp.where(busy, used, 0), initial=0).astype(jnp.int32)
@@ -139,8 +140,8 @@ class PulseTrains(Checked):
             on = jax.vmap(lambda s: self._slot(p_x, p_d, used, key, s), out_axes=-2)(jnp.arange(self.slots))
             on_rows, on_cols = (a.reshape(*a.shape[:-3], -1, a.shape[-1]) for a in on)
             each = [jnp.repeat(a, self.slots, axis=-2) for a in (row_signs, col_signs)]
-            found = _coincide(on_rows, on_cols, each[0], each[1])
-        return dataclasses.replace(found, slots=passed)
+            found = _coincide(on_rows, on_cols, each[0], each[1], packed)
+        return Coincidences(*_unpacked(found.pulses), found.rows, found.cols, passed)
 
     def _slot(self, p_x: Array, p_d: Array, used: Array, key: PRNGKeyArray | None, slot: Array) -> tuple[Array, Array]:
         """Which rows and columns carry a pulse in one slot."""
@@ -153,27 +154,39 @@ class PulseTrains(Checked):
         return (slot < last) & (unit_uniforms(rows, p_x) < p_x), unit_uniforms(cols, p_d) < p_d
 
 
-BASE = 4096  # pulses up and down of one cell share a number, in this base
+BASE = 4096  # pulses up and down of one cell share a float32 in this base, as long as neither can reach it
 
 
-def _coincide(on_rows: Array, on_cols: Array, row_signs: Array, col_signs: Array) -> Coincidences:
+class _Sums(NamedTuple):
+    """Pulses to each cell, up and down in two arrays or packed in one, and those on the lines."""
+
+    pulses: tuple[Array, ...]
+    rows: Array
+    cols: Array
+
+
+def _coincide(on_rows: Array, on_cols: Array, row_signs: Array, col_signs: Array, packed: bool) -> _Sums:
     """Sums over vectors of products of pulses: whole numbers below 2^24, exact in float32."""
     real = lambda a: a.astype(jnp.float32)  # noqa: E731
     rows, up = real(on_rows), col_signs > 0
     product = lambda a, b: jnp.einsum("...vr,...vc->...rc", a, b, precision=lax.Precision.HIGHEST)  # noqa: E731
 
-    def of(rows: Array, up: Array) -> tuple[Array, Array]:
+    def of(rows: Array, up: Array) -> tuple[Array, ...]:
         """Those of rows of one sign."""
         plus, minus = real(on_cols & up), real(on_cols & ~up)
-        if rows.shape[-2] >= BASE:
-            return product(rows, plus), product(rows, minus)
-        both = product(rows, plus + BASE * minus)
-        down = jnp.floor(both / BASE)
-        return both - BASE * down, down
+        return (product(rows, plus + BASE * minus),) if packed else (product(rows, plus), product(rows, minus))
 
     positive, negative = rows * real(row_signs > 0), rows * real(row_signs < 0)
     plus = of(positive, up)
     none = jax.tree.map(jnp.zeros_like, plus)
     minus = lax.cond(jnp.any(negative > 0), lambda: of(negative, ~up), lambda: none)
-    up_down, none = (plus[0] + minus[0], plus[1] + minus[1]), jnp.zeros(plus[0].shape[:-2])
-    return Coincidences(up_down[0], up_down[1], jnp.sum(rows, -2), jnp.sum(real(on_cols), -2), none)
+    pulses = tuple(a + b for a, b in zip(plus, minus, strict=True))
+    return _Sums(pulses, jnp.sum(rows, -2), jnp.sum(real(on_cols), -2))
+
+
+def _unpacked(pulses: tuple[Array, ...]) -> tuple[Array, Array]:
+    """Those up, and those down."""
+    if len(pulses) == 2:
+        return pulses
+    down = jnp.floor(pulses[0] / BASE)
+    return pulses[0] - BASE * down, down

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from devices._checks import Checked, Whole, check_word
 from devices.random import unit_uniforms
 from xbar.macro.state import ProgrammedArray
-from xbar.training.insitu.site import ByWeight, Pairing, Pulses, Site
+from xbar.training.insitu.site import ByWeight, Pairing, Site
 from xbar.training.insitu.spent import Spent
 from xbar.training.pulse_trains import PulseTrains
 
@@ -117,7 +117,7 @@ def send(
 ) -> tuple[ProgrammedArray, Spent]:
     """Sends pulses to the cells of an array."""
     n = site.spread(array, what.up, what.down, pairing, chosen)
-    n = Pulses(n.up, n.down, what.rows, what.cols)
+    n = n._replace(rows=what.rows, cols=what.cols)
     array, spent = site.pulse(array, n, t, key, what.most, what.one_way)
     return array, spent + Spent.of(seconds=what.seconds, digital=what.digital)
 

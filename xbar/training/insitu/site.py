@@ -9,6 +9,8 @@ from typing import Any, Literal, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from devices._numerics import safe_sqrt
@@ -31,12 +33,17 @@ ByCell = Float[Array, "cells blocks row_tiles rows col_tiles lines"]
 
 
 class Pulses(NamedTuple):
-    """Pulses to the cells of an array, as floats; and how often each line carried one, where half-selected cells matter."""
+    """Pulses to the cells of an array, as floats; and how often each line carried one, where half-selected cells matter.
+
+    Args:
+        cells: those of a weight that can get any; None: all.
+    """
 
     up: Array
     down: Array
     rows: Array | None = None
     cols: Array | None = None
+    cells: tuple[int, ...] | None = None
 
 
 class Site(eqx.Module):
@@ -104,9 +111,10 @@ class Site(eqx.Module):
         shape = array.cells.g.shape
         part = self.part
         few = (shape[0], part.blocks, part.row_tiles, 1, part.col_tiles, shape[-1])
-        own = (jnp.arange(shape[-1]) < part.used_cols).astype(jnp.float32)
-        one = lambda c: self.tile.mapping.combine(jnp.zeros(few).at[c].set(own), array.code)[0, 0, 0, 0, 0, 0]  # noqa: E731
-        return jnp.stack([one(c) for c in range(shape[0])])
+        with jax.ensure_compile_time_eval():  # known while compiling, unless the mapping makes them of its code
+            own = (jnp.arange(shape[-1]) < part.used_cols).astype(jnp.float32)
+            one = lambda c: self.tile.mapping.combine(jnp.zeros(few).at[c].set(own), array.code)[0, 0, 0, 0, 0, 0]  # noqa: E731
+            return jnp.stack([one(c) for c in range(shape[0])])
 
     def step(self, array: ProgrammedArray, pairing: Pairing, chosen: Array | None = None) -> Float[Array, ""]:
         """Change of a net conductance by one pulse [S]: the device's, in the middle of its range, of all cells that
@@ -137,7 +145,8 @@ class Site(eqx.Module):
         take = jnp.ones_like(signs) if chosen is None else chosen
         positive, negative = of((signs > 0) * take), of((signs < 0) * take)
         if pairing == "reference":
-            return Pulses(positive * wide[0], positive * wide[1])
+            cells = None if isinstance(signs, Tracer) else tuple(int(c) for c in np.flatnonzero(np.asarray(signs) > 0))
+            return Pulses(positive * wide[0], positive * wide[1], cells=cells)
         if pairing == "push_pull":
             return Pulses(positive * wide[0] + negative * wide[1], positive * wide[1] + negative * wide[0])
         return Pulses(positive * wide[0] + negative * wide[1], jnp.zeros_like(array.cells.g))
@@ -162,13 +171,12 @@ class Site(eqx.Module):
         """
         spent = self.price(array, n, t)
         if one_way:
-            return self._suffered(self._sent(array, n.up - n.down, t, key, most), n), spent
+            return self._suffered(self._sent(array, (n.up - n.down,), n.cells, t, (key,), most), n), spent
         order, *keys = jax.random.split(key, 3)
         first_up = bits(order, n.up.shape) < jnp.uint32(2**31)
         first = jnp.where(n.down == 0, n.up, jnp.where(n.up == 0, 0, jnp.where(first_up, n.up, -n.down)))
         second = jnp.where(n.up == 0, -n.down, jnp.where(n.down == 0, 0, jnp.where(first_up, -n.down, n.up)))
-        now = self._sent(self._sent(array, first, t, keys[0], most), second, jnp.zeros_like(t), keys[1], most)
-        return self._suffered(now, n), spent
+        return self._suffered(self._sent(array, (first, second), n.cells, t, tuple(keys), most), n), spent
 
     def _suffered(self, array: ProgrammedArray, n: Pulses) -> ProgrammedArray:
         """The array after what these pulses did to cells that are not selected."""
@@ -185,24 +193,47 @@ class Site(eqx.Module):
         rows, cols = n.rows, n.cols
         return rows[None, :, :, :, :, None], jnp.pad(cols, [(0, 0)] * 3 + [(0, lines)])[None, :, :, None]  # pyright: ignore[reportOptionalSubscript, reportArgumentType]
 
-    def _sent(self, array: ProgrammedArray, n: ByCell, t: Array, key: PRNGKeyArray, most: int) -> ProgrammedArray:
-        """The array after `n` pulses to each cell. Noise is drawn for all cells from one key, which takes a fraction
-        of the time of a key for each word line; where tiles are spread over devices of a mesh, lines have keys of
-        their own."""
-        tile = self.writing
+    def _sent(
+        self,
+        array: ProgrammedArray,
+        trains: tuple[ByCell, ...],
+        pulsed: tuple[int, ...] | None,
+        t: Array,
+        keys: tuple[PRNGKeyArray, ...],
+        most: int,
+    ) -> ProgrammedArray:
+        """The array after trains of pulses to each cell, the first `t` [s] after the cells were returned, the others at once.
+
+        Only the cells `pulsed` of a weight are worked through; the others grow older. Noise is drawn for all cells from one
+        key, which takes a fraction of the time of a key for each word line; where tiles are spread over devices of a mesh,
+        lines have keys of their own.
+        """
+        tile, cells = self.writing, array.cells.whole()
+        times = (t, *(jnp.zeros_like(t) for _ in trains[1:]))
         if tile.spread:
-            return pulse_cells(tile, array, self.part, n, t, key, most=most, trusted=True)
-        cells = tile.device.pulse(array.cells, n, key=key, t=t, most=most, trusted=True)
-        return dataclasses.replace(array, cells=cells)
+            for n, now, key in zip(trains, times, keys, strict=True):
+                array = pulse_cells(tile, array, self.part, n, now, key, most=most, trusted=True)
+            return array
+        if cells.age is not None:
+            cells = dataclasses.replace(cells, age=jnp.broadcast_to(cells.age, cells.g.shape))
+        new = jax.tree.map(lambda a: _some(a, pulsed), cells)
+        for n, now, key in zip(trains, times, keys, strict=True):
+            new = tile.device.pulse(new, _some(n, pulsed), key=key, t=now, most=most, trusted=True)
+        if pulsed is not None:
+            age = None if new.age is None else jnp.broadcast_to(tile.device.wait(cells, t).age, cells.g.shape)
+            old = dataclasses.replace(cells, age=age)
+            new = jax.tree.map(lambda a, b: _in_place(a, b, pulsed), old, new)
+        return dataclasses.replace(array, cells=new)
 
     def price(self, array: ProgrammedArray, n: Pulses, t: Float[Array, ""]) -> Spent:
         """Heat of the pulses at the conductance before them, of single-direction trains half each way."""
         drive, device = self.drive, self.tile.device
         g, heat = device.conductance(array.cells, t), getattr(device.update, "heat", None)
+        up, down, own = (_some(a, n.cells) for a in (n.up, n.down, g))
         return Spent.of(
-            pulses_up=jnp.sum(n.up),
-            pulses_down=jnp.sum(n.down),
-            joules=pulse_joules(g, n.up, n.down, drive.v_up, drive.v_down, drive.width, heat),
+            pulses_up=jnp.sum(up),
+            pulses_down=jnp.sum(down),
+            joules=pulse_joules(own, up, down, drive.v_up, drive.v_down, drive.width, heat),
             disturbing=self._disturbing(n, g) * drive.width,
         )
 
@@ -263,6 +294,17 @@ class Site(eqx.Module):
         device = self.tile.device
         safe = jnp.clip(targets, device.g_min, device.g_max)
         return retarget(self.tile, array, self.part, safe, where, t, key), Spent.of(written=jnp.sum(where))
+
+
+def _some(a: Array, cells: tuple[int, ...] | None) -> Array:
+    """What belongs to some cells of each weight. Slices, as XLA copies all of an array for anything else."""
+    return a if cells is None else jnp.concatenate([a[c : c + 1] for c in cells])
+
+
+def _in_place(a: Array, new: Array, cells: tuple[int, ...]) -> Array:
+    """`a` with the `new` ones of some cells."""
+    at = {c: i for i, c in enumerate(cells)}
+    return jnp.concatenate([new[at[c] : at[c] + 1] if c in at else a[c : c + 1] for c in range(len(a))])
 
 
 def typical_step(device: Any) -> Float[Array, ""]:

@@ -35,7 +35,7 @@ def shifted(site: Site, array: ProgrammedArray, pulses: int, key: PRNGKeyArray) 
     none, now = jnp.zeros_like(one), jnp.zeros(())
 
     def pair(array: ProgrammedArray, i):
-        for n, k in ((Pulses(one, none), up_key), (Pulses(none, one), down_key)):
+        for n, k in ((Pulses(one, none, cells=(0,)), up_key), (Pulses(none, one, cells=(0,)), down_key)):
             array, _ = site.pulse(array, n, now, jax.random.fold_in(k, i), 1)
         return array, None
 
