@@ -71,7 +71,7 @@ def aihwkit_training(algorithm: str, x, y, steps: int) -> Timed:
     from aihwkit.simulator.configs import SoftBoundsDevice, build_config  # pyright: ignore[reportMissingImports]
 
     def cells() -> Any:
-        config = build_config({"sgd": "sgd", "tiki-taka2": "ttv2"}[algorithm], device=SoftBoundsDevice())
+        config: Any = build_config({"sgd": "sgd", "tiki-taka2": "ttv2"}[algorithm], device=SoftBoundsDevice())
         if algorithm == "tiki-taka2":
             config.device.transfer_every, config.device.units_in_mbatch = 1.0, True
         return config

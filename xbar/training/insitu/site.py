@@ -220,8 +220,8 @@ class Site(eqx.Module):
         for n, now, key in zip(trains, times, keys, strict=True):
             new = tile.device.pulse(new, _some(n, pulsed), key=key, t=now, most=most, trusted=True)
         if pulsed is not None:
-            age = None if new.age is None else jnp.broadcast_to(tile.device.wait(cells, t).age, cells.g.shape)
-            old = dataclasses.replace(cells, age=age)
+            later: Any = tile.device.wait(cells, t).age
+            old = dataclasses.replace(cells, age=None if new.age is None else jnp.broadcast_to(later, cells.g.shape))
             new = jax.tree.map(lambda a, b: _in_place(a, b, pulsed), old, new)
         return dataclasses.replace(array, cells=new)
 
