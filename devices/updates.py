@@ -258,7 +258,6 @@ class PulseUpdate(AbstractPulseUpdate):
 
     def _one_by_one(self, law, hidden, xi, n, key, most):
         keys = None if self.pulses is None else jax.random.split(jax.random.fold_in(key, 0), most)
-
         longest = jnp.max(jnp.abs(n), initial=0)
 
         def pulse(g, xi, k, key):

@@ -126,12 +126,14 @@ class PulseTrains(Checked):
         row_signs, col_signs = jnp.sign(x), -jnp.sign(d)
         busy = jnp.any(p_x > 0, -1) & jnp.any(p_d > 0, -1)
         passed = jnp.sum(jnp.where(busy, used, 0), -1)
-        packed = x.shape[-2] * self.slots < BASE
-        if self.manage_slots and x.shape[-2] > 1:
+        vectors = x.shape[-2]
+        packed = vectors * self.slots < BASE  # even the sum over all slots
+        if self.manage_slots and vectors > 1:
 
             def one(slot: Array) -> _Sums:
                 on_rows, on_cols = self._slot(p_x, p_d, used, key, slot)
-                return _coincide(on_rows, on_cols, row_signs, col_signs, packed)
+                found = _coincide(on_rows, on_cols, row_signs, col_signs, vectors < BASE)
+                return found if packed else found._replace(pulses=_unpacked(found.pulses))
 
             nothing = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), jax.eval_shape(one, jnp.zeros((), jnp.int32)))
             most = jnp.max(jnp.where(busy, used, 0), initial=0).astype(jnp.int32)

@@ -105,3 +105,15 @@ def test_a_rate_of_zero_gives_no_pulses():
     for manage in (True, False):
         n = PulseTrains(1e-3, manage_slots=manage)(jnp.ones(3), jnp.ones(2), 0.0, key=jax.random.key(0))
         assert not np.any(n)
+
+
+@pytest.mark.parametrize("vectors", [100, 200, 5000])  # pulses of both signs in one number, in one a slot, and in two
+def test_pulses_of_many_vectors_are_the_sum_of_those_of_few(vectors):
+    """Whole numbers, exactly, by sign, whatever the number of vectors."""
+    x, d = (jax.random.normal(jax.random.key(i), (vectors, n)) for i, n in enumerate((6, 3)))
+    trains = PulseTrains(step=0.05, mean_count=True)
+    whole = trains.summed(x, d, 0.2)
+    few = [trains.summed(x[i : i + 50], d[i : i + 50], 0.2) for i in range(0, vectors, 50)]
+    for found, *parts in zip(*map(jax.tree.leaves, (whole, *few)), strict=True):
+        np.testing.assert_array_equal(found, sum(parts))
+    assert float(whole.down.max()) > 100

@@ -145,7 +145,7 @@ class Site(eqx.Module):
         take = jnp.ones_like(signs) if chosen is None else chosen
         positive, negative = of((signs > 0) * take), of((signs < 0) * take)
         if pairing == "reference":
-            cells = None if isinstance(signs, Tracer) else tuple(int(c) for c in np.flatnonzero(np.asarray(signs) > 0))
+            cells = None if isinstance(signs, Tracer) else tuple(np.flatnonzero(np.asarray(signs) > 0).tolist()) or None
             return Pulses(positive * wide[0], positive * wide[1], cells=cells)
         if pairing == "push_pull":
             return Pulses(positive * wide[0] + negative * wide[1], positive * wide[1] + negative * wide[0])
