@@ -59,7 +59,7 @@ EXPERIMENTS = {  # name: (module, what it shows, time on two cores)
     "asymmetry-map": (
         "experiments.asymmetry_map",
         "which pulses training on arrays bears: accuracy over asymmetry, number of states and error of references",
-        "8 min",
+        "3 min",
     ),
     "refresh": (
         "experiments.refreshing",
