@@ -35,8 +35,8 @@ def accuracy(logits):
 print(f"digital network: {accuracy(classify(weights, x_test)):.1%} of {len(x_test)} test images")
 
 # %%
-# A *tile* is the crossbar macro: so many rows and columns of a memory device, with converters around them.
-# :func:`xbar.analog` finds every product of the function that has one operand made of parameters only, and puts that operand
+# A *tile* is the crossbar macro: a given number of rows and columns of a memory device, with converters around them.
+# :func:`xbar.analog` finds every product in the function that has one parameters-only operand, and puts that operand
 # on tiles. Nothing in ``classify`` changes.
 
 tile = xbar.Tile(device=devices.pcm_joshi2020(), rows=64, cols=64, dac=xbar.DAC(bits=8), adc=xbar.ADC(bits=8))
@@ -44,7 +44,7 @@ network = xbar.analog(classify, tile)
 
 # %%
 # ``program`` writes the weights once, with the write errors of the device: this is one physical chip. ``calibrate`` sets the
-# converter ranges from unlabelled inputs and turns on drift compensation. Every random thing has its own key; the same key
+# converter ranges from unlabelled inputs and turns on drift compensation. Everything random has its own key; the same key
 # gives the same chip.
 
 chip = network.program(weights, x, key=jax.random.key(1))
@@ -52,8 +52,8 @@ chip = xbar.calibrate(chip, x, key=jax.random.key(2))
 print(chip.layers)
 
 # %%
-# No single chip is *the* answer: two chips of one recipe differ. ``jax.vmap`` over keys makes a wafer of them. Drift at all
-# times is one trajectory of the same cells; only the read noise is drawn anew in each read.
+# No single chip is *the* answer: two chips of the same recipe differ. ``jax.vmap`` over keys makes a wafer of them. Drift at
+# different times is one trajectory of the same cells; only the read noise is drawn anew in each read.
 
 keys = jax.random.split(jax.random.key(3), 16)
 wafer = jax.vmap(lambda k: network.program(weights, x, key=k))(keys)
@@ -69,7 +69,7 @@ for t, s in zip(times, scores, strict=True):
 
 # %%
 # The device's drift was measured for hours; a year is an extrapolation, and xbar says so where it matters
-# (``Device.extrapolates``). The figure marks nothing as better than it is: error bars are standard deviations over chips.
+# (``Device.extrapolates``). Error bars are standard deviations over chips.
 
 figure, axes = plt.subplots(figsize=(6, 3.6), layout="constrained")
 axes.errorbar(times, scores.mean(1), scores.std(1, ddof=1), fmt="o-", capsize=3, label="PCM, 8-bit converters")
@@ -80,7 +80,7 @@ plt.show()
 
 # %%
 # The energy comes from the same arrays: voltages and conductances of *these* inferences, and published coefficients for the
-# circuits around them. It never appears without its spread and its assumptions.
+# circuits around them. It is never shown without its spread and its assumptions.
 
 ledger = chip.energy(x_test, t=86_400.0, inferences=len(x_test))
 print(ledger)

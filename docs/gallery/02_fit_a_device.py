@@ -3,7 +3,7 @@ Fit a device to measurements
 ============================
 
 From readings of real cells to a device that a crossbar can be made of. On the command line this is
-``xbar fit read_iv.csv --out my_device.toml``; here is the same from Python, on measurements that we make up, so that we know
+``xbar fit read_iv.csv --out my_device.toml``; here is the same in Python, on synthetic measurements, so that we know
 what should come out.
 
 Forty cells are read at 35 voltages each. Their current has an offset of 2 uA, bends with the voltage, and is read with 20 nA
@@ -21,7 +21,7 @@ cell = np.repeat(np.arange(40), 35)
 i = 2e-6 + (1e-5 + 2e-6 * cell) * (v + 1.5 * v**3) + 2e-8 * rng.standard_normal(v.size)
 
 # %%
-# A ``Trace`` is what the readers of files return (``instruments.read("my_file.csv")``): columns in SI units, and the kind of
+# A ``Trace`` is what the file readers return (``instruments.read("my_file.csv")``): columns in SI units, and the kind of
 # measurement.
 
 trace = instruments.Trace("read-iv", {"v": v, "i": i, "device": cell})
@@ -31,10 +31,10 @@ for number in found.numbers:
 print("rejected by a test:", found.rejected)
 
 # %%
-# The model was made with a bend of 1.5 per V², and the fit knows how sure it is. A test may *reject* a model: an answer is
-# then still given, and is marked.
+# The data were made with a bend of 1.5 per V², and the fit states its own uncertainty. A test may *reject* a model: the
+# result is then still given, but marked.
 #
-# Data over model, as the page of ``xbar fit`` shows it:
+# Data and model, as the page of ``xbar fit`` shows them:
 
 panel = found.panels[0]
 figure, axes = plt.subplots(figsize=(6, 3.8), layout="constrained")
@@ -49,8 +49,8 @@ axes.legend(frameon=False, fontsize=7)
 plt.show()
 
 # %%
-# ``assemble`` makes a device of what these measurements determine. What was not measured (write errors, drift, noise) stays
-# ideal, and the device lists it: fill it in with more measurements, or knowingly, with ``devices.assume``.
+# ``assemble`` builds a device from what these measurements determine. What was not measured (write errors, drift, noise) stays
+# ideal, and the device lists it: fill it in with more measurements, or with an explicit assumption by ``devices.assume``.
 
 device = fitting.assemble([found])
 print(device.conduction)

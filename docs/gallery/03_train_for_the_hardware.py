@@ -2,11 +2,11 @@
 Train for the hardware
 ======================
 
-A network that has seen noise, drift and coarse converters while it was trained loses less to them. The forward pass is the
+A network that has seen noise, drift and coarse converters during training loses less to them. The forward pass is the
 analog one; gradients pass through devices, converters and time. Any optimiser will do.
 
-We use digits and a small perceptron on a coarse device: write errors are 15 % of the conductance range, assumed. On a good
-device there is less to gain (see what ``accuracy-energy`` found), and a few hundred steps would not show it.
+We use digits and a small perceptron on a coarse device: write errors are assumed to be 15 % of the conductance range. On a good
+device there is less to gain (see the results of ``accuracy-energy``), and a few hundred steps would not show it.
 """
 
 import jax
@@ -55,7 +55,7 @@ params = {"a": jax.random.normal(a, (64, 32)) / 8, "b": jax.random.normal(b, (32
 digital = train(lambda p, xs, key: mlp(p, xs), params, 400, 3e-3, first)
 
 # %%
-# Fresh devices in every step are the honest statistics, and most of the work is drawing them.
+# Fresh devices in every step would give the exact statistics, but drawing them would be most of the work.
 # :func:`xbar.training.moment_matched` samples the device once and draws its spread at the outputs instead. Weights are
 # clipped to 2.5 standard deviations, so that outliers do not waste the conductance range.
 
@@ -67,13 +67,13 @@ clipped = xbar.training.clip_weights(digital, 2.5)
 aware = train(lambda p, xs, key: network(p, xs, key=key, t=DAY), clipped, 400, 2e-3, second)
 
 # %%
-# The control: the same number of further steps without devices. A gain that longer training alone would give is no gain of
+# The control: the same number of further steps without devices. A gain that longer training alone would give is not due to
 # hardware-aware training.
 
 longer = train(lambda p, xs, key: mlp(p, xs), clipped, 400, 2e-3, second)
 
 # %%
-# Twelve chips each, read a day after programming. All three networks meet the same cells (same keys), so differences
+# Twelve chips each, read a day after programming. All three networks run on the same cells (same keys), so differences
 # are paired.
 
 keys = jax.random.split(jax.random.key(5), 12)

@@ -3,7 +3,7 @@ Describe a device of your own
 =============================
 
 A law is a class with one method for *one cell*. Arrays, times, chips and gradients come for free: a law that you write
-in your own file is worth as much as one of ours.
+in your own file has the same standing as one of ours.
 """
 
 import equinox as eqx
@@ -26,8 +26,8 @@ class LogRelaxation(devices.AbstractDrift):
 
 
 # %%
-# The law remembers unit normals, not drawn parameters: so derivatives by ``shift`` and ``spread`` exist, and drift at 1 s, at
-# 1 h and at 1 day is one trajectory of the same cell.
+# A cell keeps unit normals, not drawn parameters: so derivatives with respect to ``shift`` and ``spread`` exist, and drift at
+# 1 s, at 1 h and at 1 day is one trajectory of the same cell.
 
 noise = devices.noise.TelegraphNoise(amplitude=0.02, g_max=88e-6)
 mine = devices.Device(9e-6, 88e-6, drift=LogRelaxation(-9e-8, 4e-8), read_noise=noise)
@@ -73,7 +73,7 @@ axes.set(xlabel="voltage [V]", ylabel="current [uA]")
 plt.show()
 
 # %%
-# A table of its pulse responses is a device again: a synapse that an array can be made of.
+# From a table of its pulse responses we get a device again: a synapse that an array can be made of.
 
 update = compact.pulse_response(model, up=compact.Pulse(0.3, 1e-5), down=compact.Pulse(-0.25, 1e-5))
 device = devices.Device(update.law.g_min, update.law.g_max, update=update)

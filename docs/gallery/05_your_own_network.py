@@ -1,6 +1,6 @@
 """
-Bring a network of your own
-===========================
+Bring your own network
+======================
 
 Plain JAX, Equinox, Flax: nothing in the model changes. Its parameters may be any pytree.
 """
@@ -11,7 +11,7 @@ import jax
 import devices
 import xbar
 
-model = eqx.nn.MLP(64, 10, 32, 1, key=jax.random.key(0))  # stands for a trained one
+model = eqx.nn.MLP(64, 10, 32, 1, key=jax.random.key(0))  # stands in for a trained one
 
 
 def forward(m, x):  # f(params, *inputs)
@@ -23,14 +23,14 @@ tile = xbar.Tile(device=devices.pcm_joshi2020(), rows=64, cols=64)
 chip = xbar.analog(forward, tile).program(model, x, key=jax.random.key(2))
 
 # %%
-# Which weight sits on which tiles, and what stays digital, and why. Products of two activations (attention scores) have no
-# stationary operand: they are listed here, and warned about once. Nothing stays digital in silence.
+# Which weight sits on which tiles, what stays digital, and why. Products of two activations (attention scores) have no
+# stationary operand: they are listed here, with one warning. Nothing stays digital silently.
 
 print(chip.layers)
 print(chip.digital_products(x))
 
 # %%
-# ``at`` works out drift and wires once, for any number of calls at that time.
+# ``at`` computes drift and wires once, for any number of calls at that time.
 
 chip = xbar.calibrate(chip, x, key=jax.random.key(3))
 for t, key in zip((1.0, 3600.0, 86_400.0), jax.random.split(jax.random.key(4), 3), strict=True):
@@ -38,8 +38,8 @@ for t, key in zip((1.0, 3600.0, 86_400.0), jax.random.split(jax.random.key(4), 3
     print(f"{t:>9,.0f} s: mean deviation of an output {float(abs(now(x, key=key) - forward(model, x)).mean()):.3f}")
 
 # %%
-# A choice for each layer: pass a function instead of a tile. Here the first layer has weights of 8 bits, sliced
-# into digits of 4 bits a cell, and the last stays digital.
+# To choose for each layer, pass a function instead of a tile. Here the first layer has 8-bit weights, sliced
+# into digits of 4 bits per cell, and the last stays digital.
 
 
 def choose(path, shape):
@@ -55,7 +55,7 @@ mixed = xbar.analog(forward, choose).program(model, x, key=jax.random.key(5))
 print(mixed.layers)
 
 # %%
-# Keep a chip
+# Save a chip
 # -----------
 # A file holds the chip as it is: the same bits in every read, in another process, on another day.
 

@@ -2,8 +2,8 @@
 Bring a PyTorch model
 =====================
 
-``xbar.from_torch`` gives a module as a function of JAX arrays, by torchax, with its parameters under their own names. Inputs
-by name, dictionaries and tuples go through; shared weights lie on one array.
+``xbar.from_torch`` uses torchax to turn a module into a function of JAX arrays, with its parameters under their own names.
+Keyword inputs, dictionaries and tuples are passed through; shared weights are stored on one array.
 
 Needs the extra ``[torch]``: ``pip install 'xbar-sim[torch]'``.
 """

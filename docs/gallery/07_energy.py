@@ -2,7 +2,7 @@
 Read the energy
 ===============
 
-What an inference costs, of which parts, how sure that is, and what the same network costs on a GPU.
+What an inference costs, which parts it consists of, how certain that is, and what the same network costs on a GPU.
 """
 
 import jax
@@ -28,9 +28,9 @@ print(f"{float(ledger.total):.3g} J an inference (P10 {float(low):.2g} J, P90 {f
 print(ledger.timetable())
 
 # %%
-# Which coefficient would change the answer most? ``sensitivities`` are d ln(energy) / d ln(coefficient): 0.4 means that 10 %
-# more of the coefficient is 4 % more energy. The energy model is published coefficients with *judged* spreads, and this says
-# which of them to look up again.
+# Which coefficient would change the answer most? ``sensitivities`` are d ln(energy) / d ln(coefficient): 0.4 means that a
+# coefficient 10 % higher gives 4 % more energy. The energy model consists of published coefficients with *judged* spreads, and
+# this says which of them to look up again.
 
 for name, value in list(ledger.sensitivities().items())[:5]:
     print(f"{name:40} {value:.2f}")
@@ -46,7 +46,7 @@ plt.show()
 # %%
 # Published architectures
 # -----------------------
-# Macro, circuits and order of work of ISAAC, PUMA, NeuRRAM, HERMES, IBM's 34 tiles and NeuroSim's default. ``print`` lists
+# Macro, circuits and schedule of ISAAC, PUMA, NeuRRAM, HERMES, IBM's 34 tiles and NeuroSim's default. ``print`` lists
 # what was published, and what was inferred from it.
 
 arch = xbar.architectures.isaac()
@@ -57,8 +57,8 @@ print(f"{float(ledger.per_mac):.3g} J a multiply-accumulate, {float(ledger.tops_
 
 # %%
 # The same function on an H100, as a roofline: at batch 1 its weights stream from memory for every input. Read a large ratio as
-# what streaming costs, not as a verdict: a network this small is not what a GPU is made for.
+# the cost of streaming, not as a verdict: a GPU is not made for a network this small.
 
 gpu = xbar.gpu_baseline(layer, w, x[:1])
 print(gpu.one)
-print(xbar.energy.footnotes(xbar.energy.measured_systems()))  # chips to hold it against, and what is recalled of them
+print(xbar.energy.footnotes(xbar.energy.measured_systems()))  # chips to compare with, and what is recalled of them

@@ -5,8 +5,7 @@ Spiking layers
 Leaky integrate-and-fire neurons whose synapses are ordinary products: ``xbar.analog`` puts their weights on crossbars like
 any others.
 
-A classifier for digits, with rate coding: the weights are those of a linear classifier, its outputs are
-membranes.
+A classifier for digits, with rate coding: the weights are those of a linear classifier, and its outputs are membrane potentials.
 """
 
 import equinox as eqx
@@ -31,8 +30,8 @@ synapse = eqx.tree_at(lambda s: s.weight, synapse, weights.T)
 network = spiking.Spiking([synapse], [spiking.LIF(tau=20e-3)], dt=1e-3)
 
 # %%
-# Each pixel is a spike in each step with the probability of its brightness. The class is the neuron whose membrane is highest
-# on average (counts of spikes work too, with more steps).
+# In each step, each pixel spikes with a probability given by its brightness. The class is the neuron whose membrane potential
+# is highest on average (spike counts work too, with more steps).
 
 STEPS = 60
 spikes_in = spiking.rate(x_test, STEPS, key=jax.random.key(1))
@@ -46,7 +45,7 @@ digital = network(spikes_in)
 print(f"digital: {np.mean(classes(digital) == y_test):.1%}")
 
 # %%
-# On phase-change memory, a day after programming. A spike is 0 or 1: of the DAC's codes it uses two.
+# On phase-change memory, a day after programming. A spike is 0 or 1, so only two of the DAC's codes are used.
 
 tile = xbar.Tile(device=devices.pcm_joshi2020(), rows=64, cols=64, adc=xbar.ADC(bits=6))
 chip = xbar.analog(lambda n, s: n(s), tile).program(network, spikes_in, key=jax.random.key(2))

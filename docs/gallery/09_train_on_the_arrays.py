@@ -3,7 +3,7 @@ Train on the arrays
 ===================
 
 Pulses to the chip's own cells instead of computed weights. Activations and errors of every array come from reads in both
-directions; an algorithm makes pulses of them; the state of an Optax transformation holds the cells. Any network that
+directions; an algorithm turns them into pulses; the state of an Optax transformation holds the cells. Any network that
 ``xbar.analog`` maps will do.
 """
 
@@ -27,9 +27,9 @@ x = jax.random.normal(inputs, (64, 16))
 y = jnp.argmax(x @ jax.random.normal(teacher, (16, 4)), -1)  # labels of a linear teacher
 
 # %%
-# A weight is a cell and its reference; weights of 1 are at the end of the range. ``backward`` gives the macro converters
+# A weight is a cell and its reference; a weight of 1 is at the end of the range. ``backward`` gives the macro converters
 # for the other direction. Plain gradient descent works on this ECRAM, whose pulses are nearly symmetric; devices
-# whose pulses are not want Tiki-Taka and its relatives (``insitu.agad()``, ...).
+# with asymmetric pulses need Tiki-Taka and its relatives (``insitu.agad()``, ...).
 
 pairs = xbar.Offset(reference="cell", scale=1.0)
 tile = xbar.Tile(devices.ecram_lithium_tang2018(), mapping=pairs, backward=xbar.Periphery())
@@ -56,7 +56,7 @@ for key in jax.random.split(steps, 40):
 print(f"loss {losses[0]:.3f}, after {len(losses)} steps {losses[-1]:.3f}")
 
 # %%
-# The chip keeps the account of what was spent on its cells.
+# The chip keeps account of what was spent on its cells.
 
 spent = state.total[0].sum
 print(f"{float(spent.pulses):.3g} pulses, {float(spent.joules):.3g} J, {float(spent.seconds):.3g} s")
