@@ -5,8 +5,8 @@ Train for the hardware
 A network that has seen noise, drift and coarse converters during training loses less to them. The forward pass is the
 analog one; gradients pass through devices, converters and time. Any optimiser will do.
 
-We use digits and a small perceptron on a coarse device: write errors are assumed to be 15 % of the conductance range. On a good
-device there is less to gain (see the results of ``accuracy-energy``), and a few hundred steps would not show it.
+We use digits and a small perceptron on a coarse device: write errors are assumed to be 15 % of the conductance range. On a
+good device there is less to gain (see the results of ``accuracy-energy``), and a few hundred steps would not show it.
 """
 
 import jax

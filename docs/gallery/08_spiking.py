@@ -5,7 +5,8 @@ Spiking layers
 Leaky integrate-and-fire neurons whose synapses are ordinary products: ``xbar.analog`` puts their weights on crossbars like
 any others.
 
-A classifier for digits, with rate coding: the weights are those of a linear classifier, and its outputs are membrane potentials.
+A classifier for digits, with rate coding: the weights are those of a linear classifier, and its outputs are
+membrane potentials.
 """
 
 import equinox as eqx
