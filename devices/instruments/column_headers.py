@@ -100,8 +100,8 @@ def magnitude(text: str) -> bool:
 
 
 def _by_words(name: str, found: Unit) -> str | None:
-    """The column of which a word of a header and its unit speak: `Elapsed Time (s)`, `HRS (kOhm)`, `Icell (uA)`; none if it is
-    of a gate's current."""
+    """The column that a word of a header and its unit suggest: `Elapsed Time (s)`, `HRS (kOhm)`, `Icell (uA)`; none if it is
+    a gate's current."""
     those = words(name)
     if those and found.dimension in ("A", "V"):  # Icell, Vmem
         those.append(those[0][0])
