@@ -28,7 +28,8 @@ class Number:
     Anything that is not a number passes unchanged, so that `Checked` can refuse it and name the field.
 
     Args:
-        unit: of the values. low, high: their bounds; above: exclude `low` itself. infinite: whether infinity is allowed.
+        unit: of the values. low, high: their bounds; above: exclude `low` itself. infinite: whether infinity is
+            allowed.
         likely: the largest magnitude without a warning; least: the smallest one, besides 0. optional: whether None is
             allowed. ascending: along the last axis. ties: neighbours may be equal. advice: how to correct a wrong one.
     """
@@ -207,7 +208,8 @@ def same_length(module: Any, *names: str) -> None:
     lengths = [v.shape[0] for n in names if hasattr(v := getattr(module, n), "shape") and v.ndim]
     if len(set(lengths)) > 1:
         raise ValueError(
-            f"{type(module).__name__}: {', '.join(names)} have {', '.join(map(str, lengths))} entries; give all the same."
+            f"{type(module).__name__}: {', '.join(names)} have {', '.join(map(str, lengths))} entries; "
+            "give the same number of each."
         )
 
 

@@ -121,8 +121,8 @@ def _times(z: Any, factor: Any, law: AbstractDrift) -> Any:
     if z is None:
         return None
     raise TypeError(
-        f"AmplifiedDrift: {type(law).__name__} remembers a {type(z).__name__} of each cell; expected a law that remembers "
-        "unit random numbers, alone or as a StateAndNormal."
+        f"AmplifiedDrift: {type(law).__name__} remembers a {type(z).__name__} of each cell; expected a law that "
+        "remembers unit random numbers, alone or as a StateAndNormal."
     )
 
 

@@ -128,12 +128,13 @@ class MovingVoltage(AbstractConduction):
 
     $$ i = r(g)\\,i_{law}\\bigl(g, v / r(g)\\bigr), \\qquad \\ln r(g) = \\frac{\\ln r}{1 + (g_s/g)^p} $$
 
-    Emission over barriers where a filament has a gap, nearly Ohm's law where it has none: with `PooleFrenkel(v0)` inside,
-    the voltage scale is `v0` far below `g_s` and `r v0` far above it. The conductance at small voltage stays `g`.
+    Emission over barriers where a filament has a gap, nearly Ohm's law where it has none: with `PooleFrenkel(v0)`
+    inside, the voltage scale is `v0` far below `g_s` and `r v0` far above it. The conductance at small voltage stays
+    `g`.
 
     Args:
-        law: conduction of poor conductors. ratio: r, voltage scale of good conductors over that of poor ones. g_step: `g_s`
-            [S], the middle of the step of ln v0. sharpness: p; the step takes about `4/p` e-folds of conductance.
+        law: conduction of poor conductors. ratio: r, voltage scale of good conductors over that of poor ones. g_step:
+            `g_s` [S], the middle of the step of ln v0. sharpness: p; the step takes about `4/p` e-folds of conductance.
 
     Breaks when: cells of one conductance conduct in different ways.
     """

@@ -266,7 +266,7 @@ class Device(Checked):
         """Conductance [S] of the cells in consecutive reads: a time series, for a spectrum or a histogram.
 
         Args:
-            duration: of the series [s]. rate: reads a second [Hz]. t: time of the first read after the cells were
+            duration: of the series [s]. rate: reads per second [Hz]. t: time of the first read after the cells were
                 returned [s]; drift during the series is left out.
 
         Raises:

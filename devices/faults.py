@@ -105,8 +105,8 @@ class WornOut(AbstractFaults):
        D = \\log_{10}\\max(N/N_{on}, 1) $$
 
     Args:
-        cycles: write cycles behind the cells when they are made, one number or one a cell. scale, shape: of the Weibull
-            distribution, in cycles and 1.
+        cycles: write cycles behind the cells when they are made, one number or one per cell. scale, shape: of the
+            Weibull distribution, in cycles and 1.
         g_stuck: [S], where failed cells end. g_min, g_max: the window of a fresh cell [S].
         close_low, close_high: `c_low`, `c_high`: decades of conductance lost per decade of cycles. onset: `N_on`.
 

@@ -97,8 +97,8 @@ def moment_matched(
     device.
 
     Args:
-        times: the times after programming that will be asked for [s]. The first time that the data describe is always among
-            those that the new device knows: drift compensation refers to it.
+        times: the times after programming that will be asked for [s]. The first time that the data describe is always
+            among those that the new device knows: drift compensation refers to it.
         bandwidth: of the reads [Hz], by default that of 100 ns; the bandwidth of a later read has no effect.
         key: decides the cells that are sampled.
         cells, targets: cells sampled for each of so many targets from `g_min` to `g_max`; curves are fitted to them.

@@ -96,7 +96,8 @@ def typical_cell(device: Device, t: float, bandwidth: float, *, key: jax.Array, 
         t: time since programming [s]. bandwidth: of a read [Hz]. key: decides the cells that are sampled.
 
     Returns:
-        `write`, `drift_mean`, `drift_spread`, `read_noise` over `g_max - g_min`; for conduction see `departure_from_ohm`.
+        `write`, `drift_mean`, `drift_spread`, `read_noise` over `g_max - g_min`; for conduction see
+        `departure_from_ohm`.
     """
     middle = (device.g_min + device.g_max) / 2
     span = float(device.g_max - device.g_min)

@@ -71,8 +71,8 @@ def bits(key: PRNGKeyArray, shape: tuple[int, ...]) -> UInt32[Array, "..."]:
     Reference: the mixing function is `triple32` of C. Wellons, nullprogram.com/blog/2018/07/31 (public domain); the
     constants are those of copies of it; the page itself was not read.
 
-    Breaks when: more than 2^32 words are drawn from one key (the counter starts again), or someone tries to guess them: this
-    is not a cipher.
+    Breaks when: more than 2^32 words are drawn from one key (the counter starts again), or someone tries to guess them:
+    this is not a cipher.
     """
     return _words(key, lax.iota(jnp.uint32, math.prod(shape)).reshape(shape))
 

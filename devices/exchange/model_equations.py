@@ -74,8 +74,8 @@ def _two_terminals(model: AbstractMemristor, parallel: bool) -> TwoTerminals:
     sizes = {leaf.size for leaf in jax.tree.leaves((inner, start)) if leaf.ndim}
     if sizes and not parallel:
         raise ValueError(
-            f"{type(inner).__name__} has parameters that are arrays: take one cell of it, or pass parallel=True if they "
-            "are elements in parallel."
+            f"{type(inner).__name__} has parameters that are arrays: take one cell of it, or pass parallel=True if "
+            "they are elements in parallel."
         )
     count = max(sizes, default=1)
     pick = lambda tree, k: jax.tree.map(lambda a: jnp.broadcast_to(a, count)[k] if a.ndim else a, tree)  # noqa: E731

@@ -23,8 +23,9 @@ def to_spice(model: AbstractMemristor, name: str = "memristor", *, parallel: boo
 
     Reference: ngspice 39 manual, behavioural sources.
 
-    Breaks when: the simulator's time step does not resolve the switching (limit the step of `tran`), or its tolerances are
-    too loose (`.options reltol=1e-5 abstol=1e-15`: currents of a state are 1 A for a change of the whole range in 1 s).
+    Breaks when: the simulator's time step does not resolve the switching (limit the step of `tran`), or its tolerances
+    are too loose (`.options reltol=1e-5 abstol=1e-15`: currents of a state are 1 A for a change of the whole range in 1
+    s).
     """
     device = two_terminals(model, parallel)
     plus, minus = ("n", "p") if device.reversed else ("p", "n")

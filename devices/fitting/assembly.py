@@ -26,8 +26,8 @@ ENDS = ("g_min", "g_max")
 def assemble(fits: Sequence[Fit], name: str = "fitted") -> Device:
     """One device from fits to measurements of different kinds.
 
-    Where two of them determine the same law, that of the kind that comes first in `PRECEDENCE` is used; `g_min` and `g_max`
-    of a trace's protocol take precedence over fitted ones.
+    Where two of them determine the same law, that of the kind that comes first in `PRECEDENCE` is used; `g_min` and
+    `g_max` of a trace's protocol take precedence over fitted ones.
 
     Raises:
         FileError: if no measurement determines the conductance range in siemens, or no fit was given.

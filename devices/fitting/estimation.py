@@ -48,7 +48,7 @@ def fit(
     confuse with others, or whose likelihood is not parabolic, get the interval of their profile likelihood.
 
     Of 12,000 readings and more of many devices, models are first fitted to a random part of the devices; those that could
-    have the best BIC on all readings are then fitted to all. `flags` say of the others how many readings they were fitted to.
+    have the best BIC on all readings are then fitted to all. `flags` state how many readings the others were fitted to.
 
     Args:
         model: name of a model; None: all of the kind that can be ranked. starts: searches from different points. seed: of

@@ -19,10 +19,10 @@ To add a format, write a module in `formats/` and add it to `FORMATS` in its `__
 
 `recognises` must be true for no other format's files. `read` gives SI units and says in a `Flag` what it assumed;
 `side` is what the sidecar says (its protocol and signs are applied later, to all formats). With `SEVERAL_FILES = True`
-further files of the format are other devices or cycles of one trace; a function `combine(traces)` joins them differently.
-What only the user knows is asked for by `FileError(message, needs)`: `needs` is what the sidecar must say, with values
-to be corrected; `read` shows it as a tested template. A function `table(file)` gives the columns where text alone does
-not. Add a small made-up file to the tests: values in, values out.
+further files of the format are other devices or cycles of one trace; a function `combine(traces)` joins them
+differently. What only the user knows is asked for by `FileError(message, needs)`: `needs` is what the sidecar must say,
+with values to be corrected; `read` shows it as a tested template. A function `table(file)` gives the columns where text
+alone does not. Add a small made-up file to the tests: values in, values out.
 """
 
 from devices.instruments.formats import FORMATS

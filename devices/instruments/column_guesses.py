@@ -84,7 +84,8 @@ def guesses(table: Table) -> Iterator[dict[str, Any]]:
 
 
 def _filled(table: Table, shape: tuple[str, ...], known: dict[str, int]) -> Iterator[dict[int, str]]:
-    """Places of the columns of a shape: those that headers name, and the first of the others whose numbers would fit."""
+    """Places of the columns of a shape: those that headers name, and the first of the others whose numbers would
+    fit."""
     chosen: dict[int, str] = {}
     for wanted in shape:
         names = (wanted, *ANOTHER.get(wanted, ()))
@@ -143,7 +144,8 @@ def _smooth(x: np.ndarray) -> bool:
 
 
 def _follows(table: Table, v: int, i: int) -> bool:
-    """Whether a column is small where a voltage is small, as currents are and conductances are not, and is not a clock."""
+    """Whether a column is small where a voltage is small, as currents are and conductances are not, and is not a
+    clock."""
     rows = np.isfinite(table.values[:, [v, i]]).all(1)
     x, y = np.abs(table.values[rows, v]), np.abs(table.values[rows, i])
     if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
@@ -216,7 +218,8 @@ def _side(table: Table, headers: list[Header], chosen: dict[int, str], trust: bo
 
 
 def _unit(table: Table, k: int, column: str, header: Header | None) -> str:
-    """The unit of a header, if it is one of the column's, else one that gives the column's largest number a usual size."""
+    """The unit of a header, if it is one of the column's, else one that gives the column's largest number a usual
+    size."""
     wanted = column_headers.si(column).dimension
     if wanted == "":
         return "1"

@@ -19,8 +19,8 @@ RESISTANCES = {"r": "g", "r0": "g0", "r_on": "g_on", "r_off": "g_off", "r_before
 
 
 def most_certain(headers: Sequence[column_headers.Header]) -> list[column_headers.Header]:
-    """The headers, without a column where it is only suggested and another header names it, or where it is what was asked
-    for (`Potential applied (V)`) and another is what was measured."""
+    """The headers, without a column where it is only suggested and another header names it, or where it is what was
+    asked for (`Potential applied (V)`) and another is what was measured."""
     measured = {h.column for h in headers if not _asked_for(h)}
     headers = [dataclasses.replace(h, column=None) if _asked_for(h) and h.column in measured else h for h in headers]
     sure = {h.column for h in headers if h.sure}

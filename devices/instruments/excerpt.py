@@ -32,8 +32,8 @@ def begin(file: File) -> int | None:
 
 
 def begin_with_words(file: File) -> int | None:
-    """The first line of rows that hold numbers beside words: three rows with equally many fields, half of them numbers; or
-    fewer, at the end of the file, below a line of equally many names."""
+    """The first line of rows that hold numbers beside words: three rows with equally many fields, half of them numbers;
+    or fewer, at the end of the file, below a line of equally many names."""
     lines = file.start[:LINES]
     for k, line in enumerate(lines):
         rows = [after for after in lines[k : k + 12] if _tells(after)][:3]

@@ -1,7 +1,7 @@
 """Untrusted HDF5 files: only the file itself, and its folder for virtual data sets, is ever read.
 
-What lies in external storage or behind a link is not read, as it could be any file of this machine. The unpacked size of
-data sets is checked against the size limit before a byte of them is read.
+What lies in external storage or behind a link is not read, as it could be any file of this machine. The unpacked size
+of data sets is checked against the size limit before a byte of them is read.
 """
 
 from __future__ import annotations

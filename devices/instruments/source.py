@@ -98,7 +98,8 @@ class File:
             raise NotAMeasurement(
                 f"{self.path} is not text: {controls} control bytes ({nul} of them zero) in its first "
                 f"{len(self.head[:4096])}. "
-                "Text (CSV, TSV, also .gz), Excel workbooks of Clarius, MATLAB and HDF5 can be read; export it as text.",
+                "Text (CSV, TSV, also .gz), Excel workbooks of Clarius, MATLAB and HDF5 can be read; "
+                "export it as text.",
                 "not text",
             )
 
@@ -169,8 +170,8 @@ def _of_old_code(data: bytes) -> str:
 
 
 def decoded(data: bytes) -> str:
-    """Text of bytes: UTF-8 or UTF-16 with or without mark, else an encoding of Chinese or Japanese programs if a word for a
-    column appears in it, else Latin-1 (in which old instruments write `µ`)."""
+    """Text of bytes: UTF-8 or UTF-16 with or without mark, else an encoding of Chinese or Japanese programs if a word
+    for a column appears in it, else Latin-1 (in which old instruments write `µ`)."""
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         text = data.decode("utf-16", errors="ignore")
     else:

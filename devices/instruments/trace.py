@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-# kind -> (columns that it must have, columns that it may have); the units of all of them stand in UNITS
+# kind -> (columns that it must have, columns that it may have); the units of all of them are in UNITS
 KINDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "loop": (("v", "i"), ("t", "v_drive", "cycle", "device")),
     "pulses": (("g", "direction"), ("pulse", "cycle", "device", "amplitude", "width")),

@@ -35,7 +35,8 @@ class CycleTable(AbstractPredictive):
     quantities before).
     One recorded cycle to the next counts as one step. Stretches of 100 cycles are taken to be independent of each other.
 
-    Breaks when: outliers are frequent (formed again, stuck); the rows leave out cycles that were not recorded, unevenly.
+    Breaks when: outliers are frequent (formed again, stuck); the rows leave out cycles that were not recorded,
+    unevenly.
     """
 
     kind: ClassVar[str] = "cycles"

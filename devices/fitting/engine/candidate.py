@@ -27,8 +27,8 @@ class AbstractCandidate(eqx.Module):
     Fits, errors, profiles, bootstraps, held-out errors and advice need nothing else. Everything but `of`,
     `parameters`, `guesses`, `checks`, `measures` and `laws` is traced by JAX and must be free of side effects.
 
-    A *block* is a stretch of data that is practically independent of the others (a device, a cycle, a hundred reads in a
-    row): errors that do not rely on the noise model, the bootstrap and held-out errors are computed by blocks.
+    A *block* is a stretch of data that is practically independent of the others (a device, a cycle, a hundred reads in
+    a row): errors that do not rely on the noise model, the bootstrap and held-out errors are computed by blocks.
     """
 
     kind: ClassVar[str]  # of Trace

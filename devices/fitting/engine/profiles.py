@@ -39,10 +39,10 @@ def intervals(
     alternative_optima: tuple[Optimum, ...] = (),
 ) -> tuple[tuple[Number, ...], np.ndarray | None]:
     """`found` with the interval of the profile likelihood where the likelihood is not parabolic: for parameters that the data
-    confuse with others, and those whose cost at the ends of the interval shows it; for all where one is at a bound or not
-    determined, as the others may follow it away from there; for all where the search stopped on a slope, as at a kink, whose
-    curvature means nothing; and for all where there is another optimum within the limit: the interval then reaches from
-    the ends around the one to those around the other, unless it holds that one anyway.
+    confuse with others, and those whose cost at the ends of the interval shows it; for all where one is at a bound or
+    not determined, as the others may follow it away from there; for all where the search stopped on a slope, as at a
+    kink, whose curvature means nothing; and for all where there is another optimum within the limit: the interval then
+    reaches from the ends around the one to those around the other, unless it holds that one anyway.
 
     Args:
         stop_early: whether to stop where profiles come across a better likelihood, with unfinished intervals.

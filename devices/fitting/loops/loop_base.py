@@ -1,4 +1,5 @@
-"""What the models of an I-V loop share: driving a compact model with the measured voltage, the residual, figures, laws."""
+"""What the models of an I-V loop share: driving a compact model with the measured voltage, the residual, figures,
+laws."""
 
 from __future__ import annotations
 

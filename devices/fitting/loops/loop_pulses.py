@@ -84,7 +84,7 @@ def _width(model, x, v, v_read, goal):
 
 
 def _train(model, x, v, width, v_read):
-    """Conductances [S] before and after each of four times as many pulses as cross the range; four steps a pulse."""
+    """Conductances [S] before and after each of four times as many pulses as cross the range; four steps per pulse."""
 
     def pulse(x, _):
         after = lax.fori_loop(0, 4, lambda _, x: model.step(x, jnp.full_like(x, v), width / 4), x)

@@ -24,8 +24,8 @@ LEAST = 0.3  # least variance of a mean times its number, as a share of that of 
 
 @dataclasses.dataclass(frozen=True)
 class PulseDiagnostics:
-    """What the fitted model says of the data: standardised errors ahead and predictions (NaN where there is no reading), the
-    factor of each train, and the law's course through it."""
+    """What the fitted model says about the data: standardised errors ahead and predictions (NaN where there is no
+    reading), the factor of each train, and the law's course through it."""
 
     error: np.ndarray
     predicted: np.ndarray

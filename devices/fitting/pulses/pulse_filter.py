@@ -1,4 +1,4 @@
-"""Likelihood of pulse trains: a Kalman filter that tells the noise of reads from that of updates."""
+"""Likelihood of pulse trains: a Kalman filter that separates the noise of reads from that of updates."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ class Filtered(eqx.Module):
 def kalman(model: StateSpace, data: Mapping[str, Any]) -> Filtered:
     """The extended Kalman filter, with the state (h, u); the first reading of a train only says where it starts.
 
-    It runs twice: at first `exp(u)` is linearised about the estimate of u from the train so far, then about that from the
-    whole train. Without the second, factors of a few tenths bias the steps by a quarter of their error.
+    It runs twice: at first `exp(u)` is linearised about the estimate of u from the train so far, then about that from
+    the whole train. Without the second, factors of a few tenths bias the steps by a quarter of their error.
     """
     y, used, direction = (jnp.asarray(data[name]) for name in ("y", "used", "direction"))
     none = jnp.zeros(y.shape[0])

@@ -35,8 +35,8 @@ class PulseMap(AbstractCandidate):
     x_end count
     from the middle of the map. Gate and width take part where they were varied.
 
-    None of this is a law of `Device`, whose pulses all have one voltage and width: the results are the numbers themselves,
-    and the voltage of half switching at each width (`measures`).
+    None of this is a law of `Device`, whose pulses all have one voltage and width: the results are the numbers
+    themselves, and the voltage of half switching at each width (`measures`).
 
     Reference: thresholds that fall with the logarithm of the width: Waser et al. 2009, 10.1002/adma.200900375 (recalled,
     not read).

@@ -103,7 +103,7 @@ def _named(f: float, rms: float, rate: float, step: float) -> Line:
 
 
 def alias(f: float, rate: float) -> float:
-    """The frequency at which reads at instants, `rate` of them a second, show f [Hz]."""
+    """The frequency at which instantaneous reads, `rate` of them per second, show f [Hz]."""
     return abs(f - rate * round(f / rate))
 
 

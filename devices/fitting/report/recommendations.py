@@ -36,13 +36,13 @@ def inseparable(space: Space, best: Optimum) -> tuple[str, ...]:
 
 
 def advice(candidate: AbstractCandidate, space: Space, data: Any, best: Optimum) -> tuple[str, ...]:
-    """Which measurement would tell most, by Fisher information: the proposals of the candidate, each simulated at the
-    estimate.
+    """Which measurement would be most informative, by Fisher information: the proposals of the candidate, each
+    simulated at the estimate.
 
     A proposal is ranked by how much it shrinks the error of the worst known combination of parameters, without nuisance
     parameters, measured together with the existing data. Of a proposal that continues the present measurement only what
-    it adds counts; another measurement must tell more than the present one repeated, which lowers any error by the root
-    of two.
+    it adds counts; another measurement must be more informative than the present one repeated, which lowers any error
+    by the root of two.
     """
     information = np.asarray(best.information) + RIDGE * np.eye(len(space))
     wanted = [k for k, name in enumerate(space.names) if name.rstrip("_0123456789") not in candidate.nuisances]

@@ -232,8 +232,8 @@ class LogTime(AbstractCandidate):
         return jnp.sum(used * (logs / 2 + jnp.log(scale)), 1) + self.tails.cost(values, squares, reads)
 
     def _innovations(self, values: Values, folds: Float[Array, "writes reads"], y: Any, used: Any):
-        """Kalman's filter: each read less what the earlier ones of its write predict, in units of its deviation, and the
-        logarithm of the variance, both with lambda 1."""
+        """Kalman's filter: each read less what the earlier ones of its write predict, in units of its deviation, and
+        the logarithm of the variance, both with lambda 1."""
         noise, length = self.noise(values), values.get("correlation", CORRELATION)
 
         def step(carry, read):

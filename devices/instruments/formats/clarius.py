@@ -168,7 +168,7 @@ def _protocol(block: Mapping[str, tuple[str, ...]], terminal: str) -> dict[str, 
 
 
 def _cycles(file: File, rows: list[tuple]) -> Trace:
-    """The table of cycles: what the SET tests say of the on state and the RESET tests of the off state."""
+    """The table of cycles: what the SET tests say about the on state and the RESET tests of the off state."""
     tests, outputs = rows[0], rows[1]
     values = np.array([[_number(cell) for cell in (*row, *[None] * (len(outputs) - len(row)))] for row in rows[2:]])
     columns, used = {"cycle": values[:, 0]}, []

@@ -31,7 +31,8 @@ LARGER = 100.0  # factor from which a current measured beside that of the swept 
 
 @dataclasses.dataclass
 class _Record:
-    """One test result: names of its vectors, rows of their values (NaN where empty), and what its lines say of it."""
+    """One test result: names of its vectors, rows of their values (NaN where empty), and what its lines say about
+    it."""
 
     names: list[str]
     values: np.ndarray

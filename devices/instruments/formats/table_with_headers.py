@@ -36,7 +36,7 @@ def only_headers(file: File) -> bool:
 
 
 def _head(file: File) -> _Head | None:
-    """The line of headers that names most columns that are known; units may stand in the line below it."""
+    """The line of headers that names most known columns; units may stand in the line below it."""
     best, most = None, 0
     for k, line in enumerate(file.start[:40]):
         if text_table.numeric(line):
