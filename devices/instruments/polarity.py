@@ -29,8 +29,8 @@ def directions(
     score = abs(2 * along - len(changes)) / max(1.0, np.sqrt(len(changes)))  # standard deviations away from a fair coin
     if score < 3:
         raise FileError(
-            f"{file.path}: pulses do not show which sign raises the conductance ({along} of {len(changes)} changes agree "
-            'with the sign); write it into its sidecar: `positive` is "up" or "down", what positive pulses do to G.',
+            f"{file.path}: pulses do not show which sign raises the conductance ({along} of {len(changes)} changes "
+            'agree with the sign); write it into its sidecar: `positive` is "up" or "down", what positive pulses do to G.',
             {"positive": "up"},
         )
     up = 1.0 if 2 * along > len(changes) else -1.0
