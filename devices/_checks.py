@@ -23,14 +23,15 @@ INF = float("inf")
 
 @dataclasses.dataclass(frozen=True)
 class Number:
-    """A converter of fields that hold physical numbers: floating point arrays, whatever kind of number is given.
+    """A converter for fields that hold physical numbers: it makes floating point arrays of any kind of number.
 
-    What is not a number passes unchanged, for `Checked` to refuse it with the name of the field.
+    Anything that is not a number passes unchanged, so that `Checked` can refuse it and name the field.
 
     Args:
-        unit: of the values. low, high: what they can be; above: without `low` itself. infinite: whether infinity is allowed.
-        likely: the largest magnitude that is not warned about; least: the smallest one, besides 0. optional: whether None is
-            allowed. ascending: along the last axis. ties: neighbours may be equal. advice: how to mend a wrong one.
+        unit: of the values. low, high: their bounds; above: exclude `low` itself. infinite: whether infinity is
+            allowed.
+        likely: the largest magnitude without a warning; least: the smallest one, besides 0. optional: whether None is
+            allowed. ascending: along the last axis. ties: neighbours may be equal. advice: how to correct a wrong one.
     """
 
     unit: str = ""
@@ -57,11 +58,11 @@ class Number:
         return array.astype(jnp.result_type(float)) if jnp.issubdtype(array.dtype, jnp.integer) else array
 
     def but(self, **changes: Any) -> Number:
-        """The same with some differences."""
+        """The same converter with some settings changed."""
         return dataclasses.replace(self, **changes)
 
     def check(self, where: str, value: Any) -> None:
-        """Raises for an impossible value, and warns of an implausible one, with a sentence about it."""
+        """Raises for an impossible value and warns about an implausible one; the message says why."""
         if isinstance(value, Tracer) or (value is None and self.optional):
             return
         if not isinstance(value, jax.Array) or not jnp.issubdtype(value.dtype, jnp.floating):
@@ -107,13 +108,14 @@ def _sentence(advice: str) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Whole:
-    """A converter of fields that hold a whole number: an `int`, of Python or NumPy.
+    """A converter for fields that hold a whole number: an `int`, of Python or NumPy.
 
-    What is none passes unchanged, for `Checked` to refuse it with the name of the field.
+    Anything else passes unchanged, so that `Checked` can refuse it and name the field.
 
     Args:
-        low, high: what it can be. likely: the largest that is not warned about. optional: whether None is allowed.
-        leaf: whether it is kept as a floating point array, so that it can be traced and mapped over. advice: how to mend one.
+        low, high: its bounds. likely: the largest without a warning. optional: whether None is allowed. leaf: whether
+        it is kept as a floating point array, so that it can be traced and mapped over. advice: how to correct a wrong
+        one.
     """
 
     low: int = 1
@@ -132,7 +134,7 @@ class Whole:
         return jnp.asarray(float(value)) if self.leaf and self.low <= value <= self.high else int(value)
 
     def check(self, where: str, value: Any) -> None:
-        """Raises for an impossible value, and warns of an implausible one, with a sentence about it."""
+        """Raises for an impossible value and warns about an implausible one; the message says why."""
         if isinstance(value, Tracer) or (value is None and self.optional):
             return
         numbers = np.zeros(0)
@@ -166,11 +168,11 @@ hertz = Number("Hz", low=0.0, above=True)
 
 
 class Checked(eqx.Module):
-    """A module whose constructor checks its fields, and that shows its numbers.
+    """A module that checks its fields in its constructor and shows its numbers when printed.
 
-    Numbers are checked by their converter, if that is a `Number` (or has a `check`, too), other fields by the classes, or the
-    words (`Literal`), that they are annotated with; `metadata={"mend": ...}` of a field says where to find such an object.
-    Values inside of JAX's transformations pass.
+    Numbers are checked by their converter, if that is a `Number` (or has a `check`, too); other fields must be of the
+    classes, or among the words (`Literal`), of their annotations. A field's `metadata={"mend": ...}` says where to find
+    such an object. Values inside JAX's transformations are not checked.
     """
 
     def __check_init__(self):
@@ -194,11 +196,11 @@ class Law(Checked):
 
 
 def check_word(where: str, value: Any, words: Sequence[str]) -> None:
-    """Raises ValueError unless `value` is one of some words."""
+    """Raises ValueError unless `value` is one of the given words."""
     if not isinstance(value, str) or value not in words:
         said = repr(value) if isinstance(value, str) else _found(value)
         first = ", ".join(map(repr, words[:-1]))
-        raise ValueError(f"{where}={said}; it is {first} or {words[-1]!r}.")
+        raise ValueError(f"{where}={said}; it must be {first} or {words[-1]!r}.")
 
 
 def same_length(module: Any, *names: str) -> None:
@@ -206,7 +208,8 @@ def same_length(module: Any, *names: str) -> None:
     lengths = [v.shape[0] for n in names if hasattr(v := getattr(module, n), "shape") and v.ndim]
     if len(set(lengths)) > 1:
         raise ValueError(
-            f"{type(module).__name__}: {', '.join(names)} have {', '.join(map(str, lengths))} entries; give as many of each."
+            f"{type(module).__name__}: {', '.join(names)} have {', '.join(map(str, lengths))} entries; "
+            "give the same number of each."
         )
 
 
@@ -217,9 +220,7 @@ def ordered(module: Any, low: str, high: str) -> None:
         return
     below, above = (np.asarray(x, float) for x in ends)
     if np.any(below > above):
-        raise ValueError(
-            f"{type(module).__name__}: {low}={below.max():g} is above {high}={above.min():g}. Exchange them."
-        )
+        raise ValueError(f"{type(module).__name__}: {low}={below.max():g} is above {high}={above.min():g}. Swap them.")
 
 
 @functools.cache
@@ -227,12 +228,12 @@ def _hints(cls: type) -> dict[str, Any]:
     try:
         return typing.get_type_hints(cls)
     except Exception:
-        return {}  # annotations that have no meaning outside of the function that made them
+        return {}  # annotations that have no meaning outside the function that made them
 
 
 @functools.cache
 def _words(cls: type) -> dict[str, tuple[str, ...]]:
-    """The words that a field takes, of fields that take words only."""
+    """The words that each field takes, for fields that take only words."""
     literals = {n: typing.get_args(h) for n, h in _hints(cls).items() if typing.get_origin(h) is typing.Literal}
     return {n: words for n, words in literals.items() if all(isinstance(w, str) for w in words)}
 
@@ -276,7 +277,7 @@ def _check_kind(
 
 
 def _mend(own: str, wanted: str, value: Any, classes: tuple[type, ...], other: str | None, advice: str | None) -> str:
-    """How to mend an object of the wrong class."""
+    """How to correct an object of the wrong class."""
     if bool in classes:
         return "Write True or False."
     if not any(issubclass(k, eqx.Module) for k in classes):
@@ -287,7 +288,7 @@ def _mend(own: str, wanted: str, value: Any, classes: tuple[type, ...], other: s
         return f"Make one: {value.__name__}(...)."
     kind = "law" if advice is None else "part"
     if other is not None and isinstance(value, eqx.Module):
-        return f"Such a {kind} is given as {own}({other}=...)."
+        return f"Such a {kind} is passed as {own}({other}=...)."
     if advice is not None:
         return advice
     if isinstance(value, str):

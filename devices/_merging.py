@@ -16,7 +16,7 @@ def undated(cells: Cells) -> Cells:
 
 
 def chosen(hit: Any, fresh: Cells, old: Cells) -> Cells:
-    """The `fresh` cells that are `hit`, else the `old` ones; an array that stands at several places of both stays one."""
+    """The `fresh` cells where `hit`, else the `old` ones; an array shared by several places of both stays shared."""
     found: dict[tuple[int, int], Any] = {}
 
     def choose(new: Any, before: Any) -> Any:
@@ -29,7 +29,8 @@ def chosen(hit: Any, fresh: Cells, old: Cells) -> Cells:
 
 
 def _where(hit: Any, new: Any, old: Any) -> Any:
-    """`new` for the cells that are `hit` and `old` for the others; what is no value of each cell is what is new."""
+    """`new` for the cells that are `hit`, `old` for the others; anything that is not one value per cell comes from
+    `new`."""
     if new is old or jnp.shape(new)[: hit.ndim] != hit.shape or jnp.shape(new) != jnp.shape(old):
         return new
     return jnp.where(hit.reshape(*hit.shape, *(1,) * (jnp.ndim(new) - hit.ndim)), new, old)

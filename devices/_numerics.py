@@ -42,14 +42,14 @@ def nearest(t: Float[Array, "*any"], times: Float[Array, " times"]) -> Int[Array
 
 
 def phi1(x: Float[Array, "*any"]) -> Float[Array, "*any"]:
-    """`(exp(x) - 1) / x`, smooth through 0; the argument is cut at 60, where a step is lost anyway."""
+    """`(exp(x) - 1) / x`, smooth through 0; the argument is clipped at 60, where a step is lost anyway."""
     x = jnp.minimum(x, 60.0)
     small = jnp.abs(x) < 1e-4
     return jnp.where(small, 1 + x / 2 + x**2 / 6, jnp.expm1(x) / jnp.where(small, 1.0, x))
 
 
 def log_gamma_half(x: Float[Array, "*any"]) -> Float[Array, "*any"]:
-    """`ln Gamma(x + 1/2) - ln Gamma(x)` for positive x, to 1e-11, whose derivatives are as cheap as itself.
+    """`ln Gamma(x + 1/2) - ln Gamma(x)` for positive x, to 1e-11, with derivatives as cheap as the function itself.
 
     By `Gamma(x + 1) = x Gamma(x)` eight times, and from there by the difference of two of Stirling's series (DLMF 5.11.1).
     """
@@ -119,8 +119,8 @@ def trajectory(
     and only this recursion goes from step to step, so that derivatives to a dozen parameters cost a few times the value.
 
     Args:
-        step: a function of the module's level, as compiled programs are found again by it. Cells do not depend on each
-            other. coupled: whether the parts of a cell do, or have an output together. given: parameters `g`, floating
+        step: a module-level function, because compiled programs are looked up by it. Cells do not depend on each
+            other. coupled: whether the parts of a cell do, or share an output. given: parameters `g`, floating
             point. inputs: `u`, arrays whose leading axis is n. Outputs have the shape of cells.
     """
 
@@ -155,13 +155,14 @@ def _trajectory_jvp(step, coupled, primals, tangents):
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
 def rowwise(f: Callable[..., Any], u: Float[Array, "rows k"], data: Any) -> Float[Array, " rows"]:
-    """`f(u_r, data_r)` of every row r, with a Hessian whose price does not depend on what `u` is made of.
+    """`f(u_r, data_r)` of every row r, with a Hessian whose cost does not depend on how `u` was computed.
 
-    As a function of many more parameters than k the Hessian would cost as many gradients as there are parameters. Here
-    the small Hessians of the rows are found once, and only their products with the rows' derivatives go by parameters.
+    With respect to many more than k parameters the Hessian would cost as many gradients as there are parameters. Here
+    the small Hessians of the rows are found once, and only their products with the rows' derivatives involve
+    parameters.
 
     Args:
-        f: a function of the module's level, of one row. data: a tree of arrays of rows, not differentiated.
+        f: a module-level function of one row. data: a tree of arrays of rows, not differentiated.
     """
     return jax.vmap(f)(u, data)
 
@@ -189,7 +190,7 @@ def between_nodes(
     low: Float[Array, "*#cells"],
     high: Float[Array, "*#cells"],
 ) -> Float[Array, "*cells"]:
-    """A table at equal distances from `low` to `high`, linear in between; the end nodes answer beyond."""
+    """A table with equidistant nodes from `low` to `high`, linear in between and constant beyond."""
     last = nodes.shape[0] - 1
     at = jnp.clip((g - low) / (high - low), 0, 1) * last
     left = jnp.clip(jnp.floor(at).astype(int), 0, last - 1)

@@ -14,7 +14,7 @@ _PREFIXES = ((1e-3, "m"), (1e-6, "u"), (1e-9, "n"), (1e-12, "p"))
 
 
 def short(value: Any, unit: str = "") -> str:
-    """A number, a few numbers or the range of many, with their unit; anything else as it shows itself."""
+    """A number, a few numbers or the range of many, with their unit; anything else as Python prints it."""
     if type(value).__name__ == "Constant" and hasattr(value, "value"):
         return short(value.value, unit)  # a curve that is a number
     if isinstance(value, Tracer) or not isinstance(value, (jax.Array, np.ndarray, np.generic)):

@@ -27,7 +27,7 @@ class Factors(eqx.Module):
     """The factor on each imperfection.
 
     Args:
-        write: write error. drift_mean: what a typical cell drifts by. drift_spread: what cells deviate from it.
+        write: write error. drift_mean: what a typical cell drifts by. drift_spread: how far cells deviate from it.
             read_noise: rms read noise. nonlinearity: departure of the read current from Ohm's law.
     """
 
@@ -75,7 +75,7 @@ class AmplifiedProgramming(AbstractProgramming):
 
 
 class AmplifiedDrift(AbstractDrift):
-    """Drift whose typical course and whose spread over cells are multiplied each for itself.
+    """Drift whose typical course and spread over cells are multiplied separately.
 
     $$ g(t) = \\max\\bigl(g + m\\,[D(g, 0, t) - g] + D(g, s z, t) - D(g, 0, t),\\, 0\\bigr) $$
 
@@ -86,7 +86,7 @@ class AmplifiedDrift(AbstractDrift):
         drift: D. mean: m. spread: s.
 
     Raises:
-        TypeError: for a law that remembers something else of a cell than unit random numbers, alone or with its target.
+        TypeError: for a law that remembers more of a cell than unit random numbers, alone or with its target.
     """
 
     drift: AbstractDrift
@@ -121,8 +121,8 @@ def _times(z: Any, factor: Any, law: AbstractDrift) -> Any:
     if z is None:
         return None
     raise TypeError(
-        f"AmplifiedDrift: {type(law).__name__} remembers a {type(z).__name__} of each cell; it takes laws that remember unit "
-        "random numbers, alone or as a StateAndNormal."
+        f"AmplifiedDrift: {type(law).__name__} remembers a {type(z).__name__} of each cell; expected a law that "
+        "remembers unit random numbers, alone or as a StateAndNormal."
     )
 
 
@@ -189,7 +189,7 @@ class AmplifiedNonlinearity(AbstractConduction):
 
 
 class PartlyStuck(AbstractFaults):
-    """Stuck cells whose share has a derivative: cells whose random number lies near the threshold are partly stuck.
+    """Stuck cells whose share is differentiable: cells whose random number lies near the threshold are partly stuck.
 
     $$ g' = g + b\\,(g_{stuck} - g), \\qquad b = \\mathrm{clip}\\Bigl(\\frac{p (1 + w) - u}{2 w p}, 0, 1\\Bigr) $$
 
@@ -201,7 +201,7 @@ class PartlyStuck(AbstractFaults):
         `g_low`.
         g_low, g_high: [S]. width: w, at most 1.
 
-    Breaks when: single cells decide; count with `StuckAt` in the end.
+    Breaks when: the result depends on single cells; use `StuckAt` for the final count.
     """
 
     share: Float[Array, ""] = eqx.field(converter=chance)

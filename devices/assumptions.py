@@ -39,7 +39,7 @@ def assume_spread(device: Device, share: float) -> Device:
     """
     if not 0 < share <= 1:
         raise ValueError(
-            f"assume_spread: a share of {share:g} of the range; give one above 0 and at most 1, such as 0.03."
+            f"assume_spread: a share of {share:g} of the range; it must be above 0 and at most 1, such as 0.03."
         )
     given = {}
     if type(device.programming) is ExactProgramming:

@@ -50,14 +50,14 @@ class AbstractDrift(Law):
         """
 
     def rewritten(self, z: Any, g: Float[Array, "*cells"]) -> Any:
-        """The latents once a pulse has left the cell at `g` [S]: the same cell, and what it remembers of its state renewed."""
+        """The latents after a pulse that leaves the cell at `g` [S]: the same cell, its memory of its state renewed."""
         return z
 
 
 class AbstractReadNoise(Law):
     """The fluctuation of a conductance from one read to the next."""
 
-    silent: ClassVar[bool] = False  # True: the variance is always 0, so that nothing need be drawn
+    silent: ClassVar[bool] = False  # True: the variance is always 0, so that nothing has to be drawn
     timeless: ClassVar[bool] = False  # True: nothing depends on the time, so that cells need no clock
 
     def latents(self, programmed: Float[Array, "*cells"], *, key: PRNGKeyArray) -> Any:
@@ -66,7 +66,7 @@ class AbstractReadNoise(Law):
         return None
 
     def rewritten(self, z: Any, g: Float[Array, "*cells"]) -> Any:
-        """The latents once a pulse has left the cell at `g` [S]."""
+        """The latents after a pulse that leaves the cell at `g` [S]."""
         return z
 
     @abc.abstractmethod
@@ -85,10 +85,10 @@ class AbstractReadNoise(Law):
         points: int,
         key: PRNGKeyArray,
     ) -> Float[Array, "points *cells"]:
-        """Fluctuation [S] around `g` in `points` consecutive reads, `rate` [Hz] of them, the first `t` [s] after programming.
+        """Fluctuation [S] around `g` in `points` consecutive reads at `rate` [Hz], the first `t` [s] after programming.
 
-        Reads that do not remember each other, each with the variance of a bandwidth of `rate / 2`; laws whose noise has a
-        memory override this.
+        Here reads are independent, each with the variance for a bandwidth of `rate / 2`; laws whose noise has memory
+        override this.
         """
         variance = self(g, z, t, rate / 2)
         return safe_sqrt(variance)[None] * unit_normals(key, jnp.broadcast_to(g, (points, *g.shape)))
@@ -115,7 +115,7 @@ class AbstractFaults(Law):
     """Cells that do not respond as they should."""
 
     def worn(self, z: Any, n: Num[Array, "*#cells"]) -> Any:
-        """The latents once each cell has been written `n` times more, for laws that count."""
+        """The latents after each cell has been written `n` more times, for laws that count."""
         return z
 
     @abc.abstractmethod
@@ -131,7 +131,7 @@ class AbstractPulseUpdate(Law):
     """What a train of identical programming pulses does to a cell."""
 
     def rewritten(self, z: Any, g: Float[Array, "*cells"]) -> Any:
-        """The latents once the cell has been programmed to `g` [S] again: the same cell, its last write renewed."""
+        """The latents after the cell has been programmed to `g` [S] again: the same cell, with a new last write."""
         return z
 
     @abc.abstractmethod
@@ -148,7 +148,8 @@ class AbstractPulseUpdate(Law):
         key: PRNGKeyArray | None,
         most: int,
     ) -> tuple[Float[Array, "*cells"], Any]:
-        """Conductance [S] and latents after `n` pulses, up if positive and down if negative, none more than `most`."""
+        """Conductance [S] and latents after `n` pulses, up if positive and down if negative, none of them more than
+        `most`."""
 
 
 class AsProgrammed(eqx.Module):
@@ -161,8 +162,8 @@ class Cells(eqx.Module):
     Args:
         g: conductance just after programming [S].
         drift, read_noise, faults, update: the latents of each law, drawn at programming and never again.
-        age: time [s] since each cell's own last write, at the moment when the cells were returned; None: 0 s, of
-            all (or of a device that no time changes). It is a sum: steps below a 1e7th of it are lost in float32.
+        age: time [s] since each cell's own last write, at the moment when the cells were returned; None: 0 s for
+            all (or a device that time does not change). It is a sum: increments below 1e-7 of it are lost in float32.
     """
 
     g: Float[Array, "*cells"]

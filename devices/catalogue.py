@@ -18,11 +18,12 @@ class Provenance:
 
     Args:
         name: the function that makes it. technology: the kind of cell, in words. doi: the work to cite for it; more in `also`.
-        measured: what was measured, on how much, in words.
-        numbers: how the numbers came here: "read" in the source or in a public program that implements it, "fitted" to
-            measured data, "recalled" from memory, "assumed" where some are a choice of ours, "none" where there are none.
+        measured: what was measured, and on how many devices, in words.
+        numbers: how the numbers were obtained: "read" in the source or in a public program that implements it, "fitted"
+            to measured data, "recalled" from memory, "assumed" where some are a choice of ours, "none" where there are
+            none.
         times: the only times [s] that have data; None: any t >= 0. span: first and last time [s] that have data, where the law
-            says something beyond them. volts: largest voltage [V] of the data. temperature: of the data [K].
+            extrapolates beyond them. volts: largest voltage [V] of the data. temperature: of the data [K].
         notes: what a user should know.
     """
 
@@ -60,7 +61,8 @@ def published(about: Provenance) -> Callable[[Maker], Maker]:
         earlier = _PUBLISHED.get(name)
         if about.name != name:
             raise ValueError(
-                f"published: the function is called {name!r} and its provenance {about.name!r}; make them one."
+                f"published: the function is called {name!r} and its provenance "
+                f"{about.name!r}; give both the same name."
             )
         if earlier is not None and (earlier.__module__, earlier.__qualname__) != (make.__module__, make.__qualname__):
             raise ValueError(f"published: {name!r} exists already, in {earlier.__module__}. Choose another name.")
@@ -86,7 +88,7 @@ def find(name: str) -> Callable[..., Any]:
         close = difflib.get_close_matches(name, _PUBLISHED, 1, 0.6)
         raise ValueError(
             f"there is no device {name!r}."
-            + (f" Did you mean {close[0]!r}?" if close else f" There are: {', '.join(names())}.")
+            + (f" Did you mean {close[0]!r}?" if close else f" The catalogue has: {', '.join(names())}.")
         )
     return _PUBLISHED[name]
 
@@ -159,7 +161,7 @@ def _range(made: Any) -> str:
 
 def _times(about: Provenance) -> str:
     if about.times is not None:
-        return f"only {', '.join(f'{t:g}' for t in about.times)} s after programming; others are refused"
+        return f"only {', '.join(f'{t:g}' for t in about.times)} s after programming; other times are refused"
     if about.span is not None:
         return f"{about.span[0]:g} to {about.span[1]:g} s after programming; beyond, the law extrapolates and says so"
     return ""

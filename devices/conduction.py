@@ -76,7 +76,7 @@ class PooleFrenkel(AbstractConduction):
 
 
 class Schottky(AbstractConduction):
-    """A rectifying contact: exponential forwards, saturating with image-force lowering backwards.
+    """A rectifying contact: exponential in forward bias, saturating with image-force lowering in reverse bias.
 
     $$ i = g n V_t (e^{v/nV_t} - 1)\\,\\times\\,\\bigl(e^{\\sqrt{|v|/v_s}} \\text{ for } v < 0\\bigr), \\qquad V_t = kT/q $$
 
@@ -101,7 +101,7 @@ class Schottky(AbstractConduction):
 
 
 class StateDependent(AbstractConduction):
-    """A quadratic and a cubic term of their own for every state.
+    """Quadratic and cubic terms that depend on the state.
 
     $$ i = g v + q(\\log_{10} g)\\,v^2 + c(\\log_{10} g)\\,v^3 $$
 
@@ -128,12 +128,13 @@ class MovingVoltage(AbstractConduction):
 
     $$ i = r(g)\\,i_{law}\\bigl(g, v / r(g)\\bigr), \\qquad \\ln r(g) = \\frac{\\ln r}{1 + (g_s/g)^p} $$
 
-    Emission over barriers where a filament has a gap, nearly Ohm's law where it has none: with `PooleFrenkel(v0)` inside the
-    law is one of `v0` far below `g_s` and of `r v0` far above it. The conductance at small voltage stays `g`.
+    Emission over barriers where a filament has a gap, nearly Ohm's law where it has none: with `PooleFrenkel(v0)`
+    inside, the voltage scale is `v0` far below `g_s` and `r v0` far above it. The conductance at small voltage stays
+    `g`.
 
     Args:
-        law: conduction of poor conductors. ratio: r, of its voltages in good conductors to those. g_step: `g_s`, in the middle
-            of the step of ln v0 [S]. sharpness: p; the step takes about `4/p` e-folds of conductance.
+        law: conduction of poor conductors. ratio: r, voltage scale of good conductors over that of poor ones. g_step:
+            `g_s` [S], the middle of the step of ln v0. sharpness: p; the step takes about `4/p` e-folds of conductance.
 
     Breaks when: cells of one conductance conduct in different ways.
     """
@@ -162,7 +163,7 @@ class TitaniumOxide(AbstractConduction):
     Reference: the mean model of the TiO2-x cells of Strukov's group, in pytorch-metal-oxide-memristor-crossbar
     (github.com/caixunshiren, Apache-2.0).
 
-    Breaks when: `g` leaves 3 - 300 uS, or it freezes (the power of T in Celsius). The published spread of `A_1` and
+    Breaks when: `g` leaves 3 - 300 uS, or T is below 0 C (the power of T in Celsius). The published spread of `A_1` and
     `A_3` between cells is not part of this law.
     """
 

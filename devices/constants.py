@@ -1,4 +1,4 @@
-"""Physical constants (CODATA, from SciPy), in SI units unless said."""
+"""Physical constants (CODATA, from SciPy), in SI units unless stated otherwise."""
 
 from scipy.constants import e as ELEMENTARY_CHARGE  # [C]
 from scipy.constants import epsilon_0 as VACUUM_PERMITTIVITY  # [F/m]

@@ -21,10 +21,10 @@ _TINY = 1e-12  # stands for g = 0 in a logarithm; every published curve is clipp
 
 @dataclasses.dataclass(frozen=True)
 class Curves:
-    """A converter of fields that hold a curve, or a number for the curve that is constant.
+    """A converter for fields that hold a curve, or a number that stands for a constant curve.
 
     Args:
-        number: what the number can be.
+        number: unit and bounds of that number.
     """
 
     number: Number
@@ -39,13 +39,13 @@ class Curves:
         return Constant(number) if isinstance(number, jax.Array) else value
 
     def check(self, where: str, value: Any) -> None:
-        """Raises unless this is a curve, or a number as there can be."""
+        """Raises unless this is a curve or a possible number."""
         if isinstance(value, Constant):
             self.number.check(where, value.value)
         elif isinstance(value, (type, Law)) or not callable(value):
             found = value.__name__ if isinstance(value, type) else repr(value)
             raise TypeError(
-                f"{where} is {found}; it takes a number or a curve of the normalised conductance, as devices.curves has them."
+                f"{where} is {found}; it takes a number or a curve of the normalised conductance (see devices.curves)."
             )
 
 
@@ -179,7 +179,7 @@ class ClippedPolynomial(Checked):
     """`sum_k coefficients[k] c^k` with `c = clip(x, low, high)`, ascending powers: of any sign, and constant beyond the data.
 
     Args:
-        coefficients: ascending powers. low, high: reach of the data in x.
+        coefficients: ascending powers. low, high: range of the data in x.
     """
 
     coefficients: Float[Array, " powers"] = eqx.field(converter=real)
@@ -195,7 +195,7 @@ class PowerAndPolynomial(Checked):
     of x where x is small.
 
     Args:
-        power: of x. coefficients: ascending powers. low, high: reach of the data in x; low is positive.
+        power: of x. coefficients: ascending powers. low, high: range of the data in x; low is positive.
     """
 
     power: Float[Array, ""] = eqx.field(converter=real)

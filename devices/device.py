@@ -34,7 +34,7 @@ from devices.noise import NoReadNoise
 from devices.probing import probe
 from devices.programming import ExactProgramming
 
-_WARNED: set[tuple[Provenance, str]] = set()  # devices that have said that they extrapolate, in time or in voltage
+_WARNED: set[tuple[Provenance, str]] = set()  # devices that have warned that they extrapolate, in time or in voltage
 
 
 PARTS = {  # a device without a law for one of these behaves ideally there, because nothing was measured
@@ -54,13 +54,13 @@ class Device(Checked):
         programming: write error P. drift: drift, relaxation and retention D. read_noise: variance of a read.
         conduction: read current C. faults: stuck cells F. By default each does nothing (conduction: Ohm's law).
         update: what programming pulses do; None: the cell is only ever programmed to a target.
-        disturb: what pulses and reads do that are not meant to move a cell, in shares of `update`; None: nothing.
+        disturb: what pulses and reads not meant for a cell do to it, in shares of a step of `update`; None: nothing.
         provenance: source of the numbers and range of their data.
 
     Raises:
         ValueError: unless `0 <= g_min < g_max`.
 
-    Breaks when: the laws' own data end; see `provenance` and each law.
+    Breaks when: used beyond the data of its laws; see `provenance` and each law.
     """
 
     g_min: Float[Array, ""] = eqx.field(converter=device_siemens)
@@ -90,7 +90,7 @@ class Device(Checked):
             )
         if float(high) < 1e-16:
             warnings.warn(
-                f"Device: g_max = {float(high):g} S is far below any device, and variances, its squares, are lost in "
+                f"Device: g_max = {float(high):g} S is far below any device, and variances, its squares, underflow in "
                 "float32. Conductances are in siemens: 25 uS is 25e-6.",
                 stacklevel=3,
             )
@@ -136,16 +136,16 @@ class Device(Checked):
         key: PRNGKeyArray,
         t: Float[Array, ""] | float = 0.0,
     ) -> Cells:
-        """Programs the cells in `where` to `target` [S] anew; the others grow older by `t`.
+        """Programs the cells in `where` to `target` [S] again; the others grow older by `t`.
 
-        What a state brings is drawn again (write error, drift, read noise); what the cell is stays (faults, how it answers
-        to pulses), and it has seen one write cycle more.
+        What belongs to the state is drawn again (write error, drift, read noise); what belongs to the cell stays
+        (faults, its response to pulses), and it has seen one more write cycle.
 
         Args:
-            cells: they are not changed; what comes of them is returned. t: time since they were returned [s].
+            cells: left unchanged; the new cells are returned. t: time since they were returned [s].
 
         Raises:
-            ValueError: as of `program`, of targets in `where`.
+            ValueError: as for `program`, for targets in `where`.
         """
         _check_seconds(t)
         cells = cells.whole()
@@ -168,10 +168,10 @@ class Device(Checked):
     ) -> Cells:
         """Applies `n` programming pulses to each cell: potentiation if positive, depression if negative.
 
-        Cells with a pulse start anew at the conductance to which it leads; those without (`n = 0`) grow older by `t`.
+        Pulsed cells start again at the conductance this leads to; those without (`n = 0`) grow older by `t`.
 
         Args:
-            cells: they are not changed; what comes of them is returned.
+            cells: left unchanged; the new cells are returned.
             n: whole numbers of pulses, one for all cells or one for each.
             key: for laws with cycle-to-cycle or write noise.
             t: time since the cells were returned [s]; the pulses act on what each has drifted to since its own last write.
@@ -185,7 +185,7 @@ class Device(Checked):
         """
         if self.update is None:
             raise ValueError(
-                f"{self.provenance.name} has no pulse law: it can be programmed to a target only. "
+                f"{self.provenance.name} has no pulse law: it can only be programmed to a target. "
                 "Give Device(update=...) a law from devices.updates."
             )
         _check_seconds(t)
@@ -205,8 +205,8 @@ class Device(Checked):
         return self._written(cells, fresh, hit, jnp.abs(counts), t)
 
     def disturbed(self, cells: Cells, worth: Worth) -> Cells:
-        """The same cells after pulses and reads that were not meant for them: moved as so many pulses up, then down, move them
-        on average. They count as not written: their age, drift and wear go on.
+        """The same cells after pulses and reads not meant for them: moved by the mean effect of so many pulses up,
+        then down (`worth`). They do not count as written: their age, drift and wear go on.
 
         Raises:
             ValueError: without a law of disturbance.
@@ -238,7 +238,7 @@ class Device(Checked):
             ValueError: if a concrete `t` is negative or one for which the device has no data. A traced `t` of that
                 kind gives NaN.
 
-        Warns, once a device, where a concrete `t` lies beyond the times that the device's numbers come from.
+        Warns, once per device, if a concrete `t` lies beyond the times that the device's numbers come from.
         """
         self.check_time(t, cells.age)
         cells, age = cells.whole(), self._age(cells, t)
@@ -266,7 +266,7 @@ class Device(Checked):
         """Conductance [S] of the cells in consecutive reads: a time series, for a spectrum or a histogram.
 
         Args:
-            duration: of the series [s]. rate: reads a second [Hz]. t: time of the first read after the cells were
+            duration: of the series [s]. rate: reads per second [Hz]. t: time of the first read after the cells were
                 returned [s]; drift during the series is left out.
 
         Raises:
@@ -286,7 +286,7 @@ class Device(Checked):
         return t if cells.age is None else cells.age + t
 
     def _written(self, old: Cells, fresh: Cells, hit: Any, writes: Any, t: Any) -> Cells:
-        """The `fresh` cells where `hit`, the `old` ones elsewhere, older by `t` [s]; and `writes` write cycles more."""
+        """The `fresh` cells where `hit`, the `old` ones elsewhere, older by `t` [s]; and `writes` more write cycles."""
         shape = old.g.shape
         if not isinstance(hit, Tracer) and np.all(hit):
             written, age = fresh, jnp.zeros(shape, old.g.dtype)
@@ -349,7 +349,7 @@ class Device(Checked):
         return f"{about.name} extrapolates: {' and '.join(said)}." if said else None
 
     def warn_beyond(self, *, t: float | None = None, v: float | None = None) -> None:
-        """Warns, once a device for times and once for voltages, if it is used beyond its data."""
+        """Warns, once per device for times and once for voltages, if it is used beyond its data."""
         for kind, said in (("time", self.extrapolates(t=t)), ("voltage", self.extrapolates(v=v))):
             if said and (self.provenance, kind) not in _WARNED:
                 _WARNED.add((self.provenance, kind))
@@ -385,14 +385,14 @@ def not_above(x: Any, n: Num[Array, "*cells"], most: int) -> Any:
 
 
 def most_pulses(n: Num[Array, "*cells"] | int) -> int:
-    """The largest number of pulses to any cell, of numbers that are known.
+    """The largest number of pulses to any cell, where these numbers are known.
 
     Raises:
         ValueError: for traced numbers, or some that are not whole.
     """
     if isinstance(n, Tracer):
         raise ValueError(
-            "Device.pulse: n is traced (inside jit, vmap or grad), so say most=, the largest number of pulses."
+            "Device.pulse: n is traced (inside jit, vmap or grad), so give most=, the largest number of pulses."
         )
     counts = np.asarray(n)
     if not np.all(np.isfinite(counts) & (counts == np.round(counts))):

@@ -35,7 +35,7 @@ def table(document: dict[str, Any], name: str, where: str = "") -> dict[str, Any
 
 
 def check_fields(kind: type, values: Mapping[str, Any], where: str) -> None:
-    """Refuse values that the annotations of a class do not allow: plain ones before it is made, arrays once they are some.
+    """Refuse values that a class's annotations do not allow: plain ones before it is made, arrays once converted.
 
     Raises:
         DeviceFileError: in that case.
@@ -57,7 +57,7 @@ def bools(kind: type) -> frozenset[str]:
 
 
 def _of_arrays(hint: Any) -> bool:
-    """Whether an annotation is of an array, or of one among other things: then the constructor makes one of what is given."""
+    """Whether an annotation is an array, or a union with one: then the constructor converts what is given."""
     parts = typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
     return any(isinstance(part, type) and issubclass(part, AbstractArray) for part in parts)
 
@@ -69,7 +69,7 @@ def _hints(cls: type) -> dict[str, Any]:
 
 
 def fits(value: Any, hint: Any) -> bool:
-    """Whether a value is of an annotated type; of annotations that say nothing of plain values, any."""
+    """Whether a value is of an annotated type; annotations that say nothing about plain values allow any."""
     origin, parts = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         return any(fits(value, part) for part in parts)
@@ -90,7 +90,7 @@ def fits(value: Any, hint: Any) -> bool:
 
 
 def _dimensions(hint: Any, count: int) -> bool:
-    """Whether an annotation of an array (`Float[Array, "nodes"]`) is of so many dimensions."""
+    """Whether an annotation of an array (`Float[Array, "nodes"]`) has that many dimensions."""
     words = hint.dim_str.split()
     return "..." in words or any(word.startswith("*") for word in words) or len(words) == count
 

@@ -75,7 +75,7 @@ def load(path: str | os.PathLike[str]) -> Device:
     """The device in a file.
 
     Raises:
-        DeviceFileError: if it cannot be read, or says something that no device has, in its posterior either.
+        DeviceFileError: if it cannot be read, or if the device or a draw of its posterior is impossible.
     """
     document = _document(path)
     device = _device(document, path)
@@ -89,7 +89,7 @@ def load_draws(path: str | os.PathLike[str], count: int) -> Device:
     Draws are used in the order of the file, again from the first if there are fewer than `count`.
 
     Raises:
-        DeviceFileError: if the file carries no posterior, or one that no device has.
+        DeviceFileError: if the file carries no posterior, or an impossible one.
     """
     document = _document(path)
     device = _device(document, path)
@@ -111,7 +111,7 @@ def _posterior(document: dict[str, Any], device: Device, path: Any) -> tuple[int
     """How many draws there are (0 if the file has none), and those numbers of the device that differ among them.
 
     Raises:
-        DeviceFileError: if it is of another device, incomplete, or holds numbers that no device has.
+        DeviceFileError: if it belongs to another device, is incomplete, or holds impossible numbers.
     """
     if "posterior" not in document:
         return 0, {}
@@ -148,7 +148,7 @@ def _drawn(where: str, value: Any, count: int, leaf: np.ndarray) -> np.ndarray:
 
 
 def _check_draws(device: Device, draws: dict[str, np.ndarray], path: Any) -> None:
-    """Refuse draws that the constructors of the device's laws would refuse, number by number."""
+    """Refuses draws that the constructors of the device's laws would refuse, number by number."""
     for name, array in draws.items():
         check = getattr(_converter(device, name), "check", None)
         try:
@@ -160,11 +160,11 @@ def _check_draws(device: Device, draws: dict[str, np.ndarray], path: Any) -> Non
             raise DeviceFileError(f"{path}: {error}") from None
     low, high = (draws.get(name, np.asarray(getattr(device, name))) for name in ("g_min", "g_max"))
     if not (low < high).all():
-        raise DeviceFileError(f"{path}: posterior.draws has g_min of g_max or more in some draws.")
+        raise DeviceFileError(f"{path}: posterior.draws has a g_min that is not below g_max in some draws.")
 
 
 def _converter(device: Device, name: str) -> Any:
-    """The converter of the field that an array of the device stands in, if it has one."""
+    """The converter of the field that holds an array of the device, if it has one."""
     *parents, last = next(path for path, _ in _paths(device) if _name_of(path) == name)
     owner: Any = device
     for key in parents:
@@ -258,7 +258,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, eqx.Module):
         return {"type": _name(type(value)), **_fields(value)}
     if isinstance(value, str):
-        return value.encode("utf-8", "backslashreplace").decode()  # a file's name may be no UTF-8
+        return value.encode("utf-8", "backslashreplace").decode()  # a file's name may not be UTF-8
     if isinstance(value, (bool, int)):
         return value
     if isinstance(value, (float, np.ndarray, np.generic, jax.Array)):
@@ -275,7 +275,7 @@ def _fields(module: Any) -> dict[str, Any]:
 
 
 def _numbers(array: np.ndarray, digits: int | None = None) -> Any:
-    """Nested lists of the shortest decimals that give the same binary numbers, or of so many digits."""
+    """Nested lists of the shortest decimals that give the same binary numbers, or with the given number of digits."""
     if array.ndim:
         return [_numbers(np.asarray(a), digits) for a in array]
     if array.dtype.kind in "bi":
@@ -300,7 +300,7 @@ def _name(law: type) -> str:
             return name
     raise ValueError(
         f"{law.__module__}.{law.__qualname__} is not a law of this package, so a device file cannot name it. Keep "
-        "the device in Python; xbar.save keeps chips of it, for programs that import the class first."
+        "the device in Python; xbar.save stores its chips, and a program that loads them must import the class first."
     )
 
 
@@ -321,14 +321,14 @@ def _built(value: Any, where: str) -> Any:
 
 
 def _made(make: type, values: dict[str, Any], where: str) -> Any:
-    """A law, a device or a provenance, of values that it allows."""
+    """A law, a device or a provenance, from values that it allows."""
     fields = dataclasses.fields(make)  # pyright: ignore[reportArgumentType]
     name, known = make.__name__, [f.name for f in fields]
     if unknown := set(values) - set(known):
         raise DeviceFileError(f"{where}: {name} has no {', '.join(sorted(unknown))}; it has {', '.join(known)}.")
     needed = [f.name for f in fields if f.default is f.default_factory is dataclasses.MISSING]
     if missing := [n for n in needed if n not in values]:
-        raise DeviceFileError(f"{where}: {name} needs {', '.join(missing)}, which the file does not say.")
+        raise DeviceFileError(f"{where}: {name} needs {', '.join(missing)}, which the file does not give.")
     check_fields(make, values, where)
     try:
         made = make(

@@ -53,7 +53,7 @@ class StateAndNormal(eqx.Module):
 
 
 class PowerLawDrift(AbstractDrift):
-    """Structural-relaxation drift with an exponent of its own for every cell.
+    """Structural-relaxation drift with an individual exponent for every cell.
 
     $$ g(t) = g_0 (1 + t/t_0)^{-\\nu}, \\qquad \\nu = |\\nu_{mean}(x) + \\nu_{std}(x)\\,z|, \\quad x = g_T / g_{max} $$
 
@@ -67,8 +67,8 @@ class PowerLawDrift(AbstractDrift):
 
     Reference: Nandakumar et al. 2019, 10.1109/ICECS46596.2019.8964852; Joshi et al. 2020, 10.1038/s41467-020-16108-9.
 
-    Breaks when: temperature changes (the exponent is for one; see `Arrhenius`), or the state is re-programmed (drift
-    starts anew).
+    Breaks when: temperature changes (the exponent holds at one temperature; see `Arrhenius`), or the state is
+    re-programmed (drift restarts).
     """
 
     nu_mean: Curve = eqx.field(converter=as_curve)
@@ -100,13 +100,12 @@ class LogTimeRelaxation(AbstractDrift):
        \\ell = \\ln\\max(t/t_0, 1) \\;\\text{or, if soft,}\\; \\ln(1 + t/t_0) $$
 
     `p = 1/2` is the variance linear in log time of filamentary ReRAM after write-verify; `p = 1` a spread linear in
-    log time. One `z` a
-    cell: its trajectory keeps its sign and its rank.
+    log time. One `z` per cell: its trajectory keeps its sign and its rank.
 
     Args:
-        shift: m [S] an e-fold of time, spread: s [S], power: p; a number or a curve of the normalised target.
-        g_max: normalisation [S]. t0: first time of the data [s]; before it nothing moves beyond what is there at `t0`.
-        offset: `l_0`, e-folds of relaxation that have passed at `t0`.
+        shift: m [S] per e-fold of time, spread: s [S], power: p; a number or a curve of the normalised target.
+        g_max: normalisation [S]. t0: first time of the data [s]; before it, the conductance is that at `t0`.
+        offset: `l_0`, e-folds of relaxation that have passed by `t0`.
         error: distribution of z: `Normal()`, `StudentT(dof)` or `NormalMixture(share, widening)` of `devices.programming`.
         low, high: bounds of the conductance [S]. soft: whether relaxation sets in gradually around `t0`.
 
@@ -145,12 +144,12 @@ class LogTimeRelaxation(AbstractDrift):
 
 
 class StretchedExponential(AbstractDrift):
-    """Loss towards a rest state, as of electrochemical and volatile cells.
+    """Decay towards a rest state, as in electrochemical and volatile cells.
 
     $$ g(t) = g_r + (g_0 - g_r)\\,e^{-(t/\\tau)^\\beta}, \\qquad \\tau = \\tau_0 e^{\\sigma z} $$
 
     Args:
-        tau: `tau_0` [s]. beta: stretching; 1 is a plain exponential, as of a leaking capacitor.
+        tau: `tau_0` [s]. beta: stretching; 1 is a plain exponential, as for a leaking capacitor.
         rest: `g_r` [S]. spread: sigma, of ln tau over cells.
     """
 
@@ -180,7 +179,7 @@ class TabulatedSpread(AbstractDrift):
         coefficients: [S], a row of ascending powers of the normalised target for each time.
         g_max: normalisation [S].
 
-    Breaks when: asked for any other time; the nearest tabulated one answers here, and `Device` refuses.
+    Breaks when: asked for any other time; the nearest tabulated one is used here, and `Device` refuses.
     """
 
     times: tuple[float, ...] = eqx.field(static=True)
@@ -249,8 +248,8 @@ class Arrhenius(AbstractDrift):
     Args:
         law: the drift law, known at `reference`. energy: activation energy [eV]. temperature: T [K]. reference: `T_0` [K].
 
-    Breaks when: several processes of different energies take part, or the temperature changes on the way. Laws that
-    know a few times only must not be put here.
+    Breaks when: several processes of different energies take part, or the temperature changes during the drift. Do not
+    use it around laws that know only a few times.
     """
 
     law: AbstractDrift
@@ -273,7 +272,7 @@ class Arrhenius(AbstractDrift):
 
 
 class ActivatedLoss(AbstractDrift):
-    """Loss over a barrier of its own for every cell, as of filaments that dissolve when they are hot.
+    """Decay over an individual barrier for every cell, as in filaments that dissolve when hot.
 
     $$ g(t) = g_r + (g_0 - g_r)\\,e^{-t/\\tau}, \\qquad \\tau = \\tau_0\\,e^{(E(x) + \\sigma z) / kT}, \\quad
        x = g_T / g_{max} $$
@@ -284,7 +283,7 @@ class ActivatedLoss(AbstractDrift):
 
     Reference: distributed barriers with one attempt frequency, Gibbs et al. 1983, 10.1063/1.331650 (recalled, not read).
 
-    Breaks when: a cell has several barriers, or its temperature changes on the way.
+    Breaks when: a cell has several barriers, or its temperature changes during the decay.
     """
 
     barrier: Curve = eqx.field(converter=as_curve)
@@ -333,7 +332,7 @@ class Sequential(AbstractDrift):
 
 
 class ScaledDrift(AbstractDrift):
-    """The drift of a cell of another range, at the same share of it.
+    """The drift of a cell with another range, at the same share of that range.
 
     $$ g(t) = D(s\\,g, z, t) / s $$
 

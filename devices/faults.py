@@ -73,7 +73,7 @@ class FaultMap(AbstractFaults):
         stuck: whether each cell is stuck. g: where [S]; 0 for an open cell. Their shape is that of the cells, or
             broadcasts to it.
 
-    Breaks when: cells are laid out otherwise than the map, as in the tiles of a network; write the map for the layout there.
+    Breaks when: cells are laid out differently from the map, as in the tiles of a network; write it for that layout.
     """
 
     stuck: Bool[Array, "*#cells"]
@@ -97,22 +97,22 @@ class WornOut(AbstractFaults):
     """Endurance: after some cycles the window closes and cells fail.
 
     A cell fails, stuck at `g_stuck`, once it has seen more cycles than its lifetime `scale (-ln u)^(1/shape)`,
-    Weibull distributed. Cells count: to the `cycles` behind them when `Device.program` makes them, every pulse and every
-    `Device.reprogram` adds one. A cell that lives has its conductance pressed into a window that closes with every decade
-    of cycles N past an onset:
+    Weibull distributed. Cells count: from the `cycles` behind them when `Device.program` makes them, every pulse and
+    every `Device.reprogram` adds one. The conductance of a surviving cell is compressed into a window that closes with
+    every decade of cycles N past an onset:
 
     $$ \\log_{10} g' = \\mathrm{clip}(\\log_{10} g, \\log_{10} g_{min} + c_{low} D, \\log_{10} g_{max} - c_{high} D), \\quad
        D = \\log_{10}\\max(N/N_{on}, 1) $$
 
     Args:
-        cycles: write cycles behind the cells when they are made, one number or one a cell. scale, shape: of the Weibull
-            distribution, in cycles and 1.
+        cycles: write cycles behind the cells when they are made, one number or one per cell. scale, shape: of the
+            Weibull distribution, in cycles and 1.
         g_stuck: [S], where failed cells end. g_min, g_max: the window of a fresh cell [S].
         close_low, close_high: `c_low`, `c_high`: decades of conductance lost per decade of cycles. onset: `N_on`.
 
-    Reference: the window's law is the form of Lammie et al. 2021 in MemTorch (recalled, not read), in conductance.
+    Reference: the window has the form of Lammie et al. 2021 in MemTorch (recalled, not read), in conductance.
 
-    Breaks when: pulses are weaker than the full cycles that lifetimes were measured with, as each counts for one.
+    Breaks when: pulses are weaker than the full cycles that lifetimes were measured with, since each counts as one.
     """
 
     cycles: Float[Array, "*#cells"] = eqx.field(converter=at_least_0)
@@ -143,8 +143,8 @@ class WornOut(AbstractFaults):
     def window(
         self, seen: Float[Array, "*#cells"] | None = None
     ) -> tuple[Float[Array, "*cells"], Float[Array, "*cells"]]:
-        """Lowest and highest conductance [S] that living cells reach once they have `seen` so many cycles, by default those
-        behind them when they are made."""
+        """Lowest and highest conductance [S] that living cells reach once they have `seen` that many cycles, by default
+        the cycles behind them when they are made."""
         decades = jnp.log10(jnp.maximum((self.cycles if seen is None else seen) / self.onset, 1))
         low, high = self.g_min * 10 ** (self.close_low * decades), self.g_max * 10 ** (-self.close_high * decades)
         middle = jnp.sqrt(self.g_min * self.g_max)

@@ -28,13 +28,14 @@ class ManyAtOnce(AbstractPulseUpdate):
     with `A_n` the law's closed form, where it has one, and midpoint steps elsewhere.
 
     Args:
-        update: the law pulse by pulse. parts: midpoint steps of a train.
+        update: the law pulse by pulse. parts: number of midpoint steps per train.
 
     Raises:
-        ValueError: for pulses that remember each other (`CycleNoise(correlation=...)`).
+        ValueError: for correlated pulses (`CycleNoise(correlation=...)`).
 
-    Exact in distribution for constant steps away from the bounds. Elsewhere the spread of a train is off by a relative
-    `n s / (2 w)`, s the step and w the distance over which it changes by as much as itself, and a train is clipped once.
+    Exact in distribution for constant steps away from the bounds. Elsewhere the spread of a train has a relative error
+    of `n s / (2 w)`, s the step and w the distance over which it changes by as much as itself; a train is clipped only
+    once.
 
     Breaks when: a train crosses much of the range.
     """
@@ -47,7 +48,7 @@ class ManyAtOnce(AbstractPulseUpdate):
         rho = None if pulses is None else pulses.correlation
         if isinstance(rho, jax.Array) and not isinstance(rho, Tracer) and np.any(np.asarray(rho) != 0):
             raise ValueError(
-                "ManyAtOnce: pulses of this device remember each other (CycleNoise(correlation=...)), and a train of them "
+                "ManyAtOnce: pulses of this device are correlated (CycleNoise(correlation=...)), and a train of them "
                 "is not a sum of independent ones. Apply them one by one."
             )
 
@@ -95,12 +96,12 @@ class ManyAtOnce(AbstractPulseUpdate):
     def on_average(
         self, g: Float[Array, "*cells"], z: PulseLatents, n: Float[Array, "*cells"]
     ) -> Float[Array, "*cells"]:
-        """Conductance [S] where `n` pulses lead without the noise of each, `n` any real number."""
+        """Conductance [S] that `n` pulses lead to without their noise, `n` any real number."""
         return self.update.on_average(g, z, n)
 
 
 def at_once(device: Device) -> Device:
-    """The device with `ManyAtOnce` for its pulses, where they are of a kind that can be taken together; the same otherwise."""
+    """The device with `ManyAtOnce` for its pulses, where they can be taken together; unchanged otherwise."""
     update = device.update
     exact = isinstance(update, PulseUpdate) and update.pulses is None and update.law.closed_form
     if not isinstance(update, PulseUpdate) or exact:

@@ -24,7 +24,7 @@ GOOD = 0.04  # rms over targets: of the spread over cells, for the mean; of the 
 
 
 class Chebyshev(eqx.Module):
-    """Curves of the normalised conductance, one for each of some times.
+    """Curves of the normalised conductance, one for each of several times.
 
     $$ c_t(x) = \\sum_k a_{tk}\\, T_k\\Bigl(\\frac{2 x - l - 1}{1 - l}\\Bigr), \\qquad x = g / g_{max} $$
 
@@ -46,7 +46,7 @@ class Chebyshev(eqx.Module):
 
 
 class MeanDrift(AbstractDrift):
-    """`g(t)`: the mean over cells that were asked for one target; see `moment_matched`."""
+    """`g(t)`: the mean over cells programmed to one target; see `moment_matched`."""
 
     mean: Chebyshev
     g_max: Float[Array, ""]
@@ -59,7 +59,7 @@ class MeanDrift(AbstractDrift):
 
 
 class PopulationNoise(AbstractReadNoise):
-    """The variance over cells and reads together, of one target; see `moment_matched`."""
+    """The variance over cells and reads together, for one target; see `moment_matched`."""
 
     variance: Chebyshev
     g_max: Float[Array, ""]
@@ -86,22 +86,22 @@ def moment_matched(
     cells: int = 8192,
     targets: int = 64,
 ) -> Device:
-    """The device whose every read meets fresh cells, with the same mean and variance.
+    """A device whose every read draws fresh cells, with the same mean and variance.
 
     $$ g(t; g_T) = \\langle g \\rangle_{cells}, \\qquad
        v(t; g_T) = \\mathrm{var}_{cells}(g) + \\langle v_{read} \\rangle_{cells} $$
 
     Write error, spread of drift, faults and read noise become one noise, drawn when a product is read: once per output
-    instead of once per cell. Each input vector meets cells of its own, which averages over devices faster than one set
-    of cells for a whole batch does: what hardware-aware training wants, at the price of one more product, whatever the
+    instead of once per cell. Each input vector sees its own cells, which averages over devices faster than one set
+    of cells for a whole batch does: this suits hardware-aware training, and costs one more product, whatever the
     device.
 
     Args:
-        times: the times after programming that will be asked for [s]. The first that the data describe is always among those
-            that the new device knows: compensation of drift refers to it.
-        bandwidth: of the reads [Hz], by default that of 100 ns; what a later read gives instead has no effect.
+        times: the times after programming that will be asked for [s]. The first time that the data describe is always
+            among those that the new device knows: drift compensation refers to it.
+        bandwidth: of the reads [Hz], by default that of 100 ns; the bandwidth of a later read has no effect.
         key: decides the cells that are sampled.
-        cells, targets: cells sampled for each of some targets between `g_min` and `g_max`; curves are laid through them.
+        cells, targets: cells sampled for each of so many targets from `g_min` to `g_max`; curves are fitted to them.
 
     Returns:
         A device without spread: programmed exactly, with a deterministic drift and all variance in its read noise.
@@ -111,18 +111,18 @@ def moment_matched(
         ValueError: for times that the device does not know, or fewer than 20 targets or 2 cells.
         TypeError: inside `jit`, `grad` or `vmap`: the curves' degrees depend on the numbers.
 
-    Warns if no curve follows the moments, as of a device with a few levels only.
+    Warns if no curve fits the moments, as for a device with only a few levels.
 
     Reference: outputs drawn instead of weights: Kingma et al. 2015, arXiv:1506.02557 (local reparametrisation).
 
     Breaks when: it matters that one set of cells serves all inputs (calibration of one chip, in-situ training), the sum
-    over rows is too short to be normal (few rows, heavy tails), or gradients by numbers of the device are wanted: its
-    moments are sampled before any differentiation.
+    over rows is too short to be normal (few rows, heavy tails), or gradients with respect to numbers of the device are
+    wanted: its moments are sampled before any differentiation.
     """
     asked = () if times is None else np.atleast_1d(np.asarray(times, float)).tolist()
     if targets < 20 or cells < 2 or (times is not None and not asked):
         raise ValueError(
-            f"moment_matched: targets={targets}, cells={cells}, {len(asked)} times; take at least 20, 2 and 1 of them."
+            f"moment_matched: targets={targets}, cells={cells}, {len(asked)} times; they must be at least 20, 2 and 1."
         )
     known = tuple(dict.fromkeys((float(device.first_time), *asked)))
     if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(device)):
@@ -179,7 +179,7 @@ def _moments(
 
 
 def _fit(s: np.ndarray, values: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, float]:
-    """Coefficients of the lowest degree that is good enough, and its rms miss, in units of `scale`, at the worst time.
+    """Coefficients of the lowest degree that is good enough, and its rms error, in units of `scale`, at the worst time.
 
     The lowest target counts as much as all others: in a differential pair, one cell rests there.
     """

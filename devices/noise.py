@@ -74,7 +74,7 @@ class ThermalNoise(AbstractReadNoise):
     Args:
         v_read: V [V]. temperature: T [K].
 
-    Breaks when: inputs are far from `v_read`: the current noise does not shrink with the voltage as this has it. At
+    Breaks when: inputs are far from `v_read`: the current noise does not shrink with the voltage as assumed here. At
     25 uS, 0.2 V and 2 MHz it is 2e-7 of the signal.
     """
 
@@ -204,9 +204,9 @@ class Trap(eqx.Module):
 
 
 class TelegraphNoise(AbstractReadNoise):
-    """Random telegraph noise: one trap a cell, two levels, exponential dwell times.
+    """Random telegraph noise: one trap per cell, two levels, exponential dwell times.
 
-    A full trap takes `dg = g A(x) exp(sigma z)` off the conductance. With mean dwell times `tau_c` (empty) and
+    A full trap lowers the conductance by `dg = g A(x) exp(sigma z)`. With mean dwell times `tau_c` (empty) and
     `tau_e` (full), the trap is full with probability `p = tau_e / (tau_c + tau_e)`, and a read that averages over `T
     = 1/2B` sees
 
@@ -217,7 +217,7 @@ class TelegraphNoise(AbstractReadNoise):
 
     Args:
         amplitude: A: a number or a curve of `g / g_max`. g_max: normalisation [S]. spread: sigma.
-        shortest, longest: dwell times are log-uniform between these [s], each drawn for itself.
+        shortest, longest: dwell times are log-uniform between these [s], each drawn independently.
 
     Reference: Machlup 1954, 10.1063/1.1721637, for the spectrum of the process (recalled, not read).
 
@@ -324,7 +324,7 @@ class SumOfNoises(AbstractReadNoise):
 
 
 class ScaledReadNoise(AbstractReadNoise):
-    """The read noise of a cell of another range, at the same share of it.
+    """The read noise of a cell with another range, at the same share of that range.
 
     $$ \\sigma^2(g) = \\sigma_{other}^2(s\\,g) / s^2 $$
 

@@ -1,4 +1,4 @@
-"""The physical numbers of a device: each with its place, unit and value, and a device in which they are other ones."""
+"""The physical numbers of a device: each with its place, unit and value, and copies of the device with other values."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def _leaves(device: Device) -> list[tuple[Any, jax.Array]]:
 
 
 def _unit(device: Device, path: Any) -> str:
-    """The unit that the innermost field on the way to a number says."""
+    """The unit of the innermost field on the path to a number that states one."""
     owner: Any = device
     unit = ""
     for key in path:
@@ -96,7 +96,8 @@ def typical_cell(device: Device, t: float, bandwidth: float, *, key: jax.Array, 
         t: time since programming [s]. bandwidth: of a read [Hz]. key: decides the cells that are sampled.
 
     Returns:
-        `write`, `drift_mean`, `drift_spread`, `read_noise` over `g_max - g_min`; no conduction: see `departure_from_ohm`.
+        `write`, `drift_mean`, `drift_spread`, `read_noise` over `g_max - g_min`; for conduction see
+        `departure_from_ohm`.
     """
     middle = (device.g_min + device.g_max) / 2
     span = float(device.g_max - device.g_min)

@@ -10,7 +10,7 @@ import tomllib
 from typing import Any
 
 MOST_BYTES = 2**26
-MOST_PARTS, MOST_DEEP = 32, 16  # parts of a dotted key; tables and lists in each other
+MOST_PARTS, MOST_DEEP = 32, 16  # parts of a dotted key; nested tables and lists
 MOST = 3.4e38  # the largest number of float32
 _KEY = r"""(?:(?<![\w-])[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+"""
 _TOO_LONG = re.compile(rf"(?:{_KEY}\.[ \t]*+){{{MOST_PARTS},}}")
@@ -21,7 +21,7 @@ class PlainTomlError(ValueError):
 
 
 def parsed(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """What a TOML file says: no dates, no NaN, no numbers beyond what float32 and 64 bits hold.
+    """The contents of a TOML file: no dates, no NaN, no numbers beyond what float32 and 64 bits hold.
 
     Raises:
         PlainTomlError: if it cannot be read or is not TOML, or holds anything else.
@@ -41,9 +41,9 @@ def parsed(path: str | os.PathLike[str]) -> dict[str, Any]:
     except PlainTomlError:
         raise
     except RecursionError:
-        raise PlainTomlError(f"{path} has lists or tables within each other more than {MOST_DEEP} deep.") from None
+        raise PlainTomlError(f"{path} has lists or tables nested more than {MOST_DEEP} deep.") from None
     except ValueError as error:
-        raise PlainTomlError(f"{path} is not a TOML file: {error}. Text stands in quotes, lists in [ ].") from None
+        raise PlainTomlError(f"{path} is not a TOML file: {error}. Put text in quotes and lists in [ ].") from None
     _check(path, document, "")
     return document
 
@@ -51,7 +51,7 @@ def parsed(path: str | os.PathLike[str]) -> dict[str, Any]:
 def _check(path: Any, value: Any, where: str, deep: int = 0) -> None:
     said = f"{path}: {where or 'the file'}"
     if deep > MOST_DEEP:
-        raise PlainTomlError(f"{path}: {where[:60]} ... has lists or tables more than {MOST_DEEP} deep.")
+        raise PlainTomlError(f"{path}: {where[:60]} ... has lists or tables nested more than {MOST_DEEP} deep.")
     if isinstance(value, dict):
         for key, inner in value.items():
             _check(path, inner, f"{where}.{key}".lstrip("."), deep + 1)

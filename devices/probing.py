@@ -28,7 +28,7 @@ def probe(device: Any) -> None:
     Raises:
         TypeError: if a law does not take the arguments of its kind. ValueError: if its result has another shape.
 
-    Warns of conductances below 0 S, currents against their voltage, variances below 0, and of NaN.
+    Warns of conductances below 0 S, currents that flow against their voltage, variances below 0, and of NaN.
     """
     laws = {kind: getattr(device, kind) for kind in _RUNS}
     own = [k for k, law in laws.items() if isinstance(law, _KINDS[k]) and _is_own(law) and _is_plain(law)]
@@ -64,7 +64,7 @@ def _conduction(law: Any, who: str, g: Array, key: Array) -> None:
     for v in (VOLTS, -VOLTS):
         found = _given(who, "(g, v)", g, lambda v=v: law(g, jnp.full_like(g, v)))
         along = None if found is None else found * np.sign(v)
-        if _warned(who, along, g, f"A along {v:g} V; a current is finite and flows with its voltage"):
+        if _warned(who, along, g, f"A in the direction of {v:g} V; a current is finite and flows with its voltage"):
             return
 
 

@@ -115,7 +115,7 @@ class SpreadProgramming(AbstractProgramming):
 class QuantisedProgramming(AbstractProgramming):
     """Only certain conductance levels can be targeted: each target is moved to the nearest level, which is then programmed.
 
-    The derivative by the target passes straight through.
+    The derivative with respect to the target passes straight through.
 
     Args:
         levels: the conductances [S], ascending. programming: the write error at each.
@@ -136,7 +136,7 @@ class QuantisedProgramming(AbstractProgramming):
 
 
 class ScaledProgramming(AbstractProgramming):
-    """The write error of a cell of another range, at the same share of it.
+    """The write error of a cell with another range, at the same share of that range.
 
     $$ g = P(s\\,g_T) / s $$
 
@@ -161,7 +161,7 @@ class QuantileProgramming(AbstractProgramming):
         targets: [S], ascending. probabilities: of the quantiles, ascending in (0, 1). errors: the quantiles [S].
 
     Breaks when: tails beyond the outermost probabilities matter (they are cut there), or targets lie outside the
-    measured ones (the nearest measured target answers).
+    measured ones (the nearest measured target is used).
     """
 
     targets: Float[Array, " targets"] = eqx.field(converter=siemens.but(ascending=True))

@@ -40,7 +40,7 @@ def unit_normals(key: PRNGKeyArray, like: Float[Array, "*cells"]) -> Float[Array
 def unit_normals_at(
     key: PRNGKeyArray, like: Float[Array, "*cells"], places: UInt32[Array, "*cells"]
 ) -> Float[Array, "*cells"]:
-    """Some of a longer draw of `unit_normals`: those at its numbers `places`."""
+    """Part of a longer draw of `unit_normals`: its elements number `places`."""
     return _normals(_words(key, places), like)
 
 
@@ -69,10 +69,10 @@ def bits(key: PRNGKeyArray, shape: tuple[int, ...]) -> UInt32[Array, "..."]:
     permutation.
 
     Reference: the mixing function is `triple32` of C. Wellons, nullprogram.com/blog/2018/07/31 (public domain); the
-    constants as in copies of it, the page itself was not read.
+    constants are those of copies of it; the page itself was not read.
 
-    Breaks when: more than 2^32 words are drawn from one key (the counter starts again), or somebody means to guess them: this
-    is not a cipher.
+    Breaks when: more than 2^32 words are drawn from one key (the counter starts again), or someone tries to guess them:
+    this is not a cipher.
     """
     return _words(key, lax.iota(jnp.uint32, math.prod(shape)).reshape(shape))
 

@@ -17,7 +17,7 @@ Number = float | int | Float[Array, ""]
 class AbstractStep(Checked):
     """The mean response of one cell to one pulse, in either direction.
 
-    Any parameter may be an array, one value a cell: that is how cells are made to differ.
+    Any parameter may be an array, one value per cell: that is how cells are made to differ.
     """
 
     closed_form: ClassVar[bool] = False  # True: `after` gives many pulses at once
@@ -29,11 +29,11 @@ class AbstractStep(Checked):
 
     @abc.abstractmethod
     def up(self, g: Float[Array, "*cells"]) -> Float[Array, "*cells"]:
-        """Increase [S] by one potentiating pulse at conductance `g` [S], bounds aside."""
+        """Increase [S] by one potentiating pulse at conductance `g` [S], ignoring the bounds."""
 
     @abc.abstractmethod
     def down(self, g: Float[Array, "*cells"]) -> Float[Array, "*cells"]:
-        """Decrease [S] by one depressing pulse at conductance `g` [S], bounds aside."""
+        """Decrease [S] by one depressing pulse at conductance `g` [S], ignoring the bounds."""
 
     def clip(self, g: Float[Array, "*cells"]) -> Float[Array, "*cells"]:
         """`g` kept between this cell's bounds."""
@@ -46,7 +46,7 @@ class AbstractStep(Checked):
     def symmetry_point(self, like: Float[Array, "*cells"]) -> Float[Array, "*cells"]:
         """Conductance [S] at which a pulse up and a pulse down cancel, for cells of the shape of `like`.
 
-        Where one direction is the stronger at every conductance, the bound to which it leads.
+        Where one direction is stronger at every conductance, the bound to which it leads.
         """
         low, high = (jnp.broadcast_to(b, like.shape).astype(like.dtype) for b in (self.g_min, self.g_max))
         return solve_increasing(lambda g: self.down(g) - self.up(g), low, high)
@@ -298,13 +298,13 @@ class PowerStep(AbstractStep):
 
 
 class PiecewiseStep(AbstractStep):
-    """A measured step: linear between nodes at equal distances from `g_min` to `g_max`.
+    """A measured step: linear between equidistant nodes from `g_min` to `g_max`.
 
     Args:
         steps_up, steps_down: steps [S] at the nodes. g_min, g_max: range of the nodes and hard bounds [S].
         step_up, step_down: factors on the tables, so that cells can differ in them.
 
-    Breaks when: the conductance leaves the range (the end nodes answer there).
+    Breaks when: the conductance leaves the range (the end nodes are used there).
     """
 
     steps_up: Float[Array, " nodes"] = eqx.field(converter=signed_siemens)
@@ -360,12 +360,12 @@ class Referenced(AbstractStep):
     """A step law seen from a reference: `g` is the difference between the cell and its reference cell.
 
     Args:
-        law: the law of the cell itself. reference: conductance of the reference [S], taken off the cell's.
-        at_symmetry: take the law's own symmetry point off as well, cell by cell, as if each reference had been
+        law: the law of the cell itself. reference: conductance of the reference [S], subtracted from the cell's.
+        at_symmetry: subtract the law's own symmetry point as well, cell by cell, as if each reference had been
             programmed to it.
 
     Reference: Gokmen, Haensch 2020, 10.3389/fnins.2020.00103 (zero shifting; recalled); aihwkit's `SoftBoundsReferenceDevice`
-    and `PowStepReferenceDevice` are this around `SoftBounds` and `PowerStep`.
+    and `PowStepReferenceDevice` are this law around `SoftBounds` and `PowerStep`.
     """
 
     law: AbstractStep

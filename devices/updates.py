@@ -23,7 +23,7 @@ from devices.steps import AbstractStep, mean_after
 
 @dataclasses.dataclass(frozen=True)
 class Spreads:
-    """A converter of standard deviations by the name of what they are of."""
+    """A converter for fields of standard deviations, by the name of what varies."""
 
     number: Number = at_least_0
 
@@ -62,7 +62,7 @@ class CellSpread(Checked):
     log_normal: bool = eqx.field(static=True, default=False)
 
     def draw(self, like: Float[Array, "*cells"], *, key: PRNGKeyArray) -> dict[str, Float[Array, "*cells"]]:
-        """Unit normals of each cell, by what they vary."""
+        """Unit normals of each cell, by the name of what they vary."""
         names = ["step", "balance", *sorted(self.others)]
         keys = jax.random.split(key, len(names))
         return {name: unit_normals(k, like) for name, k in zip(names, keys, strict=True)}
@@ -118,14 +118,14 @@ class CycleNoise(Checked):
 
 
 class PulseHeat(Checked):
-    """What one pulse dissipates at every conductance: `integral of v i dt`, linear between nodes at equal distances.
+    """What one pulse dissipates at every conductance: `integral of v i dt`, linear between equidistant nodes.
 
     Args:
         joules_up, joules_down: of a pulse that makes the cell more, and less, conductive, at the nodes [J].
         g_min, g_max: range of the nodes [S].
 
-    Breaks when: the conductance leaves the range (the end nodes answer there), or pulses differ from each other: the table
-    knows their mean course.
+    Breaks when: the conductance leaves the range (the end nodes are used there), or pulses differ from each other: the
+    table describes their mean course.
     """
 
     joules_up: Float[Array, " nodes"] = eqx.field(converter=at_least_0.but(unit="J"))
@@ -137,7 +137,7 @@ class PulseHeat(Checked):
         same_length(self, "joules_up", "joules_down")
 
     def __call__(self, g: Float[Array, "*cells"], n: Num[Array, "*#cells"]) -> Float[Array, "*cells"]:
-        """Heat [J] of `n` pulses (up if positive) to cells of conductance `g` [S], each as the first."""
+        """Heat [J] of `n` pulses (up if positive) to cells of conductance `g` [S], each counted as the first."""
         up, down = (
             between_nodes(j.astype(g.dtype), g, self.g_min, self.g_max) for j in (self.joules_up, self.joules_down)
         )
@@ -160,19 +160,19 @@ class PulseLatents(eqx.Module):
 class PulseUpdate(AbstractPulseUpdate):
     """A step law with spread between cells, noise between pulses, and write noise.
 
-    After each pulse the hidden conductance `h` is `clip(h +- step(h) + noise)`; what is seen, `h` plus write noise, is
-    drawn anew by each call. Neither goes below 0 S.
+    After each pulse the hidden conductance `h` is `clip(h +- step(h) + noise)`; the visible one, `h` plus write noise,
+    is drawn again by each call. Neither goes below 0 S.
 
     Args:
         law: mean step at every conductance.
         cells: how cells differ; None: not at all. pulses: how pulses differ; None: not at all.
-        write_noise: standard deviation [S] of what is seen around the hidden state; None: what is seen is the state.
+        write_noise: standard deviation [S] of the visible conductance around the hidden one; None: both are the same.
         heat: what a pulse dissipates; None: `V^2 g t`, with the voltage and duration given where energy is asked for.
 
     Raises:
         ValueError: if the spread is of a parameter, or of steps, that the law does not have.
 
-    Many pulses at once are one formula where the law has one and pulses do not differ, and a scan over pulses otherwise.
+    Many pulses are applied by one formula if the law has one and pulses do not differ, by a scan over pulses otherwise.
 
     Breaks when: pulses of different amplitude or width are mixed (a law is for one pulse shape).
     """
@@ -219,7 +219,9 @@ class PulseUpdate(AbstractPulseUpdate):
     def check_key(self, key: PRNGKeyArray | None) -> None:
         """Raises ValueError without a key for pulses that differ from each other."""
         if key is None and (self.pulses is not None or self.write_noise is not None):
-            raise ValueError("pulses of this device differ from each other: pulse(..., key=jax.random.key(0)).")
+            raise ValueError(
+                "pulses of this device differ from each other. Give a key: pulse(..., key=jax.random.key(0))."
+            )
 
     def cell_law(self, z: PulseLatents) -> AbstractStep:
         """The step law of each cell."""
@@ -251,7 +253,7 @@ class PulseUpdate(AbstractPulseUpdate):
     def on_average(
         self, g: Float[Array, "*cells"], z: PulseLatents, n: Float[Array, "*cells"]
     ) -> Float[Array, "*cells"]:
-        """Conductance [S] where `n` pulses lead without the noise of each, `n` any real number."""
+        """Conductance [S] that `n` pulses lead to without their noise, `n` any real number."""
         hidden = g if z.offset is None else g - z.offset
         moved = mean_after(self.cell_law(z), hidden, n, parts=8)
         return g + jnp.where(n == 0, 0, jnp.maximum(moved, 0) - hidden)

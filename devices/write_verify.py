@@ -1,4 +1,4 @@
-"""Write-verify: pulse, read, compare, again."""
+"""Write-verify: pulse, read, compare, repeat."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ class WriteVerify(AbstractProgramming):
     """A closed loop: read; stop inside the window around the target; otherwise one pulse towards it.
 
     Each verification reads `g + verify_noise xi`, so that a cell may be accepted, or refused, wrongly. Energy is
-    `V^2 g t` of each pulse and read at the conductance before it; of pulses whose `update` knows its own heat (as those of
-    compact models do), that.
+    `V^2 g t` of each pulse and read at the conductance before it, or, for pulses whose `update` knows its own heat (as
+    those of compact models do), that heat.
 
     Args:
         update: what a pulse does.
         window: largest accepted deviation [S] of the verified conductance. relative: the window is a fraction of the
             target instead.
         start: conductance [S] of a cell before the first pulse; None: the law's lowest.
-        most: pulses after which a cell is given up and left where it is.
+        most: pulses after which the loop gives a cell up and leaves it where it is.
         verify_noise: standard deviation of a verifying read [S].
-        v_up, v_down, v_read: voltages [V]. width, t_read: durations [s]. Those of pulses decide the energy alone.
+        v_up, v_down, v_read: voltages [V]. width, t_read: durations [s]. Those of pulses affect only the energy.
 
     Breaks when: cells drift while the loop runs (it takes no time here: the clock of every cell starts at its end), or
     pulse amplitudes are ramped (a law is for one pulse shape). A pulse larger than the window makes
@@ -103,7 +103,7 @@ class WriteVerify(AbstractProgramming):
         )
 
     def _heat(self, g: Float[Array, "*cells"], n: Float[Array, "*cells"]) -> Float[Array, "*cells"]:
-        """Of one pulse or none [J]."""
+        """Energy of one pulse, or of none [J]."""
         if self.update.heat is not None:
             return self.update.heat(g, n)
         return jnp.abs(n) * jnp.where(n > 0, self.v_up, self.v_down) ** 2 * g * self.width
@@ -121,7 +121,7 @@ def summarise(
 
     Args:
         programming: for instance a `WriteVerify` loop. targets: where to measure [S], two or more, ascending.
-        draws: cells a target. probabilities: quantiles a target, at equal distances.
+        draws: cells per target. probabilities: quantiles per target, equally spaced.
     """
     cells = jnp.broadcast_to(targets[:, None], (targets.shape[0], draws))
     error = programming(cells, key=key) - cells

@@ -19,9 +19,8 @@ class AbstractMemristor(eqx.Module):
     $$ \\dot x = f(x, v), \\qquad i = I(x, v) $$
 
     Everything is written for one cell and elementwise, so that arrays of cells, and parameters that differ from cell to
-    cell, work
-    by broadcasting. What `x` is (a filament gap in metres, a fraction of switched sites, a resistance) is the model's
-    business; `bounds` says between which values it stays. Positive voltage makes the cell more conductive unless
+    cell, work by broadcasting. What `x` is (a filament gap in metres, a fraction of switched sites, a resistance) is up
+    to the model; `bounds` says between which values it stays. Positive voltage makes the cell more conductive unless
     a model's docstring says otherwise.
 
     A stochastic model overrides `step` too, and gives the ensemble's mean rate in `derivative`.
@@ -31,7 +30,7 @@ class AbstractMemristor(eqx.Module):
 
     @abc.abstractmethod
     def current(self, x: Float[Array, "*#cells"], v: Float[Array, "*#cells"]) -> Float[Array, "*cells"]:
-        """Current [A] at voltage `v` [V]; 0 at 0 V, and of the sign of the voltage."""
+        """Current [A] at voltage `v` [V]; 0 at 0 V, and with the sign of the voltage."""
 
     @abc.abstractmethod
     def derivative(self, x: Float[Array, "*#cells"], v: Float[Array, "*#cells"]) -> Float[Array, "*cells"]:
@@ -66,9 +65,9 @@ class AbstractMemristor(eqx.Module):
 def exponential_step(f, x, v, dt, bounds):
     """One exponential Rosenbrock-Euler step of `dx/dt = f(x, v)`, kept within `bounds`.
 
-    Too long a step may cross a bound at which the rate vanishes, as windows make it: held there the state would stick
-    for ever, and
-    two step lengths would agree on it. Then the distance d to the bound shrinks to `d exp(-f dt / d)` instead.
+    A step that is too long may cross a bound at which the rate vanishes, as windows make it: clipped there, the state
+    would stick for ever, and two step lengths would agree on it. Then the distance d to the bound shrinks to
+    `d exp(-f dt / d)` instead.
 
     Reference: Hochbruck, Ostermann, Acta Numerica 19, 209 (2010), 10.1017/S0962492910000048 (recalled, not read).
     """

@@ -22,8 +22,8 @@ class Circuit(AbstractMemristor):
     The current is never clipped afterwards: in compliance the memristor sees the voltage that drives the limit through it.
     Derivatives with respect to everything come from the implicit function theorem.
 
-    A cell the other way round sees `-v` and gives `-i`; `offset` is a current beside it in its own direction: leakage, or an
-    ammeter's zero.
+    A reversed cell sees `-v` and gives `-i`; `offset` is a current parallel to it, in its own direction: leakage, or
+    the zero offset of an ammeter.
 
     Args:
         model: the memristor. resistance: R [ohm]. compliance: `i_max` [A]; None: no limit. offset: [A].

@@ -1,4 +1,4 @@
-"""The data-driven ReRAM of Southampton: the state is the measured resistance itself."""
+"""The data-driven ReRAM model of Southampton: the state is the measured resistance itself."""
 
 from __future__ import annotations
 
@@ -113,7 +113,8 @@ def messaris_memtorch() -> DataDriven:
     """Southampton's TiOx device 2 with the defaults of MemTorch: 10 to 17 kohm in the data, hundreds of pulses from end
     to end.
 
-    Checked: coreylammie/MemTorch (Data_Driven.py) against Table II of the paper, device 2, which it repeats with more digits.
+    Checked: coreylammie/MemTorch (Data_Driven.py) against Table II of the paper, device 2, whose values it repeats with
+    more digits.
     """
     return DataDriven(
         rate_p=743.47,

@@ -1,4 +1,4 @@
-"""A diffusive memristor: silver gathers into a filament under voltage, and drifts apart without it."""
+"""A diffusive memristor: silver gathers into a filament under voltage, and disperses without it."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class DiffusiveSilver(AbstractMemristor):
     $$ i = g_{off}\\,(g_{on} / g_{off})^{\\sigma(20 x - 10)}\\,v $$
 
     with the logistic function sigma. Above the threshold the cell turns on after the delay `t_0 exp(-|v|/V_0)`; below
-    the hold voltage it lets go `tau` after it had gathered all its silver; between the two it stays as it is. Pulses
-    shorter than the delay
-    add up, and leak away: a neuron. The rate is linear in `x`, so a step at a frozen voltage is exact until `x` meets 0 or 1.
+    the hold voltage a fully gathered filament lets go after `tau`; between the two it stays as it is. Pulses shorter
+    than the delay add up, and leak away: a neuron. The rate is linear in `x`, so a step at a frozen voltage is exact
+    until `x` meets 0 or 1.
 
-    Spread is a matter of parameters: `spread` draws them, once for each device, or anew for each cycle.
+    Variability is in the parameters: `spread` draws them, once for each device or again for each cycle.
 
     Args:
         threshold, hold: `V_th`, `V_h` [V]. delay, delay_voltage: `t_0` [s], `V_0` [V]. decay: tau at 300 K [s].
@@ -84,7 +84,7 @@ def spread(
 
     Args:
         model: the median cell. shape: of the array of cells. threshold: standard deviation [V].
-        delay, decay: standard deviations of their natural logarithms. Gradients with respect to all three are right.
+        delay, decay: standard deviations of their natural logarithms. Gradients with respect to all three are correct.
     """
     like = jnp.zeros(shape)
     v, on, off = (unit_normals(k, like) for k in jax.random.split(key, 3))
@@ -102,10 +102,10 @@ def spread(
         numbers="assumed",
         volts=1.5,
         notes=(
-            "Read in the second work's model of the device, positive side: threshold 0.294 V (standard deviation "
+            "Read from the second work's model of the device, positive side: threshold 0.294 V (standard deviation "
             "0.038 V from cycle to "
             "cycle), hold 0.080 V, 806 ohm on, 1 pA off, 210 and 240 ns.",
-            "Assumed: how the delay falls with the voltage (0.25 V a factor e, from 210 ns at 1.5 V), the "
+            "Assumed: how the delay falls with the voltage (0.25 V per factor of e, from 210 ns at 1.5 V), the "
             "activation energy, the width.",
             "On the negative side that device switches at 0.119 V already: this model is symmetric.",
         ),

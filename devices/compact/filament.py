@@ -21,9 +21,11 @@ class Filament(AbstractMemristor):
     current of the device is the sum over them (see `bundle`).
 
     Args:
-        g_on, g_off: conductances at small voltage, `x` = 1 and 0 [S]. b_on, b_off: how they bend up [1/V].
-        v_set, v_reset: voltages at which it sets, and (negative, so given without sign) resets, within `tau` [V].
-        w_set, w_reset: voltages that make switching e times faster [V]. tau: [s]. x0: state at the start.
+        g_on, g_off: conductances at small voltage, `x` = 1 and 0 [S]. b_on, b_off: how steeply they rise with voltage
+            [1/V].
+        v_set, v_reset: voltages at which it sets and resets within `tau` [V]; the latter is negative, and given without
+            its sign.
+        w_set, w_reset: voltage changes that make switching e times faster [V]. tau: [s]. x0: state at the start.
 
     Reference: rates as in Miranda, IEEE Trans. Nanotechnol. 14, 787 (2015), 10.1109/TNANO.2015.2455235 (recalled, not
     read); the read-out is ours.
@@ -49,7 +51,7 @@ class Filament(AbstractMemristor):
 
     def rates(self, v: Float[Array, "*#cells"]) -> tuple[Float[Array, "*cells"], Float[Array, "*cells"]]:
         """Rates [1/s] of setting and resetting."""
-        setting = jnp.minimum((v - self.v_set) / self.w_set, 60.0)  # within tau / e^60 all is over
+        setting = jnp.minimum((v - self.v_set) / self.w_set, 60.0)  # switching is over within tau / e^60
         resetting = jnp.minimum(-(v + self.v_reset) / self.w_reset, 60.0)
         return jnp.exp(setting) / self.tau, jnp.exp(resetting) / self.tau
 

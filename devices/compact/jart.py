@@ -23,7 +23,7 @@ _TUNNEL = (
 
 
 class JartVCM(AbstractMemristor):
-    """Valence change cell: plug, disc and Schottky contact in series with lines; its state is ln N, N the vacancies
+    """Valence change cell: plug, disc and Schottky contact in series with the lines; its state is ln N, N the vacancies
     in the disc [1e26/m^3].
 
     $$ R_{disc} = \\frac{l}{N z e \\mu A},\\quad R_{plug} = \\frac{l_c - l}{N_p z e \\mu A},\\quad
@@ -44,7 +44,7 @@ class JartVCM(AbstractMemristor):
 
     The voltage `V_s` of the contact is solved for, with implicit derivatives. At positive voltage the barrier's
     sudden rise at `V_s = phi_0 - phi_n` gives up to three solutions; this is the one with the smallest `V_s` (below
-    the rise if there is any), where a source that starts from 0 leads.
+    the rise if there is one there), which a source that starts from 0 reaches.
 
     Args:
         n_min, n_max, n_plug: N of the emptiest and fullest disc, of the plug [1e26/m^3]. start: N of a fresh cell, by
@@ -60,8 +60,8 @@ class JartVCM(AbstractMemristor):
     Syst. I 67, 4618 (2020), 10.1109/TCSI.2020.3018502 (recalled, not read; equations and numbers from public programs
     that implement the model).
 
-    Breaks when: run in 32 bits for more than a glance (N spans 4 decades and its rate 20); forming, retention and the
-    vacancies' random jumps matter; the source has too little resistance to make the solution unique (see above).
+    Breaks when: run in 32 bits for more than a quick look (N spans 4 decades and its rate 20); forming, retention and
+    the vacancies' random jumps matter; the source has too little resistance to make the solution unique (see above).
     """
 
     n_min: Float[Array, "*cells"] = eqx.field(converter=jnp.asarray, default=0.008)
@@ -102,10 +102,10 @@ class JartVCM(AbstractMemristor):
         return solve_increasing(excess, low, high, steps=24)  # from a bracket of a sixteenth of the voltage
 
     def _bracket(self, excess, v, points=16):
-        """Where the solution of smallest magnitude lies: between the first two of some voltages over which `excess`
+        """The bracket of the solution of smallest magnitude: the first two of several voltages between which `excess`
         changes its sign.
 
-        They lie closer and closer towards the sudden rise of the barrier.
+        The voltages lie closer and closer together towards the sudden rise of the barrier.
         """
         rise = jnp.minimum(self.barrier - self.fermi, v)
 
@@ -197,7 +197,7 @@ _SPREAD = {"n_min": 0.25, "n_max": 0.05, "length": 0.1, "radius": 1 / 9}  # stan
 
 
 def device_to_device(model: JartVCM, shape: tuple[int, ...], *, key: PRNGKeyArray, cut: float = 2.0) -> JartVCM:
-    """Cells of their own `n_min`, `n_max`, `length` and `radius`, around those of `model`; a thinner filament is
+    """Cells with individual `n_min`, `n_max`, `length` and `radius`, around those of `model`; a thinner filament is
     hotter (`r_th` as 1/radius^2).
 
     Normal, cut off at `cut` standard deviations: 0.002 and 1 [1e26/m^3], 0.04 nm, 5 nm at the model's default means.
@@ -214,9 +214,9 @@ def cycle_to_cycle(
 ) -> JartVCM:
     """The same cells one cycle later: every parameter of `device_to_device` has made a step of a bounded random walk.
 
-    A step is uniform within +-`step` standard deviations of the spread between devices, and reflected at `cut` of
-    them from `nominal`; so a cell remembers its last cycles. The published program walks too; the size of the steps
-    is a choice of ours.
+    A step is uniform within +-`step` standard deviations of the spread between devices, and reflected at `cut` standard
+    deviations from `nominal`; so a cell remembers its last cycles. The published program also walks; the size of the
+    steps is a choice of ours.
 
     Args:
         cells: the cells in this cycle. nominal: the model that they were drawn from.
@@ -276,5 +276,5 @@ def jart_vcm_v1b() -> JartVCM:
     )
 )
 def jart_vcm_v1b_variable(shape: tuple[int, ...], *, key: PRNGKeyArray) -> JartVCM:
-    """JART VCM v1b with cells of `shape` that differ from one another; `cycle_to_cycle` walks them on."""
+    """JART VCM v1b with cells of `shape` that differ from one another; `cycle_to_cycle` moves them on by one cycle."""
     return device_to_device(JartVCM(), shape, key=key)

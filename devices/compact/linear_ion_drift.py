@@ -17,8 +17,8 @@ class LinearIonDrift(AbstractMemristor):
 
     $$ v = [R_{on} x + R_{off} (1 - x)]\\,i, \\qquad \\dot x = \\frac{\\mu R_{on}}{D^2}\\, i\\, f(x, i) $$
 
-    Without a window the step has a closed form, `R^2` being linear in the flux, and is exact for any waveform of
-    straight lines.
+    Without a window the step has a closed form, `R^2` being linear in the flux, and is exact for any piecewise linear
+    waveform.
 
     Args:
         r_on, r_off: resistance of the fully doped and undoped film [ohm]. mobility: of the dopants [m^2/Vs].

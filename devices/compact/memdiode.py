@@ -20,8 +20,7 @@ class Memdiode(AbstractMemristor):
     $$ i = I_0(H)\\big[e^{\\beta\\alpha(H) (v - i R_s(H))} - e^{-(1 - \\beta)\\alpha(H) (v - i R_s(H))}\\big] $$
 
     with `I_0`, `alpha` and `R_s` linear in H. The rate is linear in H, so a step at a frozen voltage is exact; the
-    current is solved
-    for and its derivatives are those of the implicit function.
+    current is solved for, and its derivatives are those of the implicit function.
 
     Args:
         set_time, set_voltage: `T_S` [s], `V_S` [V]. reset_time, reset_voltage: `T_R` [s], `V_R` [V].
@@ -33,8 +32,7 @@ class Memdiode(AbstractMemristor):
     Front. Phys. 9, 735021 (2021), 10.3389/fphy.2021.735021.
 
     Breaks when: retention matters (the same two rates hold at 0 V: H relaxes there within `T_R` or `T_S`); the internal
-    voltage
-    rather than that of the whole cell should drive the state; in float32 beyond 80 times `V_S` or `V_R`.
+    voltage, not that of the whole cell, should drive the state; in float32 beyond 80 times `V_S` or `V_R`.
     """
 
     set_time: Float[Array, "*cells"] = eqx.field(converter=jnp.asarray)

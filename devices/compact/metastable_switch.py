@@ -1,4 +1,5 @@
-"""Memristors made of many two-state switches: the generalised metastable switch of Knowm, its mean and its chance."""
+"""Memristors made of many two-state switches: the generalised metastable switch of Knowm, its mean and its
+randomness."""
 
 from __future__ import annotations
 
@@ -79,7 +80,7 @@ class MetastableSwitch(AbstractMemristor):
 
 
 class StochasticMetastableSwitch(AbstractMemristor):
-    """A finite number N of metastable switches, each of which flips by chance: cycle-to-cycle noise from one number.
+    """A finite number N of metastable switches, each of which flips at random: cycle-to-cycle noise from one number.
 
     In a step the switches that turn on and off are binomial, with the exact probabilities of a two-state Markov chain,
 
@@ -87,8 +88,7 @@ class StochasticMetastableSwitch(AbstractMemristor):
     e^{-(r_{on} + r_{off}) dt}) $$
 
     with `x_inf = r_on / (r_on + r_off)`. So the ensemble's mean is `MetastableSwitch` for steps of any length, and the
-    variance of
-    cells that start with all switches off (or on) is `x (1 - x) / N`. A gradient passes through as the mean's.
+    variance of cells that start with all switches off (or on) is `x (1 - x) / N`. Gradients are those of the mean.
 
     Args:
         mean: the switch. switches: N, a whole number below 2**24.

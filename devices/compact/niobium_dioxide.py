@@ -54,7 +54,7 @@ class PooleFrenkelSwitch(AbstractMemristor):
     def holding_voltage(self, x: Float[Array, "*#cells"]) -> Float[Array, "*cells"]:
         """Positive voltage [V] at which the cell stays at the temperature `x` [K]; its largest value is the threshold."""
         lost = (x - self.ambient) / self.resistance
-        # at this voltage the heat would do without the help of the field
+        # at this voltage the heat would suffice without the help of the field
         enough = safe_sqrt(
             lost * self.thickness / (self.conductivity * self.area) * jnp.exp(self.energy / (BOLTZMANN_EV * x))
         )
@@ -80,8 +80,8 @@ class MottSwitch(AbstractMemristor):
     Args:
         insulating, metallic: resistivities [ohm m]. conductivity: kappa, of heat [W/(m K)]. heat: c_p [J/(m3 K)].
         rise: Delta T, from ambient to the transition [K]. enthalpy: Delta h of the transition [J/m3].
-        radius, length: of the channel [m]. core: (smallest, largest) u; the smallest sets the threshold, if only by its
-            logarithm.
+        radius, length: of the channel [m]. core: (smallest, largest) u; the smallest sets the threshold, if only
+            through its logarithm.
 
     Reference: Pickett, Williams, Nanotechnology 23, 215202 (2012), 10.1088/0957-4484/23/21/215202.
 

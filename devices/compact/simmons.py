@@ -1,4 +1,4 @@
-"""The Simmons tunnel barrier: a TiO2 cell whose barrier changes its width."""
+"""The Simmons tunnel barrier: a TiO2 cell whose barrier changes in width."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ class SimmonsTunnelBarrier(AbstractMemristor):
     solved for. As published a POSITIVE voltage RESETs (widens the barrier). Needs 64 bits beyond about 0.1 mA of
     negative current, where the rate spans 40 decades.
 
-    Where `phi_I` would fall below `lowest` (at `v_g` of 0.35 V at 1.1 nm, 0.55 V at 1.9 nm) Simmons' formula ends,
-    its current would fall with the voltage; from there on `i(v_g)` goes straight on.
+    Where `phi_I` would fall below `lowest` (at `v_g` of 0.35 V at 1.1 nm, 0.55 V at 1.9 nm) Simmons' formula fails, as
+    its current would fall with the voltage; from there on `i(v_g)` is continued as a straight line.
 
     Args:
         f_off, f_on: rates [m/s]. i_off, i_on: currents of the sinh [A]. a_off, a_on: widths that stop the growth, the
             shrinking [m].
         b: current that shifts them [A]. w_c: [m]. barrier: phi_0 [eV]. permittivity: relative. area: A [m^2].
         resistance: R [ohm].
-        w_min, w_max: the state's ends [m]. start: width of a fresh cell [m]. lowest: see above [eV].
+        w_min, w_max: the state's bounds [m]. start: width of a fresh cell [m]. lowest: see above [eV].
 
     Reference: Pickett et al., J. Appl. Phys. 106, 074508 (2009), 10.1063/1.3236506 (recalled, not read); Simmons, J.
     Appl. Phys. 34, 1793 (1963), 10.1063/1.1702682 (recalled, not read).
 
-    Breaks when: asked for speed: solving for `v_g` makes it several times slower than TEAM. The temperature is not in
-    it.
+    Breaks when: asked for speed: solving for `v_g` makes it several times slower than TEAM. It does not contain the
+    temperature.
     """
 
     f_off: Float[Array, "*cells"] = eqx.field(converter=jnp.asarray)

@@ -29,7 +29,7 @@ def _seconds(times) -> Array:
         lost = np.abs(got - wanted) > 0.01 * np.abs(wanted)
     if np.any(lost):
         raise ValueError(
-            f"Waveform: {kept.dtype} cannot tell times [s] as close as {np.min(wanted[wanted > 0]):g} s apart up to "
+            f"Waveform: {kept.dtype} cannot resolve times {np.min(wanted[wanted > 0]):g} s apart up to "
             f"{np.max(np.abs(times)):g} s. Use `with jax.enable_x64(True):`, or simulate pieces that start at 0 s, with `x0`."
         )
     return kept
@@ -61,13 +61,13 @@ class Waveform(eqx.Module):
 
 
 def sine(amplitude: float, frequency: float, *, cycles: int = 1, points: int = 200) -> Waveform:
-    """`amplitude sin(2 pi frequency t)` [V] with `points` a cycle, `frequency` in [Hz]."""
+    """`amplitude sin(2 pi frequency t)` [V] with `points` per cycle, `frequency` in [Hz]."""
     phase = jnp.linspace(0, cycles, cycles * points + 1)
     return Waveform(phase / frequency, amplitude * jnp.sin(2 * jnp.pi * phase))
 
 
 def triangle(*corners: float, rate: float, points: int = 100) -> Waveform:
-    """Straight sweeps from 0 V through the voltages `corners` [V] at `rate` [V/s], `points` a sweep."""
+    """Straight sweeps from 0 V through the voltages `corners` [V] at `rate` [V/s], `points` per sweep."""
     volts = [0.0, *corners]
     ends = jnp.cumsum(jnp.abs(jnp.diff(jnp.asarray(volts)))) / rate
     legs = [jnp.linspace(a, b, points + 1)[1:] for a, b in itertools.pairwise(volts)]
@@ -80,9 +80,9 @@ class Simulation(eqx.Module):
 
     Args:
         t, v: times [s] and voltages [V] of the waveform's points. i: currents there [A]. x: states there.
-        error: estimated error of the last state that the time steps cause, as a fraction of the state's range; the largest
-            over cells. It sums what the steps do wrong and does not know whether the model lets that grow or fade.
-        converged: whether it is below the tolerance that was asked for.
+        error: estimated error of the last state due to the time steps, as a fraction of the state's range; the largest
+            over cells. It sums the errors of the steps and does not know whether the model lets them grow or fade.
+        converged: whether it is below the requested tolerance.
         energy: dissipated from the first point up to each point [J].
     """
 
@@ -108,13 +108,13 @@ def simulate(
     """Drives a memristor with a waveform.
 
     Each interval of the waveform is cut into `substeps`, each made of two of the model's own steps with the voltage frozen
-    at the middle of its half. One step over the whole substep beside them gives an estimate of the error (a third of the
+    at the middle of its half. One further step over the whole substep gives an estimate of the error (a third of the
     difference). Second order in the step; first order through a jump of the rate.
 
     Args:
         model: parameters of shape `cells` make an array of cells.
         x0: state at the start; by default the model's own.
-        substeps: steps an interval. tolerance: largest estimated error of a state, as a fraction of its range.
+        substeps: steps per interval. tolerance: largest estimated error of a state, as a fraction of its range.
         throw: raise where the tolerance is missed, rather than only saying so in `converged`.
             Stochastic models have no estimate.
 
@@ -123,7 +123,7 @@ def simulate(
         ValueError: if a stochastic model gets no key.
     """
     if model.stochastic and key is None:
-        raise ValueError(f"{type(model).__name__} is stochastic: simulate(..., key=jax.random.key(0)).")
+        raise ValueError(f"{type(model).__name__} is stochastic and needs a key: simulate(..., key=jax.random.key(0)).")
     start = model.initial if x0 is None else jnp.asarray(x0, jnp.result_type(float))
     sim = _run(model, waveform, start, jnp.asarray(tolerance), key if model.stochastic else None, substeps)
     if throw:

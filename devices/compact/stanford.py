@@ -31,7 +31,7 @@ class StanfordPKU(AbstractMemristor):
 
     Args:
         i_0, g_0, v_0: of the read-out [A], [m], [V]. velocity: v_0 of the gap [m/s]. activation: E_a [eV]. a_0:
-            distance of atoms [m].
+            atomic distance [m].
         t_ox: thickness of the oxide [m]. beta, gamma_0: field enhancement. gamma_0_reset: gamma_0 at negative
             voltage; None: the same.
         r_th: thermal resistance [K/W]. ambient: T_0 [K]. f_min: smallest field that moves the gap [V/m]; None: no
@@ -98,12 +98,12 @@ class StanfordPKU(AbstractMemristor):
 
 
 class NoisyStanfordPKU(AbstractMemristor):
-    """`StanfordPKU` whose gap makes a random walk that heat makes longer.
+    """`StanfordPKU` whose gap performs a random walk, amplified by heat.
 
     $$ dg = \\dot g\\, dt + \\frac{\\delta}{1 + e^{(T_c - T)/T_s}} \\sqrt{\\tau}\\, dW \\quad (v \\ne 0) $$
 
-    The published program adds `N(0, 1) delta / (1 + exp(...))` to the rate once a time step, so that its noise
-    depends on the step. This is the walk that has the same variance at steps of `tau`, and it has it at any step.
+    The published program adds `N(0, 1) delta / (1 + exp(...))` to the rate once per time step, so that its noise
+    depends on the step. This walk has the same variance at steps of `tau`, and keeps it at any other step.
 
     Args:
         model: the cell without noise. delta: [m/s]. t_c, t_s: where heat sets in and how softly [K]. tau: time step
@@ -229,7 +229,7 @@ def stanford_alon() -> StanfordPKU:
     )
 )
 def stanford_hfo2_granada() -> StanfordPKU:
-    """Stanford-PKU of HfO2 cells of the University of Granada: gap 0 to 0.425 nm, moves above 1.4 V/nm only, then
+    """Stanford-PKU of HfO2 cells of the University of Granada: gap 0 to 0.425 nm, moves only above 1.4 V/nm, then
     within picoseconds."""
     return StanfordPKU(
         i_0=0.1206,

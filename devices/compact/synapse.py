@@ -52,9 +52,9 @@ def pulse_response(
 ) -> PulseUpdate:
     """The pulse law of a compact model: a table of the steps that one pulse up and one pulse down make at every conductance.
 
-    For `nodes` conductances at equal distances the state that has it is found, driven through each pulse, and read
-    again. The law is differentiable in the model's parameters and the pulses'. The heat of a pulse at every conductance,
-    `integral of v i dt` of the model (and of what is in series with it), comes along.
+    For each of `nodes` equidistant conductances, the state that has it is found, driven through each pulse, and read
+    again. The law is differentiable in the model's parameters and the pulses'. It also carries the heat of a pulse at
+    every conductance, `integral of v i dt` of the model (and of what is in series with it).
 
     Args:
         model: a memristor, or a `Circuit` around one. up, down: the pulse that makes it more, and less, conductive.
@@ -66,12 +66,12 @@ def pulse_response(
     Returns: a `PulseUpdate` for `Device(update=...)` or `WriteVerify`; `law.g_min` and `law.g_max` are its range [S].
 
     Raises:
-        RuntimeError: if a pulse is not resolved by so many substeps.
+        RuntimeError: if a pulse is not resolved by this many substeps.
         ValueError: if the model is stochastic, the conductance is the same at both ends, or a concrete pulse drives
             the wrong way.
 
     Breaks when: one pulse crosses most of the range (the table is then coarse), or the model remembers more than its
-    conductance says (as with a second state).
+    conductance shows (as with a second state).
     """
     table = _Table.of(model, v_read, nodes, substeps, tolerance, states)
     (steps_up, joules_up), (steps_down, joules_down) = table.driven(up), table.driven(down)
@@ -99,14 +99,14 @@ def disturbance(
 
     $$ r = \\sum_g \\Delta g(V / 2) \\Big/ \\sum_g \\Delta g(V) $$
 
-    over conductances at equal distances; what moves the wrong way counts as 0.
+    over equidistant conductances; what moves the wrong way counts as 0.
 
     Args:
         read: the pulse of one read; None: no read disturb. heat: see `Disturb`; a model of one cell has no neighbours.
             All others as in `pulse_response`.
 
     Raises:
-        ValueError: as `pulse_response`.
+        ValueError: as for `pulse_response`.
 
     Breaks when: the share depends on the state, as that of thermally switched cells does: it is then that of an average cell.
     """
@@ -127,7 +127,7 @@ def disturbance(
 
 
 class _Table(eqx.Module):
-    """States of a model at conductances in equal distances, and how it is driven."""
+    """States of a model at equidistant conductances, and how it is driven."""
 
     model: AbstractMemristor
     g: Float[Array, " nodes"]

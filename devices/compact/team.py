@@ -33,7 +33,7 @@ class AbstractThreshold(AbstractMemristor):
         start: state of a fresh cell, by default half way.
         width: s, width of the thresholds as a fraction of them; 0: sharp, as published. With s > 0 a cell creeps
             below the threshold too.
-        window: see `windows`; sees `(w - w_on) / (w_off - w_on)` and +1 on the way off, -1 on the way on.
+        window: see `windows`; it is given `(w - w_on) / (w_off - w_on)` and +1 on the way off, -1 on the way on.
         read_out: how the resistance depends on `x = (w - w_on) / (w_off - w_on)`: "linear" as `r_on + (r_off - r_on)
             x`, "exponential" as `r_on (r_off / r_on)^x` (both published), or "conductance" as `1 / [(1 - x) / r_on +
             x / r_off]` (parallel paths, ours).
@@ -103,8 +103,8 @@ class AbstractThreshold(AbstractMemristor):
 
 
 class TEAM(AbstractThreshold):
-    """Threshold adaptive memristor: `AbstractThreshold` with thresholds of the current, `u = i(w, v)`; arguments
-    there.
+    """Threshold adaptive memristor: `AbstractThreshold` with thresholds of the current, `u = i(w, v)`; see there for
+    the arguments.
 
     Reference: Kvatinsky et al., IEEE Trans. Circuits Syst. I 60, 211 (2013), 10.1109/TCSI.2012.2215714 (recalled, not
     read).
@@ -118,14 +118,14 @@ class TEAM(AbstractThreshold):
 
 
 class VTEAM(AbstractThreshold):
-    """Voltage threshold adaptive memristor: `AbstractThreshold` with thresholds of the voltage, `u = v`; arguments
-    there.
+    """Voltage threshold adaptive memristor: `AbstractThreshold` with thresholds of the voltage, `u = v`; see there for
+    the arguments.
 
     Reference: Kvatinsky et al., IEEE Trans. Circuits Syst. II 62, 786 (2015), 10.1109/TCSII.2015.2433536 (recalled,
     not read).
 
-    Breaks when: as TEAM. In a fit, k, threshold and exponent can hardly be told apart from one amplitude and one
-    sweep rate.
+    Breaks when: as for TEAM. In a fit, k, threshold and exponent can hardly be separated by data of one amplitude and
+    one sweep rate.
     """
 
     def drive(self, x: Float[Array, "*#cells"], v: Float[Array, "*#cells"]) -> Float[Array, "*cells"]:
@@ -172,7 +172,7 @@ def vteam_magic() -> VTEAM:
 @published(
     Provenance(
         name="team_simmons",
-        technology="Pt/TiO2/Pt, as the Simmons tunnel barrier model of it",
+        technology="Pt/TiO2/Pt, as in the Simmons tunnel barrier model of it",
         doi="10.1109/TCSI.2012.2215714",
         also=("10.1063/1.3236506",),
         measured="nothing: rates fitted in the paper to the Simmons tunnel barrier model",

@@ -11,7 +11,8 @@ from devices.compact.base import AbstractMemristor
 
 
 class TungstenOxide(AbstractMemristor):
-    """Schottky emission in parallel with tunnelling, in areas that the voltage exchanges and diffusion gives back.
+    """Schottky emission in parallel with tunnelling: the voltage converts area from one to the other, diffusion reverts
+    it.
 
     $$ i = (1 - x)\\,\\alpha (1 - e^{-\\beta v}) + x\\,\\gamma \\sinh(\\delta v), \\qquad
     \\dot x = \\lambda\\eta_1 \\sinh(\\eta_2 v) - x / \\tau $$
@@ -57,7 +58,7 @@ class TungstenOxide(AbstractMemristor):
         name="chang_wox",
         technology="Pd/WOx/W",
         doi="10.1007/s00339-011-6296-1",
-        measured="slow I-V loops of one device; the numbers are those of a circuit model that repeats it",
+        measured="slow I-V loops of one device; the numbers are those of a circuit model that reproduces it",
         volts=1.5,
         notes=(
             "The circuit model ships with the decay switched off; here it is on. With it off: tau=jnp.inf.",

@@ -54,8 +54,8 @@ class Biolek(AbstractWindow):
     $$ f = 1 - (x - H(-u))^{2p}, \\qquad H(-u) \\approx \\frac{1}{1 + e^{u/s}} $$
 
     Args:
-        p: flatness. width: `s`, the drive over which the step turns [unit of u]; well below the drives in use. The
-            published window has a jump at 0, which has no useful gradient.
+        p: flatness. width: `s`, the drive over which the step is smoothed [unit of u]; well below the drives in use.
+            The published window has a jump at 0, which has no useful gradient.
 
     Reference: Biolek, Biolek, Biolkova, Radioengineering 18, 210 (2009) (no DOI; recalled, not read).
     """
@@ -106,7 +106,7 @@ class Exponential(AbstractWindow):
     $$ f = \\exp[-e^{(x - a_{up})/c}] \\text{ for } u > 0, \\qquad f = \\exp[-e^{(a_{down} - x)/c}] \\text{ for } u < 0 $$
 
     Args:
-        up: where the way up slows down, as a fraction of the range. down: where the way down does. scale: `c`,
+        up: where the motion up slows down, as a fraction of the range. down: where the motion down does. scale: `c`,
             likewise a fraction.
 
     Reference: Kvatinsky et al., IEEE Trans. Circuits Syst. I 60, 211 (2013), 10.1109/TCSI.2012.2215714 (recalled, not

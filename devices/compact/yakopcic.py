@@ -65,14 +65,14 @@ class Yakopcic(AbstractMemristor):
 
 
 def _slowed(beyond, alpha, start):
-    """1 before `start`; from there an exponential that a straight line takes to 0 at the end of the range."""
+    """1 before `start`; from there an exponential times a straight line to 0 at the end of the range."""
     beyond = jnp.maximum(beyond, 0)
     return jnp.exp(-alpha * beyond) * (1 - beyond / (1 - start))
 
 
 _OBLEA = dict(b=0.05, ap=4000.0, an=4000.0, vp=0.16, vn=0.15, xp=0.3, xn=0.5, alpha_p=1.0, alpha_n=5.0)
 _FITTED = (
-    "Numbers of the parameter table of the model's paper, read in public programs that repeat it; the curves they "
+    "Numbers of the parameter table of the model's paper, read in public programs that reproduce it; the curves they "
     "were fitted to "
     "are digitised from the device's paper.",
 )

@@ -25,10 +25,9 @@ from devices.constants import BOLTZMANN_EV
 class Equations:
     """A model as expressions: parameters, definitions in order, current, rate of the state, and its ends.
 
-    Everything is an expression of Verilog-A, which SPICE understands as well, in the parameters, the voltage `v` across the
-    model, the state `x` and
-    earlier definitions. `inner`: resistance [ohm] of a resistor inside the model; the current is one of the voltage
-    `u` behind it.
+    Everything is an expression of Verilog-A, which SPICE understands as well, in the parameters, the voltage `v` across
+    the model, the state `x` and earlier definitions. `inner`: resistance [ohm] of a resistor inside the model; the
+    current is then a function of the voltage `u` behind it.
     """
 
     parameters: dict[str, float]
@@ -47,7 +46,7 @@ class TwoTerminals:
 
     Args:
         elements: equations of each of its elements in parallel. resistance: in series with all of them [ohm].
-        offset: current beside the cell [A]. reversed: whether the terminals change places.
+        offset: current beside the cell [A]. reversed: whether the terminals are swapped.
     """
 
     elements: tuple[Equations, ...]
@@ -60,7 +59,7 @@ def two_terminals(model: AbstractMemristor, parallel: bool = False) -> TwoTermin
     """A model, or a `Circuit` of one, as equations.
 
     Args:
-        parallel: parameters that are arrays are those of elements in parallel.
+        parallel: array parameters are those of elements in parallel.
 
     Raises:
         ValueError: for a model without a translation, or one whose parameters are arrays without `parallel`.
@@ -75,8 +74,8 @@ def _two_terminals(model: AbstractMemristor, parallel: bool) -> TwoTerminals:
     sizes = {leaf.size for leaf in jax.tree.leaves((inner, start)) if leaf.ndim}
     if sizes and not parallel:
         raise ValueError(
-            f"{type(inner).__name__} has parameters that are arrays: take one cell of it, or say parallel=True if they are "
-            "elements in parallel."
+            f"{type(inner).__name__} has parameters that are arrays: take one cell of it, or pass parallel=True if "
+            "they are elements in parallel."
         )
     count = max(sizes, default=1)
     pick = lambda tree, k: jax.tree.map(lambda a: jnp.broadcast_to(a, count)[k] if a.ndim else a, tree)  # noqa: E731
@@ -98,7 +97,7 @@ def equations(model: AbstractMemristor) -> Equations:
         if isinstance(model, kind):
             return translate(model)
     raise ValueError(
-        f"there is no translation of {type(model).__name__}; there is one of "
+        f"{type(model).__name__} has no translation into circuit equations; these models have one: "
         f"{', '.join(k.__name__ for k in _TRANSLATIONS)}."
     )
 
@@ -208,7 +207,8 @@ def _threshold(model: AbstractThreshold) -> Equations:
     windows = {NoWindow: ("1.0", "1.0"), Linear: (f"(1.0 - {at})", at)}
     if type(model.window) not in windows:
         raise ValueError(
-            f"there is no translation of the window {type(model.window).__name__}; there is one of NoWindow and Linear."
+            f"the window {type(model.window).__name__} has no translation into circuit "
+            "equations; NoWindow and Linear have one."
         )
     rising, falling = windows[type(model.window)]
     resistances = {

@@ -19,17 +19,18 @@ NEARLY = 0.02  # of the range: a sweep that only approaches its end has reached 
 def to_neurosim(device: Device) -> dict[str, Any]:
     """The device's pulse law in NeuroSim's parameters.
 
-    The mean answer to identical pulses from one end of the range to the other gives the number of levels; the
-    nonlinearity label is 10.1 times its largest deviation from a straight line, both axes normalised, as NeuroSim's
-    own table has it; `A` follows from the label. Conductances in siemens, spreads relative to the range as NeuroSim
-    takes them.
+    The mean response to identical pulses from one end of the range to the other gives the number of levels; the
+    nonlinearity label is 10.1 times its largest deviation from a straight line, both axes normalised, as in
+    NeuroSim's own table; `A` follows from the label. Conductances in siemens, spreads relative to the range, as in
+    NeuroSim.
 
     Raises:
         ValueError: if the device has no pulse law of the kind `PulseUpdate`, or a direction does not move the cell.
 
     Reference: Chen, Peng, Yu 2018, 10.1109/TCAD.2018.2789723; parameter names as in NeuroSim 3.0, `Cell.cpp`.
 
-    Breaks when: the law is not exponential-like; `deviation_*` is how far (of the range) NeuroSim's curve is from it.
+    Breaks when: the law is not exponential-like; `deviation_*` is its distance from NeuroSim's curve, as a share of the
+    range.
     """
     update = device.update
     if not isinstance(update, PulseUpdate):

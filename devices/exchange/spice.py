@@ -16,15 +16,16 @@ def to_spice(model: AbstractMemristor, name: str = "memristor", *, parallel: boo
     of the subcircuit, its compliance does not: that is the source's. Simulate with `tran ... uic`.
 
     Args:
-        name: of the subcircuit. parallel: parameters that are arrays are those of elements in parallel.
+        name: of the subcircuit. parallel: array parameters are those of elements in parallel.
 
     Raises:
         ValueError: for a model without a translation, or one whose parameters are arrays without `parallel`.
 
     Reference: ngspice 39 manual, behavioural sources.
 
-    Breaks when: the simulator's time step does not resolve the switching (give `tran` a largest step), or its tolerances do
-    not (`.options reltol=1e-5 abstol=1e-15`: currents of a state are 1 A for a change of the whole range in 1 s).
+    Breaks when: the simulator's time step does not resolve the switching (limit the step of `tran`), or its tolerances
+    are too loose (`.options reltol=1e-5 abstol=1e-15`: currents of a state are 1 A for a change of the whole range in 1
+    s).
     """
     device = two_terminals(model, parallel)
     plus, minus = ("n", "p") if device.reversed else ("p", "n")
@@ -40,7 +41,7 @@ def to_spice(model: AbstractMemristor, name: str = "memristor", *, parallel: boo
     return "\n".join([*text, f".ends {name}", ""])
 
 
-SHORT = 1e-6  # ohm: SPICE has no resistor of 0
+SHORT = 1e-6  # ohm: SPICE has no resistor of 0 ohm
 
 
 def _element(e: Equations, minus: str, tag: str) -> list[str]:

@@ -14,7 +14,7 @@ def to_verilog_a(model: AbstractMemristor, name: str = "memristor", *, parallel:
     compliance does not: that is the source's.
 
     Args:
-        name: of the module. parallel: parameters that are arrays are those of elements in parallel, which become a module
+        name: of the module. parallel: array parameters are those of elements in parallel, which become a module
             of their own.
 
     Raises:
@@ -49,7 +49,7 @@ def to_verilog_a(model: AbstractMemristor, name: str = "memristor", *, parallel:
 
 
 def _opening(name: str, nodes: str, parameters: dict[str, float], e: Equations | None = None) -> list[str]:
-    """Of a module: its terminals, other nodes, parameters, and the variables that equations need."""
+    """The opening of a module: its terminals, other nodes, parameters, and the variables that equations need."""
     variables = () if e is None else ("v", "u", "x", "rate", *dict.fromkeys(d for d, _ in e.definitions))
     return [
         f"module {name}(p, n);",

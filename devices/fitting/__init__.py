@@ -2,7 +2,7 @@
 
 One package for each kind of measurement (`loops`, `pulses`, `reads`, `read_noise`, `retention`, `write_errors`, `cycling`),
 with its data and its models, which are listed as `CANDIDATES` (see `AbstractCandidate`, `kinds.py`). `engine` has the search,
-the errors and the tests, `report` the pictures and the advice: common to all.
+the errors and the tests, `report` the figures and the advice: common to all.
 """
 
 from devices.fitting.assembly import assemble, posterior

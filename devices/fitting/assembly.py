@@ -17,7 +17,7 @@ from devices.fitting.engine.parameters import Space
 from devices.fitting.engine.result import Fit
 from devices.instruments.trace import FileError
 
-# whose conductance range and laws hold where several measurements determine the same: the earlier one's
+# whose conductance range and laws hold where several measurements determine the same: that of the earlier one
 PRECEDENCE = ("programming", "pulses", "retention", "noise", "read-iv", "endurance", "loop", "cycles", "pulse-map")
 
 ENDS = ("g_min", "g_max")
@@ -26,8 +26,8 @@ ENDS = ("g_min", "g_max")
 def assemble(fits: Sequence[Fit], name: str = "fitted") -> Device:
     """One device from fits to measurements of different kinds.
 
-    Where two of them determine the same law, that of the kind that comes first in `PRECEDENCE` holds; `g_min` and `g_max` of a
-    trace's protocol hold before what is fitted.
+    Where two of them determine the same law, that of the kind that comes first in `PRECEDENCE` is used; `g_min` and
+    `g_max` of a trace's protocol take precedence over fitted ones.
 
     Raises:
         FileError: if no measurement determines the conductance range in siemens, or no fit was given.
@@ -43,7 +43,7 @@ def posterior(fits: Sequence[Fit], name: str = "fitted", *, count: int = 64, see
     """`count` devices drawn from the posterior of the measurements, each by `draws.draw`: every array has a leading axis.
 
     Raises:
-        FileError: as `assemble`.
+        FileError: as for `assemble`.
     """
     ordered = _ordered(fits)
     about = provenance(ordered, name)

@@ -25,8 +25,8 @@ from devices.fitting.report.figures import panels
 from devices.instruments.trace import FileError, Trace
 
 STARTS = 24
-NOTABLE = 0.05  # log likelihood a reading by which a rival's error on blocks left out is better
-WILD = 1.0  # and by which blocks left out may be foretold worse than those fitted
+NOTABLE = 0.05  # log likelihood per reading by which a rival's error on blocks left out is better
+WILD = 1.0  # and by which blocks left out may be predicted worse than those fitted
 HOPELESS = 100.0  # a model whose BIC is worse than another's by more needs no profiles
 RESTARTS = 2  # times that a search is taken up from where a profile found a better likelihood
 
@@ -45,17 +45,17 @@ def fit(
 
     Models are ranked by BIC. Standard errors are Laplace's; where a test rejects the noise model and there are enough blocks
     of data, they are the block-robust sandwich's, which is stated in `flags`. Parameters that the data hardly determine, or
-    confuse with others, or of which the likelihood is not parabolic, get the interval of their profile likelihood.
+    confuse with others, or whose likelihood is not parabolic, get the interval of their profile likelihood.
 
     Of 12,000 readings and more of many devices, models are first fitted to a random part of the devices; those that could
-    have the best BIC on all readings are then fitted to all. `flags` say of the others how many readings they were fitted to.
+    have the best BIC on all readings are then fitted to all. `flags` state how many readings the others were fitted to.
 
     Args:
         model: name of a model; None: all of the kind that can be ranked. starts: searches from different points. seed: of
             the starts.
-        others: whether the runners-up come along in `Fit.others`.
-        track: passes on the names of the models one by one, for those who show how far it is. done: called after each
-            model with the best so far, for those who show it already, or may be interrupted.
+        others: whether the runners-up are returned in `Fit.others`.
+        track: passes on the names of the models one by one, for a display of progress. done: called after each
+            model with the best so far, for early display, or in case of interruption.
 
     Raises:
         FileError: if the trace lacks what the models need, or there is no model of that name.
@@ -63,7 +63,9 @@ def fit(
     usable = _usable(trace)
     available = candidates(trace.kind)
     if model is not None and model not in available:
-        raise FileError(f"{trace.name}: there is no model {model!r} for a {trace.kind}; there are:{listed(available)}")
+        raise FileError(
+            f"{trace.name}: unknown model {model!r} for a {trace.kind}; known models are:{listed(available)}"
+        )
     names = [name for name, one in available.items() if one.ranked] if model is None else [model]
     part = screening.part_of(usable, seed)
     fits: list[Fit] = []
@@ -133,7 +135,8 @@ def foretelling(ranked: Sequence[Fit]) -> tuple[str, ...]:
     seen = best.nll / best.rows
     if not unseen - seen < WILD:
         wild = (
-            f"{unseen:.3g} ± {error:.2g}, is far above that of the fit, {seen:.3g}: a few blocks decide its parameters."
+            f"{unseen:.3g} ± {error:.2g}, is far above that of the fit, {seen:.3g}: a "
+            "few blocks dominate its parameters."
         )
         return (f"{shown}, {wild}",)
     return ()
@@ -233,8 +236,8 @@ def _conclude(
         known = *alternative_optima, best
         again = {"alternative_optima": known, "restarts": restarts - 1, "rival": rival}
         return _conclude(candidate, space, data, nearest, trace, began, **again)
-    unprofiled = "as another model is far better" if hopeless else ""
-    unprofiled = unprofiled if profiled else "as it was not fitted to all readings"
+    unprofiled = "because another model is far better" if hopeless else ""
+    unprofiled = unprofiled if profiled else "because it was not fitted to all readings"
     known = bool(np.isfinite(best.information).all())
     converged = known and float(best.gain) < GAIN and better is None
     why = f"the log likelihood could still gain {float(best.gain):.2g}" if known else "its derivatives are not finite"
@@ -282,10 +285,11 @@ def _remarks(trace: Trace, candidate, data: Any, checks: Sequence[Check], robust
     said += rejected
     if robust:
         said.append(
-            "standard errors are those of blocks of data, because the model's noise does not describe the residuals"
+            "standard errors are computed from blocks of data, because the model's "
+            "noise does not describe the residuals"
         )
     elif rejected:
-        said.append("the model is rejected, and there are too few blocks of data for errors that do not trust it")
+        said.append("the model is rejected, and there are too few blocks of data for errors that do not rely on it")
     if unprofiled:
         said.append(f"its intervals are not profiled, {unprofiled}")
     return said
@@ -312,7 +316,7 @@ def coverage(
 
     Args:
         values: the truth, `sigma` included where the model has one. count: data sets. starts: searches for each (from
-            its own guess being left aside: the truth, and points of the start ranges).
+                the truth and from points of the start ranges; its own guess is left aside).
 
     Returns:
         share of intervals that contain the true value, and the estimates, both by name.

@@ -34,7 +34,7 @@ class ManyFits:
 
     @property
     def estimates(self) -> dict[str, np.ndarray]:
-        """Values by name of the parameter, an entry a device."""
+        """Values by name of the parameter, one entry per device."""
         return {row[0].name: np.array([n.value for n in row]) for row in zip(*self.numbers, strict=True)}
 
 
@@ -46,12 +46,13 @@ def fit_many(traces: Sequence[Trace], model: str, *, starts: int = 6, seed: int 
             that another does not have, say).
     """
     if not traces:
-        raise FileError("fit_many: there are no traces.")
+        raise FileError("fit_many: no traces were given.")
     available = candidates(traces[0].kind)
     if model not in available or any(t.kind != traces[0].kind for t in traces):
         kinds = ", ".join(sorted({t.kind for t in traces}))
         raise FileError(
-            f"fit_many: model {model!r} for traces of kind {kinds}; for a {traces[0].kind} there are:{listed(available)}"
+            f"fit_many: model {model!r} for traces of kind {kinds}; known models for a "
+            f"{traces[0].kind} are:{listed(available)}"
         )
     one = available[model]
     rows = [t if one.keeps_excluded else t.where(t.good) for t in traces]
@@ -61,7 +62,7 @@ def fit_many(traces: Sequence[Trace], model: str, *, starts: int = 6, seed: int 
     if len(shapes) > len({str(jax.tree.structure(built[0]))} | {str(jax.tree.map(np.shape, data[0]))}):
         raise FileError(
             "fit_many: the traces differ in what was measured or how many loops or rows there are: "
-            f"{', '.join(t.name for t in traces)}. Fit those alike together."
+            f"{', '.join(t.name for t in traces)}. Fit similar ones together."
         )
     candidate = jax.tree.map(lambda *x: np.median(x, 0), *built)
     space = Space(candidate.parameters())

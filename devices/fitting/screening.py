@@ -1,4 +1,5 @@
-"""Large traces: models are first fitted to some of the devices, and only those that could be best to all readings."""
+"""Large traces: models are first fitted to some of the devices, and only those that could be the best to all
+readings."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ from devices.fitting.engine.result import Fit
 from devices.instruments.trace import Trace
 
 READINGS = 4_000  # of the part on which models are looked for
-WORTHWHILE = 3  # times as many readings and more are not all fitted at once
+WORTHWHILE = 3  # from this many times as many readings on, not all are fitted at once
 DEVICES = 64  # fewer devices than this do not stand for all
 
 

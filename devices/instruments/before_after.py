@@ -25,11 +25,11 @@ class Pair:
 
 
 def pair(traces: Sequence[Trace], by_name_only: bool) -> Pair | None:
-    """The pair that two traces are, if they are: reads of the same cells, in the one once each; which of them came first is
-    said by their names, else by the order in which they were given.
+    """The pair that two traces form, if they do: reads of the same cells, once each in one of the files; which of them
+    came first is decided by their names, else by the order in which they were given.
 
     Args:
-        by_name_only: whether their order says nothing, as they come from a folder.
+        by_name_only: whether their order means nothing, because they come from a folder.
     """
     if len(traces) != 2 or any(t.kind not in ("noise", "retention") or len(t.source) != 1 for t in traces):
         return None
@@ -47,7 +47,8 @@ def pair(traces: Sequence[Trace], by_name_only: bool) -> Pair | None:
         return None
     before, after = (pathlib.Path(trace.source[0]) for trace in order)
     reason = (
-        f"{before.name} holds one read of each cell, {after.name} reads of the same cells: taken for before and after, as "
+        f"{before.name} holds one read of each cell, {after.name} reads of the same cells: "
+        "taken as before and after, because "
         f"{why}; "
         f'`start = "{before.name}"` in {after.name}.toml makes this explicit.'
     )

@@ -33,11 +33,11 @@ NAMED = {
     "pulse-map": "width",
 }  # kinds shown only by the header of this column
 LEAST, SWEEP = 0.01, 50.0  # V: sweeps of devices reach further than the one and no further than the other, or are in mV
-CURRENT, CONDUCTANCE = 0.02, 0.02  # A, S: larger ones are rather a matter of a prefix
+CURRENT, CONDUCTANCE = 0.02, 0.02  # A, S: larger ones suggest a missing prefix
 ANOTHER = {"g": ("r", "i"), "g0": ("r0",), "g_on": ("r_on",), "g_off": ("r_off",), "g_before": ("r_before",),
            "g_after": ("r_after",), "target": ("r_target",), "g_up": ("r_up",), "g_down": ("r_down",)}  # fmt: skip
-MANY = 40  # columns, among which those of a kind are not looked for
-OHMS = 50.0  # above which all numbers of a column are rather ohms than siemens
+MANY = 40  # columns, from which on those of a kind are not searched for
+OHMS = 50.0  # numbers of a column all above this are ohms rather than siemens
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -54,13 +54,13 @@ class Table:
         return float(np.abs(x).max()) if len(x) else 0.0
 
     def finite(self, k: int) -> np.ndarray:
-        """The numbers of a column that are there."""
+        """The finite numbers of a column."""
         x = self.values[:, k]
         return x[np.isfinite(x)]
 
 
 def guesses(table: Table) -> Iterator[dict[str, Any]]:
-    """Sidecars with columns, units, and a pattern of pulses where it takes one; the likeliest first."""
+    """Sidecars with columns, units, and a pattern of pulses where one is needed; the likeliest first."""
     headers = [column_headers.header(name) for name in table.names]
     known = {h.column: k for k, h in reversed([*enumerate(headers)]) if h.column}
     if known:
@@ -84,7 +84,8 @@ def guesses(table: Table) -> Iterator[dict[str, Any]]:
 
 
 def _filled(table: Table, shape: tuple[str, ...], known: dict[str, int]) -> Iterator[dict[int, str]]:
-    """Places of the columns of a shape: those that headers name, and the first of the others whose numbers could be theirs."""
+    """Places of the columns of a shape: those that headers name, and the first of the others whose numbers would
+    fit."""
     chosen: dict[int, str] = {}
     for wanted in shape:
         names = (wanted, *ANOTHER.get(wanted, ()))
@@ -131,19 +132,20 @@ def _could_be(table: Table, k: int, wanted: str, chosen: dict[int, str]) -> bool
 
 
 def _swept(x: np.ndarray) -> bool:
-    """Whether numbers go up or down for long, as far as voltages reach."""
+    """Whether numbers rise or fall for many rows in a row, within the range of voltages."""
     return bool(LEAST <= np.abs(x).max() <= 1e3 * SWEEP) and _smooth(x)
 
 
 def _smooth(x: np.ndarray) -> bool:
-    """Whether numbers go up or down for long."""
+    """Whether numbers rise or fall for many rows in a row."""
     steps = np.sign(np.diff(x))
     steps = steps[steps != 0]
     return len(steps) > 1 and bool((np.diff(steps) != 0).sum() <= 0.2 * len(steps))
 
 
 def _follows(table: Table, v: int, i: int) -> bool:
-    """Whether a column is small where a voltage is small, as currents are and conductances are not, and is none of a clock."""
+    """Whether a column is small where a voltage is small, as currents are and conductances are not, and is not a
+    clock."""
     rows = np.isfinite(table.values[:, [v, i]]).all(1)
     x, y = np.abs(table.values[rows, v]), np.abs(table.values[rows, i])
     if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
@@ -154,7 +156,7 @@ def _follows(table: Table, v: int, i: int) -> bool:
 
 
 def _even(x: np.ndarray) -> tuple[bool, float]:
-    """Whether numbers turn, and which share of their steps, in tenths, is of one size: those of a source are."""
+    """Whether numbers turn, and what share of their steps, in tenths, is of one size, as those of a source are."""
     steps = np.abs(np.diff(x))
     turns = len(np.unique(np.sign(np.diff(x))[steps > 0])) > 1
     return turns, round(float(np.mean(np.abs(steps - np.median(steps)) <= 0.1 * np.median(steps))), 1)
@@ -216,7 +218,8 @@ def _side(table: Table, headers: list[Header], chosen: dict[int, str], trust: bo
 
 
 def _unit(table: Table, k: int, column: str, header: Header | None) -> str:
-    """The unit of a header, if it is one of the column's, else one by which the column's largest number is a usual one."""
+    """The unit of a header, if it is one of the column's, else one that gives the column's largest number a usual
+    size."""
     wanted = column_headers.si(column).dimension
     if wanted == "":
         return "1"

@@ -47,7 +47,7 @@ class Unit:
 
 @dataclasses.dataclass(frozen=True)
 class Header:
-    """One column's header: which column it is (None if nobody knows) and its unit (None if not written).
+    """One column's header: which column it is (None if unknown) and its unit (None if not written).
 
     Args:
         sure: whether the column is known by its whole name, and not only by a word of it and its unit.
@@ -100,8 +100,8 @@ def magnitude(text: str) -> bool:
 
 
 def _by_words(name: str, found: Unit) -> str | None:
-    """The column of which a word of a header and its unit speak: `Elapsed Time (s)`, `HRS (kOhm)`, `Icell (uA)`; none if it is
-    of a gate's current."""
+    """The column that a word of a header and its unit suggest: `Elapsed Time (s)`, `HRS (kOhm)`, `Icell (uA)`; none if
+    it is a gate's current."""
     those = words(name)
     if those and found.dimension in ("A", "V"):  # Icell, Vmem
         those.append(those[0][0])

@@ -68,7 +68,7 @@ WORDS: dict[str, tuple[tuple[str, str | None], ...]] = {
     ),
     "K": (("t|temp|temperature|temperatur|temperatura|.*[温溫]度.*", "temperature"),),
 }
-# what units are called where they are no symbols
+# names of units that are not symbols
 UNITS = {
     "V": "volt volts voltios 伏 伏特 ボルト", "mV": "millivolt 毫伏", "A": "amp amps ampere amperes amperios 安 安培 アンペア",
     "mA": "milliampere 毫安", "uA": "microampere mikroampere 微安", "nA": "nanoampere 纳安",

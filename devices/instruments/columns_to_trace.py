@@ -19,8 +19,8 @@ RESISTANCES = {"r": "g", "r0": "g0", "r_on": "g_on", "r_off": "g_off", "r_before
 
 
 def most_certain(headers: Sequence[column_headers.Header]) -> list[column_headers.Header]:
-    """Headers of which one that only makes one think of a column does not compete with one that names it, nor one of what
-    was asked for (`Potential applied (V)`) with one of what was measured."""
+    """The headers, without a column where it is only suggested and another header names it, or where it is what was
+    asked for (`Potential applied (V)`) and another is what was measured."""
     measured = {h.column for h in headers if not _asked_for(h)}
     headers = [dataclasses.replace(h, column=None) if _asked_for(h) and h.column in measured else h for h in headers]
     sure = {h.column for h in headers if h.sure}
@@ -33,7 +33,7 @@ def _asked_for(header: column_headers.Header) -> bool:
 
 
 def about_headers(headers: Sequence[column_headers.Header], *, asked: bool) -> list[Flag]:
-    """What was left out as nobody knows it, unless a sidecar has named the columns; and what was guessed by a word."""
+    """What was left out as unknown, unless a sidecar has named the columns; and what was guessed from a word."""
     left = [h.text for h in headers if h.column is None and h.text]
     unsure = [f"{h.text!r} for {h.column}" for h in headers if h.column and not h.sure]
     flags = []
@@ -41,7 +41,7 @@ def about_headers(headers: Sequence[column_headers.Header], *, asked: bool) -> l
         reason = f"Not known or not needed: {', '.join(left)}; `columns = [...]` can name them."
         flags.append(Flag("columns left out", reason))
     if unsure:
-        reason = f"Took {', '.join(unsure)}, by a word in the header and its unit; `columns = [...]` overrides this."
+        reason = f"Took {', '.join(unsure)}, from a word in the header and its unit; `columns = [...]` overrides this."
         flags.append(Flag("assumed columns", reason))
     return flags
 
@@ -50,7 +50,7 @@ def to_si(file: File, column: str, values: np.ndarray, unit: column_headers.Unit
     """Values in SI units, and whether they are normalised (unit `1`) instead.
 
     Raises:
-        FileError: if the unit is of another dimension than the column.
+        FileError: if the unit has another dimension than the column.
     """
     wanted = "V" if column == "v_shunt" else column_headers.dimension(column)
     if unit.dimension == wanted or (wanted == "" and unit.dimension in ("", "1")):
@@ -74,7 +74,7 @@ def derive(file: File, columns: dict[str, np.ndarray], side: Mapping[str, Any]) 
     for r, g in RESISTANCES.items():
         if r in columns:
             ohm = columns.pop(r)
-            with np.errstate(divide="ignore"):  # an infinite resistance is none that was measured
+            with np.errstate(divide="ignore"):  # an infinite resistance was not measured
                 columns[g] = np.where(np.isfinite(ohm), 1.0 / ohm, np.nan)
     if "v_shunt" in columns and "g" in columns:
         columns.pop("v_shunt")  # nothing needs it
@@ -118,8 +118,8 @@ def _up_down(file: File, columns: dict[str, np.ndarray]) -> dict[str, np.ndarray
 
 
 def _patterned(file: File, columns: dict[str, np.ndarray], side: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """`pattern = { up = 50, down = 50 }`: which pulses went up, if no column says so. Where a count from 0 has one
-    reading more than whole cycles have pulses, the first is that before any pulse."""
+    """`pattern = { up = 50, down = 50 }`: which pulses went up, if no column says so. Where counts start from 0 and
+    there is one reading more than pulses in whole cycles, the first reading precedes any pulse."""
     pattern = side.get("pattern")
     if not pattern or "direction" in columns or "g" not in columns:
         return columns
@@ -143,11 +143,11 @@ def kind_of(
     file: File, columns: dict[str, np.ndarray], side: Mapping[str, Any], unsure: Collection[str] = ()
 ) -> tuple[str, dict[str, np.ndarray], list[Flag]]:
     """The kind of measurement, its columns, and what was assumed: what the sidecar says, else the only kind that has these
-    columns, or has them all but a temperature, a conductance beside voltage and current, or columns of which the headers
-    only make one think.
+    columns, where need be without a temperature, a conductance beside voltage and current, or columns that the headers
+    only suggest.
 
     Args:
-        unsure: these columns.
+        unsure: the columns that the headers only suggest.
 
     Raises:
         FileError: if no kind has them.
@@ -176,18 +176,18 @@ def kind_of(
         kind = "loop" if "read-iv" not in fits or ("loop" in fits and turns) else "read-iv"
         why = "the voltage turns back" if turns else "the voltage only rises or falls"
         why += "" if turns or kind == "read-iv" else ", with times or cycles, which a read-iv does not have"
-        why = f"Columns V and I were taken for a {kind}, as {why}; `kind = ...` overrides this."
+        why = f"Columns V and I were taken as a {kind}, because {why}; `kind = ...` overrides this."
         return kind, columns, [*flags, Flag("assumed kind", why)]
     if len(fits) == 1:
         return fits[0], columns, flags
     wanted = "; ".join(f"{k}: {', '.join(must)}" for k, (must, _) in KINDS.items())
     text = (
         f"{file.path} has columns {', '.join(sorted(columns)) or '(none known)'}, which "
-        f"{'no kind of measurement has' if not fits else 'are of several kinds: ' + ', '.join(fits)}. Needed are, by kind: "
+        f"{'no kind of measurement has' if not fits else 'are of several kinds: ' + ', '.join(fits)}. The kinds need: "
         f"{wanted}. Name the columns, and if need be `kind` and `pattern = {{ up = 50, down = 50 }}`, in its sidecar."
     )
     if set(columns) <= {"t", "temperature", "device", "cycle"}:
-        raise NotAMeasurement(text, "no column of a device's readings")
+        raise NotAMeasurement(text, "no column of device readings")
     raise FileError(text)
 
 
@@ -221,12 +221,12 @@ def _read_over_time(
     if not asked and (side.get("wanted") or not _decades_apart(columns["t"], device)):
         return columns, flags
     _, first, cell = np.unique(device, return_index=True, return_inverse=True)
-    reason = "G at times decades apart is a retention; the first read of each device was taken for g0, the start."
+    reason = "G at times decades apart is a retention; the first read of each device was taken as g0, the start."
     return {**columns, "g0": columns["g"][first][cell]}, [*flags, Flag("assumed start", reason)]
 
 
 def _still(v: np.ndarray) -> bool:
-    """Whether a voltage is one, and not none."""
+    """Whether a voltage is constant, and not 0."""
     v = v[np.isfinite(v)]
     return bool(len(v) and np.abs(v).max() > 0 and np.ptp(v) <= 1e-3 * np.abs(v).max())
 
@@ -243,7 +243,7 @@ def _decades_apart(t: np.ndarray, device: np.ndarray) -> bool:
 
 def _returns(v: np.ndarray, device: np.ndarray | None) -> bool:
     """Whether the voltage goes up as well as down for one device; a jump over half of its range, beside far
-    smaller steps, starts anew."""
+    smaller steps, starts again."""
     device = np.zeros(len(v)) if device is None else device
     there = np.isfinite(v)
     v, device = v[there], device[there]
@@ -318,7 +318,7 @@ def trace(
 
 
 def _carried_on(file: File, cycle: np.ndarray) -> tuple[np.ndarray, list[Flag]]:
-    """Numbers of cycles, where only the first row of each has one.
+    """Cycle numbers, where only the first row of each cycle has one.
 
     Raises:
         FileError: if the first row has none.
@@ -327,7 +327,7 @@ def _carried_on(file: File, cycle: np.ndarray) -> tuple[np.ndarray, list[Flag]]:
     if known.all():
         return cycle, []
     if not known[0]:
-        raise FileError(f"{file.path}: the first row has no number in its column of cycles; which cycle is it?")
+        raise FileError(f"{file.path}: the first row has no number in its column of cycles; fill it in.")
     last = np.maximum.accumulate(np.where(known, np.arange(len(cycle)), 0))
-    reason = f"{int((~known).sum())} rows without a number of their cycle belong to the last one before them."
+    reason = f"{int((~known).sum())} rows without a cycle number were taken as part of the last cycle before them."
     return cycle[last], [Flag("assumed cycles", reason)]

@@ -10,12 +10,13 @@ from devices.instruments import text_table
 from devices.instruments.column_guesses import Table
 from devices.instruments.source import File
 
-LINES = 100  # in which numbers begin, or never
+LINES = 100  # within which numbers must begin
 ROWS = 2000  # of an excerpt
 
 
 def begin(file: File) -> int | None:
-    """The line with which rows of numbers start: at once (comments do not count), or three rows of as many numbers."""
+    """The line with which rows of numbers start: at once (comments do not count), or three rows of equally many
+    numbers."""
     lines, words = file.start[:LINES], False
     for k, line in enumerate(lines):
         if not line.strip() or text_table.comment(line):
@@ -31,8 +32,8 @@ def begin(file: File) -> int | None:
 
 
 def begin_with_words(file: File) -> int | None:
-    """The line with which rows start that hold numbers beside words: three rows of as many fields, half of them numbers; or
-    fewer, at the end of the file, below a line of as many names."""
+    """The first line of rows that hold numbers beside words: three rows with equally many fields, half of them numbers;
+    or fewer, at the end of the file, below a line of equally many names."""
     lines = file.start[:LINES]
     for k, line in enumerate(lines):
         rows = [after for after in lines[k : k + 12] if _tells(after)][:3]
@@ -52,7 +53,7 @@ def _tells(line: str) -> bool:
 
 
 def _half_numbers(line: str, share: float = 0.5) -> bool:
-    """Whether so many fields of a line are numbers, with points or decimal commas."""
+    """Whether the given number of fields of a line are numbers, with points or decimal commas."""
     parts = text_table.fields(line)
     numbers = [p for p in parts if re.fullmatch(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?", p)]
     return len(numbers) >= max(1.0, share * len(parts))

@@ -1,7 +1,7 @@
 """Untrusted HDF5 files: only the file itself, and its folder for virtual data sets, is ever read.
 
-What lies in external storage or behind a link is not read, as it could be any file of this machine. What data sets unpack to
-counts against the limit of size before a byte of it is read.
+What lies in external storage or behind a link is not read, as it could be any file of this machine. The unpacked size
+of data sets is checked against the size limit before a byte of them is read.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from devices.instruments.source import File, decoded
 from devices.instruments.trace import FileError
 
 NUMBERS = "fiu"  # kinds of NumPy's dtypes
-MOST = 32  # dimensions that HDF5 has
+MOST = 32  # dimensions that HDF5 allows
 NUMBER = 8  # bytes of a number in memory
 
 
@@ -43,7 +43,7 @@ def opened(file: File) -> Iterator[Any]:
 
 
 def member(group: Any, name: str) -> Any:
-    """What stands in a group under this name; None for a link that leads elsewhere (soft, external), or nowhere."""
+    """What a group holds under this name; None for a link that leads elsewhere (soft, external), or nowhere."""
     import h5py
 
     here = isinstance(group, h5py.Group) and isinstance(group.get(name, getlink=True), h5py.HardLink)
@@ -76,7 +76,7 @@ def fields(dataset: Any, most: int = 1) -> dict[str, np.dtype]:
         return {}
     try:
         dtype = dataset.dtype
-    except TypeError:  # of a kind that NumPy has not
+    except TypeError:  # of a kind that NumPy lacks
         return {}
     if dtype.names and len(dataset.shape) > 1:
         return {}
@@ -85,7 +85,7 @@ def fields(dataset: Any, most: int = 1) -> dict[str, np.dtype]:
 
 
 def check_size(file: File, datasets: Iterable[Any]) -> None:
-    """Refuse what would take more memory than the file may have.
+    """Refuse what would take more memory than the file's limit.
 
     Raises:
         FileError: in that case.
@@ -93,8 +93,8 @@ def check_size(file: File, datasets: Iterable[Any]) -> None:
     size = sum(math.prod(map(int, d.shape)) * max(NUMBER * len(fields(d, MOST)), d.dtype.itemsize) for d in datasets)
     if size > file.limit_mb * 1e6:
         raise FileError(
-            f"{file.path}: its data sets unpack to {size / 1e6:.0f} MB, more than the {file.limit_mb:g} MB that are read at "
-            f"once; cut it up, or write `max_megabytes = {size / 1e6:.0f}` into its sidecar {file.path.name}.toml."
+            f"{file.path}: its data sets unpack to {size / 1e6:.0f} MB, more than the limit of {file.limit_mb:g} MB; "
+            f"split it, or write `max_megabytes = {size / 1e6:.0f}` into its sidecar {file.path.name}.toml."
         )
 
 
@@ -121,7 +121,7 @@ def _check_here(file: File, dataset: Any) -> None:
             "it could be any file. `h5repack -l CONTI IN OUT` at its source puts the numbers into the file."
         )
     if dataset.is_virtual:
-        raise FileError(f"{file.path}: the data set {dataset.name} is a virtual one of {_WHAT}. {_STORE}")
+        raise FileError(f"{file.path}: the data set {dataset.name} is a virtual data set made of {_WHAT}. {_STORE}")
 
 
 _WHAT = "another virtual one, or of rows with fields"
@@ -129,7 +129,7 @@ _STORE = "Store the numbers themselves: `h5repack -l CONTI IN OUT` at its source
 
 
 def _virtual(file: File, dataset: Any) -> np.ndarray:
-    """The numbers of a virtual data set from its sources; NaN where none has any."""
+    """The numbers of a virtual data set from its sources; NaN where none has a number."""
     import h5py
 
     values = np.full(dataset.shape, np.nan)
@@ -141,7 +141,7 @@ def _virtual(file: File, dataset: Any) -> np.ndarray:
                 for name in part.dset_name.strip("/").split("/"):
                     origin = member(origin, name)
                 if set(fields(origin, MOST)) != {""}:
-                    raise FileError(f"{path} has no numbers {part.dset_name}")
+                    raise FileError(f"{path} has no numbers at {part.dset_name}")
                 _check_here(file, origin)
                 whole = part.src_space.get_select_type() == h5py.h5s.SEL_ALL
                 origin.id.read(part.vspace, h5py.h5s.ALL if whole else part.src_space, values)
@@ -172,7 +172,7 @@ def _source(file: File, dataset: Any, name: str) -> pathlib.Path:
 
 
 def text(file: File, owner: Any, *names: str) -> str | None:
-    """The first of some attributes that is there, as text; None if none is.
+    """The first of the given attributes that exists, as text; None if none does.
 
     Raises:
         FileError: if it is not text.
@@ -187,7 +187,8 @@ def text(file: File, owner: Any, *names: str) -> str | None:
             value = decoded(value)
         if not isinstance(value, str):
             raise FileError(
-                f"{file.path}: the attribute `{name}` of {owner.name} is {_said(value)}, no text; write a unit such as V, uA, "
+                f"{file.path}: the attribute `{name}` of {owner.name} is {_said(value)}, "
+                "not text; write a unit such as V, uA, "
                 "ms, kohm, uS."
             )
         return str(value)

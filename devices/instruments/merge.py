@@ -22,7 +22,7 @@ class Part:
 
 
 def mark_duplicates(parts: list[Part]) -> list[Part]:
-    """The parts with a flag where files have the same content, byte by byte; all but the first are excluded."""
+    """The parts with a flag where files have the same content, byte for byte; all but the first are excluded."""
     if len({part.trace.source for part in parts}) < 2:
         return parts
     first: dict[tuple[str, ...], tuple[str, ...]] = {}
@@ -36,9 +36,7 @@ def mark_duplicates(parts: list[Part]) -> list[Part]:
         original = first.setdefault(keys[source], source)
         if original != source:
             twice.setdefault(original, []).append(part.trace.name)
-            reason = (
-                f"{part.trace.name} has the same content as {', '.join(original)}, byte by byte: no data of its own."
-            )
+            reason = f"{part.trace.name} has the same content as {', '.join(original)}, byte for byte: it adds no data."
             part = dataclasses.replace(part, trace=part.trace.flagged(Flag("duplicate file", reason, excluded=True)))
         marked.append(part)
     return [_copied(part, twice.get(part.trace.source)) for part in marked]
@@ -48,13 +46,13 @@ def _copied(part: Part, copies: list[str] | None) -> Part:
     if not copies:
         return part
     reason = (
-        f"The same content stands in {'; '.join(dict.fromkeys(copies))}, left out there; one of the names may be wrong."
+        f"The same content is in {'; '.join(dict.fromkeys(copies))}, left out there; one of the names may be wrong."
     )
     return dataclasses.replace(part, trace=part.trace.flagged(Flag("duplicate file", reason)))
 
 
 def merged(parts: list[Part]) -> list[Trace]:
-    """Traces with those joined whose format allows it: by the format's own `combine`, else as devices or cycles."""
+    """Traces, joined where their format allows it: by the format's own `combine`, else as devices or cycles."""
     traces: list[Trace] = []
     groups: dict[Any, list[Part]] = {}
     for part in parts:
@@ -92,7 +90,9 @@ def _joined(parts: list[Part]) -> Trace:
     labels = _labels(traces) if each == "device" else traces[0].labels
     flags = _flags(traces, lengths)
     if parts[0].each_file is None:
-        reason = f'Each of {len(traces)} files was taken for another device; `each_file = "cycle"` in a sidecar changes that.'
+        reason = (
+            f'Each of {len(traces)} files was taken as another device; `each_file = "cycle"` in a sidecar changes that.'
+        )
         flags.append(Flag("assumed devices", reason))
     sources = tuple(source for trace in traces for source in trace.source)
     return dataclasses.replace(traces[0], columns=columns, source=sources, labels=labels, flags=tuple(flags))
@@ -106,7 +106,7 @@ def _labels(traces: list[Trace]) -> tuple[str, ...]:
 
 
 def _flags(traces: list[Trace], lengths: list[int]) -> list[Flag]:
-    """Flags with their rows in the joined trace; one that all have, of no rows, once."""
+    """Flags with their rows in the joined trace; a flag without rows that all have appears once."""
     starts = np.cumsum([0, *lengths[:-1]])
     flags: list[Flag] = []
     for trace, start, length in zip(traces, starts, lengths, strict=True):

@@ -1,4 +1,4 @@
-"""Columns that follow from others: which way pulses went, whose a state is, and starts that stand in a file of their own."""
+"""Columns that follow from others: the direction of pulses, the device of a state, and starts from another file."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ Columns = dict[str, np.ndarray]
 
 
 def levels(columns: Columns, labels: tuple[str, ...]) -> tuple[Columns, tuple[str, ...], list[Flag]]:
-    """A column of states, where no target goes with it, says whose the readings are: each state is a device, or a cycle of
-    a loop that comes back; one with a value of its own in most rows is a state variable, and left out."""
+    """A column of states, without a target, says which device or cycle readings belong to: each state is a device, or a
+    cycle of a loop that comes back; one with a different value in most rows is a state variable, and left out."""
     if "level" not in columns or "target" in columns or "r_target" in columns:
         return columns, labels, []
     columns = dict(columns)
     level = columns.pop("level")
     values, code = np.unique(level, return_inverse=True)
     if not np.isfinite(level).all() or 2 * len(values) > len(level):
-        why = "A column of states has a value of its own in most rows, or none in some: it tells no cells apart."
+        why = "A column of states has a different value in most rows, or none in some: it does not tell cells apart."
         return columns, labels, [Flag("columns left out", why)]
     if "v" in columns and "cycle" not in columns and _comes_back(columns["v"], code):
         return {**columns, "cycle": level}, labels, [Flag("assumed cycles", "Each state is a cycle of the loop.")]
@@ -38,7 +38,7 @@ def levels(columns: Columns, labels: tuple[str, ...]) -> tuple[Columns, tuple[st
 
 
 def _each(count: int, what: str) -> str:
-    return f"Each {what} was taken for a device of its own: {count} of them; `columns = [...]` with `-` changes that."
+    return f"Each {what} was taken as a separate device: {count} of them; `columns = [...]` with `-` changes that."
 
 
 def _comes_back(v: np.ndarray, code: np.ndarray) -> bool:
@@ -49,15 +49,15 @@ def _comes_back(v: np.ndarray, code: np.ndarray) -> bool:
 
 
 def ways(file: File, columns: Columns, side: Mapping[str, Any]) -> tuple[Columns, list[Flag]]:
-    """Directions of pulses: 0 and 1 are down and up; a polarity, or an amplitude of both signs, is a voltage's, and the
-    response shows which sign raises the conductance."""
+    """Directions of pulses: 0 and 1 are down and up; a polarity, or an amplitude of both signs, is that of a voltage,
+    and the response shows which sign raises the conductance."""
     columns, flags = dict(columns), []
     sign = columns.pop("polarity", None)
     if "direction" in columns:
         way = columns["direction"]
         if set(np.unique(way[np.isfinite(way)])) == {0.0, 1.0}:
             columns["direction"] = np.where(np.isfinite(way), 2 * way - 1, np.nan)
-            flags = [Flag("assumed polarity", "Directions 0 and 1 were taken for down and up.")]
+            flags = [Flag("assumed polarity", "Directions 0 and 1 were taken as down and up.")]
         return columns, flags
     if "g" not in columns:
         return columns, flags
@@ -88,7 +88,10 @@ def start(file: File, columns: Columns, labels: tuple[str, ...], side: Mapping[s
     found = [starts.get(label, np.nan) for label in labels] if len(labels) > 1 else [*starts.values()][:1]
     lost = [label for label, g in zip(labels, found, strict=True) if not np.isfinite(g)]
     if len(lost) == len(labels):
-        raise FileError(f"{file.path}: none of its devices ({', '.join(lost[:3])}, ...) is in {name}, its start.")
+        raise FileError(
+            f"{file.path}: none of its devices ({', '.join(lost[:3])}, ...) is in "
+            f"{name}, which should hold their starts."
+        )
     columns = {**columns, "g0": np.array(found)[device.astype(int)]}
     for column, key in (("t", "bake_time"), ("temperature", "temperature")):
         if column not in columns and key in protocol:

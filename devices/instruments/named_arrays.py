@@ -29,8 +29,8 @@ def table(arrays: Arrays) -> Table | None:
 
 
 def trace(file: File, arrays: Arrays, side: Mapping[str, Any], form: str) -> Trace:
-    """One trace: of the arrays that `arrays` of the sidecar names, else of all that have one length; `columns` and `units` say
-    what they are in that order, else their own names do.
+    """One trace: of the arrays that `arrays` of the sidecar names, else of all that have the same length; `columns` and
+    `units` say what they are in that order, else their own names do.
 
     A matrix whose rows (or columns) are as long as a vector is a device for each of its columns (or rows).
 
@@ -45,7 +45,7 @@ def trace(file: File, arrays: Arrays, side: Mapping[str, Any], form: str) -> Tra
         arrays = {name: arrays[name] for name in asked}
     columns, device = _columns(arrays)
     if not columns:
-        raise FileError(f"{file.path} has no arrays of numbers of one length; it has {_shapes(arrays) or 'none'}.")
+        raise FileError(f"{file.path} has no arrays of numbers of the same length; it has {_shapes(arrays) or 'none'}.")
     names = list(columns)
     if "columns" in side and len(side["columns"]) != len(names):
         raise FileError(
@@ -91,7 +91,7 @@ def _shapes(arrays: Arrays) -> str:
 
 
 def _columns(arrays: Arrays) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
-    """Columns of one length by name, and whose device each row is if a matrix goes with a vector."""
+    """Columns of one length by name, and the device of each row if a matrix goes with a vector."""
     several = {name: np.squeeze(np.asarray(x, float)) for name, x in arrays.items() if np.size(x) > 1}
     vectors = {name: x for name, x in several.items() if x.ndim == 1}
     matrices = {name: x for name, x in several.items() if x.ndim == 2}

@@ -27,7 +27,7 @@ def numbered(trace: Trace) -> Trace:
         most = max(most, len(begins) + 1)
     if most == 1:
         return trace
-    reason = f"The voltage makes {most} periods, which were taken for cycles; a column Cycle overrides this."
+    reason = f"The voltage makes {most} periods, which were taken as cycles; a column Cycle overrides this."
     columns = {**trace.columns, "cycle": cycle}
     return dataclasses.replace(trace, columns=columns).flagged(Flag("assumed cycles", reason))
 
@@ -57,10 +57,11 @@ def _upward(x: np.ndarray) -> np.ndarray:
 
 
 def timed(trace: Trace) -> Trace:
-    """The trace with times [s], if it is a loop without a clock whose protocol says a rate of reads or a frequency [Hz].
+    """The trace with times [s], if it is a loop without a clock whose protocol gives a rate of reads or a frequency
+    [Hz].
 
     $$ t = n / (N f) $$ for row n of a device; N are the rows of a period: of its cycles, of the periods of its
-    voltage, or all of them. Rows are taken for evenly spaced.
+    voltage, or all of them. Rows are taken to be evenly spaced.
     """
     rate, frequency = (trace.protocol.get(name) for name in ("rate", "frequency"))
     if trace.kind != "loop" or not (rate or frequency) or ("t" in trace and _runs(trace["t"])):
@@ -83,7 +84,7 @@ def timed(trace: Trace) -> Trace:
             open_ends += not closed
     low, high = min(rows_of_period), max(rows_of_period)
     if rate:
-        reason = f"No clock: rows are {1 / float(rate):.4g} s apart, by the rate of {float(rate):g} Hz of the sidecar."
+        reason = f"No clock: rows are {1 / float(rate):.4g} s apart, by the sidecar's rate of {float(rate):g} Hz."
     else:
         rows = f"{low:g}" if low == high else f"{low:g} to {high:g}"
         reason = f"No clock: {rows} rows, evenly spaced, are a period of {frequency:g} Hz."
@@ -94,7 +95,7 @@ def timed(trace: Trace) -> Trace:
 
 
 def _runs(t: np.ndarray) -> bool:
-    """Whether a clock advances: one that stands still is none."""
+    """Whether a clock advances: one that stands still is not a clock."""
     steps = np.diff(t[np.isfinite(t)])
     return bool(len(steps) and (steps > 0).mean() > 0.5)
 

@@ -1,4 +1,5 @@
-"""Trains of pulses of both signs; which sign raises the conductance is measured, or said by the sidecar; never assumed."""
+"""Trains of pulses of both signs; which sign raises the conductance is measured, or given by the sidecar; never
+assumed."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ def directions(
     """Direction of every pulse (+1: conductance up) from the sign of its amplitude.
 
     Raises:
-        FileError: if the response does not show which sign raises the conductance, and the sidecar does not say it.
+        FileError: if the response does not show which sign raises the conductance, and the sidecar does not say so.
     """
     if "positive" in side:
         up = 1.0 if side["positive"] == "up" else -1.0
@@ -28,8 +29,8 @@ def directions(
     score = abs(2 * along - len(changes)) / max(1.0, np.sqrt(len(changes)))  # standard deviations away from a fair coin
     if score < 3:
         raise FileError(
-            f"{file.path}: pulses do not show which sign raises the conductance ({along} of {len(changes)} changes go along "
-            'with the sign); write it into its sidecar: `positive` is "up" or "down", what positive pulses do to G.',
+            f"{file.path}: pulses do not show which sign raises the conductance ({along} of {len(changes)} changes "
+            'agree with the sign); write it into its sidecar: `positive` is "up" or "down", what positive pulses do to G.',
             {"positive": "up"},
         )
     up = 1.0 if 2 * along > len(changes) else -1.0

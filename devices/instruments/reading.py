@@ -1,4 +1,4 @@
-"""`read`: from files and folders to traces: which format, which sidecar, duplicates, merging, and the check of quality."""
+"""`read`: from files and folders to traces: which format, which sidecar, duplicates, merging, and checks of quality."""
 
 from __future__ import annotations
 
@@ -43,11 +43,12 @@ def read(
 ) -> tuple[Trace, ...]:
     """Traces of files and folders, in SI units, with flags for all that was assumed or looks wrong.
 
-    A folder is walked; what is not a measurement in it is left out with a note. Several files of the same kind, format and
+    A folder is searched; what is not a measurement is left out with a note. Several files of the same kind, format and
     protocol become one trace where the format allows it.
 
     Args:
-        path_or_paths: a file, a folder, or several. kind: keep only this kind, and take tables that could be it for it.
+        path_or_paths: a file, a folder, or several. kind: keep only this kind, and read tables that could be of this
+            kind as such.
         sidecar: what `<file>.toml` would say, as a mapping or a path; it overrides those beside the files.
 
     Raises:
@@ -57,7 +58,7 @@ def read(
     asked = [pathlib.Path(p) for p in ([path_or_paths] if one else path_or_paths)]  # type: ignore[list-item]
     if kind is not None and kind not in KINDS:
         names = ", ".join(map(str, asked))
-        raise FileError(f"{names}: there is no kind {kind!r} of measurement; there are {', '.join(KINDS)}.")
+        raise FileError(f"{names}: unknown kind of measurement {kind!r}; known kinds are {', '.join(KINDS)}.")
     places = [place for path in asked for place in _walk(path)]
     found: list[merge.Part] = []
     skipped: list[str] = []
@@ -104,7 +105,8 @@ def _walk(path: pathlib.Path) -> Iterable[_Place]:
 
 
 def _read_one(place: _Place, kind: str | None, given: Any, start: str | None = None) -> list[merge.Part]:
-    """Traces of one file with its sidecar applied; a refusal shows a sidecar with which it is read, if there is one."""
+    """Traces of one file with its sidecar applied; a refusal shows a sidecar with which it can be read, if there is
+    one."""
     side = sidecars.find(place.path, place.root, given)
     if start:
         side["start"] = start
@@ -161,7 +163,7 @@ def _with_starts(found: list[merge.Part], places: list[_Place], kind: str | None
 
 
 def _show_template(error: FileError, file: File, side: Mapping[str, Any], kind: str | None) -> None:
-    """Adds to a refusal a sidecar with which the file is read, if there is one."""
+    """Adds to a refusal a sidecar with which the file can be read, if there is one."""
 
     def attempt(other: Mapping[str, Any], some: File) -> list[Trace]:
         return [inspection.inspect(periods.timed(part.trace)) for part in _parts(some, sidecars.checked(other), kind)]
@@ -204,17 +206,19 @@ def _format(file: File, side: Mapping[str, Any]) -> Format:
     """The format of a file by its content, or the one that its sidecar names.
 
     Raises:
-        FileError: if the sidecar names none that there is. NotAMeasurement: if no format knows the content.
+        FileError: if the sidecar names an unknown one. NotAMeasurement: if no format knows the content.
     """
     if "format" in side:
         named = [form for form in FORMATS if side["format"] == form.NAME]
         if not named:
             raise FileError(
-                f"{file.path}: there is no format {side['format']!r}; there are {', '.join(form.NAME for form in FORMATS)}."
+                f"{file.path}: unknown format {side['format']!r}; known formats are "
+                f"{', '.join(form.NAME for form in FORMATS)}."
             )
         if named[0] not in NAMED_BY_SIDECAR[1:] and not named[0].recognises(file):
             raise FileError(
-                f"{file.path}: its sidecar says format = {side['format']!r}, but it is not of that layout; take that out, and "
+                f"{file.path}: its sidecar says format = {side['format']!r}, but it does not "
+                "have that layout; remove that line, and "
                 "name the columns."
             )
         return named[0]

@@ -12,7 +12,8 @@ R_LOW, R_HIGH = 10.0, 1e13  # resistances of devices [ohm]
 
 
 def start(file: File, columns: int) -> np.ndarray | None:
-    """Numbers of the rows at the start of the file, if they are all numbers in so many columns; else None."""
+    """Numbers of the rows at the start of the file, if they are all numbers in the given number of columns; else
+    None."""
     lines = [line for line in file.start if line.strip()]
     if len(lines) < 2 or len(text_table.fields(lines[0])) != columns:
         return None
@@ -48,15 +49,15 @@ def cells(file: File, address: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]
     if not np.isfinite(address).all():
         row = 1 + int(np.argmin(np.isfinite(address)))
         raise FileError(
-            f"{file.path}: the column of devices has empty cells (row {row}); every row must say whose it is."
+            f"{file.path}: the column of devices has empty cells (row {row}); every row must name its device."
         )
     unique, index = np.unique(address, return_inverse=True)
     return index.astype(float), tuple(f"{a:g}" if a != round(a) else str(int(a)) for a in unique)
 
 
 def assumed(what: str, checks: str) -> Flag:
-    """The flag that says which layout was taken for granted, and what was checked."""
-    return Flag("assumed layout", f"No header: columns were taken for {what}; checked: {checks}.")
+    """The flag that says which layout was assumed, and what was checked."""
+    return Flag("assumed layout", f"No header: columns were taken as {what}; checked: {checks}.")
 
 
 def rows_of(file: File, columns: int) -> np.ndarray:

@@ -5,7 +5,7 @@ with tables `[files."*reset*"]` for some of the files; what is written closest t
 
 `columns` and `units` name the columns in their order (`"-"` leaves one out), `arrays` those of a MATLAB or HDF5 file.
 `start = "before.csv"` takes the start g0 of each cell from another file; `protocol.bake_time` [s] says how much later it was
-read. `protocol.frequency` [Hz] (of the sweep) or `rate` [Hz] (of reads) makes the clock of a loop that has none.
+read. `protocol.frequency` [Hz] (of the sweep) or `rate` [Hz] (of reads) gives a clock to a loop that has none.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def find(path: pathlib.Path, root: pathlib.Path | None, given: Any) -> dict[str,
     """All sidecar settings for one file: of its folders from `root` down, of its own, then what was passed along.
 
     Raises:
-        FileError: if a sidecar is not valid TOML, or holds something that it must not.
+        FileError: if a sidecar is not valid TOML, or holds something that is not allowed.
     """
     folders = [path.parent]
     while root is not None and folders[0] != root and root in folders[0].parents:
@@ -109,7 +109,7 @@ def checked(side: Mapping[str, Any]) -> dict[str, Any]:
     """A sidecar's settings, checked.
 
     Raises:
-        FileError: if it holds something that it must not.
+        FileError: if it holds something that is not allowed.
     """
     return _checked("sidecar", dict(side))
 
@@ -117,13 +117,13 @@ def checked(side: Mapping[str, Any]) -> dict[str, Any]:
 def _checked(where: str, table: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in table.items():
         if key not in KEYS:
-            raise FileError(f"{where}: there is no key {shown(key)}; there are {', '.join(KEYS)}.")
+            raise FileError(f"{where}: unknown key {shown(key)}; known keys are {', '.join(KEYS)}.")
         if not isinstance(value, KEYS[key]) or isinstance(value, bool):
             raise FileError(
                 f"{where}: {key} = {shown(value)} has the wrong type; see the example in the documentation."
             )
     if "kind" in table and table["kind"] not in KINDS:
-        raise FileError(f"{where}: there is no kind {shown(table['kind'])}; there are {', '.join(KINDS)}.")
+        raise FileError(f"{where}: unknown kind {shown(table['kind'])}; known kinds are {', '.join(KINDS)}.")
     for key, words in WORDS.items():
         if table.get(key, words[0]) not in words:
             what = ": what positive pulses do to G" if key == "positive" else ""
@@ -144,7 +144,7 @@ def _check_protocol(where: str, protocol: Mapping[str, Any]) -> None:
     for key, value in protocol.items():
         if key not in PROTOCOL:
             known = ", ".join(f"{k} [{u}]" for k, u in PROTOCOL.items())
-            raise FileError(f"{where}: there is no protocol.{key}; there are {known}.")
+            raise FileError(f"{where}: unknown key protocol.{key}; known keys are {known}.")
         if not _is_number(value):
             raise FileError(f"{where}: protocol.{key} = {shown(value)} must be a number in {PROTOCOL[key]}.")
         if (value < 0 and key in ("series_resistance", "g_min")) or (value <= 0 and key in ABOVE_0):
@@ -155,7 +155,7 @@ def _check_protocol(where: str, protocol: Mapping[str, Any]) -> None:
 
 
 def _is_number(value: Any) -> bool:
-    """Whether a value is a number of a size that something measured may have."""
+    """Whether a value is a number of a size that a measured quantity may have."""
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     return number and (value == 0 or 1 / OVERFLOW < abs(value) < OVERFLOW)
 
@@ -164,7 +164,7 @@ def _check_columns(where: str, table: Mapping[str, Any]) -> None:
     allowed = (*UNITS, *EXTRA)
     for column in (*table.get("columns", ()), *table.get("sign", {})):
         if column not in allowed:
-            raise FileError(f"{where}: there is no column {shown(column)}; there are {', '.join(allowed)}.")
+            raise FileError(f"{where}: unknown column {shown(column)}; known columns are {', '.join(allowed)}.")
     for name in table.get("arrays", ()):
         if not isinstance(name, str):
             raise FileError(
@@ -209,7 +209,7 @@ def apply(trace: Trace, sidecar: Mapping[str, Any]) -> Trace:
 
 
 def _in_siemens(trace: Trace, ends: list | None) -> Trace:
-    """Normalised conductances lo..hi become g_min..g_max, in a straight line."""
+    """Normalised conductances lo..hi become g_min..g_max, linearly."""
     if not ends:
         raise FileError(
             f"{trace.name}: g_min and g_max are given for normalised values, but not which values they belong to; add "
@@ -221,14 +221,12 @@ def _in_siemens(trace: Trace, ends: list | None) -> Trace:
         name: g_min + (values - low) / (high - low) * (g_max - g_min) if UNITS[name] == "S" else values
         for name, values in trace.columns.items()
     }
-    reason = (
-        f"Normalised {low:g}..{high:g} was mapped in a straight line to {g_min:g}..{g_max:g} S, as the sidecar says."
-    )
+    reason = f"Normalised {low:g}..{high:g} was mapped linearly to {g_min:g}..{g_max:g} S, as the sidecar says."
     return dataclasses.replace(trace, columns=columns, unit="S").flagged(Flag("mapped to siemens", reason))
 
 
 def example(path: pathlib.Path, first_row: str, count: int, body: str) -> str:
-    """The sidecar to copy, with the number of columns and the first row of that very file."""
+    """The sidecar to copy, with the number of columns and the first row of that file."""
     return (
         f"Write what is missing into {path.name}.toml beside it, for example:\n\n"
         f"# {path.name}: {count} columns; first row: {first_row[:120].strip()}\n{body.strip()}\n"

@@ -38,7 +38,8 @@ class File:
         path: where it is. limit_mb: largest size, packed or unpacked, that is read at all [MB].
 
     Raises:
-        FileError: if it is missing, a folder, forbidden, empty, too large, a broken gzip, or of no kind that is read.
+        FileError: if it is missing, a folder, forbidden, empty, too large, a broken gzip, or of a kind that is not
+            read.
     """
 
     def __init__(self, path: str | pathlib.Path, limit_mb: float = LIMIT_MB):
@@ -46,7 +47,7 @@ class File:
         if self.path.is_dir():
             raise FileError(f"{self.path} is a folder, not a file; read() walks folders, a reader takes one file.")
         if self.path.exists() and not self.path.is_file():
-            raise FileError(f"{self.path} is not a regular file; save what comes out of it, and give that file.")
+            raise FileError(f"{self.path} is not a regular file; save its output, and give that file.")
         self.head = self._read(HEAD)
         if not self.head:
             raise NotAMeasurement(
@@ -56,7 +57,7 @@ class File:
         self._check_content()
         if size > limit_mb * 1e6:
             raise FileError(
-                f"{self.path} has {size / 1e6:.0f} MB, more than the {limit_mb:g} MB that are read at once; cut it up, or "
+                f"{self.path} has {size / 1e6:.0f} MB, more than the limit of {limit_mb:g} MB; split it, or "
                 f"write `max_megabytes = {size / 1e6:.0f}` into its sidecar {self.path.name}.toml."
             )
 
@@ -81,7 +82,7 @@ class File:
             raise FileError(f"there is no file {self.path}; check the spelling and the folder.") from None
         except PermissionError:
             raise FileError(
-                f"{self.path} may not be read: you lack the permission; ask its owner, or `chmod u+r` it."
+                f"{self.path} may not be read: you lack permission; ask its owner, or `chmod u+r` it."
             ) from None
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise FileError(f"{self.path} is a damaged gzip file ({error}); copy it again from its source.") from None
@@ -97,8 +98,9 @@ class File:
             raise NotAMeasurement(
                 f"{self.path} is not text: {controls} control bytes ({nul} of them zero) in its first "
                 f"{len(self.head[:4096])}. "
-                "Readable are text (CSV, TSV, also .gz), Excel workbooks of Clarius, MATLAB and HDF5; export it as text.",
-                "no text",
+                "Text (CSV, TSV, also .gz), Excel workbooks of Clarius, MATLAB and HDF5 can be read; "
+                "export it as text.",
+                "not text",
             )
 
     @property
@@ -113,12 +115,12 @@ class File:
 
     @property
     def is_workbook(self) -> bool:
-        """Whether the content is packed as Excel workbooks are, new (.xlsx) or old (.xls)."""
+        """Whether the content is packed like Excel workbooks, new (.xlsx) or old (.xls)."""
         return self.head.startswith((ZIP, OLE))
 
     @property
     def is_matlab(self) -> bool:
-        """Whether the content begins as MATLAB files do, of version 5 to 7.3."""
+        """Whether the content begins like MATLAB files of version 5 to 7.3."""
         return self.head.startswith(MATLAB)
 
     @property
@@ -136,7 +138,7 @@ class File:
         data = self._read(most + 1)
         if len(data) > most:
             raise FileError(
-                f"{self.path} unpacks to more than {self.limit_mb:g} MB; cut it up, or write `max_megabytes = ...` into "
+                f"{self.path} unpacks to more than {self.limit_mb:g} MB; split it, or write `max_megabytes = ...` into "
                 f"its sidecar {self.path.name}.toml."
             )
         return data
@@ -168,8 +170,8 @@ def _of_old_code(data: bytes) -> str:
 
 
 def decoded(data: bytes) -> str:
-    """Text of bytes: UTF-8 or UTF-16 with or without mark, else what Chinese or Japanese programs write if a word of a column
-    stands in it, else Latin-1 (in which old instruments write `µ`)."""
+    """Text of bytes: UTF-8 or UTF-16 with or without mark, else an encoding of Chinese or Japanese programs if a word
+    for a column appears in it, else Latin-1 (in which old instruments write `µ`)."""
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         text = data.decode("utf-16", errors="ignore")
     else:

@@ -26,11 +26,11 @@ _SIGNS = {plain(w): s for words, s in ((PLUS, 1.0), (MINUS, -1.0)) for w in word
 def values(
     file: File, skip: int, headers: Sequence[Header], comma: bool, clocks: set[int], asked: bool
 ) -> tuple[np.ndarray, list[Header], tuple[str, ...], list[Flag]]:
-    """Numbers of all rows; headers, as the words in the rows show what they are; the names of devices; and what was assumed.
+    """Numbers of all rows; headers, with what the words in the rows reveal; the names of devices; and what was assumed.
 
-    Several columns that say whose the readings are (chip, cell, word line and bit line) become one column of devices. A column
-    of unknown name, all of whose words are of pulses up and down, says which way they went. Words in columns that
-    nobody knows are left out.
+    Several columns that identify the device (chip, cell, word line and bit line) become one column of devices. A column
+    of unknown name that holds only words for pulses up and down gives their direction. Words in other unknown columns
+    are left out.
 
     Args:
         skip: lines above the rows. comma: whether numbers have decimal commas. clocks: columns of dates or times of day.
@@ -48,7 +48,7 @@ def values(
         try:
             found = text_table.numbers(file, skip, comma)
         except FileError:
-            if not wordy:  # words further down, it may be, in a column that does not count
+            if not wordy:  # there may be words further down, in a column that does not count
                 raise
     names: dict[int, tuple[str, ...]] = {}
     flags: list[Flag] = []
@@ -62,18 +62,18 @@ def values(
 
 
 def _taken(cells: Sequence[str | float], header: Header, codes: np.ndarray) -> list[Flag]:
-    """Which words were taken for which way of pulses, but for `up` and `down`."""
+    """Which words were taken for which direction of pulses, apart from `up` and `down`."""
     if header.column != "direction" or not isinstance(cells[0], str):
         return []
     ways = {str(cell): code for cell, code in zip(cells, codes, strict=True)}
     if {plain(word) for word in ways} <= {"up", "down"} or all(map(text_table.is_number, ways)):
         return []
     said = ", ".join(f"{word} is {'up' if code > 0 else 'down'}" for word, code in ways.items())
-    return [Flag("assumed directions", f"Pulses by the words of {header.text!r}: {said} (the conductance's way).")]
+    return [Flag("assumed directions", f"Pulses from the words of {header.text!r}: {said} (of the conductance).")]
 
 
 def _signs(line: str, headers: Sequence[Header]) -> bool:
-    """Whether a lone sign stands in a column of directions: `-` is no missing number there."""
+    """Whether a lone sign stands in a column of directions: `-` is not a missing number there."""
     parts = text_table.fields(line, count=len(headers))
     return any(p in ("+", "-") and h.column in ("direction", "polarity") for p, h in zip(parts, headers, strict=False))
 
@@ -98,7 +98,8 @@ def _cells(
         if bad is not None:
             raise FileError(
                 f"{file.path}, line {number}: {bad!r} is not a number; only a column `device` may hold names (and `direction` "
-                "up or down; times may be as 2026-03-01 12:00:05 or 12:00:05), and missing numbers may be empty."
+                "up or down; times may be written as 2026-03-01 12:00:05 or 12:00:05), "
+                "and missing numbers may be empty."
             )
         rows.append([part if k in wordy else _number(part) for k, part in enumerate(parts)])
     return rows
@@ -109,7 +110,7 @@ def _number(text: str) -> float:
 
 
 def _column(cells: Sequence[str | float], header: Header, asked: bool) -> tuple[np.ndarray, Header, tuple[str, ...]]:
-    """A column's numbers, its header as its words have it, and the names that its numbers stand for."""
+    """A column's numbers, its header as its words suggest, and the names that its numbers stand for."""
     if not isinstance(cells[0], str):
         return np.array(cells, float), header, ()
     texts = [str(cell) for cell in cells]
@@ -136,7 +137,7 @@ def _column(cells: Sequence[str | float], header: Header, asked: bool) -> tuple[
 def _one_device(
     file: File, found: np.ndarray, headers: list[Header], names: dict[int, tuple[str, ...]]
 ) -> tuple[np.ndarray, list[Header], tuple[str, ...]]:
-    """All columns that say whose the readings are as one column of devices, with its names; `names` of levels are such, too,
+    """All columns that identify the device as one column of devices, with its names; `names` of levels do so, too,
     where there is no target."""
     target = any(h.column in ("target", "r_target") for h in headers)
     for k, header in enumerate(headers):
@@ -149,7 +150,7 @@ def _one_device(
     if not which:
         return found, headers, ()
     if not np.isfinite(found[:, which]).all():
-        raise FileError(f"{file.path}: the column of devices has empty cells; every row must say whose it is.")
+        raise FileError(f"{file.path}: the column of devices has empty cells; every row must name its device.")
     unique, first, code = np.unique(found[:, which], axis=0, return_index=True, return_inverse=True)
     order = np.argsort(np.argsort(first))
     labels = ["/".join(_name(names.get(k, ()), x) for k, x in zip(which, unique[row], strict=True))

@@ -24,12 +24,12 @@ Attempt = Callable[[Mapping[str, Any], File], list[Trace]]
 CHASES = 6  # things that a file may be asked for, one after the other
 MOST = 12  # proposals that are tried
 OTHERS = 2  # kinds shown beside the first
-_CORRECT = "put in yours"
+_CORRECT = "put in your value"
 
 
 @dataclasses.dataclass(frozen=True)
 class _Works:
-    """A sidecar with which a file is read, the kind of measurement that it is then, and how often it was asked for more."""
+    """A sidecar with which a file is read, the resulting kind of measurement, and how often more was asked for."""
 
     side: Mapping[str, Any]
     kind: str
@@ -39,7 +39,7 @@ class _Works:
 def proposal(
     file: File, table: Table | None, side: Mapping[str, Any], error: FileError, attempt: Attempt, wanted: str | None
 ) -> str:
-    """The sentence with the sidecar to copy; empty if none is found with which the file is read.
+    """The sentence with the sidecar to copy; empty if none is found with which the file can be read.
 
     Args:
         table: the columns of the file, as far as they can be told apart. side: what its sidecar says already. error: why the
@@ -80,7 +80,7 @@ def _start(file: File) -> File:
 
 
 def _candidates(table: Table | None, side: Mapping[str, Any], error: FileError) -> Iterator[Mapping[str, Any]]:
-    """What was asked for alone; then columns, units and a kind by the table's headers and numbers."""
+    """First only what was asked for; then columns, units and a kind by the table's headers and numbers."""
     if error.needs:
         yield _merged(side, error.needs)
     for guess in column_guesses.guesses(table) if table else ():
@@ -97,7 +97,7 @@ def _merged(side: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _tried(side: Mapping[str, Any], file: File, attempt: Attempt) -> _Works | None:
-    """The sidecar, with what the file asks for beyond it, if the file is read with that."""
+    """The sidecar, with what the file asks for beyond it, if the file can be read with that."""
     for asked in range(CHASES):
         try:
             with warnings.catch_warnings(), np.errstate(all="ignore"):
@@ -136,7 +136,7 @@ def _rendered(works: _Works, before: Mapping[str, Any], table: Table | None, oth
 
 
 def _question(key: str, side: Mapping[str, Any], before: Mapping[str, Any], table: Table | None) -> str:
-    """A comment on what was proposed and not said."""
+    """A comment on what was proposed rather than stated."""
     if side.get(key) == before.get(key):
         return ""
     if key == "columns" and table and any(table.names):

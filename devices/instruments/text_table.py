@@ -51,7 +51,7 @@ def fields(line: str, sign: str | None = "guess", count: int = 0) -> list[str]:
 
 
 def comment(line: str) -> bool:
-    """Whether a line says something about the numbers and holds none."""
+    """Whether a line is a comment on the numbers and holds none."""
     line = line.strip()
     return line.startswith(("#", "%", "!")) and fields(line)[0].lower() not in EMPTY
 
@@ -151,12 +151,12 @@ def has_decimal_comma(file: File, lines: Sequence[str]) -> bool:
     """Whether any numbers have commas (`0,25;1,2E-6`), which is read where the columns are told apart by something else.
 
     Raises:
-        FileError: if commas may be decimal signs as well as separators, so that nobody can tell the columns apart.
+        FileError: if commas may be decimal signs as well as separators, so that the columns cannot be told apart.
     """
     sign = next((separator(line) for line in lines if line.strip()), None)
     if sign in ("\t", ";"):
         parts = [part for line in lines for part in fields(line, sign)]
-        points = any("." in part and _float(part) is not None for part in parts)  # then a comma is a slip in one cell
+        points = any("." in part and _float(part) is not None for part in parts)  # then a comma is a typo in one cell
         return not points and any(map(COMMA_NUMBER.fullmatch, parts))
     for line in lines:
         blanks = line.split()
@@ -175,7 +175,7 @@ def check_locale(file: File, header: list[str], line: str) -> None:
     if separator(line) == "," and header and len(parts) > len(header) and all(map(is_number, parts)):
         raise FileError(
             f"{file.path} has {len(header)} headers but {len(parts)} fields in its first row ({line[:60]}): these are decimal "
-            "commas between separating commas, and which is which cannot be known. Export it with decimal points or with `;`."
+            "commas between separating commas, which cannot be told apart. Export it with decimal points or with `;`."
         )
 
 
@@ -193,6 +193,6 @@ def check_headerless_locale(file: File, lines: list[str]) -> None:
     leading_zero = sum(bool(re.fullmatch(r"0\d+(?:[eE][+-]?\d+)?", part)) for part in tails)
     if whole and leading_zero and all(re.fullmatch(r"\d+(?:[eE][+-]?\d+)?", part) for part in tails):
         raise FileError(
-            f"{file.path} looks like decimal commas between separating commas ({','.join(rows[0])[:60]}): which is which "
-            "cannot be known. Export it with decimal points or with `;` between columns."
+            f"{file.path} looks like decimal commas between separating commas ({','.join(rows[0])[:60]}), which "
+            "cannot be told apart. Export it with decimal points or with `;` between columns."
         )

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-# kind -> (columns that it must have, columns that it may have); the units of all of them stand in UNITS
+# kind -> (columns that it must have, columns that it may have); the units of all of them are in UNITS
 KINDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "loop": (("v", "i"), ("t", "v_drive", "cycle", "device")),
     "pulses": (("g", "direction"), ("pulse", "cycle", "device", "amplitude", "width")),
@@ -30,14 +30,14 @@ UNITS = {
 }  # fmt: skip
 
 
-OVERFLOW = 1e30  # a magnitude that no reading has, nor its inverse: instruments write 9.9e37 where they measured none
+OVERFLOW = 1e30  # a magnitude that neither a reading nor its inverse has: instruments write 9.9e37 for no reading
 
 
 class FileError(ValueError):
-    """A file that cannot be used: what, which value, what is allowed, and what to do about it, in one message.
+    """A file that cannot be used: what is wrong, which value, what is allowed, and what to do about it, in one message.
 
     Args:
-        needs: what a sidecar must say beyond what it says, for the file to be read, with values to be put right.
+        needs: what the sidecar must say in addition for the file to be read, with values to be corrected.
     """
 
     def __init__(self, message: str, needs: Mapping[str, Any] | None = None):
@@ -67,7 +67,8 @@ class Trace:
     `device` and `cycle` are columns of whole numbers; `labels[d]` is the name of device d. Order of rows is order in time.
 
     Args:
-        kind: one of `KINDS`, which says which columns there must and may be. columns: by name, float64, one row a reading.
+        kind: one of `KINDS`, which says which columns it must and may have. columns: by name, float64, one row per
+            reading.
         source: the files. format: the instrument's format. labels: names of the devices.
         protocol: what is known of the measurement, in SI units: `series_resistance`, `compliance`, `frequency`, `v_read`,
             `rate`, `width_up`, ... flags: what is wrong with it.
@@ -88,7 +89,7 @@ class Trace:
 
     def __post_init__(self):
         if self.kind not in KINDS:
-            raise FileError(f"there is no kind of measurement {self.kind!r}; there are {', '.join(KINDS)}.")
+            raise FileError(f"unknown kind of measurement {self.kind!r}; known kinds are {', '.join(KINDS)}.")
         must, may = KINDS[self.kind]
         columns = {name: np.asarray(values, float) for name, values in self.columns.items()}
         missing, unknown = [c for c in must if c not in columns], [c for c in columns if c not in must + may]

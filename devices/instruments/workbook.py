@@ -107,5 +107,5 @@ def _old_book(file: File) -> Any:
         return xlrd.open_workbook(file_contents=file.data, logfile=io.StringIO(), ragged_rows=True)
     except (XLRDError, CompDocError, *_OLD_DAMAGE) as error:
         raise NotAMeasurement(
-            _DAMAGED.format(file.path, type(error).__name__, error), "damaged, or no workbook"
+            _DAMAGED.format(file.path, type(error).__name__, error), "damaged, or not a workbook"
         ) from None

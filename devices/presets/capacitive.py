@@ -13,12 +13,13 @@ LI = Provenance(
     name="capacitor_li2018",
     technology="capacitor cell (CMOS)",
     doi="10.1109/VLSIT.2018.8510648",
-    measured="answer to pulses up and down, in normalised weights -1 .. 1",
+    measured="response to pulses up and down, in normalised weights -1 .. 1",
     numbers="assumed",
     span=(0.0, 1.0),
     notes=(
         RANGE_NOTE,
-        "The pulse law is the published fit; leakage towards the middle is an assumption: a million times `cycle` seconds.",
+        "The pulse law is the published fit; leakage towards the middle is an assumption: "
+        "it takes a million times `cycle` seconds.",
     ),
 )
 

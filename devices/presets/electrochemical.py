@@ -8,20 +8,20 @@ from devices.presets._scale import RANGE_NOTE, Scale
 from devices.steps import LinearStep
 from devices.updates import CellSpread, CycleNoise, PulseUpdate
 
-_NO_RETENTION = "Self-discharge and read noise are not part of the set; none is modelled."
+_NO_RETENTION = "Self-discharge and read noise are not part of the set; neither is modelled."
 
 TANG = Provenance(
     name="ecram_lithium_tang2018",
     technology="ECRAM (lithium)",
     doi="10.1109/IEDM.2018.8614551",
-    measured="answer to pulses up and down, in normalised weights around the symmetry point",
+    measured="response to pulses up and down, in normalised weights around the symmetry point",
     notes=(RANGE_NOTE, _NO_RETENTION),
 )
 KIM = Provenance(
     name="ecram_oxide_kim2019",
     technology="ECRAM (metal oxide)",
     doi="10.1109/IEDM19573.2019.8993463",
-    measured="answer to pulses up and down, in normalised weights around the symmetry point",
+    measured="response to pulses up and down, in normalised weights around the symmetry point",
     notes=(RANGE_NOTE, _NO_RETENTION),
 )
 
@@ -52,7 +52,7 @@ def _ecram(about: Provenance, g_min, g_max, w_min, w_max, dw, gammas, cycle) -> 
 
 @published(TANG)
 def ecram_lithium_tang2018(g_min: float = 1e-6, g_max: float = 10e-6) -> Device:
-    """Lithium ECRAM under pulses: 1000 nearly linear steps, 30 % noise a step.
+    """Lithium ECRAM under pulses: 1000 nearly linear steps, 30 % noise per step.
 
     Args:
         g_min, g_max: mean conductance range [S].

@@ -15,7 +15,7 @@ from devices.steps import ExponentialStep
 from devices.updates import CellSpread, CycleNoise, PulseUpdate
 
 _US = 1e-6  # S
-_READS = "Read noise is drawn anew at each read; real 1/f noise is correlated between reads."
+_READS = "Read noise is drawn independently at each read; real 1/f noise is correlated between reads."
 
 JOSHI = Provenance(
     name="pcm_joshi2020",
@@ -58,7 +58,7 @@ HERMES = Provenance(
     technology="PCM (14 nm CMOS, IBM HERMES project chip)",
     doi="10.1038/s41928-023-01010-1",
     also=("10.1109/JSSC.2022.3140414",),
-    measured="write error, drift exponents and 1/f noise of the chip's cells, with one or two devices a weight",
+    measured="write error, drift exponents and 1/f noise of the chip's cells, with one or two devices per weight",
     notes=(
         "t = 0 is 200 s after programming with one device and 300 s with two.",
         "Two devices are taken to hold the same conductance; the chip's own programming distributes it better.",
@@ -111,7 +111,7 @@ PULSED = Provenance(
     technology="PCM (Ge2Sb2Te5), gradually crystallised by identical pulses",
     doi="10.3389/fnins.2020.00406",
     also=("10.1038/s41467-020-16108-9",),
-    measured="mean and spread of the answer to SET pulses, in normalised weights 0 .. 2",
+    measured="mean and spread of the response to SET pulses, in normalised weights 0 .. 2",
     numbers="read",
     notes=(
         RANGE_NOTE,

@@ -17,7 +17,7 @@ from devices.steps import ExponentialStep, Referenced, SoftBounds, neurosim_expo
 from devices.updates import CellSpread, CycleNoise, PulseUpdate
 
 _US = 1e-6  # S
-_NO_RETENTION = "No drift and no read noise are part of the set; none is modelled."
+_NO_RETENTION = "Drift and read noise are not part of the set; neither is modelled."
 
 WAN = Provenance(
     name="reram_wan2022",
@@ -36,7 +36,7 @@ WAN = Provenance(
 def reram_wan2022() -> Device:
     """Filamentary HfO2/TaOx ReRAM of the NeuRRAM chip, 0 .. 40 uS: spread around the target after 1 s, 1 d and 2 d.
 
-    Spread at each time: a quartic of target/g_max; no other time is known, so no other time is answered.
+    Spread at each time: a quartic of target/g_max; other times are not known, and are refused.
 
     Reference: Wan et al., Nature 608, 504 (2022), 10.1038/s41586-022-04992-8; the polynomials as in aihwkit 1.2.0,
     `ReRamWan2022NoiseModel` (MIT licence).
@@ -90,7 +90,7 @@ CMO = Provenance(
     doi="10.1002/adfm.202504688",
     measured="write error for two acceptance windows, mean and spread of relaxation in log time, 1/f noise; 9 .. 88.2 uS",
     notes=(
-        "Relaxation is known from 1 s on; before 1 s only its spread at 1 s is there.",
+        "Relaxation is known from 1 s on; before 1 s only its spread at 1 s is applied.",
         "The 1/f noise amplitude is the logarithmic fit that aihwkit ships.",
     ),
 )
@@ -250,7 +250,7 @@ AGSI = Provenance(
     doi="10.1021/nl904092h",
     also=("10.1109/TCAD.2018.2789723",),
     measured="97 potentiating (3.2 V, 300 us) and 100 depressing (2.8 V, 300 us) pulses, 3.08 .. 38.5 nS",
-    notes=("Spread between pulses 3.5 % of the range, as NeuroSim's default device has it.", _NO_RETENTION),
+    notes=("Spread between pulses 3.5 % of the range, as for NeuroSim's default device.", _NO_RETENTION),
 )
 
 

@@ -42,7 +42,7 @@ def test_bibtex():
 def test_a_name_that_is_not_there():
     with pytest.raises(ValueError, match="Did you mean 'pcm_joshi2020'"):
         devices.describe("pcm_joshi")
-    with pytest.raises(ValueError, match="make them one"):
+    with pytest.raises(ValueError, match="give both the same name"):
         devices.published(devices.Provenance("one"))(test_bibtex)
 
 

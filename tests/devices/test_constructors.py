@@ -83,7 +83,7 @@ for said, call in {
     "Device: g_min is True (bool)": lambda: Device(True, 1e-4),
     "Device: g_max is None": lambda: Device(0, None),
     "g_max is an array of bool": lambda: Device(0, np.ones(2, bool)),
-    "drift is a TelegraphNoise; it takes AbstractDrift. Such a law is given as Device(read_noise=...)":
+    "drift is a TelegraphNoise; it takes AbstractDrift. Such a law is passed as Device(read_noise=...)":
         lambda: Device(0, 1e-4, drift=telegraph),
     "drift is 'NoDrift' (str); it takes AbstractDrift. Laws are objects": lambda: Device(0, 1e-4, drift="NoDrift"),
     "drift is the class NoDrift; it takes AbstractDrift. Make one": lambda: Device(0, 1e-4, drift=drift.NoDrift),

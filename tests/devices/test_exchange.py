@@ -218,5 +218,5 @@ def test_filaments_in_parallel_are_refused_with_what_to_do():
 
 
 def test_models_without_a_translation_are_refused():
-    with pytest.raises(ValueError, match="no translation of JartVCM"):
+    with pytest.raises(ValueError, match="JartVCM has no translation"):
         to_verilog_a(compact.jart_vcm_v1b())

@@ -86,7 +86,7 @@ def test_it_knows_the_times_it_was_made_for():
 
 @pytest.mark.parametrize("bad", [dict(targets=5), dict(cells=1), dict(times=())])
 def test_too_few(bad):
-    with pytest.raises(ValueError, match="take at least"):
+    with pytest.raises(ValueError, match="must be at least"):
         devices.moment_matched(devices.pcm_joshi2020(), **bad, key=jax.random.key(0))
 
 

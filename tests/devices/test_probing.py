@@ -78,7 +78,7 @@ def test_laws_of_wrong_form_are_refused(law, error, said):
         ({"drift": Fading(jnp.nan)}, "drift Fading: .* gives nan S"),
         (
             {"conduction": Squared()},
-            "conduction Squared: .* along -0.1 V; a current is finite and flows with its voltage",
+            "conduction Squared: .* in the direction of -0.1 V; a current is finite and flows with its voltage",
         ),
         ({"read_noise": Negative()}, "read_noise Negative: .* for the variance of a read"),
     ],

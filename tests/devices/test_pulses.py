@@ -250,7 +250,7 @@ def test_pulses_refuse_what_cannot_be():
         PulseUpdate(cases.STEPS["constant"], CellSpread(others={"gmax": 1e-6}))
     with pytest.raises(ValueError, match="whole numbers"):
         device.pulse(cells, jnp.asarray(0.5), key=jax.random.key(0))
-    with pytest.raises(ValueError, match="say most="):
+    with pytest.raises(ValueError, match="give most="):
         jax.jit(lambda n: device.pulse(cells, n, key=jax.random.key(0)))(3)
     with pytest.raises(RuntimeError, match="more pulses than most=2 allows"):
         device.pulse(cells, 3, key=jax.random.key(0), most=2)

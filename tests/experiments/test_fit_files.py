@@ -258,7 +258,7 @@ def test_names_of_models_stand_one_a_line(tmp_path, monkeypatch, capsys):
     good_table(tmp_path / "data.csv")
     assert cli.command(["fit", "data.csv", "--kind", "read-iv", "--model", "x", "--out", "my.toml"]) == 2
     said = capsys.readouterr().err
-    assert "data.csv: there is no model 'x'" in said and "\n  'sinh + series resistance'\n" in said
+    assert "data.csv: unknown model 'x'" in said and "\n  'sinh + series resistance'\n" in said
 
 
 @pytest.mark.parametrize("seed", ["1e23", "-1", str(2**32)])

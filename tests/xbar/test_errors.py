@@ -160,7 +160,7 @@ for name, call in {
     "Tile: device is 'pcm' (str); it takes Device": lambda: xbar.Tile(device="pcm"),
     "Tile: dac is 8 (int); it takes DAC. Write xbar.DAC(bits=8)": lambda: xbar.Tile(device=devices.ideal(), dac=8),
     "wires is 2.0 (float); it takes AbstractWires": lambda: xbar.Tile(device=devices.ideal(), wires=2.0),
-    "Such a part is given as Tile(dac=...)": lambda: xbar.Tile(device=devices.ideal(), adc=xbar.DAC()),
+    "Such a part is passed as Tile(dac=...)": lambda: xbar.Tile(device=devices.ideal(), adc=xbar.DAC()),
     "v_read is '0.2' (str); it takes a finite number above 0 [V]": lambda: xbar.Tile(device=devices.ideal(), v_read="0.2"),
     "Periphery: adc is 8 (int)": lambda: xbar.Periphery(adc=8),
     "slots is 2.5 (float); it takes a whole number from 1 to 1000": lambda: xbar.training.PulseTrains(1e-3, slots=2.5),

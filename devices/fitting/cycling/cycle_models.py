@@ -35,7 +35,8 @@ class CycleTable(AbstractPredictive):
     quantities before).
     One recorded cycle to the next counts as one step. Stretches of 100 cycles are taken to be independent of each other.
 
-    Breaks when: outliers are frequent (formed again, stuck); cycles that were not recorded lie between the rows, unevenly.
+    Breaks when: outliers are frequent (formed again, stuck); the rows leave out cycles that were not recorded,
+    unevenly.
     """
 
     kind: ClassVar[str] = "cycles"
@@ -134,7 +135,7 @@ class CycleTable(AbstractPredictive):
         )
 
     def measures(self, values: Mapping[str, float], data: Any) -> dict[str, float]:
-        """Standard deviation and lag-1 correlation of log10 of each quantity, as the data have them and as the model does."""
+        """Standard deviation and lag-1 correlation of log10 of each quantity, in the data and in the model."""
         out = {}
         y = np.where(np.asarray(data["used"]) > 0, data["y"], np.nan)
         for k, q in enumerate(self.quantities):
@@ -152,7 +153,7 @@ class CycleTable(AbstractPredictive):
         return out
 
     def laws(self, values: Mapping[str, Any], data: Any) -> dict[str, Any]:
-        """`g_min` and `g_max`, the median currents over `v_read`, if the protocol tells that voltage."""
+        """`g_min` and `g_max`, the median currents over `v_read`, if the protocol gives that voltage."""
         if not np.isfinite(self.v_read):
             return {}
         ends = {"g_min": "mean i_off", "g_max": "mean i_on"}
@@ -185,7 +186,7 @@ def _blocks(trace: Trace, quantities: tuple[str, ...]) -> dict[str, np.ndarray]:
 
 
 class IndependentCycles(CycleTable):
-    """Cycles that do not remember each other; the rest as in `CycleTable`."""
+    """Independent cycles; the rest as in `CycleTable`."""
 
     name: ClassVar[str] = "independent"
     law: ClassVar[str] = "log10 q = m + s eta"
@@ -201,8 +202,8 @@ class CorrelatedCycles(CycleTable):
 
 
 class NoisyCycles(CycleTable):
-    """A first-order autoregression under white noise: a slow state, and what is new in each cycle; the rest as in
-    `CycleTable`."""
+    """A first-order autoregression under white noise: a slow state, and a part that is new in each cycle; the rest as
+    in `CycleTable`."""
 
     name: ClassVar[str] = "ar1-noise"
     law: ClassVar[str] = "log10 q = m + a + w eps, a = AR(1)"

@@ -64,7 +64,7 @@ def cycling(trace: Trace) -> dict[str, Any]:
 
 
 def _failure(cycle: np.ndarray, opened: np.ndarray) -> tuple[int, tuple[float, float]]:
-    """How many readings come before failure, and between which cycles it lies."""
+    """How many readings precede failure, and between which cycles it lies."""
     alive = int(np.flatnonzero(opened)[-1]) + 1 if opened.any() else 0
     if len(cycle) - alive < CONFIRMING:
         return len(cycle), (float(cycle[-1]), np.inf)

@@ -49,8 +49,8 @@ class Window(AbstractCandidate):
     a failure being known to the interval between two readings, a device that still works to live longer than its
     record. Readings after failure are not part of the windows.
 
-    Breaks when: devices wear at different rates; or memory goes by cycles while readings are unevenly spaced (it is
-    a reading's here).
+    Breaks when: devices wear at different rates; or memory depends on cycles while readings are unevenly spaced (here
+    it goes by readings).
     """
 
     kind: ClassVar[str] = "endurance"
@@ -147,7 +147,7 @@ class Window(AbstractCandidate):
         return jnp.moveaxis(lax.scan(advance, jnp.zeros(u.shape[:2]), jnp.moveaxis(u, 2, 0))[1], 0, 2)
 
     def deviations(self, values: Mapping[str, Any], data: Any) -> tuple[Any, Any]:
-        """Innovations (0 where unused), and how each answers to a shift of its device."""
+        """Innovations (0 where unused), and how each responds to a shift of its device."""
         used = data["used"]
         e = used * self.innovations(values, used * (data["y"] - self.windows(values, data)))
         return e, used * self.innovations(values, used * jnp.ones_like(e))
@@ -302,7 +302,7 @@ class CorrelatedHeavyTails(HeavyTails):
 
 
 class OnsetWindow(Window):
-    """`Window` that keeps until an onset, with normal scatter."""
+    """`Window` that stays constant until an onset, with normal scatter."""
 
     name: ClassVar[str] = "onset"
     law: ClassVar[str] = "log10 g constant, then linear in log10 N; independent normal scatter"
@@ -310,7 +310,7 @@ class OnsetWindow(Window):
 
 
 class OnsetCorrelatedHeavyTails(CorrelatedHeavyTails):
-    """`Window` that keeps until an onset, with heavy tails and memory."""
+    """`Window` that stays constant until an onset, with heavy tails and memory."""
 
     name: ClassVar[str] = "onset, t, memory"
     law: ClassVar[str] = "log10 g constant, then linear in log10 N; t scatter with memory"

@@ -16,7 +16,7 @@ from devices.fitting.engine.result import Check
 from devices.instruments.trace import Trace
 
 Values = Mapping[str, Float[Array, ""]]
-CONTINUED = "continued"  # a proposal that goes on with the present measurement
+CONTINUED = "continued"  # a proposal that continues the present measurement
 Proposals = tuple[tuple[str, Any] | tuple[str, Any, str], ...]
 Data = Any  # a pytree of arrays whose shapes do not depend on the parameters
 
@@ -24,23 +24,23 @@ Data = Any  # a pytree of arrays whose shapes do not depend on the parameters
 class AbstractCandidate(eqx.Module):
     """A likelihood with parameters, and what it means as a law of a device.
 
-    Fits, errors, profiles, bootstraps, held-out errors and advice need nothing else than this. Everything but `of`,
+    Fits, errors, profiles, bootstraps, held-out errors and advice need nothing else. Everything but `of`,
     `parameters`, `guesses`, `checks`, `measures` and `laws` is traced by JAX and must be free of side effects.
 
-    A *block* is a stretch of data that is as good as independent of the others (a device, a cycle, a hundred reads in a row):
-    errors that do not trust the noise model, the bootstrap and held-out errors go by blocks.
+    A *block* is a stretch of data that is practically independent of the others (a device, a cycle, a hundred reads in
+    a row): errors that do not rely on the noise model, the bootstrap and held-out errors are computed by blocks.
     """
 
     kind: ClassVar[str]  # of Trace
     name: ClassVar[str]  # as in `--model`
     law: ClassVar[str]  # the equation, in one line for people
     starts: ClassVar[int] = 24  # searches at most: fewer where a large likelihood has good guesses
-    generations: ClassVar[int] = 0  # of searches from ends that were mixed: for likelihoods with many kinks and valleys
-    ranked: ClassVar[bool] = True  # False: of less than all readings, so that its BIC is no rival's; fitted where named
+    generations: ClassVar[int] = 0  # of searches from mixed ends: for likelihoods with many kinks and valleys
+    ranked: ClassVar[bool] = True  # False: it uses only some readings, so its BIC does not compare; fitted if named
     nuisances: ClassVar[
         tuple[str, ...]
     ] = ()  # parameters of the measurement, not of the device: no advice is about them
-    keeps_excluded: ClassVar[bool] = False  # whether `of` wants rows that flags exclude, too, and masks them itself
+    keeps_excluded: ClassVar[bool] = False  # whether `of` also wants rows that flags exclude, and masks them itself
 
     @classmethod
     @abc.abstractmethod
@@ -112,7 +112,7 @@ class AbstractResiduals(AbstractCandidate):
 
     @abc.abstractmethod
     def used(self, data: Data) -> Float[Array, "blocks rows"]:
-        """1 where there is data, 0 elsewhere."""
+        """1 where there are data, 0 elsewhere."""
 
     def nll(self, values: Values, data: Data) -> Float[Array, " blocks"]:
         sigma = values["sigma"]

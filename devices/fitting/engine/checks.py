@@ -7,7 +7,7 @@ from scipy import stats
 
 from devices.fitting.engine.result import Check
 
-TOO_GOOD = 1e-4  # probability of a chi-squared so small, below which it is none
+TOO_GOOD = 1e-4  # a chi-squared this improbably small is not one
 
 
 def uniform(probabilities: np.ndarray, what: str) -> Check:
@@ -26,7 +26,7 @@ def uniform(probabilities: np.ndarray, what: str) -> Check:
 
 
 def uncorrelated(residuals: np.ndarray, what: str, lags: int = 10) -> Check:
-    """Whether consecutive residuals (last axis; NaN where there is none) forget each other, pooled over rows.
+    """Whether consecutive residuals (last axis; NaN where there is none) are uncorrelated, pooled over rows.
 
     $$ Q = \\sum_k \\frac{(\\sum_t r_t r_{t-k})^2}{\\sum_t r_t^2 r_{t-k}^2} $$
 
@@ -49,8 +49,8 @@ def uncorrelated(residuals: np.ndarray, what: str, lags: int = 10) -> Check:
 def scatter(squares: float, freedom: float, what: str) -> Check:
     """Whether a sum of squared standardised residuals is as large as its degrees of freedom say (chi-squared, upper tail).
 
-    Far smaller than that it is no sum of independent squares of the noise, and there is no verdict (p is NaN): what was
-    averaged shares readings, or more was fitted than counted.
+    Far smaller than that it is not a sum of independent squares of the noise, and there is no verdict (p is NaN): what
+    was averaged shares readings, or more was fitted than counted.
     """
     if stats.chi2.cdf(squares, freedom) < TOO_GOOD:
         small = f"the scatter of {what} is far below what independent noise would leave"
@@ -87,7 +87,8 @@ def lack_of_fit(model: np.ndarray, data: np.ndarray, group: np.ndarray, unknowns
 
 
 def even_scatter(scores: np.ndarray, group: np.ndarray, unknowns: int, what: str) -> Check:
-    """Whether standard normal scores scatter equally in all groups: squares beyond chi-squared say where a model misses.
+    """Whether standard normal scores scatter equally in all groups: squares beyond chi-squared show where a model is
+    wrong.
 
     Args:
         scores: standard normal, if the model is right. group: which of them belong together; those of fewer than 20 are

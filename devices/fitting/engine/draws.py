@@ -26,17 +26,18 @@ def draw(fit: Fit, count: int, rng: np.random.Generator) -> Float[np.ndarray, "c
     """Coordinates drawn from the posterior of a fit.
 
     Where the likelihood is a parabola, or there are more than 20 000 readings: from the normal distribution around the
-    estimate, with the fit's covariance C. What the data do not determine does not run away: numbers without bounds are held by
-    a prior three times as wide as the range from which searches start, those with bounds by the variance of a prior that is
-    even between them on the scale of the search,
+    estimate, with the fit's covariance C. What the data do not determine stays bounded: numbers without bounds are held
+    by a prior three times as wide as the range from which searches start, those with bounds by the variance of a prior
+    that is uniform between them on the scale of the search,
 
     $$ C' = (C^{-1} + D)^{-1}, \\qquad D = \\mathrm{diag}(1/3^2 \\text{ or } 3/\\pi^2) $$
 
-    Where an interval is one by profile, the likelihood itself is drawn from, with these priors. Where the data reject the
-    noise model, the likelihood is raised to the power `p / tr(J V)` of `variance_inflation`, J the information and V the
-    covariance by blocks, and draws are moved by the linear map that gives normal ones the covariance V, unless that costs
-    likelihood, as in a valley that bends. Particles go from a normal distribution to the posterior through powers of the
-    ratio of the two (sequential Monte Carlo), and move by Metropolis's steps in each stage.
+    Where an interval comes from a profile, the likelihood itself is drawn from, with these priors. Where the data
+    reject the noise model, the likelihood is raised to the power `p / tr(J V)` of `variance_inflation`, J the
+    information and V the covariance by blocks, and draws are moved by the linear map that gives normal ones the
+    covariance V, unless that costs likelihood, as in a valley that bends. Particles go from a normal distribution to
+    the posterior through powers of the ratio of the two (sequential Monte Carlo), and move by Metropolis's steps in
+    each stage.
 
     References: Del Moral, Doucet, Jasra 2006, 10.1111/j.1467-9868.2006.00553.x; the power: Pauli, Racugno, Ventura 2011,
     Statistica Sinica 21, 149 (both recalled, not read).
@@ -54,7 +55,7 @@ def with_prior(fit: Fit) -> np.ndarray:
 
 
 def _precision(fit: Fit) -> Float[np.ndarray, " p"]:
-    """Of the prior; a coordinate of a number that is even between its bounds has a logistic distribution."""
+    """Of the prior; a coordinate of a number that is uniform between its bounds has a logistic distribution."""
     return np.array([3 / np.pi**2 if p.bounded else 1 / WIDE**2 for p in fit.candidate.parameters()])
 
 
@@ -102,7 +103,7 @@ def _particles(fit: Fit, count: int, rng: np.random.Generator) -> Float[np.ndarr
         if last:
             break
     if power < 1:
-        # what V says nothing of, as no score does, has the variance of the likelihood
+        # what V, like any score, says nothing about has the variance of the likelihood
         blocks = fit.covariance + RIDGE * fit.laplace @ fit.laplace
         turn = _map(spread, np.linalg.inv(np.linalg.inv(blocks) - RIDGE * np.eye(size) + np.diag(_precision(fit))))
         mapped = theta.mean(0) + (theta - theta.mean(0)) @ turn

@@ -62,7 +62,7 @@ class Levels(AbstractPredictive):
 
         Args:
             estimates: [rows, parameters]; NaN where one is missing. covariances: V [rows, parameters, parameters].
-            device, cycle: whose each row is.
+            device, cycle: of each row.
 
         Raises:
             FileError: with fewer than three rows.
@@ -98,7 +98,7 @@ class Levels(AbstractPredictive):
         return ("device",) * self.devices + ("cycle",) * self.cycles
 
     def model(self, values: Mapping[str, Any]) -> LinearModel:
-        """The states are D and C, where there are such."""
+        """The states are D and C, where these exist."""
         k = len(self.names)
         roots = {level: root(values, level, self.names) for level in self._levels}
         none, size = jnp.zeros((k, k)), len(self._levels)
@@ -145,7 +145,7 @@ def root(values: Mapping[str, Any], level: str, names: tuple[str, ...]) -> Float
 
 
 def _whiten(estimates: np.ndarray, covariances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """`L^-1 [theta, 1]` with `V = L L'` of what is there, row by row; and what is."""
+    """`L^-1 [theta, 1]` with `V = L L'` of the values that are there, row by row; and which are there."""
     there = np.isfinite(estimates)
     both = there[:, :, None] & there[:, None]
     root = np.linalg.cholesky(np.where(both, covariances, np.eye(estimates.shape[1])))

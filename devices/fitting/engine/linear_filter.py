@@ -1,4 +1,4 @@
-"""Kalman filter of linear models whose states forget each by itself, and draws from them."""
+"""Kalman filter of linear models whose states decay independently, and draws from them."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class LinearModel(eqx.Module):
         weights: Float[Array, "rows outputs states"],
         used: Float[Array, "rows outputs"],
     ) -> tuple[Float[Array, "rows outputs"], Float[Array, "rows outputs"]]:
-        """Each reading minus its prediction from all before it, also those of the same row, and the variance of that; 0 and
-        1/2 pi where there is no reading."""
+        """Each reading minus its prediction from all before it, including those of the same row, and the variance of
+        that; 0 and 1/2 pi where there is no reading."""
         fresh = self.fresh @ self.fresh.T
 
         def row(carry, at):

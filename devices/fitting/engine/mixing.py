@@ -1,4 +1,4 @@
-"""Searches from the ends of others, mixed: for likelihoods with many valleys, as those of models with thresholds have."""
+"""Searches from the ends of others, mixed: for likelihoods with many valleys, as for models with thresholds."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ KEPT = 24  # ends from which others are made
 CHILDREN = 24  # searches of a generation
 SHARES = (0.15, 0.35)  # of coordinates that are taken from elsewhere
 JITTER = 0.2  # standard deviation of half of the children about their parents
-FAVOUR = 0.25  # probability that the best end is the parent, of the rest the second, and so on
+FAVOUR = 0.25  # probability that the best end is the parent; else the second with the same probability, and so on
 SHORT = 8  # stretches of a search, which need not end
-SLOW = 0.05  # log likelihood a stretch below which it is left
+SLOW = 0.05  # log likelihood per stretch below which it is abandoned
 RETURNED = 4
 
 

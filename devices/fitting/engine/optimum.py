@@ -17,7 +17,7 @@ from devices.fitting.engine.parameters import Frame
 
 Local = tuple[Float[Array, ""], Float[Array, " p"], Float[Array, "p p"]]  # value, gradient, curvature
 WORST = 1e12  # stands for a likelihood that is not a number
-RIDGE = 1e-4  # a coordinate that the data do not hold has this much information, a standard error of 100
+RIDGE = 1e-4  # a coordinate that the data do not determine has this much information, a standard error of 100
 TOGETHER = (4, 24)  # searches in one batch: of a few, and of many
 LARGE = 20_000  # readings from which on one search goes alone: repeating it costs more than another program
 GAIN = 1e-3  # an optimum is one from which the quadratic model promises less log likelihood than this
@@ -25,10 +25,10 @@ SHARP = 1e-3  # a search goes on until it promises less than this share of it
 LOOSE = 10.0  # a refit until it promises less than this times it: ends of intervals are looked for to 2 % only
 STRETCH, STRETCHES = 6, 5  # steps of a refit at a time, and how many times
 LONGEST = 17  # the same of a search
-NEAR = 1.5  # an end whose log likelihood is worse than the best by more is no other optimum: about the limit of an interval
+NEAR = 1.5  # an end worse than the best by more log likelihood is not another optimum: about the limit of an interval
 OTHERS = 2  # other optima at most
-SAME = 0.05  # ends at which the curvature predicts less difference of the log likelihood than this are one
-CREEP = 3e-3  # a search of a refit that gained less log likelihood than this in so many steps creeps along a ridge, and ends
+SAME = 0.05  # ends at which the curvature predicts a smaller difference of the log likelihood than this are one
+CREEP = 3e-3  # a search of a refit that gains less log likelihood than this per stretch creeps along a ridge, and ends
 
 
 class Optimum(eqx.Module):
@@ -175,8 +175,8 @@ def _held(curvature, free):
 def _newton(gradient, curvature, damping):
     """A damped step downhill, and the decrease that an undamped one promises.
 
-    Directions of negative curvature are reversed; no coordinate moves by more than 2. The ridge keeps the rounding of a
-    slope that is none from promising a decrease.
+    Directions of negative curvature are reversed; no coordinate moves by more than 2. The ridge keeps rounding errors
+    of a zero slope from promising a decrease.
     """
     gradient, curvature = jnp.nan_to_num(gradient), jnp.nan_to_num(curvature) + RIDGE * jnp.eye(gradient.size)
     scale = jnp.sqrt(jnp.abs(jnp.diag(curvature)))
@@ -201,7 +201,7 @@ class Search(eqx.Module):
 
 
 def _begin(starts: Float[Array | np.ndarray, "*searches p"]) -> Search:
-    """Searches of which nothing is known yet: their first step is none, and is taken."""
+    """Searches about which nothing is known yet: their first step is zero, and is taken."""
     *searches, size = starts.shape
     nothing = (np.full(searches, np.inf), np.zeros(starts.shape), np.tile(np.eye(size), (*searches, 1, 1)))
     return Search(starts, nothing, np.full(searches, 1e-3), np.zeros(searches, bool))
@@ -210,7 +210,7 @@ def _begin(starts: Float[Array | np.ndarray, "*searches p"]) -> Search:
 def _advance(
     local: Callable[[Any], Local], search: Search, free: Float[Array, " p"], steps: int, sharp: float | Float[Array, ""]
 ) -> Search:
-    """Damped Newton, some steps further: a step not going down is taken again, ten times as damped."""
+    """Damped Newton, some steps further: a step that does not go down is repeated, ten times as damped."""
 
     def body(carry):
         search, k = carry
@@ -230,7 +230,7 @@ def _advance(
 
 @eqx.filter_jit
 def information_of(candidate, frame, data, best: Optimum, weights) -> Float[Array, "p p"]:
-    """What data of another protocol would add to the curvature at an optimum, whose noise they share; compiled."""
+    """What data of another protocol, with the same noise, would add to the curvature at an optimum; compiled."""
     theta = best.theta
     if isinstance(candidate, AbstractResiduals):
 
@@ -257,8 +257,8 @@ class Refit(eqx.Module):
 def refit(candidate, frame, data, starts, weights, free) -> Refit:
     """One search for each row of `starts`, `weights` and `free`: a profile, a bootstrap, or blocks left out.
 
-    Searches go four or 24 at a time, so that all of these share two compiled programs, and a few steps at a time, so that
-    those that have ended do not wait for the others.
+    Searches run four or 24 at a time, so that all of these share two compiled programs, and a few steps at a time, so
+    that those that have ended do not wait for the others.
     """
     given = [np.atleast_2d(x) for x in (starts, weights, free)]
     count = max(len(x) for x in given)
@@ -300,7 +300,8 @@ _describe = eqx.filter_jit(describe)
 
 
 def _ends(candidate, frame, data, starts, weights, free, *, sharp: float, creep: float, stretches: int) -> Refit:
-    """Where searches end that go on until they promise less than `sharp` of a `GAIN`, or gain less than `creep` a stretch."""
+    """Where searches end that go on until they promise less than `sharp` of a `GAIN`, or gain less than `creep` per
+    stretch."""
     with jax.enable_x64(True):
         searches = jax.tree.map(np.array, _begin(starts))
         blocks, left = np.zeros(weights.shape), np.arange(len(starts))
@@ -319,7 +320,7 @@ def _ends(candidate, frame, data, starts, weights, free, *, sharp: float, creep:
 
 
 def _batches(rows: np.ndarray, alone: bool):
-    """Rows 24 at a time, the last few four at a time; the last row again where they do not come out even.
+    """Rows 24 at a time, the last few four at a time; the last row is repeated where they do not divide evenly.
 
     Args:
         alone: whether a single row may go alone.

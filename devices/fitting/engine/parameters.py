@@ -28,7 +28,7 @@ class Parameter:
             bounds themselves. log: whether it is searched for on a logarithmic scale.
 
     Raises:
-        ValueError: if bounds or start make no range.
+        ValueError: if bounds or start do not make a range.
     """
 
     name: str
@@ -62,7 +62,7 @@ class Parameter:
         return (first + last) / 2, (last - first) / 2
 
     def theta(self, value: float) -> float:
-        """The coordinate of a number; numbers at or beyond a bound come to lie just inside it."""
+        """The coordinate of a number; numbers at or beyond a bound end up just inside it."""
         offset, width = self.frame()
         share = ((math.log(max(value, 1e-300)) if self.log else value) - offset) / width
         if not self.bounded:
@@ -72,7 +72,7 @@ class Parameter:
 
 
 class Frame(eqx.Module):
-    """The map from coordinates to numbers, as arrays: bounds that follow the data do not compile anew."""
+    """The map from coordinates to numbers, as arrays: bounds that follow the data need no new compilation."""
 
     names: tuple[str, ...] = eqx.field(static=True)
     bounded: tuple[bool, ...] = eqx.field(static=True)

@@ -1,4 +1,4 @@
-"""Intervals of the profile likelihood, for parameters of which the likelihood is not parabolic."""
+"""Intervals of the profile likelihood, for parameters whose likelihood is not parabolic."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from devices.fitting.engine.uncertainty import UNKNOWN, confused, covariance, qu
 ROUNDS = 14  # of the search for an end of an interval
 CLOSE = 0.02  # an end is found where the root of the cost is within this of its limit
 BENT = 0.10  # how far the root of the cost may be from its parabola's at the ends of an interval
-INSIDE_BOUND = 4.0  # others that lie at a bound start this far from the middle, or the flat there would hold them
-BETTER = 0.1  # log likelihood by which an optimum is another one
+INSIDE_BOUND = 4.0  # others that lie at a bound start this far from the middle, or the plateau would hold them
+BETTER = 0.1  # log likelihood beyond which an optimum counts as another one
 MAX_STEP = 1.0  # how far others are moved at once as they follow on a parabola
 FARTHEST = 40.0  # a coordinate this far from the estimate without too large a cost is not known on that side
 FLAT = 12.0  # a coordinate with bounds is at one of them here
@@ -39,13 +39,13 @@ def intervals(
     alternative_optima: tuple[Optimum, ...] = (),
 ) -> tuple[tuple[Number, ...], np.ndarray | None]:
     """`found` with the interval of the profile likelihood where the likelihood is not parabolic: for parameters that the data
-    confuse with others, and those whose cost at the ends of the interval says so; for all where one is at a bound or not
-    determined, as the others may follow it away from there; for all where the search stopped on a slope, as at a kink, whose
-    curvature means nothing; and for all where there is another optimum within the limit, as the interval then reaches from
-    the ends about the one to those about the other, unless it holds that one anyway.
+    confuse with others, and those whose cost at the ends of the interval shows it; for all where one is at a bound or
+    not determined, as the others may follow it away from there; for all where the search stopped on a slope, as at a
+    kink, whose curvature means nothing; and for all where there is another optimum within the limit: the interval then
+    reaches from the ends around the one to those around the other, unless it holds that one anyway.
 
     Args:
-        stop_early: whether to stop where profiles come across a better likelihood, with intervals that are unfinished.
+        stop_early: whether to stop where profiles come across a better likelihood, with unfinished intervals.
         alternative_optima: optima that have been left for the best, or that other searches came to.
 
     Returns:
@@ -201,8 +201,8 @@ def _crossings(
 ) -> np.ndarray:
     """Distances at which functions that are -1 at 0 become 0, to 2 % of 1; `farthest` where they do not.
 
-    Steps outward, then false position (Illinois), as these functions are nearly straight and dear; where that creeps, half of
-    the steps halve the bracket.
+    Steps outward, then false position (Illinois), as these functions are nearly straight and expensive; where that
+    creeps, half of the steps halve the bracket.
 
     Args:
         excess: of the indices of some functions and a distance for each. first: distances to look at first. halt: whether to
@@ -216,7 +216,7 @@ def _crossings(
     for look in range(ROUNDS):
         miss, a = excess(at, reach[at]), reach[at]
         out = miss > 0
-        # the value at an end that stays once more is halved, or chords would creep along a curve
+        # the value at an end that stays a second time is halved, or chords would creep along a curve
         under[at] = np.where(out, under[at] / np.where(side[at] > 0, 2, 1), miss)
         over[at] = np.where(out, miss, over[at] / np.where(side[at] < 0, 2, 1))
         inside[at], outside[at] = np.where(out, inside[at], a), np.where(out, a, outside[at])
@@ -233,7 +233,7 @@ def _crossings(
 
 
 def _wider(best: Optimum, spread: np.ndarray | None) -> np.ndarray:
-    """How many times Laplace's variances those of `spread` are; their mean where the likelihood gives none."""
+    """Ratio of the variances of `spread` to Laplace's; its mean where the likelihood gives none."""
     laplace = covariance(best, robust=False)
     if spread is None:
         return np.ones(len(laplace))
@@ -247,7 +247,7 @@ def _following(laplace: np.ndarray) -> np.ndarray:
 
 
 def _limits(candidate, space: Space, rows: int, scale: np.ndarray) -> np.ndarray:
-    """Log likelihood that the ends of an interval cost."""
+    """Loss of log likelihood at the ends of an interval."""
     squares = scale * quantile(space, rows) ** 2
     if isinstance(candidate, AbstractResiduals):
         return rows / 2 * np.log1p(squares / max(rows - len(space), 1))

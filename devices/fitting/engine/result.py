@@ -48,7 +48,7 @@ class Number:
 
 @dataclasses.dataclass(frozen=True)
 class Check:
-    """A test of the model against the data: `p` is the probability of so bad a result if the model were true."""
+    """A test of the model against the data: `p` is the probability of a result this bad if the model were true."""
 
     name: str
     statistic: float
@@ -92,12 +92,12 @@ class Fit:
         kind, model, law: what was fitted to what. numbers: the parameters. sigma: of the residuals, where the model has one.
         theta, covariance: estimate and covariance in the coordinates of the search. laplace: the same covariance as if the
             noise model were right. correlation: of the parameters.
-        converged: whether the search ended at an optimum. code: that in a sentence.
-        nll: negative log likelihood. rows: independent readings. held_out: mean negative log likelihood a reading of
+        converged: whether the search ended at an optimum. code: the same in a sentence.
+        nll: negative log likelihood. rows: independent readings. held_out: mean negative log likelihood per reading of
             blocks left out of the fit, and its standard error; NaN with one block.
         checks: tests of the model. measures: figures of merit. flags: sentences about the data and the fit.
-        advice: which measurement would help. panels: pictures. seconds: that the fit took. others: the other candidates,
-            best first.
+        advice: which measurement would help. panels: figures. seconds: time that the fit took. others: the other
+            candidates, best first.
         candidate, data, optimum: what was fitted, and where the search ended, for further questions.
     """
 

@@ -22,7 +22,7 @@ def covariance(best: Optimum, *, robust: bool) -> np.ndarray:
     """
     information, scores = np.nan_to_num(np.asarray(best.information)), np.asarray(best.scores)
     sizes, axes = np.linalg.eigh(information)
-    # a direction of negative curvature is one that is not known
+    # a direction of negative curvature is unknown
     inverse = (axes / (np.maximum(sizes, 0) + RIDGE)) @ axes.T
     if not robust:
         return inverse
@@ -32,7 +32,7 @@ def covariance(best: Optimum, *, robust: bool) -> np.ndarray:
 
 
 def variance_inflation(laplace: np.ndarray, spread: np.ndarray) -> float:
-    """How many times the variance by blocks V is that of the likelihood, on average over what the data determine:
+    """Ratio of the variance by blocks V to that of the likelihood, on average over what the data determine:
     `tr(J V) / tr(J J^-1)` with the information J; at least 1."""
     information = np.linalg.inv(laplace) - RIDGE * np.eye(len(laplace))
     known, wider = (np.trace(information @ c) for c in (laplace, spread))
@@ -69,7 +69,7 @@ def correlation(spread: np.ndarray) -> np.ndarray:
 
 
 def bootstrap(candidate, space: Space, data: Any, best: Optimum, draws: int = 200, seed: int = 0) -> np.ndarray:
-    """Coordinates of refits to blocks drawn with replacement, a row a draw."""
+    """Coordinates of refits to blocks drawn with replacement, one row per draw."""
     blocks = len(best.scores)
     weights = np.random.default_rng(seed).multinomial(blocks, np.full(blocks, 1 / blocks), draws).astype(float)
     start = np.asarray(best.theta)[None]
@@ -77,7 +77,7 @@ def bootstrap(candidate, space: Space, data: Any, best: Optimum, draws: int = 20
 
 
 def held_out(candidate, space: Space, data: Any, best: Optimum, folds: int = 5) -> tuple[float, float]:
-    """Mean negative log likelihood a reading of blocks that the fit has not seen, and its standard error over blocks.
+    """Mean negative log likelihood per reading of blocks that the fit has not seen, and its standard error over blocks.
 
     NaN with fewer than two blocks.
     """

@@ -1,4 +1,5 @@
-"""What the models of an I-V loop share: driving a compact model with the measured voltage, the residual, pictures, laws."""
+"""What the models of an I-V loop share: driving a compact model with the measured voltage, the residual, figures,
+laws."""
 
 from __future__ import annotations
 
@@ -59,12 +60,12 @@ class Scale(eqx.Module):
 
 
 class AbstractLoop(AbstractResiduals):
-    """A compact model driven with the measured voltage of the device, behind a resistance that is fitted if need be.
+    """A compact model driven with the measured voltage of the device, behind a resistance that is fitted where needed.
 
     $$ i_n = I(x_n, v_n - R_s i_n^{meas}) + i_0, \\qquad f(i_n^{meas}) = f(i_n) + \\sigma \\epsilon_n, \\qquad
        f(i) = \\frac{i}{i_{rms}} + a\\,\\mathrm{asinh}\\frac{i}{i_{floor}} $$
 
-    `f` weighs relative errors of small currents and absolute errors of large ones: noise is about proportional to the
+    `f` weights relative errors of small currents and absolute errors of large ones: noise is about proportional to the
     current between `i_floor` (2 % of readings are smaller) and `a i_rms`. a is 0.05, or 0.15 where these two are more than
     three decades apart; `protocol["relative_weight"]` sets another. Between readings the state makes one
     of the model's own steps at the mean voltage, or several where the voltage changes by more than 3 % of its range. It
@@ -131,12 +132,10 @@ class AbstractLoop(AbstractResiduals):
     def notes(self, data: Any) -> tuple[str, ...]:
         there, used = int(data["there"]), self.loops
         found = (
-            [f"{used} of the {there} loops, at equal distances, were fitted; fit_many fits each."]
-            if there > used
-            else []
+            [f"{used} of the {there} loops, equally spaced, were fitted; fit_many fits each."] if there > used else []
         )
         if data["thinned"] > 0:
-            found.append(f"loops were thinned to at most {POINTS} rows at equal distances.")
+            found.append(f"loops were thinned to at most {POINTS} equally spaced rows.")
         if self.limited:
             found.append(f"{int(data['limited'].sum())} rows at the source's current limit do not count (compliance).")
         if data["timed"] == 0:
@@ -153,7 +152,7 @@ class AbstractLoop(AbstractResiduals):
                 "a negative voltage sets this device: the signs of voltage and current were reversed for the model."
             )
         if self.series:
-            found.append("the cell's voltage is taken as v - r_s i with the measured current, as if that had no error.")
+            found.append("the cell's voltage is taken as v - r_s i with the measured current, as if that were exact.")
         return tuple(found)
 
     def start(self, values: Values) -> Float[Array, " loops"]:
@@ -213,7 +212,7 @@ class AbstractLoop(AbstractResiduals):
         )
 
     def cell_voltage(self, values: Values, data: Any) -> Float[Array, "loops rows"]:
-        """Voltage across the cell [V], but for compliance."""
+        """Voltage across the cell [V], apart from compliance."""
         return data["v"] - values["r_s"] * data["i"] if self.series else jnp.asarray(data["v"])
 
     def states(self, model, x, v, data):
@@ -343,7 +342,7 @@ def from_noise_scale(f, data):
     """Its inverse, by Newton's method: `to_noise_scale` is monotonic, and concave in the magnitude."""
     size = jnp.abs(f)
     ratio, weight = data["floor"] / data["rms"], data["relative"]
-    y = jnp.minimum(size / weight, jnp.arcsinh(size / ratio))  # asinh(i / floor) is no more than either
+    y = jnp.minimum(size / weight, jnp.arcsinh(size / ratio))  # asinh(i / floor) is at most either
 
     def newton(_, y):
         return y - (ratio * jnp.sinh(y) + weight * y - size) / (ratio * jnp.cosh(y) + weight)

@@ -12,7 +12,7 @@ from devices.instruments.trace import FileError, Flag, Trace
 
 ROWS = 10  # readings a block: consecutive ones whose errors may depend on each other
 POINTS = 300  # of a loop at most; longer ones are thinned
-FINE = 0.03  # of a loop's range of voltage that a step of a model may be, at most
+FINE = 0.03  # largest step of a model, as a share of a loop's range of voltage
 MULTIPLE = 30  # rows of a loop, padding included, so that loops of nearly one length share compiled programs
 LOOPS = 6  # at most in one fit
 RELATIVE = (0.05, 0.15)  # weight of a factor e in the current, against an error of its root mean square: below, above
@@ -28,10 +28,10 @@ def loop_arrays(trace: Trace) -> dict[str, Any]:
     `v_drive`, `resistance`: of the source and before the cell, where known.
 
     Raises:
-        FileError: if there are fewer than 20 good rows, or no voltage to speak of.
+        FileError: if there are fewer than 20 good rows, or hardly any voltage.
     """
     finite = np.isfinite(trace["v"]) & np.isfinite(trace["i"])
-    nothing = np.abs(trace["v"]) < 1e-3 * np.abs(trace["v"][finite]).max(initial=0.0)  # a current at 0 V is no device's
+    nothing = np.abs(trace["v"]) < 1e-3 * np.abs(trace["v"][finite]).max(initial=0.0)  # none at 0 V is a device's
     good, trace = (trace.good & finite & ~nothing)[finite], trace.where(finite)
     if good.sum() < 2 * ROWS or not np.ptp(trace["v"][good]) > 0 or not np.any(trace["i"][good]):
         raise FileError(
@@ -113,7 +113,7 @@ def _periodic(trace: Trace, loops: list[np.ndarray]) -> bool:
 
 
 def _runs(trace: Trace, loops: list[np.ndarray]) -> bool:
-    """Whether the clock advances from most rows to the next: one of too few digits is none."""
+    """Whether the clock advances from most rows to the next: one with too few digits does not."""
     return float(np.mean(np.concatenate([np.diff(trace["t"][rows]) > 0 for rows in loops]))) > 0.5
 
 
@@ -176,7 +176,7 @@ def _refined(rows: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def _steps(t: np.ndarray | None, v: np.ndarray) -> np.ndarray:
-    """Time between rows [s]; times that start anew (paired runs) count as one ordinary step."""
+    """Time between rows [s]; times that start again (paired runs) count as one ordinary step."""
     if t is None:
         return np.maximum(np.abs(np.diff(v)), 1e-3 * np.ptp(v))  # at 1 V/s; plateaus take time too
     steps = np.diff(t)
@@ -212,7 +212,7 @@ def pad_to_common_shape(data: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def compliance(trace: Trace) -> Trace:
-    """The trace with rows on a compliance plateau flagged and excluded, if nobody has done so.
+    """The trace with rows on a compliance plateau flagged and excluded, unless that has been done.
 
     A plateau is at least five consecutive rows within 0.5 % of the largest magnitude of current of their sign, or of the
     protocol's `compliance`.
@@ -232,5 +232,5 @@ def compliance(trace: Trace) -> Trace:
     if not found.any():
         return trace
     level = float(np.median(np.abs(i[found])))
-    reason = f"{int(found.sum())} rows stand at {level:.3g} A whatever the voltage: the source's limit, not the device."
+    reason = f"{int(found.sum())} rows stay at {level:.3g} A whatever the voltage: the source's limit, not the device."
     return trace.flagged(Flag("compliance", reason, np.flatnonzero(found), excluded=True))

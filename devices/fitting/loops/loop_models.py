@@ -32,7 +32,8 @@ class Threshold(AbstractLoop):
 
     Reference: Kvatinsky et al. 2015, 10.1109/TCSII.2015.2433536 (recalled, not read).
 
-    Breaks when: the off state is not ohmic; k, threshold and exponent are hardly told apart with one amplitude and rate.
+    Breaks when: the off state is not ohmic; k, threshold and exponent can hardly be told apart with one amplitude and
+    rate.
     """
 
     name: ClassVar[str] = "vteam"
@@ -74,7 +75,7 @@ class CurrentThreshold(AbstractLoop):
 
     Reference: Kvatinsky et al. 2013, 10.1109/TCSI.2012.2215714 (recalled, not read).
 
-    Breaks when: as `Threshold`; the cell sets at a voltage whatever its resistance is.
+    Breaks when: as `Threshold`; the cell sets at a fixed voltage, whatever its resistance.
     """
 
     name: ClassVar[str] = "team"
@@ -104,7 +105,7 @@ class HyperbolicSine(AbstractLoop):
 
     Reference: Yakopcic et al. 2013, 10.1109/TCAD.2013.2252057.
 
-    Breaks when: the off state bends otherwise than the on state, which the one `b` cannot say.
+    Breaks when: the off state is curved differently from the on state, which a single `b` cannot describe.
     """
 
     name: ClassVar[str] = "yakopcic"
@@ -143,8 +144,8 @@ class Switches(AbstractLoop):
     $$ \\dot x = \\frac{1}{\\tau} [(1 - x)\\,\\sigma((v - v_{on})/v_t) - x\\,\\sigma((-v - v_{off})/v_t)], \\qquad
        i = v [x g_{on} + (1 - x) g_{off}] + s (e^{b_f v} - e^{-b_r v}) $$
 
-    `v_t` is free: the source has it at kT/q. Diode and switches share the current equally in the model's `phi`, which only
-    scales both.
+    `v_t` is free: the published model fixes it at kT/q. Diode and switches share the current equally in
+    the model's `phi`, which only scales both.
 
     Reference: Nugent, Molter 2014, 10.1371/journal.pone.0085175.
 
@@ -281,7 +282,7 @@ class Gap(AbstractLoop):
 
 
 class OneFilament(AbstractLoop):
-    """A filament with exponential rates, between an on and an off state that bend on their own; see `Filament`.
+    """A filament with exponential rates, between an on and an off state, each with its own curvature; see `Filament`.
 
     $$ \\dot x = \\frac{1 - x}{\\tau} e^{(v - v_{set})/w_{set}} - \\frac{x}{\\tau} e^{-(v + v_{reset})/w_{reset}}, \\qquad
        i = v\\,G_{on}(v)^x G_{off}(v)^{1 - x}, \\quad G(v) = g \\sinh(b v) / (b v) $$
@@ -316,7 +317,7 @@ class FilamentSpectrum(OneFilament):
 
     Twelve quantiles stand for the distribution. `spread_reset` is negative where the filament that sets last resets first.
 
-    Breaks when: the current goes through filaments one after the other, or they heat each other.
+    Breaks when: the current goes through filaments in series, or they heat each other.
     """
 
     name: ClassVar[str] = "filaments"
@@ -365,7 +366,7 @@ def _exponents() -> tuple[Parameter, ...]:
 
 
 def _moving(values: Values) -> dict[str, Any]:
-    """What TEAM and VTEAM are made of, but for their thresholds."""
+    """What TEAM and VTEAM are made of, except their thresholds."""
     own = {n: values[n] for n in ("k_off", "a_off", "a_on", "width")}
     return {**own, "k_on": -values["k_on"], "r_on": 1 / values["g_on"], "r_off": 1 / values["g_off"]}
 

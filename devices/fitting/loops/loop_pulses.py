@@ -29,7 +29,8 @@ def pulse_laws(
     Args:
         model: arrays of parameters are elements in parallel. v_up, v_down: pulses [V]. v_read: read voltage [V].
 
-    Breaks when: the train turns round half way and there are several elements, whose states the conductance does not tell.
+    Breaks when: the train turns back half way and there are several elements, whose states the conductance does not
+    determine.
     """
     low, high = (jnp.asarray(b) for b in model.bounds)
     unit = jnp.ones(elements(model), jnp.result_type(float))
@@ -68,7 +69,7 @@ def _hold(model, x, v, time):
 
 
 def _width(model, x, v, v_read, goal):
-    """A 64th of the time at which the conductance passes `goal`, on a grid in the logarithm of time."""
+    """1/64 of the time at which the conductance passes `goal`, on a grid in the logarithm of time."""
     edges = jnp.concatenate([jnp.zeros(1), jnp.geomspace(*TIMES)])
 
     def step(x, dt):
@@ -83,7 +84,7 @@ def _width(model, x, v, v_read, goal):
 
 
 def _train(model, x, v, width, v_read):
-    """Conductances [S] before and after each of four times as many pulses as cross the range; four steps a pulse."""
+    """Conductances [S] before and after each of four times as many pulses as cross the range; four steps per pulse."""
 
     def pulse(x, _):
         after = lax.fori_loop(0, 4, lambda _, x: model.step(x, jnp.full_like(x, v), width / 4), x)

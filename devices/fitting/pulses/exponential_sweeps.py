@@ -32,7 +32,8 @@ class Sweeps:
 
 
 def sweeps(data: Trains, rounds: int = 6) -> Sweeps:
-    """Least squares for all trains at once: start and change are linear, and N/A is looked for on grids that close in."""
+    """Least squares for all trains at once: start and change are linear, and N/A is searched for on successively finer
+    grids."""
     y = np.where(_inside(data), data["y"], np.nan)
     x = np.where(_inside(data), np.arange(y.shape[1]), np.nan)
     x = x / np.nanmax(x, 1, keepdims=True)

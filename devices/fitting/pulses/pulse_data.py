@@ -26,8 +26,8 @@ def trains(trace: Trace) -> Trains:
     wrong = trace["direction"][~np.isin(trace["direction"], (-1.0, 1.0))]
     if len(wrong):
         raise FileError(
-            f"{trace.name}: direction={wrong[0]:g} of a pulse; it is +1 where a pulse raises the conductance and -1 where "
-            "it lowers it."
+            f"{trace.name}: direction={wrong[0]:g} of a pulse; it must be +1 where a pulse raises the "
+            "conductance and -1 where it lowers it."
         )
     first = np.flatnonzero(_starts(trace))
     lengths = np.diff(np.append(first, len(trace)))
@@ -67,7 +67,8 @@ def mixed(data: Trains) -> bool:
 
 
 def increments(data: Trains, side: float, over: int = 1) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Conductance, step in the direction of the pulses, and train, of every `over` pulses in direction `side` in a row."""
+    """Conductance, step in the direction of the pulses, and train, of every `over` consecutive pulses in direction
+    `side`."""
     y, along = data["y"], data["direction"] == side
     rows = y.shape[1] - over
     keep = np.stack([along[:, k : rows + k] for k in range(1, over + 1)]).all(0)
@@ -82,7 +83,7 @@ def smoothing(data: Trains) -> int:
 
 
 def binned(g: np.ndarray, step: np.ndarray, logarithmic: bool, bins: int = 60) -> tuple[np.ndarray, np.ndarray]:
-    """Mean conductance and mean step in bins of equally many values."""
+    """Mean conductance and mean step in bins with equally many values."""
     order = np.argsort(g)
     parts = np.array_split(order, min(bins, max(len(g) // 3, 1)))
     middle = [np.exp(np.mean(np.log(g[p]))) if logarithmic else g[p].mean() for p in parts]

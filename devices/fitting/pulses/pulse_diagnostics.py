@@ -19,13 +19,13 @@ from devices.fitting.pulses.exponential_sweeps import sweeps
 from devices.fitting.pulses.pulse_filter import curve, kalman
 
 SIDES = {"up": 1.0, "down": -1.0}
-LEAST = 0.3  # share of the variance of single errors that the one of their means is taken to be at least, times their number
+LEAST = 0.3  # least variance of a mean times its number, as a share of that of single errors
 
 
 @dataclasses.dataclass(frozen=True)
 class PulseDiagnostics:
-    """What the fitted model says of the data: standardised errors ahead and predictions (NaN where there is no reading), the
-    factor of each train, and the law's course through it."""
+    """What the fitted model says about the data: standardised errors ahead and predictions (NaN where there is no
+    reading), the factor of each train, and the law's course through it."""
 
     error: np.ndarray
     predicted: np.ndarray
@@ -34,7 +34,7 @@ class PulseDiagnostics:
 
 
 def diagnose(candidate: Any, values: Any, data: Any) -> PulseDiagnostics:
-    """Everything that pictures, tests and figures of merit need, as NumPy arrays."""
+    """Everything that figures, tests and measures of merit need, as NumPy arrays."""
     with jax.enable_x64(True):
         found, course = jax.tree.map(
             np.asarray, _diagnose(candidate, {n: np.asarray(v) for n, v in values.items()}, data)
@@ -76,7 +76,7 @@ def pulse_checks(candidate: Any, values: Any, data: Any) -> tuple[Check, ...]:
 
 
 def _shape_check(candidate: Any, seen: PulseDiagnostics, data: Any) -> tuple[Check, ...]:
-    """Whether errors average to zero at every conductance, pulses up and down apart.
+    """Whether errors average to zero at every conductance, separately for pulses up and down.
 
     Neighbouring errors share a reading, so that a mean of n of them varies by `(s_0 + 2 s_1) / n`, with their own variance
     and covariance of neighbours. Where the law has as many parameters as there are means, these are zero anyway: no test.
@@ -117,7 +117,7 @@ def pulse_measures(candidate: Any, values: Any, data: Any) -> dict[str, float]:
 
 
 def _logarithmic(candidate: Any, values: Any, data: Any, side: str, of: np.ndarray) -> dict[str, float]:
-    """How well single steps of ln g are foretold from the reading before."""
+    """How well single steps of ln g are predicted from the reading before."""
     with jax.enable_x64(True):
         steps = np.asarray(_steps_ahead(candidate, {n: np.asarray(v) for n, v in values.items()}, data))
     ahead = np.log(np.maximum(1 + steps / data["y"][:, :-1], 1e-9))

@@ -1,4 +1,4 @@
-"""Likelihood of pulse trains: a Kalman filter that tells the noise of reads from that of updates."""
+"""Likelihood of pulse trains: a Kalman filter that separates the noise of reads from that of updates."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ class Filtered(eqx.Module):
 def kalman(model: StateSpace, data: Mapping[str, Any]) -> Filtered:
     """The extended Kalman filter, with the state (h, u); the first reading of a train only says where it starts.
 
-    It runs twice: at first `exp(u)` is linearised about what the train has said of u so far, then about what the whole of it
-    says. Without the second, factors of a few tenths bias the steps by a quarter of their error.
+    It runs twice: at first `exp(u)` is linearised about the estimate of u from the train so far, then about that from
+    the whole train. Without the second, factors of a few tenths bias the steps by a quarter of their error.
     """
     y, used, direction = (jnp.asarray(data[name]) for name in ("y", "used", "direction"))
     none = jnp.zeros(y.shape[0])
@@ -67,7 +67,7 @@ def kalman(model: StateSpace, data: Mapping[str, Any]) -> Filtered:
     rows = y[:, 1:].T, direction[:, 1:].T, used[:, 1:].T
 
     def filtered(about: Callable):
-        """About which factor of the train to linearise, given what it has said so far."""
+        """The factor of the train about which to linearise, given its readings so far."""
 
         def pulse(carry, row):
             h, u, hh, hu, uu = carry

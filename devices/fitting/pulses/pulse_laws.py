@@ -43,7 +43,7 @@ class Shape(eqx.Module):
 
     @abc.abstractmethod
     def parameters(self, side: str) -> tuple[Parameter, ...]:
-        """Of the steps in one direction."""
+        """Parameters of the steps in one direction."""
 
     @abc.abstractmethod
     def law(self, values: Mapping[str, Any]) -> AbstractStep:
@@ -162,7 +162,7 @@ class Power(Shape):
 
 
 class Spline(Shape):
-    """Linear between nodes at equal distances over the range."""
+    """Linear between equidistant nodes over the range."""
 
     def parameters(self, side):
         return tuple(self._step(side, f"step{k}") for k in range(NODES))

@@ -23,7 +23,7 @@ COLUMNS = ("y", "start", "decades", "v", "v_gate")
 
 
 class PulseMap(AbstractCandidate):
-    """What one pulse makes of the logarithm of a conductance, `x = log10 g`, where pulses differ in voltage and width.
+    """What one pulse does to the logarithm of a conductance, `x = log10 g`, where pulses differ in voltage and width.
 
     $$ p = S\\Bigl(\\frac{v - v_{50} + a \\ell + b\\,\\delta x}{s}\\Bigr)\\, S\\Bigl(\\frac{v_g - v_{g50} + a_g \\ell +
     b_g\\,\\delta x + c v}{s_g}\\Bigr), \\qquad
@@ -35,8 +35,8 @@ class PulseMap(AbstractCandidate):
     x_end count
     from the middle of the map. Gate and width take part where they were varied.
 
-    Nothing of this is a law of `Device`, whose pulses all have one voltage and width: the results are the numbers themselves,
-    and the voltage of half switching at each width (`measures`).
+    None of this is a law of `Device`, whose pulses all have one voltage and width: the results are the numbers
+    themselves, and the voltage of half switching at each width (`measures`).
 
     Reference: thresholds that fall with the logarithm of the width: Waser et al. 2009, 10.1002/adma.200900375 (recalled,
     not read).

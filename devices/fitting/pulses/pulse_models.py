@@ -20,9 +20,9 @@ from devices.fitting.pulses.pulse_spread import device_laws
 from devices.instruments.trace import FileError, Trace
 
 SIDES = {"up": 1.0, "down": -1.0}
-TRAINS = 8  # from so many trains of a direction on, their spread is a parameter
-CYCLES = 30  # from so many cycles on, fatigue is
-BANDWIDTH = 1e6  # Hz, of a read of which nothing is known: an assumption, said in the notes
+TRAINS = 8  # from this many trains in a direction on, their spread is a parameter
+CYCLES = 30  # from this many cycles on, fatigue is one, too
+BANDWIDTH = 1e6  # Hz, of a read of which nothing is known: an assumption, stated in the notes
 
 
 class PulseTrain(AbstractPredictive):
@@ -149,7 +149,8 @@ class PulseTrain(AbstractPredictive):
         if not self.assumed:
             return ()
         return (
-            f"the bandwidth of the reads is not known and taken to be {BANDWIDTH:g} Hz, which scales the read noise of the "
+            f"the bandwidth of the reads is not known and was taken as {BANDWIDTH:g} Hz, "
+            "which scales the read noise of the "
             "device; give `bandwidth` [Hz] in the sidecar's [protocol]",
         )
 
@@ -161,7 +162,7 @@ class PulseTrain(AbstractPredictive):
 
     def experiments(self, data):
         twice = {name: np.concatenate([x, x]) for name, x in data.items()}
-        return (("as many pulse trains again", twice),)
+        return (("measure as many pulse trains again", twice),)
 
     def laws(self, values: Mapping[str, Any], data: Any) -> dict[str, Any]:
         """In siemens only: a normalised trace needs `g_min` and `g_max` [S] in its protocol, the ends of its range."""
@@ -211,7 +212,7 @@ def _noise_look(data: Any, least: float | None) -> dict[str, np.ndarray]:
         updates.append(update)
         relative.append(update / max(abs(middle), 1e-3 * update))
     if not reads:
-        raise FileError("needs four pulses or more in one direction, one after the other.")
+        raise FileError("needs four or more consecutive pulses in one direction.")
     found = {"read": np.mean(reads), "floor": np.mean(updates), "update": np.mean(relative)}
     return {name: np.asarray(v) for name, v in (found | ({"read_exponent": 0.8} if decades else {})).items()}
 
@@ -259,7 +260,7 @@ class LinearPulses(PulseTrain):
 
 
 class ExponentialPulses(PulseTrain):
-    """A step that dies off exponentially towards the end of the range: `ExponentialStep`.
+    """A step that decays exponentially towards the end of the range: `ExponentialStep`.
 
     The rest is as in `PulseTrain`; see `pulse_laws.Exponential` for the parameters of the step.
     """
@@ -292,7 +293,7 @@ class SplinePulses(PulseTrain):
 
 
 class LogPolynomialPulses(PulseTrain):
-    """A step of the logarithm, as of floating gates: `LogPolynomialStep`.
+    """A step of the logarithm, as for floating gates: `LogPolynomialStep`.
 
     The rest is as in `PulseTrain`; see `pulse_laws.LogPolynomial` for the parameters of the step.
     """

@@ -21,11 +21,11 @@ from devices.updates import CellSpread, CycleNoise, PulseUpdate
 def device_laws(candidate: Any, values: Mapping[str, Any], data: Any) -> dict[str, Any]:
     """`g_min`, `g_max`, `update` and `read_noise`.
 
-    The cell is one of the middle of the cycles that were measured. Differences between devices become `CellSpread`.
+    The cell is one halfway through the measured cycles. Differences between devices become `CellSpread`.
     Differences
     between the trains of one device become part of `CycleNoise`, whose correlation is such that whole trains scatter as
     much as they did. The read noise is given at the bandwidth of the reads: `bandwidth`, or half of `rate`, in the protocol,
-    and 1 MHz where it tells neither (a note says so).
+    and 1 MHz where it gives neither (a note says so).
     """
     shape, model = candidate.shape, candidate.state_space(values, data)
     law = _aged(shape, values, model, data)
@@ -113,7 +113,7 @@ def _slow(white: Float[Array, ""], slow: Float[Array, ""], pulses: Float[Array, 
 
 
 def factors(candidate: Any, values: Mapping[str, float], data: Any):
-    """What `hierarchy.levels` takes: the logarithm of each train's step factor (fatigue taken off), by device and cycle.
+    """What `hierarchy.levels` takes: the logarithm of each train's step factor (fatigue removed), by device and cycle.
 
     Returns:
         estimates [rows, directions] (NaN where a device and cycle has no train of a direction), their covariances, device,

@@ -9,13 +9,13 @@ from jaxtyping import Bool, Float
 from scipy import ndimage
 
 FALSE_ALARM = 1e-4  # probability that a record without lines is said to have one
-BESIDE = 25  # ordinates on either side, whose median is the level that a line stands on
+BESIDE = 25  # ordinates on either side, whose median is the level above which a line stands
 SKIRT = 2  # ordinates beside a line that the taper fills
 EDGE = 4.0  # times the level down to which a line that wanders belongs to it
 MAINS = (50.0, 60.0)  # [Hz]
 HARMONICS = 5
 WANDER = 2e-3  # of the frequency of the mains and of the clock of the reads together
-MOST = 12  # lines: more than this are no lines
+MOST = 12  # lines: more than this are not lines
 
 
 class Line(NamedTuple):
@@ -103,7 +103,7 @@ def _named(f: float, rms: float, rate: float, step: float) -> Line:
 
 
 def alias(f: float, rate: float) -> float:
-    """The frequency at which reads at instants, `rate` of them a second, show f [Hz]."""
+    """The frequency at which instantaneous reads, `rate` of them per second, show f [Hz]."""
     return abs(f - rate * round(f / rate))
 
 

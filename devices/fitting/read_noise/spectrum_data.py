@@ -124,13 +124,13 @@ def drift(g: np.ndarray) -> np.ndarray:
 
 
 def drift_error(density: Callable[[np.ndarray], np.ndarray], reads: int, rate: float) -> np.ndarray:
-    """Standard error of `drift` that noise of a density S/G^2 [1/Hz] makes.
+    """Standard error of `drift` due to noise of density S/G^2 [1/Hz].
 
     $$ \\mathrm{var} = \\int S(f) |W(f)|^2 df $$
 
     with W the transform of the weights of least squares; it falls off at low f, where S grows.
     """
-    n = min(reads, 4096)  # the weights are smooth: fewer of them tell the same
+    n = min(reads, 4096)  # the weights are smooth: fewer of them give the same
     at = np.arange(n) / (n - 1) - 0.5
     step = rate * n / reads / (16 * n)
     transfer = np.abs(np.fft.rfft(at / np.sum(at**2), 16 * n))[1:] ** 2

@@ -23,11 +23,11 @@ from devices.fitting.read_noise.spectrum_data import COMBS, SHARE, drift_error, 
 from devices.instruments.trace import FileError, Trace
 from devices.noise import OneOverFNoise, SumOfNoises, TelegraphNoise, WhiteReadNoise
 
-MOST = 16  # cells with parameters of their own
+MOST = 16  # cells with individual parameters
 
 
 class WhiteSpectrum(AbstractCandidate):
-    """Power law, white floor and Lorentzians, each cell with parameters of its own.
+    """Power law, white floor and Lorentzians, each cell with individual parameters.
 
     $$ \\frac{S(f)}{G^2} = \\frac{K}{f^b} + w
        + \\sum_j \\frac{2 s_j^2}{r}\\,\\frac{1 - \\phi_j^2}{1 + \\phi_j^2 - 2\\phi_j\\cos(2\\pi f/r)},
@@ -35,7 +35,7 @@ class WhiteSpectrum(AbstractCandidate):
 
     with r the rate of reads: a Lorentzian is given as reads at instants see it, aliases included. Ordinates of the
     periodogram are exponential with mean S, so their mean over the m ordinates of a bin follows a gamma law (Whittle
-    1953, recalled, not read), of shape 0.95 m since the taper makes neighbours a little alike:
+    1953, recalled, not read), of shape 0.95 m since the taper slightly correlates neighbours:
 
     $$ -\\ln L = \\sum_{bins} m\\,(\\ln(I r/2) + 1) + 0.95\\,m\\,(I/S - 1 - \\ln(I/S)) + \\frac N2 \\ln 2\\pi $$
 
@@ -91,7 +91,7 @@ class WhiteSpectrum(AbstractCandidate):
         return found
 
     def of_cells(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Parameters by name, an entry a cell."""
+        """Parameters by name, one entry per cell."""
         names = [p.name for p in self._of_cell("")]
         tags = [""] if self.cells == 1 else [f"_{k}" for k in range(self.cells)]
         return {n: jnp.stack([jnp.asarray(values[n + tag]) for tag in tags]) for n in names}
@@ -201,7 +201,7 @@ class WhiteSpectrum(AbstractCandidate):
         reads, rate = int(data["reads"]), float(data["rate"])
         return (
             ("record four times as long at the same rate", protocol(4 * reads, rate, self.cells), CONTINUED),
-            ("read four times as fast for as long", protocol(4 * reads, 4 * rate, self.cells), CONTINUED),
+            ("read four times as fast for the same time", protocol(4 * reads, 4 * rate, self.cells), CONTINUED),
         )
 
     def laws(self, values: Mapping[str, Any], data: Any) -> dict[str, Any]:
@@ -265,7 +265,7 @@ def _curve(g: Any, y: Any) -> Any:
 
 
 def fit_each_cell(candidate: WhiteSpectrum, data: Any) -> dict[str, np.ndarray]:
-    """The cells, each fitted for itself: numbers by name, and the optimum's arrays under `_theta`, `_nll`,
+    """The cells, each fitted separately: numbers by name, and the optimum's arrays under `_theta`, `_nll`,
     `_information`."""
     space = Space(candidate.parameters())
     cells = data["power"].shape[1]

@@ -32,8 +32,8 @@ class PopulationSpectrum(AbstractCandidate):
        \\; \\ln w_c = \\ln w - q\\,x_c + s_w z'', \\quad x_c = \\ln(G_c / \\bar G) $$
 
     Each cell's likelihood (see `WhiteSpectrum`) is normal near its maximum at `m_c` with covariance `C_c`; with it
-    the integral over z, z', z'' is in closed form, and differs from the likelihood of the cells with parameters of
-    their own only by what the scatter costs:
+    the integral over z, z', z'' is in closed form, and differs from the likelihood of the cells with individual
+    parameters only by what the scatter costs:
 
     $$ -\\ln L_c = -\\ln L_c(m_c) + \\tfrac12 \\ln\\frac{|C_c + \\Sigma|}{|C_c|} + \\tfrac12 d_c^T (C_c + \\Sigma)^{-1} d_c $$
 
@@ -144,7 +144,7 @@ class PopulationSpectrum(AbstractCandidate):
 
     def laws(self, values: Mapping[str, Any], data: Any) -> dict[str, Any]:
         """Curves in g/g_max. The scatter of cells enters as the mean of the variance over cells, `exp(s^2 / 2)`
-        times the median: the laws of noise have no amplitude of a cell's own."""
+        times the median: the laws of noise have no amplitude for each cell."""
         g, rate = data["g"], data["rate"]
         top, end = g.max(), jnp.log(g.max()) - jnp.mean(jnp.log(g))
         k = jnp.exp(jnp.log(values["K"]) - values["p"] * end + values["s_K"] ** 2 / 2)

@@ -34,18 +34,19 @@ class OneTrap(AbstractCandidate):
     $$ x_n = \\ell + b\\,(n/N - \\tfrac12) + d\\,(1 - z_n) + s\\,\\varepsilon_n, \\qquad z_n \\in \\{0, 1\\}, \\quad
        P(z_{n+1} = 1) = p + (z_n - p)\\,e^{-(1/\\tau_c + 1/\\tau_e)/r}, \\quad p = \\frac{\\tau_e}{\\tau_c + \\tau_e} $$
 
-    x is the conductance relative to its mean, less its straight line in time, of which b (`slope`) gives back what was the
-    levels'; z = 1 while the trap is full, which takes d off; reads see instants, r of them a second. `tau_c`: mean time to
-    capture (empty, high level), `tau_e` to emission. The likelihood is the forward algorithm's, and is the density of the
-    same numbers as that of the spectra, so that a Lorentzian or 1/f noise are its rivals: a trap must beat them by having
-    levels.
+    x is the conductance relative to its mean, less its straight line in time, of which b (`slope`) restores the part
+    due to the levels; z = 1 while the trap is full, which lowers x by d; reads see instants, r of them per second.
+    `tau_c`: mean time to capture (empty, high level), `tau_e` to emission. The likelihood is the forward algorithm's,
+    and is the density of the same numbers as that of the spectra, so that a Lorentzian or 1/f noise are its rivals: a
+    trap must beat them by having levels.
 
-    The series is cut in about sqrt(N) blocks; transfer matrices are multiplied within all blocks at once, then chained.
+    The series is cut into about sqrt(N) blocks; transfer matrices are multiplied within all blocks at once, then
+    chained.
 
     Reference: Rabiner 1989, 10.1109/5.18626, for hidden Markov models (recalled, not read).
 
-    Breaks when: the trap switches many times within a read; 1/f noise is as large as the levels' distance (the check
-    of what is left then rejects, and BIC keeps rising with the number of levels).
+    Breaks when: the trap switches many times within a read; 1/f noise is as large as the distance of the levels (the
+    check of what is left then rejects, and BIC keeps rising with the number of levels).
     """
 
     kind: ClassVar[str] = "noise"
@@ -231,10 +232,10 @@ class ThreeLevels(OneTrap):
        Q_{ij} = 1 / \\tau_{ij}, \\quad \\tau_{31} = \\frac{\\tau_{13}\\,\\tau_{32}\\,\\tau_{21}}{\\tau_{12}\\,\\tau_{23}} $$
 
     with levels 1, 2, 3 at `level`, `level + d1`, `level + d1 + d2` and times in reads. The last equation is detailed
-    balance: no level is gone round in a circle, which makes the spectrum a sum of two Lorentzians.
+    balance: there is no net circulation between levels, which makes the spectrum a sum of two Lorentzians.
 
-    Breaks when: as `OneTrap`; current drives the trap round a circle; a direct way between levels 1 and 3 is rare (its time
-    then only has a lower bound).
+    Breaks when: as for `OneTrap`; current drives the trap round a cycle; a direct transition between levels 1 and 3 is
+    rare (its time then only has a lower bound).
     """
 
     name: ClassVar[str] = "3 levels"

@@ -22,7 +22,7 @@ from devices.instruments.trace import FileError, Trace
 DECADE = 10.0  # largest over smallest current at the largest voltage, from which a state can be told by its curve
 _FACTORS = np.geomspace(0.04, 1.4, 12)  # of a cell's chord, where its conductance at small voltage is looked for
 _VOLTAGES = np.geomspace(0.03, 300.0, 80)  # [V]
-KELVIN = 300.0  # of the contact, where the ideality is told from its voltage
+KELVIN = 300.0  # of the contact, where the ideality is derived from its voltage
 
 
 class MovingRead(OhmicRead):
@@ -79,7 +79,7 @@ class MovingRead(OhmicRead):
         return found
 
     def _each(self, data: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Conductance [S] and voltage [V] of each cell for itself, errors weighed as if noise were relative."""
+        """Conductance [S] and voltage [V] of each cell separately, errors weighted as if noise were relative."""
         size = data["size"] + 1e-3 * np.max(data["size"], 1, keepdims=True)
         weight = data["used"] / size**2
         found_g, best, least = (np.full(len(size), x) for x in (np.nan, np.nan, np.inf))

@@ -42,8 +42,8 @@ class OhmicRead(AbstractCandidate):
        \\quad f(v) \\to v \\text{ for small } v, \\quad 1/\\sigma_c^2 \\sim \\Gamma(\\nu/2,\\; 2/(\\nu s^2)) $$
 
     `g_c`, `o_c` (flat, but no larger than the current at 0 V and its noise) and `sigma_c` are integrated out in closed form,
-    so that two thousand of them cost no degrees of freedom twice (restricted likelihood); with R_c the weighted sum of
-    squares that least squares leaves, X_c the columns (f, 1) and m_c = n_c - 2,
+    so that two thousand of them do not cost degrees of freedom twice (restricted likelihood); with R_c the weighted sum
+    of squares that least squares leaves, X_c the columns (f, 1) and m_c = n_c - 2,
 
     $$ -\\ln L_c = -\\ln\\frac{\\Gamma((\\nu + m_c)/2)}{\\Gamma(\\nu/2)} + \\frac{m_c}{2} \\ln(\\pi\\nu s^2)
        + \\frac{\\nu + m_c}{2} \\ln\\Bigl(1 + \\frac{R_c}{\\nu s^2}\\Bigr) + \\frac12 \\ln|X_c^T X_c| $$
@@ -52,8 +52,8 @@ class OhmicRead(AbstractCandidate):
     seen at small voltage.
 
     s: typical noise; relative: rho, the part that grows with the current, where noise does (`graded`; |i| is a mean over
-    neighbours there); nu: how alike the cells' noise is (large: the same). `v` is the voltage across the cell: a
-    resistance in series, where the protocol names one, has had its drop taken off with the measured current; the
+    neighbours there); nu: how similar the cells' noise is (large: the same). `v` is the voltage across the cell: the
+    drop across a series resistance, where the protocol gives one, is subtracted with the measured current; the
     offset found is then `1 + R g` times the instrument's.
 
     Breaks when: the offset moves during a sweep; or the noise of a cell is correlated (a check says so; the errors
@@ -119,7 +119,7 @@ class OhmicRead(AbstractCandidate):
 
         if not self.bends_with_g:
             return linear(jnp.zeros(len(data["v"])) + 1.0)
-        still = lax.stop_gradient((dict(values), weight))  # nothing is differentiated on the way
+        still = lax.stop_gradient((dict(values), weight))  # nothing is differentiated along the way
 
         def turn(_, g):
             return project(self.shape(still[0], data["v"], g[:, None]), data["i"], still[1], most=data["most"])[0]

@@ -74,7 +74,7 @@ def _noise(part: Trace) -> float:
 def _noise_by_size(data: Any) -> tuple[Float[np.ndarray, "3"], Float[np.ndarray, "3"]]:
     """Median |current| and noise [A] of the readings with the smallest, the middle and the largest currents.
 
-    Noise is told from the curve by third differences along the voltage.
+    Noise is separated from the curve by third differences along the voltage.
     """
     found = []
     for v, i, used in zip(data["v"], data["i"], data["used"], strict=True):

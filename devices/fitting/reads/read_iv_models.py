@@ -85,8 +85,8 @@ class SeriesSinhRead(SinhRead):
 
     $$ i = g v_0 \\sinh\\frac{v - r i}{v_0} + o $$
 
-    It bends the currents of the best conducting cells most, which tells it from the cells' own law: with cells that
-    conduct alike the two cannot be told apart, and the fit says so.
+    It bends the currents of the best conducting cells most, which tells it from the cells' own law: with cells of
+    similar conductance the two cannot be told apart, and the fit says so.
     """
 
     name: ClassVar[str] = "sinh + series resistance"
@@ -125,7 +125,7 @@ class SeriesSinhRead(SinhRead):
 
 
 class StateCubicRead(OhmicRead):
-    """`OhmicRead` with a cubic term of its own for every state, as `StateDependent`.
+    """`OhmicRead` with a cubic term that depends on the state, as `StateDependent`.
 
     $$ g f = g v + (c_0 + c_1 u + c_2 u^2)\\,v^3, \\qquad u = \\log_{10}(g / 50\\,\\mu S) $$
 

@@ -33,9 +33,9 @@ from devices.fitting.write_errors.write_error_models import WriteErrors
 
 @functools.singledispatch
 def panels(candidate: Any, values: Mapping[str, float], data: Any) -> tuple[Panel, ...]:
-    """Figures of a fitted candidate: data under model first, then residuals; none for one of which no pictures are known.
+    """Figures of a fitted candidate: data under model first, then residuals; none for one without known figures.
 
-    Pictures of your own candidate: `panels.register(MyCandidate, my_panels)` with a function of the same arguments.
+    Figures of your own candidate: `panels.register(MyCandidate, my_panels)` with a function of the same arguments.
     """
     return ()
 

@@ -14,7 +14,7 @@ from devices.fitting.engine.optimum import RIDGE, Optimum, information_of
 from devices.fitting.engine.parameters import Space
 from devices.fitting.engine.uncertainty import confused
 
-KNOWN = 0.05  # a standard error of the coordinate that is below this needs no advice
+KNOWN = 0.05  # a standard error of a coordinate below this needs no advice
 WORTH = (
     1.2  # a proposal is named that shrinks the error this many times more than another measurement of the same would
 )
@@ -31,25 +31,25 @@ def inseparable(space: Space, best: Optimum) -> tuple[str, ...]:
         f"{a} and {b} cannot be told apart with these data: correlation {rho:+.3f}; only a combination of them is known"
     )
     names = dict.fromkeys(name for pair in pairs[1:] for name in pair[:2])
-    rest = f" (so for {len(pairs) - 1} more pairs, among {', '.join(names)})" if names else ""
+    rest = f" (likewise for {len(pairs) - 1} more pairs, among {', '.join(names)})" if names else ""
     return (f"{sentence}{rest}.",)
 
 
 def advice(candidate: AbstractCandidate, space: Space, data: Any, best: Optimum) -> tuple[str, ...]:
-    """Which measurement would tell most, by Fisher information: the proposals of the candidate, each simulated at the
-    estimate.
+    """Which measurement would be most informative, by Fisher information: the proposals of the candidate, each
+    simulated at the estimate.
 
-    A proposal is ranked by how much it shrinks the error of the worst known combination of parameters, nuisances left out,
-    measured together with the data that are there. Of a proposal that goes on with the present measurement only what it adds
-    counts; another measurement must tell more than the present one made again, which is worth the root of two to any
-    parameter.
+    A proposal is ranked by how much it shrinks the error of the worst known combination of parameters, without nuisance
+    parameters, measured together with the existing data. Of a proposal that continues the present measurement only what
+    it adds counts; another measurement must be more informative than the present one repeated, which lowers any error
+    by the root of two.
     """
     information = np.asarray(best.information) + RIDGE * np.eye(len(space))
     wanted = [k for k, name in enumerate(space.names) if name.rstrip("_0123456789") not in candidate.nuisances]
     if not np.isfinite(information).all() or not wanted:
         return ()
     sizes, axes = np.linalg.eigh(information)
-    # a direction of negative curvature is one that is not known
+    # a direction of negative curvature is unknown
     information = (axes * np.maximum(sizes, RIDGE)) @ axes.T
     variances, directions = np.linalg.eigh(_part(information, wanted))
     worst, before = directions[:, -1], np.sqrt(variances[-1])
@@ -67,7 +67,9 @@ def advice(candidate: AbstractCandidate, space: Space, data: Any, best: Optimum)
     order = [wanted[k] for k in np.argsort(-np.abs(worst))[:2] if abs(worst[k]) > 0.3]
     loads = " and ".join(space.names[k] for k in order)
     return tuple(
-        f"{s}: the error of {loads} would shrink {gain:.1f} times." for own, gain, s in ranked[:2] if own > WORTH
+        f"{s}: the error of {loads} would shrink by a factor of {gain:.1f}."
+        for own, gain, s in ranked[:2]
+        if own > WORTH
     )
 
 

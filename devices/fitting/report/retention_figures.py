@@ -36,14 +36,14 @@ def bake_panels(candidate: Bake, values: Mapping[str, float], data: Any) -> tupl
         Panel("mean change in a bake", x, "change of conductance [S]", tuple(changes)),
         Panel("spread of the change in a bake", x, "standard deviation [S]", tuple(spreads)),
         Panel(
-            "residuals: probabilities of the changes", "if the model is right", "by the model",
+            "residuals: probabilities of the changes", "probability, if the model is right", "probability by the model",
             (Series("cells", uniform, np.sort(p)[few]), Series("right model", uniform, uniform, "line")),
         ),
     )  # fmt: skip
 
 
 def failure_panels(candidate: Failures, values: Mapping[str, float], data: Any) -> tuple[Panel, ...]:
-    """Share of failed cells over time, and what the model misses of it."""
+    """Share of failed cells over time, and its difference from the model."""
     shares, rest = [], []
     for heat, edges, seen, expected in candidate.failure_counts(values, data):
         name, total = f"{heat / BOLTZMANN_EV:.0f} K", seen.sum()

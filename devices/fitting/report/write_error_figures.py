@@ -1,4 +1,4 @@
-"""Figures of errors of programming."""
+"""Figures of programming errors."""
 
 from __future__ import annotations
 
@@ -38,6 +38,6 @@ def final_error_panels(candidate: FinalErrors, values: Mapping[str, float], data
     )
     scores = Series("write", data["target"], candidate.scores(values, data))
     return (
-        Panel("Errors of writing", "target [S]", "g - target [S]", lines, "log", "linear"),
+        Panel("Write errors", "target [S]", "g - target [S]", lines, "log", "linear"),
         Panel("Residuals", "target [S]", "error [sd of the model]", (scores,), "log", "linear"),
     )

@@ -26,7 +26,7 @@ from devices.instruments.trace import FileError, Trace
 from devices.programming import Normal, StudentT
 
 ATTEMPT = 1e-13  # s: the usual attempt time of an ion at a barrier; bakes of one length cannot tell it from the barrier
-LEAST_FOLDS = 10.0  # times that the attempt time goes into any time of a bake, at least
+LEAST_FOLDS = 10.0  # least ratio of any time of a bake to the attempt time
 MOST = 512  # cells that the search sees
 REACH = 3.2  # standard deviations of barrier heights
 _OVERLAP = 0.65  # standard deviation of a slice of barriers in its width: less would leave ripples in the likelihood
@@ -272,7 +272,7 @@ def _mixture(row: Float[Array, "6"], data: Any) -> tuple[Float[Array, " slices"]
     """Mean and scale [S] of the change for every slice of barriers, and its degrees of freedom.
 
     Slices overlap, each a normal of 0.65 of its width, which is how much the losses at its edges differ: there are no
-    ripples in the sum, which would hold a search fast. As a slice gets wider than the scale of relaxation, its tails get
+    ripples in the sum, which would trap a search. As a slice gets wider than the scale of relaxation, its tails get
     less heavy: those of the sum of a normal and a Student's t.
     """
     mean, scale, _, _, _, dof = row

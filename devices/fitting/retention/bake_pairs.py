@@ -76,7 +76,7 @@ def _contradicts(pair: Pair, harder: Pair) -> bool:
 
 
 def kept(trace: Trace, found: tuple[Pair, ...]) -> Bool[np.ndarray, " rows"]:
-    """Which rows belong to no overwritten pair."""
+    """Which rows do not belong to an overwritten pair."""
     kelvin = trace["temperature"] if "temperature" in trace else np.full(len(trace), 300.0)
     rows = np.ones(len(trace), bool)
     for pair in found:
@@ -85,7 +85,7 @@ def kept(trace: Trace, found: tuple[Pair, ...]) -> Bool[np.ndarray, " rows"]:
 
 
 def as_array(found: tuple[Pair, ...]) -> np.ndarray:
-    """Rows of numbers, one a pair."""
+    """Rows of numbers, one per pair."""
     return np.array(found, float).reshape(-1, len(Pair._fields))
 
 

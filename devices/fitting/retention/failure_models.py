@@ -1,4 +1,4 @@
-"""Retention as times to failure: each cell failed between two looks at it, or before the first, or not yet."""
+"""Retention as times to failure: each cell failed between two readings, or before the first, or not yet."""
 
 from __future__ import annotations
 
@@ -29,15 +29,16 @@ YEAR = 365.25 * 86_400.0  # s
 
 
 class Failures(AbstractCandidate):
-    """Cells fail when they have lost a share L of their conductance, over barriers of their own.
+    """Cells fail when they have lost a share L of their conductance, over individual barriers.
 
     $$ g = g_0\\,e^{-t/\\tau}, \\quad \\tau = \\tau_0\\,e^{(E + E_{spread}\\,\\xi)/kT}, \\qquad
        \\ln t_{fail} = \\ln(-\\tau_0 \\ln(1 - L)) + \\frac{E + E_{spread}\\,\\xi}{kT}, \\quad \\xi \\sim N(0, 1) $$
 
     So times to failure are lognormal, and follow Arrhenius' law over temperatures. A cell counts with the probability of
-    failing between the last look at which it had kept its conductance for good and the next (interval censoring); one that
-    had failed at the first look, or had not at the last, with what is known of it. L is 0.5 (`protocol["loss_limit"]`).
-    `tau_0` is fitted where cells failed at two temperatures or more, else it is 1e-13 s (`protocol["attempt_time"]`).
+    failing between the last reading before it lost its conductance for good and the next (interval censoring); one that
+    had failed at the first reading, or had not at the last, with what is known of it. L is 0.5
+    (`protocol["loss_limit"]`). `tau_0` is fitted where cells failed at two temperatures or more, else it is 1e-13 s
+    (`protocol["attempt_time"]`).
 
     Blocks are cells. Reference: lognormal times of thermally activated failure, Nelson 1990, Accelerated Testing,
     10.1002/9780470316795 (recalled, not read).
@@ -187,7 +188,7 @@ class Failures(AbstractCandidate):
         return found
 
     def checks(self, values: Mapping[str, float], data: Data) -> tuple[Check, ...]:
-        """Chi-squared of the numbers of failures at every temperature and between looks."""
+        """Chi-squared of the numbers of failures at every temperature and between readings."""
         squares, freedom = 0.0, -len(self.parameters())
         for _, _, seen, expected in self.failure_counts(values, data):
             enough = expected > 2
@@ -215,9 +216,9 @@ class Failures(AbstractCandidate):
 
     def experiments(self, data: Data) -> tuple[tuple[str, Data], ...]:
         return (
-            ("as many cells once more", data),
-            ("as many cells 50 K hotter as well", {**data, "heat": data["heat"] + 50 * BOLTZMANN_EV}),
-            ("as many cells 50 K colder as well", {**data, "heat": data["heat"] - 50 * BOLTZMANN_EV}),
+            ("measure as many cells once more", data),
+            ("measure as many cells 50 K hotter as well", {**data, "heat": data["heat"] + 50 * BOLTZMANN_EV}),
+            ("measure as many cells 50 K colder as well", {**data, "heat": data["heat"] - 50 * BOLTZMANN_EV}),
         )
 
     def laws(self, values: Values, data: Data) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Power-law drift with an exponent of its own for every cell."""
+"""Power-law drift with an individual exponent for every cell."""
 
 from __future__ import annotations
 

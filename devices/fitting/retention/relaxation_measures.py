@@ -23,7 +23,7 @@ def rounded_times(data: Any, parts: int) -> np.ndarray:
 
 
 def measures(mean: np.ndarray, scale: np.ndarray, shape: Any, data: Any, g_max: float) -> dict[str, float]:
-    """Mean log likelihood a read, as if reads were independent [per uS], and how well the variance is described in 32
+    """Mean log likelihood per read, as if reads were independent [per uS], and how well the variance is described in 32
     ranges of conductance at every time (times are rounded to half decades)."""
     used = data["used"] > 0
     z = (data["d"] - mean) / scale

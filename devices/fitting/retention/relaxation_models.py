@@ -33,7 +33,7 @@ LONG = 1e5  # time of the last read over that of the first: below, a power of lo
 def reads_of_writes(
     t: np.ndarray, g: np.ndarray, g0: np.ndarray, write: np.ndarray, block: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Rows of a table as one row a write: times, changes since the write, which of them are there, start and block.
+    """Rows of a table as one row per write: times, changes since the write, which of them are there, start and block.
 
     Args:
         t, g, g0: time [s], read and first conductance [S]; rows at t <= 0 are left out. write: which rows are of one write.
@@ -65,7 +65,8 @@ def reads_of_writes(
 
 
 def _thinned(column: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Columns and counts, with `MOST` reads a write left, evenly in the logarithm of their number; -1 for those left out."""
+    """Columns and counts, with at most `MOST` reads per write left, evenly in the logarithm of their number; -1 for
+    those left out."""
     if counts.max() <= MOST:
         return column, counts
     wanted = np.unique(np.round(np.geomspace(1, counts.max(), MOST)).astype(int)) - 1
@@ -75,8 +76,8 @@ def _thinned(column: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 class LogTime(AbstractCandidate):
-    """Deviations that grow with logarithmic time around a mean shift and are forgotten in it, and noise that reads do not
-    remember.
+    """Deviations that grow with logarithmic time around a mean shift and are forgotten in it, and noise that is
+    independent between reads.
 
     $$ g(t_k) - g_0 = m(x)\\,\\ell_k + s(x)\\,\\lambda\\,(\\ell_k + \\rho)^{p(x) - 1/2} (\\sqrt{\\ell_k}\\,f_k +
        \\sqrt{\\rho}\\,\\epsilon_k), \\quad \\ell = \\ln(1 + t/t_0), \\quad x = g_0 / g_{max} $$
@@ -85,7 +86,7 @@ class LogTime(AbstractCandidate):
 
     `m` is a polynomial and `s` a power of x times the exponential of one, both given by their values at conductances that
     divide the range of the data evenly (`shift_1` at the lowest); so is the power p, linear in x, where the last read of a
-    write is 1e5 times later than the first, else it is 1/2. lambda is 1, or one random number a write (`tails`): with
+    write is 1e5 times later than the first, else it is 1/2. lambda is 1, or one random number per write (`tails`): with
     `lambda^2 = dof / chi^2_dof` every deviation is Student's t; with `widening` for a `share` of the writes, a mixture of two
     normal distributions. So the variance is `s^2 (ln(1 + t/t_0) + rho)^2p` times the mean of lambda^2. L is `correlation`, in
     e-folds of time; with fewer than four reads of a write, which could not tell it from noise, it is 6, as measured.
@@ -192,7 +193,7 @@ class LogTime(AbstractCandidate):
         return min(most, self.different)
 
     def shift(self, values: Values) -> Curve:
-        """Mean change [S] an e-fold of time over x."""
+        """Mean change [S] per e-fold of time over x."""
         return polynomial_through(values, "shift", self.nodes(self.shift_nodes), self.reach)
 
     def spread(self, values: Values) -> Curve:
@@ -208,7 +209,7 @@ class LogTime(AbstractCandidate):
         return jnp.log1p(data["t"] / values["t0"])
 
     def noise(self, values: Values) -> Float[Array, ""]:
-        """Variance of what reads do not remember, in that of one e-fold."""
+        """Variance of the noise of single reads, in units of that of one e-fold."""
         return values["noise"]
 
     def curves(self, values: Values, data: Data) -> tuple[Float[Array, "writes reads"], Float[Array, "writes reads"]]:
@@ -231,8 +232,8 @@ class LogTime(AbstractCandidate):
         return jnp.sum(used * (logs / 2 + jnp.log(scale)), 1) + self.tails.cost(values, squares, reads)
 
     def _innovations(self, values: Values, folds: Float[Array, "writes reads"], y: Any, used: Any):
-        """Kalman's filter: each read less what the earlier ones of its write foretell, in units of its deviation, and the
-        logarithm of the variance, both with lambda 1."""
+        """Kalman's filter: each read less what the earlier ones of its write predict, in units of its deviation, and
+        the logarithm of the variance, both with lambda 1."""
         noise, length = self.noise(values), values.get("correlation", CORRELATION)
 
         def step(carry, read):
@@ -280,7 +281,7 @@ class LogTime(AbstractCandidate):
     def scores(self, values: Mapping[str, float], data: Data) -> np.ndarray:
         """What each read adds to the earlier ones of its write, as standard normal numbers; NaN where there is no read.
 
-        The tails are as the surprises of the earlier reads leave them.
+        The tails are those that remain after the surprises of the earlier reads.
         """
         mean, _, _ = self.marginal(values, data)
         with jax.enable_x64(True):

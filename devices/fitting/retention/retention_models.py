@@ -1,4 +1,4 @@
-"""Models of retention: what becomes of programmed conductances in time."""
+"""Models of retention: what becomes of programmed conductances over time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from devices.instruments.trace import FileError, Trace
 
 
 def temperatures(trace: Trace) -> np.ndarray:
-    """The temperatures [K] in a trace; one, 300 K, if it says none."""
+    """The temperatures [K] in a trace; one, 300 K, if it gives none."""
     return np.unique(trace["temperature"]) if "temperature" in trace else np.array([300.0])
 
 

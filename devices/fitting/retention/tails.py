@@ -37,7 +37,7 @@ class AbstractTails(eqx.Module):
     def cost(
         self, values: Values, squares: Float[Array, " writes"], reads: Float[Array | np.ndarray, " writes"]
     ) -> Float[Array, " writes"]:
-        """Negative log density of each write's reads, of which `squares` is `y' C^-1 y`, but for `ln det(C) / 2`."""
+        """Negative log density of each write's reads, of which `squares` is `y' C^-1 y`, except for `ln det(C) / 2`."""
 
     @abc.abstractmethod
     def factors(self, values: Values, shape: tuple[int, ...], *, key: PRNGKeyArray) -> Float[Array, "*writes"]:

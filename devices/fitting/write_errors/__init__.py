@@ -1,1 +1,1 @@
-"""Errors of programming: where writes leave a cell, and how it relaxes within the window."""
+"""Programming errors: where writes leave a cell, and how it relaxes within the window."""

@@ -23,7 +23,7 @@ _QUANTILES = np.linspace(0.002, 0.998, 41)  # of the normal error that the law k
 
 
 class FinalErrors(AbstractCandidate):
-    """Errors of writing, of which a part is the same for all targets and a part grows with the target.
+    """Write errors, of which a part is the same for all targets and a part grows with the target.
 
     $$ g - g_T \\sim N(b, \\sigma_0^2 + (\\rho g_T)^2) $$
 
@@ -44,12 +44,14 @@ class FinalErrors(AbstractCandidate):
     @classmethod
     def of(cls, trace: Trace) -> tuple[FinalErrors, Data]:
         if "t" in trace:
-            raise FileError(f"{trace.name}: reads have times; models of relaxation take them, and writes with them.")
+            raise FileError(
+                f"{trace.name}: reads have times; use the models of relaxation, which include the write errors."
+            )
         rows = np.isfinite(trace["target"]) & np.isfinite(trace["g"])
         target, g = trace["target"][rows], trace["g"][rows]
         if len(g) < FEWEST or not np.ptp(g - target) > 0:
             raise FileError(
-                f"{trace.name}: {len(g)} writes with a target; errors of writing need {FEWEST} or more that differ."
+                f"{trace.name}: {len(g)} writes with a target; write errors need {FEWEST} or more that differ."
             )
         return cls(np.unique(target), np.asarray(np.std(g - target))), {"target": target, "g": g}
 
@@ -84,7 +86,7 @@ class FinalErrors(AbstractCandidate):
     def checks(self, values: Mapping[str, float], data: Data) -> tuple[Check, ...]:
         z = self.scores(values, data)
         return (
-            checks.uniform(stats.norm.cdf(z), "errors of writing"),
+            checks.uniform(stats.norm.cdf(z), "write errors"),
             checks.even_scatter(z, data["target"], len(self.parameters()), "targets"),
         )
 

@@ -27,7 +27,8 @@ _TAIL = np.array([0.002, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.95, 0.999])  # quanti
 def windows(
     target: np.ndarray, g0: np.ndarray, low: np.ndarray | None, high: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The window that each write had to reach [S]: as logged, or one as wide as the writes to the same target scatter."""
+    """The window that each write had to reach [S]: as logged, or one as wide as the scatter of writes to the same
+    target."""
     if low is not None and high is not None:
         return low, high
     _, level = np.unique(target, return_inverse=True)
@@ -43,18 +44,18 @@ class WriteErrors(LogTime):
 
     $$ g_0 \\sim U(g_{low}, g_{high}) \\ \\text{with probability } 1 - missed, \\quad \\text{else beyond an edge} $$
 
-    and the changes after that as in `LogTime`; writes that missed their window relax as the others do. How far they miss it
-    (exponentially distributed) and on which side is taken from the data as it is. Without
-    logged windows there are no misses either, and where writes start is taken as it is; without a column `g0` the first
-    read of a write is its start.
+    and the changes after that as in `LogTime`; writes that missed their window relax like the others. How far they miss
+    it (exponentially distributed) and on which side is taken directly from the data. Without logged windows there are
+    no misses either, and where writes start is taken directly from the data; without a column `g0` the first read of a
+    write is its start.
     """
 
     kind: ClassVar[str] = "programming"
     count_missed: bool = False
     miss: Any = None  # mean distance from the window of writes that missed it [S]
     below: Any = None  # share of them that end below it
-    levels: Any = None  # a row a target: target, mean edges of its windows [S]
-    errors: Any = None  # a row a target: quantiles of the first reads less the target [S], where no windows were logged
+    levels: Any = None  # one row per target: target, mean edges of its windows [S]
+    errors: Any = None  # one row per target: quantiles of first reads less the target [S], where no windows were logged
 
     @classmethod
     def of(cls, trace: Trace):
@@ -138,7 +139,7 @@ class WriteErrors(LogTime):
     def notes(self, data: Data) -> tuple[str, ...]:
         if self.errors is None:
             return ()
-        return ("no windows were logged: where writes start is taken from the data as it is, with no model of misses.",)
+        return ("no windows were logged: where writes start is taken directly from the data, with no model of misses.",)
 
     def checks(self, values: Mapping[str, float], data: Data) -> tuple[Check, ...]:
         if self.errors is not None:

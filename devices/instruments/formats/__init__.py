@@ -1,4 +1,4 @@
-"""File formats, one a module: how the content is recognised, and how it becomes traces. See `devices.instruments`."""
+"""File formats, one per module: how the content is recognised, and how it becomes traces. See `devices.instruments`."""
 
 from __future__ import annotations
 
@@ -57,5 +57,5 @@ FORMATS: tuple[Format, ...] = (
     pulse_reads, write_verify_log, pulse_rows, read_noise_log, relaxation_log, single_pulse_log, read_iv_log, endurance_log,
     matlab, hdf5, excel_table, table_with_headers, table_without_headers,
 )  # fmt: skip
-# Those that read the columns that a sidecar names, whatever else there is in a text.
+# Those that read the columns that a sidecar names, whatever else a text holds.
 NAMED_BY_SIDECAR: tuple[Format, ...] = (oscilloscope, easyexpert, table_with_headers, table_without_headers)

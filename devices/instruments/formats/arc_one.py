@@ -32,7 +32,7 @@ def read(file: File, side: Mapping[str, Any]) -> list[Trace]:
         raise FileError(f"{file.path} has a header but no rows; export the session again.")
     values = np.array([[_number(file, n, cell) for cell in cells[:5]] for n, cells in rows])
     if not np.isfinite(values[:, :2]).all():
-        raise FileError(f"{file.path}: in some rows the word line or the bit line is missing; whose readings are they?")
+        raise FileError(f"{file.path}: in some rows the word line or the bit line is missing; every row needs both.")
     tags = np.array([cells[5] for _, cells in rows])
     reads = {_number(file, n, cells[7]) for n, cells in rows if cells[7]}
     protocol = {"v_read": reads.pop()} if len(reads) == 1 else {}

@@ -34,13 +34,14 @@ def _terminals(header: list[str]) -> list[str]:
 
 
 def _order(name: str) -> tuple[bool, int]:
-    """Runs by their numbers, those appended after all others; what stands in no numbered sheet first."""
+    """Runs by their numbers, those appended after all others; what is in no numbered sheet first."""
     run, appended, _ = RUN.fullmatch(name).groups()  # pyright: ignore[reportOptionalMemberAccess]
     return appended is not None, int(run or appended or 0)
 
 
 def read(file: File, side: Mapping[str, Any]) -> list[Trace]:
-    """One loop of all runs of each test, a cycle a run in order of run numbers; and the table of cycles if there is one."""
+    """One loop of all runs of each test, one cycle per run in order of run numbers; and the table of cycles if there is
+    one."""
     if not file.is_workbook:
         rows = [text_table.fields(line) for line in file.text.split("\n") if line.strip()]
         return [_loop(file, {"": rows}, {})]
@@ -90,7 +91,7 @@ def _loop(file: File, runs: Mapping[str, list], settings: Mapping[str, dict]) ->
         protocols.append(_protocol(settings.get(name, {}), terminal))
     names = [*("v", "i", "t")[: parts[0].shape[1] - 1], "cycle"]
     if len({part.shape[1] for part in parts}) > 1:
-        raise FileError(f"{file.path}: some runs have a column Time and others not; export them separately.")
+        raise FileError(f"{file.path}: some runs have a column Time and others do not; export them separately.")
     joined = np.concatenate(parts)
     shared = {k: v for k, v in protocols[0].items() if all(p.get(k) == v for p in protocols)}
     shared["runs"] = tuple(name for name in runs if name)
@@ -104,7 +105,7 @@ def _named(file: File, runs: Mapping[str, list], side: Mapping[str, Any]) -> Tra
     """The columns that the sidecar names, by their places in the runs of a test, each a cycle of a loop.
 
     Raises:
-        FileError: if the runs have not as many columns.
+        FileError: if the runs do not have that many columns.
     """
     header = [str(cell) for cell in next(iter(runs.values()))[0]]
     if any([str(cell) for cell in rows[0]] != header for rows in runs.values()) or len(side["columns"]) != len(header):
@@ -146,13 +147,14 @@ def _swept(file: File, name: str, header: list[str], block: Mapping[str, tuple[s
     if len(swept) != 1:
         raise FileError(
             f"{file.path}, {name or 'its columns'}: the terminals {', '.join(found) or '(none)'} have current and voltage, "
-            "and Settings do not say which one was swept; export only the columns Time, AI, AV of that terminal as text."
+            "and Settings does not say which one was swept; export only the columns "
+            "Time, AI, AV of that terminal as text."
         )
     return swept[0]
 
 
 def _protocol(block: Mapping[str, tuple[str, ...]], terminal: str) -> dict[str, Any]:
-    """Compliance [A], start, stop and step [V], name of the test, and date, as far as Settings have them."""
+    """Compliance [A], start, stop and step [V], name of the test, and date, as far as Settings gives them."""
     terminals = block.get("Device Terminal", ())
     at = terminals.index(terminal) if terminal in terminals else 0
     numbers = {"compliance": "Compliance", "v_start": "Start/Bias", "v_stop": "Stop", "v_step": "Step"}
@@ -166,7 +168,7 @@ def _protocol(block: Mapping[str, tuple[str, ...]], terminal: str) -> dict[str, 
 
 
 def _cycles(file: File, rows: list[tuple]) -> Trace:
-    """The table of cycles: what the SET tests say of the on state and the RESET tests of the off state."""
+    """The table of cycles: what the SET tests say about the on state and the RESET tests of the off state."""
     tests, outputs = rows[0], rows[1]
     values = np.array([[_number(cell) for cell in (*row, *[None] * (len(outputs) - len(row)))] for row in rows[2:]])
     columns, used = {"cycle": values[:, 0]}, []
@@ -175,6 +177,6 @@ def _cycles(file: File, rows: list[tuple]) -> Trace:
         if output in TABLE and right and np.isfinite(values[:, k]).any():
             columns[TABLE[output]] = values[:, k]
             used.append(f"{TABLE[output]} = {output} of {test}")
-    reason = f"{'; '.join(used)}. Clarius writes magnitudes: the sign of the sweep stands in the test's name."
+    reason = f"{'; '.join(used)}. Clarius writes magnitudes: the sign of the sweep is in the test's name."
     trace = Trace("cycles", columns, (str(file.path),), NAME, (file.path.stem,))
     return trace.flagged(Flag("magnitudes", reason))

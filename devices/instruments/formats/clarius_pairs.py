@@ -12,7 +12,8 @@ from devices.instruments.trace import Flag, Trace
 
 
 def combine(traces: list[Trace]) -> list[Trace]:
-    """Traces with pairs joined: loops of opposite polarity with as many runs, in files named alike but for set/reset."""
+    """Traces with pairs joined: loops of opposite polarity with equally many runs, in files whose names differ only in
+    set/reset."""
     left = list(traces)
     for one, other in itertools.combinations(traces, 2):
         if one in left and other in left and _belong(one, other):
@@ -55,7 +56,7 @@ def _pair(one: Trace, other: Trace) -> Trace:
     """Both in one trace; in a cycle, first the runs whose end the other runs start from."""
     forward, backward = _mismatch(one, other), _mismatch(other, one)
     in_order = forward < backward
-    if np.isclose(forward, backward):  # runs do not tell: SET comes first
+    if np.isclose(forward, backward):  # runs do not show it: SET comes first
         in_order = "reset" not in pathlib.Path(one.source[0]).stem.lower()
     first, second = (one, other) if in_order else (other, one)
     cycle = np.concatenate([first["cycle"], second["cycle"]])
@@ -67,10 +68,11 @@ def _pair(one: Trace, other: Trace) -> Trace:
     sources = tuple(dict.fromkeys(first.source + second.source))
     files = " and ".join(pathlib.Path(trace.source[0]).name for trace in (first, second))
     reason = (
-        f"Runs of {files} were paired by their order into {len(np.unique(cycle))} cycles (same name but for set/reset, "
+        f"Runs of {files} were paired by their order into {len(np.unique(cycle))} "
+        "cycles (same name except for set/reset, "
         f"opposite polarity). The conductance at the end of a first run differs from that at the start of its partner by "
         f"{min(forward, backward):.2g} in ln G (median); the other way round it would be {max(forward, backward):.2g}. "
-        "Times start anew in every run."
+        "Times start again in every run."
     )
     label = re.sub(r"(?i)_?(re)?set", "", pathlib.Path(first.source[0]).stem)
     return Trace("loop", columns, sources, first.format, (label,), protocol, first.flags + second.flags).flagged(

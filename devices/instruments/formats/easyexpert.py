@@ -26,12 +26,13 @@ WORDS = (
     "DataValue",
 )
 GATE = re.compile(r"V_?(g|gs|gate|wl|word\w*)\d*", re.IGNORECASE)
-LARGER = 100.0  # times, by which a current that was measured beside that of the swept channel is worth a word
+LARGER = 100.0  # factor from which a current measured beside that of the swept channel is worth mentioning
 
 
 @dataclasses.dataclass
 class _Record:
-    """One test result: names of its vectors, rows of their values (NaN where empty), and what its lines say of it."""
+    """One test result: names of its vectors, rows of their values (NaN where empty), and what its lines say about
+    it."""
 
     names: list[str]
     values: np.ndarray
@@ -64,7 +65,7 @@ def recognises(file: File) -> bool:
 
 
 def read(file: File, side: Mapping[str, Any]) -> list[Trace]:
-    """One loop, a cycle for every sweep of the file: those of a stepped second channel (`VAR2`) are sweeps of their own.
+    """One loop, a cycle for every sweep of the file: those of a stepped second channel (`VAR2`) are separate sweeps.
 
     With `columns` of the sidecar, one name for each vector of `DataName`, whatever kind these columns make.
 
@@ -137,7 +138,8 @@ def _row(file: File, number: int, cells: list[str]) -> list[float]:
 
 
 def _table(file: File, names: list[str], rows: list[list[float]], lines: list[int]) -> np.ndarray:
-    """Rows of one length: blanks after the last vector are dropped; only vectors without any value may lack in a row."""
+    """Rows of one length: blanks after the last vector are dropped; only vectors without any value may be missing in a
+    row."""
     table = np.full((len(rows), len(names)), np.nan)
     for k, row in enumerate(rows):
         if len(row) > len(names) and not np.isfinite(row[len(names) :]).any():

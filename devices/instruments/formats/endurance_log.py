@@ -68,7 +68,7 @@ def _of_lines(file: File, on_first: bool) -> Trace:
     }  # fmt: skip
     order = "SET, RESET" if on_first else "RESET, SET"
     flag = rig.assumed(
-        f"address, then R after {order}, ... [ohm] of consecutive cycles, a line a cell",
+        f"address, then R after {order}, ... [ohm] of consecutive cycles, one line per cell",
         f"whole addresses, resistances of 10 ohm to 10 Tohm, the one after SET below the other in {np.mean(on < off):.1%}",
     )
     return Trace("endurance", columns, (str(file.path),), NAME, labels, {}, (flag,))

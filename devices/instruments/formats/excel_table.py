@@ -48,7 +48,7 @@ def table(file: File) -> Table | None:
 
 
 def _texts(file: File) -> list[File]:
-    """Sheets as files of text, columns apart by tabs."""
+    """Sheets as files of text, with columns separated by tabs."""
     texts = []
     for rows in workbook.sheets(file).values():
         lines = ["\t".join(map(_cell, row)).rstrip("\t") for row in rows]

@@ -91,9 +91,11 @@ def _frequency(folder: pathlib.Path, v_drive: np.ndarray, side: Mapping[str, Any
         reason = f"The drive is not a single sine period ({100 * share:.0f} % of it), so rows have no time."
         return None, [] if asked else [Flag("no time", reason)]
     if frequency is None:
-        reason = f"Neither the folder {folder.name} nor a sidecar says the frequency: rows have no time."
+        reason = f"Neither the folder {folder.name} nor a sidecar gives the frequency: rows have no time."
         return None, [] if asked else [Flag("no time", reason)]
     where = "the sidecar" if "frequency" in asked else f"the folder name {folder.name}"
-    reason = f"{len(v_drive)} rows are one period of {frequency:g} Hz, by {where}; a sine fits to {1 - share:.1e}."
+    reason = (
+        f"{len(v_drive)} rows are one period of {frequency:g} Hz, according to {where}; a sine fits to {1 - share:.1e}."
+    )
     name = "conditions from the folder name" if where.startswith("the folder") else "conditions"
     return frequency, [Flag(name, reason)]

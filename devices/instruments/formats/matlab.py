@@ -66,7 +66,7 @@ def _of_version_5(file: File) -> dict[str, np.ndarray]:
 def _check_size(file: File, size: int) -> None:
     if size > file.limit_mb * 1e6:
         raise FileError(
-            f"{file.path} unpacks to {size / 1e6:.0f} MB or more, more than the {file.limit_mb:g} MB that are read at once; "
+            f"{file.path} unpacks to {size / 1e6:.0f} MB or more, above the limit of {file.limit_mb:g} MB; "
             f"write `max_megabytes = ...` into its sidecar {file.path.name}.toml."
         )
 

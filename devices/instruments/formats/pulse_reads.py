@@ -77,7 +77,8 @@ def _bursts(file: File, side: Mapping[str, Any]) -> Trace:
     flags = [Flag("reads averaged", f"The conductance is the mean of {reads} currents over the read voltage.")]
     if (number != 1).any():
         reason = (
-            f"A reading follows {number.min():g} to {number.max():g} pulses: steps are of bursts, not of single pulses."
+            f"A reading follows {number.min():g} to {number.max():g} pulses: steps are "
+            "those of bursts, not of single pulses."
         )
         flags.append(Flag("bursts of pulses", reason))
     return _pulsed(file, side, currents / v_read, volts, width, protocol, *flags)
@@ -100,7 +101,8 @@ def _amplitudes(file: File, side: Mapping[str, Any]) -> Trace:
     facts = dict(line.lstrip("# ").split("\t", 1) for line in file.start[:at] if "\t" in line)
     if side.get("channel") not in READS:
         raise FileError(
-            f"{file.path} has two resistances after each pulse, {' and '.join(READS)}; which one counts is not in it.",
+            f"{file.path} has two resistances after each pulse, {' and '.join(READS)}, "
+            "and does not say which one counts.",
             {"channel": READS[0]},
         )
     wanted = (f"{side['channel']} (ohm)", "pulse amplitude (V)")

@@ -30,10 +30,11 @@ def recognises(file: File) -> bool:
 
 
 def read(file: File, side: Mapping[str, Any]) -> list[Trace]:
-    """One pulses trace; the first value of a line, before any pulse, is pulse 0. A cell's second train of a word is cycle 1.
+    """One pulses trace; the first value of a line, before any pulse, is pulse 0. A cell's second train of the same name
+    is cycle 1.
 
     Raises:
-        FileError: if a line is damaged, or trains of one word do not all move G the same way.
+        FileError: if a line is damaged, or trains of one name do not all move G the same way.
     """
     cells: list[str] = []
     words, owners, trains, widths, title = [], [], [], {}, None
@@ -89,9 +90,7 @@ def _trace(
     way = {word: float(np.sign(ways[words == word].sum())) for word in np.unique(words)}
     against = {word: int((ways[words == word] == -sign).sum()) for word, sign in way.items()}
     if sorted(way.values()) != [-1.0, 1.0] or any(n > 0.1 * (words == w).sum() for w, n in against.items()):
-        raise FileError(
-            f"{file.path}: trains do not agree which of {', '.join(way)} raises G; trains against: {against}."
-        )
+        raise FileError(f"{file.path}: trains disagree on which of {', '.join(way)} raises G; exceptions: {against}.")
     nth, seen = np.zeros(len(trains), int), {}
     for k, key in enumerate(zip(owners, words, strict=True)):
         nth[k] = seen[key] = seen.get(key, -1) + 1

@@ -33,7 +33,7 @@ def read(file: File, side: Mapping[str, Any]) -> list[Trace]:
     """One noise trace, cell after cell.
 
     Raises:
-        FileError: if the sampling rate stands neither in the sidecar nor in `settings.json` beside the file.
+        FileError: if the sampling rate is neither in the sidecar nor in `settings.json` beside the file.
     """
     rows = [_row(file, number, line) for number, line in enumerate(file.text.split("\n"), start=1) if line.strip()]
     g = np.concatenate([row[2:] for row in rows])
@@ -44,7 +44,7 @@ def read(file: File, side: Mapping[str, Any]) -> list[Trace]:
                "t": np.concatenate([np.arange(count) for count in counts]) / rate}  # fmt: skip
     flags = (
         rig.assumed(
-            f"address, range, {counts[0]} conductances [S] a line",
+            f"address, range, {counts[0]} conductances [S] per line",
             f"whole numbers in the first two, then values of {g.min():.2g} to {g.max():.2g}",
         ),
         Flag("rate", f"The sampling rate of {rate:g} Hz is from {where}."),
@@ -58,7 +58,9 @@ def _row(file: File, number: int, line: str) -> np.ndarray:
     except ValueError as error:
         raise FileError(f"{file.path}, line {number}: {error}.") from None
     if len(row) < 3 or not np.isfinite(row[0]):
-        raise FileError(f"{file.path}, line {number}: {len(row)} values; needed are address, range, and conductances.")
+        raise FileError(
+            f"{file.path}, line {number}: {len(row)} values; expected are address, range, and conductances."
+        )
     return row
 
 
@@ -70,7 +72,7 @@ def _rate(file: File, side: Mapping[str, Any], count: int) -> tuple[float, str]:
     try:
         return float(json.loads(settings.read_text())["fs"]), "fs of settings.json beside the file"
     except (OSError, ValueError, KeyError, TypeError):
-        body = "[protocol]\nrate = 400.0   # reads in a second [Hz]"
+        body = "[protocol]\nrate = 400.0   # reads per second [Hz]"
         row = file.start[0][:60] + " ..."
         raise FileError(
             f"{file.path}: no sampling rate (no settings.json with `fs` beside it). "

@@ -46,8 +46,8 @@ def _relaxation(file: File) -> Trace:
         ),
         Flag(
             "start is not a target",
-            "g0 is the measured start value; the range column is a bin of it and no programming target, so errors of "
-            "programming cannot be had from these rows.",
+            "g0 is the measured start value; the range column is a bin of it and not a programming target, "
+            "so programming errors cannot be obtained from these rows.",
         ),
     )
     protocol = {"nominal_times": tuple(float(x) for x in np.unique(nominal[later]))}
@@ -101,12 +101,12 @@ def _kelvin(file: File, values: np.ndarray, side: Mapping[str, Any]) -> tuple[np
     given = side.get("units", [])
     if given:
         offset = 0.0 if given[-1] == "K" else 273.15
-        return values + offset, Flag("temperature unit", f"Temperatures are in {given[-1]}, by the sidecar.")
+        return values + offset, Flag("temperature unit", f"Temperatures are in {given[-1]}, as the sidecar says.")
     if values.min() >= 250:
         raise FileError(
             f"{file.path}: are {values.min():g}..{values.max():g} kelvin or degrees Celsius? `units` of its sidecar "
             "can end in K or in C.",
             {"units": ["1", "s", "ohm", "S", "C"]},
         )
-    reason = f"Temperatures from {values.min():g} up were taken for degrees Celsius: no bake is that cold in kelvin."
+    reason = f"Temperatures from {values.min():g} up were taken as degrees Celsius: no bake is that cold in kelvin."
     return values + 273.15, Flag("assumed unit", reason)

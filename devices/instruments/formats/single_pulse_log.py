@@ -27,7 +27,7 @@ def recognises(file: File) -> bool:
 
 
 def read(file: File, side: Mapping[str, Any]) -> list[Trace]:
-    """One pulse map; its direction is that in which nearly all pulses go that change the conductance more than twofold."""
+    """One pulse map; its direction is that of nearly all pulses that change the conductance more than twofold."""
     address, width, gate, v, before, after = rig.rows_of(file, 6).T
     device, labels = rig.cells(file, address)
     columns = {"v": v, "width": width, "g_before": 1 / before, "g_after": 1 / after, "v_gate": gate, "device": device}

@@ -24,7 +24,7 @@ class _Head:
 
 
 def recognises(file: File) -> bool:
-    """A line of words whose most part names known columns, with a line of as many numbers below it."""
+    """A line of words, most of which name known columns, with a line of equally many numbers below it."""
     return _head(file) is not None
 
 
@@ -36,7 +36,7 @@ def only_headers(file: File) -> bool:
 
 
 def _head(file: File) -> _Head | None:
-    """The line of headers that names most columns that are known; units may stand in the line below it."""
+    """The line of headers that names most known columns; units may stand in the line below it."""
     best, most = None, 0
     for k, line in enumerate(file.start[:40]):
         if text_table.numeric(line):
@@ -110,7 +110,7 @@ def read(file: File, side: Mapping[str, Any]) -> list[Trace]:
     notes = [*columns_to_trace.about_headers(headers, asked="columns" in side), *words]
     if clocks:
         reason = (
-            "Dates and times of day are seconds since the first row: where that was not the write, ages are too low."
+            "Dates and times of day became seconds since the first row: where that was not the write, ages are too low."
         )
         notes.append(Flag("assumed times", reason))
     absolute = any(h.column == "i" and column_headers.magnitude(h.text) for h in headers)

@@ -15,12 +15,13 @@ SEVERAL_FILES = True
 
 
 def recognises(file: File) -> bool:
-    """Numbers from the first line on (comments do not count), or at least three lines of as many numbers further down."""
+    """Numbers from the first line on (comments do not count), or at least three lines of equally many numbers further
+    down."""
     return excerpt.begin(file) is not None
 
 
 def holds(file: File, count: int) -> bool:
-    """Whether there are rows of so many fields, half of them numbers or more: rows that a sidecar may name the columns of."""
+    """Whether there are rows of that many fields, half of them numbers or more, whose columns a sidecar may name."""
     first = excerpt.begin_with_words(file)
     return first is not None and len(text_table.fields(file.start[first])) == count
 

@@ -12,10 +12,10 @@ SHOWN = 6
 
 
 def missing_reads(trace: Trace) -> list[Flag]:
-    """How many cells (writes of a programming log) were read at which time, where it is not all of them at every time; for
-    every temperature of a bake alone. Reads without a value are none.
+    """How many cells (writes of a programming log) were read at which time, where not all were read at every time;
+    separately for every temperature of a bake. Reads without a value do not count.
 
-    Cells that were each read once, or each at times of its own, are left alone.
+    Cells that were each read once, or each at its own times, are left alone.
     """
     if trace.kind not in ("retention", "programming", "noise"):
         return []
@@ -57,7 +57,7 @@ def _at_times(t: np.ndarray, whose: np.ndarray, there: np.ndarray, nominal, what
 
 
 def _times(t: np.ndarray, whose: np.ndarray, nominal) -> tuple[np.ndarray | None, np.ndarray]:
-    """Which time each read is at, and the times [s]; None where cells have times of their own, or there are too many."""
+    """Which time each read is at, and the times [s]; None where cells have individual times, or there are too many."""
     known = np.unique(t[np.isfinite(t)])
     if nominal is not None and len(nominal):
         names = np.sort(np.asarray(nominal, float))
@@ -83,5 +83,5 @@ def _counts(whose: np.ndarray, all_of_them: np.ndarray) -> list[Flag]:
     short = int((count < usual).sum())
     if len(cells) < 2 or short == 0:
         return []
-    reason = f"{short} of {len(cells)} cells have fewer reads than the {usual} of most: from {count.min()} on."
+    reason = f"{short} of {len(cells)} cells have fewer reads than the {usual} of most cells: as few as {count.min()}."
     return [Flag("missing reads", reason)]

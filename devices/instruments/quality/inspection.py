@@ -14,7 +14,7 @@ Check = Callable[[Trace], list[Flag]]
 
 
 def measured(trace: Trace) -> Trace:
-    """The trace without the numbers that instruments write where they measured none (9.9e37): these are missing values.
+    """The trace without the numbers that instruments write for no reading (9.9e37): these are missing values.
 
     So are infinite ones. Numbers that are nearer to zero than any reading (below 1e-30 in SI units) are zero.
     """
@@ -31,7 +31,7 @@ def measured(trace: Trace) -> Trace:
     columns = {n: np.where(odd[n], np.nan, x) if n in odd else x for n, x in trace.columns.items()}
     counts = ", ".join(f"{int(rows.sum())} of {name}" for name, rows in odd.items())
     rows = np.flatnonzero(np.any(list(odd.values()), axis=0))
-    reason = f"{counts} are the instrument's overflow (9.9e37 or the like), no readings: taken for missing."
+    reason = f"{counts} are the instrument's overflow (9.9e37 or the like), not readings: taken as missing."
     return dataclasses.replace(trace, columns=columns).flagged(Flag("overflow", reason, rows))
 
 

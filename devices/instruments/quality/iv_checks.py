@@ -61,7 +61,7 @@ def compliance(trace: Trace) -> list[Flag]:
 
 
 def floor(trace: Trace) -> list[Flag]:
-    """Current at no voltage: the offset of the instrument, and the noise below which currents are meaningless."""
+    """Current at zero voltage: the offset of the instrument, and the noise below which currents are meaningless."""
     if "v" not in trace or "i" not in trace:
         return []
     good = _usable(trace)
@@ -93,14 +93,12 @@ def voltage_offset(trace: Trace) -> list[Flag]:
     middle, step = float(np.median(zero)), float(np.median(np.abs(np.diff(v))))
     if abs(middle) < max(0.02 * np.abs(v).max(), 1.5 * step):
         return []
-    reason = (
-        f"I changes its sign at V = {middle:.3g} V (median of {len(cross)} crossings), not 0: offset or stored charge."
-    )
+    reason = f"I changes sign at V = {middle:.3g} V (median of {len(cross)} crossings), not 0: offset or stored charge."
     return [Flag("voltage offset", reason, good[cross])]
 
 
 def resistances(trace: Trace) -> list[Flag]:
-    """The most that a resistor in series, and the least that a shunt in parallel, can have."""
+    """Upper limit of a resistance in series, and lower limit of a shunt in parallel."""
     if trace.kind != "loop" or "series_resistance" in trace.protocol:
         return []
     good = _usable(trace) & (np.abs(trace["v"]) > 0.1 * np.nanmax(np.abs(trace["v"])))
@@ -109,7 +107,8 @@ def resistances(trace: Trace) -> list[Flag]:
         return []
     low, high = np.nanquantile(r, [0.005, 0.995])
     reason = (
-        f"|V / I| goes from {low:.3g} to {high:.3g} ohm: in series is at most {low:.3g}, a shunt at least {high:.3g}."
+        f"|V / I| goes from {low:.3g} to {high:.3g} ohm: a resistance in series is at most "
+        f"{low:.3g}, a shunt at least {high:.3g}."
     )
     return [Flag("series and shunt", reason)]
 
@@ -125,7 +124,10 @@ def polarity(trace: Trace) -> list[Flag]:
     flags = []
     if (power < 0).any():
         rows = np.flatnonzero(np.isin(key, np.flatnonzero(power < 0)))
-        reason = f"In {(power < 0).sum()} of {len(power)} loops the device would give energy: V or I has the wrong sign there."
+        reason = (
+            f"In {(power < 0).sum()} of {len(power)} loops the device would deliver "
+            "energy: V or I has the wrong sign there."
+        )
         flags.append(Flag("wrong sign", reason, rows))
     rows = np.flatnonzero(good)
     same = (key[rows][1:] == key[rows][:-1]) & (np.diff(rows) == 1)
@@ -138,7 +140,10 @@ def polarity(trace: Trace) -> list[Flag]:
         other = large & (np.sign(area) == -turn)
         if turn and other.any():
             rows = np.flatnonzero(np.isin(key, np.flatnonzero(other)))
-            reason = f"{other.sum()} of {len(area)} loops turn the other way than most at {name} V; device turned?"
+            reason = (
+                f"{other.sum()} of {len(area)} loops turn the other way round from most at "
+                f"{name} V; was the device reversed?"
+            )
             flags.append(Flag("polarity changes", reason, rows))
     return flags
 

@@ -7,7 +7,7 @@ import numpy as np
 from devices.instruments.trace import UNITS, FileError, Flag, Trace
 
 PAIRS = (("g_before", "g_after"), ("g0", "g"))
-LONGEST = 3e8  # s: ten years, before which some read of a cell that was written has been made
+LONGEST = 3e8  # s: ten years; some read of a written cell is earlier than that
 HOTTEST = 3000.0  # K: beyond it nothing is measured
 READING = {"loop": "i", "read-iv": "i", "pulses": "g", "noise": "g", "retention": "g", "programming": "g"}
 
@@ -95,7 +95,7 @@ def clock(trace: Trace) -> list[Flag]:
     if "cycle" in trace:
         same &= trace["cycle"][1:] == trace["cycle"][:-1]
         if any(flag.name == "paired runs" for flag in trace.flags):
-            same &= np.diff(t) > -0.5 * np.nanmax(t)  # a second run of a cycle starts its clock anew
+            same &= np.diff(t) > -0.5 * np.nanmax(t)  # a second run of a cycle starts its clock again
     d = np.where(same, np.diff(t), np.nan)
     usual = np.nanmedian(d) if np.isfinite(d).any() else 0.0
     flags = []
@@ -105,13 +105,13 @@ def clock(trace: Trace) -> list[Flag]:
     jitter = np.nanstd(d) / usual if usual > 0 else 0.0
     if jitter > 1e-3:
         slow = np.flatnonzero(d > 3 * usual) + 1
-        reason = f"Time steps are uneven: {usual:.3g} s in the middle, {np.nanmin(d):.3g} to {np.nanmax(d):.3g} s."
+        reason = f"Time steps are uneven: {usual:.3g} s typically, {np.nanmin(d):.3g} to {np.nanmax(d):.3g} s."
         flags.append(Flag("uneven clock", reason, slow))
     return flags
 
 
 def temperatures(trace: Trace) -> list[Flag]:
-    """Rows without a temperature, in a trace that has some, or at none that there is; excluded."""
+    """Rows without a temperature, in a trace that has some, or with an impossible one; excluded."""
     if "temperature" not in trace:
         return []
     rows = np.flatnonzero(~((trace["temperature"] > 0) & (trace["temperature"] < HOTTEST)))
@@ -138,7 +138,7 @@ def pairs(trace: Trace) -> list[Flag]:
 
 
 def windows(trace: Trace) -> list[Flag]:
-    """Writes that did not reach their window; they stay in, as they are part of what programming gives."""
+    """Writes that did not reach their window; they are kept, as they are part of what programming yields."""
     if trace.kind != "programming" or "accepted" not in trace:
         return []
     key = trace["write"] if "write" in trace else np.arange(len(trace))

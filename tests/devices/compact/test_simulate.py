@@ -165,8 +165,8 @@ def test_waveforms():
         ([0.0, 1.0], [0.0, np.inf], "finite"),
         ([0.0], [0.0], "two points"),
         ([0.0, 1.0, 2.0], [0.0, 1.0], "as many times"),
-        ([0.0, 1.0, 1.0 + 1e-9], [0.0, 0.0, 1.0], "float32 cannot tell"),
-        (np.arange(4) * 1e-8 + 1.0, [0.0, 0.0, 1.0, 1.0], "float32 cannot tell"),
+        ([0.0, 1.0, 1.0 + 1e-9], [0.0, 0.0, 1.0], "float32 cannot resolve"),
+        (np.arange(4) * 1e-8 + 1.0, [0.0, 0.0, 1.0, 1.0], "float32 cannot resolve"),
     ],
 )
 def test_bad_waveforms_are_refused(t, v, says):

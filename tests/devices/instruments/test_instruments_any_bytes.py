@@ -39,7 +39,7 @@ def test_the_examples_themselves_are_read(tmp_path, name):
     [
         ({"sign": {"i": "x"}}, "sign.i = 'x' must be 1 or -1"),
         ({"sign": {"i": 2}}, "sign.i = 2 must be 1 or -1"),
-        ({"format": "Keithley 2600"}, "says format = 'Keithley 2600', but it is not of that layout"),
+        ({"format": "Keithley 2600"}, "says format = 'Keithley 2600', but it does not have that layout"),
         ({"skip_rows": -5}, "skip_rows = -5 must be a number of lines"),
         ({"max_megabytes": float("nan")}, "max_megabytes = nan must be a number above 0"),
         ({"protocol": {"frequency": -1.0}}, "protocol.frequency = -1 must be above 0 Hz"),
@@ -49,7 +49,7 @@ def test_the_examples_themselves_are_read(tmp_path, name):
         ({"normalised": ["x", None]}, "normalised = .* must be two numbers"),
         ({"files": {"*": 3}}, "must be tables"),
         ({"files": 3}, "must be tables"),
-        ({"columns": [["v"], "i"]}, r"there is no column \['v'\]"),
+        ({"columns": [["v"], "i"]}, r"unknown column \['v'\]"),
         ({"units": [3]}, "3 of column 1 .not named. is not a unit"),
     ],
 )

@@ -106,7 +106,7 @@ def test_a_template_keeps_what_the_sidecar_says(tmp_path):
     )
     trace, shown = filled(path)
     assert trace.protocol["area"] == 1e-12 and trace.protocol["shunt"] == 1000
-    assert "shunt = 1000.0   # [ohm] put in yours" in shown
+    assert "shunt = 1000.0   # [ohm] put in your value" in shown
 
 
 def test_no_template_where_the_damage_is_elsewhere(tmp_path):

@@ -255,7 +255,7 @@ def test_bad_traces_are_refused_with_what_to_do():
         loop_arrays(Trace("loop", {"v": np.ones(50), "i": np.ones(50)}, ("flat",)))
     with pytest.raises(FileError, match="the same columns"):
         as_cycles([protocol(), Trace("loop", {"v": np.ones(50), "i": np.ones(50)}, ("other",))])
-    with pytest.raises(FileError, match="there are:\n  'vteam-window'\n"):
+    with pytest.raises(FileError, match="known models for a loop are:\n  'vteam-window'\n"):
         fit_many([protocol()], "resistor")
 
 

@@ -162,7 +162,7 @@ def test_normalised_trains_need_a_range_to_become_a_device():
 
 
 def test_bad_trains_are_refused():
-    with pytest.raises(FileError, match=r"direction=0 of a pulse; it is \+1"):
+    with pytest.raises(FileError, match=r"direction=0 of a pulse; it must be \+1"):
         LinearPulses.of(trains([(0, 0, 0, np.arange(5.0))]))
     with pytest.raises(FileError, match="no train has two readings"):
         LinearPulses.of(trains([(0, k, 1, np.ones(1)) for k in range(5)]))

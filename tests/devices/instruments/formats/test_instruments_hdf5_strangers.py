@@ -66,7 +66,7 @@ def test_what_no_source_fills_is_missing(path, tmp_path):
 
 @pytest.mark.parametrize("source, said", [
     ("gone.h5", "which is not there"), ("../source.h5", "outside of its folder"), ("/etc/hostname", "outside of its folder"),
-    ("text.txt", "cannot be put together"), ("chain.h5", "a virtual one"), (".", "no numbers x"),
+    ("text.txt", "cannot be put together"), ("chain.h5", "a virtual data set made of"), (".", "no numbers at x"),
 ])  # fmt: skip
 def test_virtual_data_sets_of_other_sources_are_refused(path, tmp_path, source, said):
     (tmp_path / "text.txt").write_text("1 2 3")

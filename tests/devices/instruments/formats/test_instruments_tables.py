@@ -169,10 +169,10 @@ def test_decimal_commas_are_read_where_they_can_be_told(tmp_path, text):
 
 
 @pytest.mark.parametrize("side, match", [
-    ({"colums": ["v"]}, "no key 'colums'"), ({"columns": ["volt"]}, "no column 'volt'"),
+    ({"colums": ["v"]}, "unknown key 'colums'"), ({"columns": ["volt"]}, "unknown column 'volt'"),
     ({"columns": ["v"], "units": ["Vs"]}, "'Vs' of column 1 .v. is not a unit"),
     ({"protocol": {"speed": 1.0}}, r"protocol\.speed"), ({"protocol": {"rate": "fast"}}, "must be a number"),
-    ({"kind": "iv"}, "no kind 'iv'"), ({"each_file": "run"}, "each_file"), ({"format": "X"}, "no format 'X'"),
+    ({"kind": "iv"}, "unknown kind 'iv'"), ({"each_file": "run"}, "each_file"), ({"format": "X"}, "unknown format 'X'"),
     ({"columns": ["v", "i", "t"], "units": ["V", "A", "s"]}, "has 2 columns, but the sidecar names 3"),
     ({"columns": ["v", "v"], "units": ["V", "V"]}, "appears twice"), ({"columns": "v"}, "wrong type"),
     ({"columns": ["v", "i"], "units": ["A", "V"]}, "column v is in A"),

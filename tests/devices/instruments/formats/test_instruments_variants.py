@@ -209,8 +209,8 @@ def test_a_table_of_the_weather_is_left_out_of_a_folder(tmp_path):
     write(tmp_path, "V (V),I (uA)\n" + rows(V, I_UA))
     write(tmp_path, "Date,Temp (C),Humidity (%)\n1,22.5,40\n2,22.7,41\n", "lab.csv")
     (trace,) = read(tmp_path, kind="loop")
-    assert "lab.csv (no column of a device's readings)" in flags(trace)["skipped files"].reason
-    with pytest.raises(FileError, match="there is no kind 'loops' of measurement; there are loop, pulses"):
+    assert "lab.csv (no column of device readings)" in flags(trace)["skipped files"].reason
+    with pytest.raises(FileError, match="unknown kind of measurement 'loops'; known kinds are loop, pulses"):
         read(tmp_path, kind="loops")
 
 

@@ -59,7 +59,7 @@ def test_writes_of_a_log_and_reads_at_one_rate():
     assert "Of 60 writes" in reason(Trace("programming", columns, ("a.csv",)))
     device = np.repeat([0.0, 1.0, 2.0], [500, 500, 300])
     found = reason(Trace("noise", {"g": 1e-5 + 1e-8 * rng.random(1300), "device": device}, ("a.csv",)))
-    assert found == "1 of 3 cells have fewer reads than the 500 of most: from 300 on."
+    assert found == "1 of 3 cells have fewer reads than the 500 of most cells: as few as 300."
 
 
 def test_starts_at_time_0_are_not_missing_reads():
