@@ -22,8 +22,8 @@ class DesignPoint(AbstractADCModel):
 
     Args:
         name: of the design. widths: bits it is known at, ascending whole numbers.
-        joules: energy per conversion at each [J]. published_rate: sampling rate [Hz]. square_metres: area [m^2], NaN if not
-            known, and then that of the regression. published_node: technology node [m]. tag, source: provenance.
+        joules: energy per conversion at each [J]. published_rate: sampling rate [Hz]. square_metres: area [m^2]; NaN if
+            not known: the regression's is then used. published_node: technology node [m]. tag, source: provenance.
 
     Breaks when: far from its own width: a converter of another width is another design.
     """
@@ -60,7 +60,7 @@ class DesignPoint(AbstractADCModel):
                 f"{self.name} ADC used at {width:g} bits, above its {self.widths[-1]}: scaled by the regression"
             )
         if metres is not None and not math.isclose(metres, self.published_node, rel_tol=1e-3):
-            found.append(f"{self.name} ADC is of {self.published_node * 1e9:.0f} nm: scaled like logic")
+            found.append(f"{self.name} ADC was published at {self.published_node * 1e9:.0f} nm: scaled like logic")
         if self.tag in ("L", "3"):
             found.append(
                 f"{self.name} ADC is {'recalled' if self.tag == 'L' else 'restated'} [{self.tag}]: {self.source}"

@@ -100,7 +100,7 @@ class Roofline(eqx.Module):
 
     @property
     def energy_without_launch(self) -> Float[Array, "*_"]:
-        """Energy per inference had launches cost nothing, a fused network [J]."""
+        """Energy per inference if launches cost nothing, as in a fused network [J]."""
         return self.idle + self.arithmetic + self.memory
 
     def __str__(self) -> str:

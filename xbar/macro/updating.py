@@ -86,7 +86,7 @@ def reprogram(
     t: Float[Array, ""],
     key: PRNGKeyArray,
 ) -> ProgrammedArray:
-    """Writes the `rows` of matrices onto an array anew, `t` [s] after its cells were last returned.
+    """Rewrites the `rows` of matrices on an array, `t` [s] after its cells were last returned.
 
     Raises:
         RuntimeError: if some rows, and not all, are written with weights for which the scale of a column would have to change.
