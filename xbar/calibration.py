@@ -177,13 +177,13 @@ def _check_seen(chip: Chip, what: str, seen: dict[int, tuple[Array, Array]]) -> 
         name = chip.plan_layers[i].path
         if not bool(jnp.all(jnp.isfinite(largest))):
             raise ValueError(
-                f"calibrate: {name} saw an {what} that is NaN or infinite. Calibrate with inputs that are finite "
+                f"calibrate: {name} saw NaN or infinity in its {what}. Calibrate with inputs that are finite "
                 "everywhere inside the network."
             )
         if what == "input" and not bool(jnp.any(largest > 0)):
             warnings.warn(
-                f"calibrate: {name} saw no {what} but 0; its converters keep the ranges that they have without "
-                "calibration. Calibrate with representative inputs.",
+                f"calibrate: {name} saw only zeros in its {what}; its converters keep the ranges that they have "
+                "without calibration. Calibrate with representative inputs.",
                 stacklevel=3,
             )
     return {i: largest for i, (largest, _) in seen.items()}

@@ -93,7 +93,7 @@ def timely_adc() -> DesignPoint:
 
 
 def neurram_adc() -> DesignPoint:
-    """NeuRRAM: 0.3 pJ for each of the up to 2^(b - 1) steps of charge that its neuron takes off, 130 nm; 3 to 10 b."""
+    """NeuRRAM: 0.3 pJ for each of the up to 2^(b - 1) steps of charge that its neuron removes, 130 nm; 3 to 10 b."""
     widths = tuple(range(3, 11))
     steps = 0.3e-12 * 2.0 ** (np.array(widths) - 1)
     return DesignPoint("NeuRRAM", widths, steps, 1e6, 1270e-12, 130e-9, "R", _LIB)

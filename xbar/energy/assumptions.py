@@ -51,8 +51,8 @@ def notes_of(recipe: Recipe, terms: jax.Array) -> tuple[str, ...]:
         notes += _converter_notes(cost, use, tech)
         if cost.r_row is not None and concrete(use.word_joules + use.bit_joules + use.access_joules) == 0:
             notes.append(
-                f"{cost.name}: all heat of the arrays is booked on their cells; splitting it needs ohmic cells, a chip "
-                "that was not taken at a time (chip.at), and tiles on one device"
+                f"{cost.name}: all heat of the arrays is assigned to their cells; splitting it needs ohmic cells, a "
+                "chip that was not taken at a time (chip.at), and tiles on one device"
             )
     notes += _part_notes(tech)
     if concrete(tech.off_chip_share) == 0:

@@ -98,7 +98,7 @@ class Ledger(eqx.Module):
         return self.total / self.macs
 
     def with_technology(self, technology: Technology) -> Ledger:
-        """The same events at other prices: circuits that would have done the same. Programming is left out."""
+        """The same events at other prices, for circuits that would have done the same. Programming is left out."""
         batch = self.total.shape
         spread = lambda a: jnp.broadcast_to(a, (*batch, *jnp.shape(a))) if eqx.is_array(a) else a  # noqa: E731
         recipe = dataclasses.replace(self.recipe, technology=jax.tree.map(spread, technology))

@@ -76,7 +76,7 @@ class DAC(Checked):
         encoding: `"amplitude"` applies one voltage per vector; `"bit_serial"` applies `bits - 1` ternary planes (-v, 0,
             +v) of the sign-magnitude code one after the other, each converted and shift-added digitally.
             `"pulse_width"` applies the full voltage for a share of the read: the same charges as amplitudes for ohmic
-            cells, but another energy (behind wires, lines that overlap in time are taken as if each had its mean
+            cells, but a different energy (behind wires, lines that overlap in time are taken as if each had its mean
             power).
         range: full scale in the units of the network's activations; None scales every vector to its own largest
             magnitude until `xbar.calibrate` sets a range.

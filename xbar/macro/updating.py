@@ -25,7 +25,7 @@ from xbar.macro.tile import Tile
 def wait(
     tile: Tile, array: ProgrammedArray, t: Float[Array, ""], reads: Float[Array, ""] | float = 0.0
 ) -> ProgrammedArray:
-    """The array `t` [s] later, each of its cells read so many times."""
+    """The array `t` [s] later, each of its cells read `reads` times."""
     array = dataclasses.replace(array, cells=tile.device.wait(array.cells, t))
     return array if isinstance(reads, float) and reads == 0 else read_often(tile, array, jnp.asarray(reads))
 

@@ -1,4 +1,5 @@
-"""The cost of writing weight matrices: pulses, verifying reads and joules, of the same cells that programming gives."""
+"""The cost of writing weight matrices: pulses, verifying reads and joules, for the same cells that programming
+makes."""
 
 from __future__ import annotations
 
@@ -38,7 +39,7 @@ class Writes(eqx.Module):
 
     Args:
         cells: written. pulses_up, pulses_down, reads: how many in all. joules: heat in the cells [J]. refused: cells that were
-            given up. assumed: whether the counts were assumed.
+            given up. assumed: whether they were assumed rather than counted.
     """
 
     cells: Float[Array, ""]

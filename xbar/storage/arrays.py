@@ -87,6 +87,8 @@ def _weak(data: np.ndarray) -> jax.Array:
     """An array whose dtype gives way to others, as that of a Python number does."""
     zero = {"i": 0, "f": 0.0, "c": 0j}.get(data.dtype.kind)
     if zero is None:
-        raise ChipFileError(f"{data.dtype.name} cannot be a weak type: only integers, floats and complex numbers can.")
+        raise ChipFileError(
+            f"{data.dtype.name} cannot be weakly typed; only signed integers, floats and complex numbers can."
+        )
     with jax.enable_x64(data.dtype.itemsize >= (16 if data.dtype.kind == "c" else 8)):
         return jax.lax.full(data.shape, zero).at[...].set(data)

@@ -27,7 +27,7 @@ VERSION = 1
 MOST = 2**36  # bytes of a file: more is refused
 MOST_TEXT = 2**26  # bytes of the description
 _TEXT = "structure"
-_AGAIN = "It was cut off or changed: take another copy, or save the chip again."
+_AGAIN = "It was truncated or changed: use another copy, or save the chip again."
 
 
 def write(path: pathlib.Path, text: str, arrays: Mapping[str, Any], units: Mapping[str, str]) -> None:

@@ -29,7 +29,8 @@ def save(chip: Chip, path: str | os.PathLike[str]) -> None:
     ranges, drift references, what `chip.at(t)` worked out, tiles, devices, wires and mappings, parameters that digital
     work needs; for each layer below `layers/<path>`, with units. `xbar.load` gives the same numbers bit for bit, in
     another process or on another machine. The function is not in it, nor is any other code: `load` takes it, and
-    classes of your own must be there when it is called. Nor does the file say which devices of a mesh held which tiles.
+    classes of your own must be defined when it is called. Nor does the file say which devices of a mesh held which
+    tiles.
 
     Args:
         chip: as `Analog.program`, `xbar.calibrate` or `chip.at` return it; a wafer is one, too.

@@ -68,7 +68,7 @@ class PulseTrains(Checked):
             ValueError: without a step.
         """
         if self.step is None:
-            raise ValueError("PulseTrains: without step= no number of pulses follows. Give the change that one makes.")
+            raise ValueError("PulseTrains: step= is missing. Give the change of a weight that one pulse makes.")
         x, d = jnp.abs(x), jnp.abs(d)
         most = [jnp.max(v) for v in (x, d)]
         x_max, d_max = (jnp.where(v > 0, v, 1) for v in most)  # nothing but zeros gets no pulse at any scale
@@ -118,7 +118,7 @@ class PulseTrains(Checked):
         Raises:
             ValueError: if trains are random and there is no key.
 
-        Managed slots are worked through one by one, as many as the vector that needs most of them takes.
+        Managed slots are processed one by one, as many as the vector that needs most of them takes.
         """
         if key is None and not self.mean_count:
             raise ValueError("PulseTrains: random trains need key=jax.random.key(0), or choose mean_count=True.")

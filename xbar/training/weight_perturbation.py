@@ -143,7 +143,7 @@ def log_uniform_times(first: float = 1.0, last: float = YEAR, count: int = 9) ->
 
 def draw_time(key: PRNGKeyArray, first: float = 1.0, last: float = YEAR) -> Float[Array, ""]:
     """A time after programming [s], its logarithm uniform between those of `first` and `last`: for
-    `network(params, x, key=k, t=draw_time(k2), compensate="tile")`, on devices whose data cover every time.
+    `network(params, x, key=k, t=draw_time(k2), compensate="tile")`, on devices whose data cover all these times.
 
     Reference: Rasch et al. 2023, 10.1038/s41467-023-40770-4, evaluate from a second to a year.
     """

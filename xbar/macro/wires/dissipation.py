@@ -23,7 +23,7 @@ def array_shares(
         mask: 1 where cells are in use, for wires in which the others can be told apart (`AbstractWires.isolated`).
 
     Breaks when: cells are not ohmic, wires do not tell their parts apart (`AbstractWires.scaled`), tiles are spread
-    over devices, or the chip was taken at a time and keeps no cells: all is then booked on the cells.
+    over devices, or the chip was taken at a time and keeps no cells: all is then assigned to the cells.
     """
     nothing = 0.0, 0.0, 0.0
     if not tile.coupled or tile.spread or array.cells is None or signals.cells is None:

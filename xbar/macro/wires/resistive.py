@@ -65,9 +65,9 @@ class ResistiveWires(AbstractWires):
             nodes [ohm].
         drive: ends of a word line that are driven, "left" or "both".
         ground: ends of a bit line that are sensed, "bottom" or "both".
-        noise: how read noise of the cells passes the wires: `"modes"`, at the cost of one product, within 3 % of the
-            variance for drops of up to tens of per cent (`Chip.at` and `xbar.calibrate` warn beyond); `"exact"`, by
-            solving for each input and output.
+        noise: how read noise of the cells passes through the wires: `"modes"`, at the cost of one product, within 3 %
+            of the variance for drops of up to tens of per cent (`Chip.at` and `xbar.calibrate` warn beyond); `"exact"`,
+            by solving for each input and output.
 
     Raises:
         ValueError: for a negative resistance or an end that does not exist.
