@@ -59,8 +59,8 @@ def _uses(
         elif isinstance(node, While):
             if node.body.layers & mapped:
                 raise ValueError(
-                    "training on arrays: a product lies in a while loop whose number of iterations is not fixed, and no "
-                    "error can be propagated back through it. Use jax.lax.scan, or fori_loop with fixed bounds."
+                    "training on arrays: a product lies in a while loop whose number of iterations is not fixed, and "
+                    "no error can be propagated back through it. Use jax.lax.scan, or fori_loop with fixed bounds."
                 )
         else:
             for body in node.bodies:

@@ -65,8 +65,8 @@ def _mapping(mapping: AbstractMapping, g_min: Any, g_max: Any) -> None:
     error = float(np.max(np.abs(np.reshape(decoded, wanted.shape) - wanted)) / np.max(np.abs(wanted)))
     if not error <= WRONG:
         warnings.warn(
-            f"{who}: with ideal cells the result misses the product of weights and inputs by {100 * error:.0f} % of the "
-            "largest. Does combine or decode subtract all that encode adds to a conductance?",
+            f"{who}: with ideal cells the result misses the product of weights and inputs by {100 * error:.0f} % of "
+            "the largest. Does combine or decode subtract all that encode adds to a conductance?",
             stacklevel=5,
         )
 

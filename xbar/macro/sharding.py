@@ -70,9 +70,9 @@ class Sharding:
             devices = math.prod(self.mesh.shape[a] for a in ((axes,) if isinstance(axes, str) else axes or ()))
             if count % devices:
                 raise ValueError(
-                    f"{path}: Sharding({name}={axes!r}) spreads over {devices} devices, but the layer has {name}={count}, "
-                    "which they do not divide evenly. Choose another tile size or mesh, or give this layer a Tile without "
-                    "sharding: xbar.analog(f, lambda path, shape: ...)."
+                    f"{path}: Sharding({name}={axes!r}) spreads over {devices} devices, but the layer has "
+                    f"{name}={count}, which they do not divide evenly. Choose another tile size or mesh, or give this "
+                    "layer a Tile without sharding: xbar.analog(f, lambda path, shape: ...)."
                 )
 
     def spec(self, layout: str) -> PartitionSpec:

@@ -42,8 +42,8 @@ class ArrayWeights:
         rest = [jax.tree.leaves(other) for other in others]
         if any(len(x) != len(self.channels) for x in (leaves, *rest)):
             raise ValueError(
-                f"These weights were found among {len(self.channels)} leaves, but the parameters have {len(leaves)}. Find "
-                "them again with xbar.training.weights_of(f, params, x)."
+                f"These weights were found among {len(self.channels)} leaves, but the parameters have {len(leaves)}. "
+                "Find them again with xbar.training.weights_of(f, params, x)."
             )
         shared = lambda w, own: tuple(d for d in range(w.ndim) if per == "tensor" or d not in own)  # noqa: E731
         found = [

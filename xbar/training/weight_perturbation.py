@@ -136,7 +136,7 @@ def log_uniform_times(first: float = 1.0, last: float = YEAR, count: int = 9) ->
     """
     if not 0 < first < last or count < 2:
         raise ValueError(
-            f"log_uniform_times: first={first} s, last={last} s, count={count}; give 0 < first < last and count=2 or more."
+            f"log_uniform_times: first={first} s, last={last} s, count={count}; give 0 < first < last and count >= 2."
         )
     return tuple(float(t) for t in jnp.geomspace(first, last, count))
 
