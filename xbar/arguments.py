@@ -30,7 +30,7 @@ def layer_times(tiles: dict[int, Tile], t: Float[Array, ""] | float | None) -> d
         if isinstance(own, Tracer):
             name = tile.device.provenance.name
             own = eqx.error_if(
-                own, ~tile.device.time_is_valid(own), f"t: no data of {name} at this time since programming."
+                own, ~tile.device.time_is_valid(own), f"t: there are no data for {name} at this time since programming."
             )
         times[i] = own
     return times

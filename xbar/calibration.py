@@ -40,7 +40,7 @@ def calibrate(
     Inputs are run twice: once with ideal converters, which gives the DAC range of each row of tiles, and once with the
     real DACs, which gives the ADC range of each tile. Either range is the largest magnitude, or a percentile of all
     magnitudes. Global drift compensation multiplies what each tile reports at time t by `S(t_cal) / S(t)`, where S is
-    the sum over the tile of the magnitude of every weight's conductance, as reading unit vectors gives it.
+    the sum over the tile of the magnitude of every weight's conductance, as measured by reading unit vectors.
 
     Args:
         chip: a programmed chip. inputs: a representative batch.
@@ -59,10 +59,10 @@ def calibrate(
 
     Reference: Joshi et al. 2020, 10.1038/s41467-020-16108-9 (global drift compensation).
 
-    Breaks when: later inputs are larger than these: they clip. One outlier sets a range, and all else is rounded coarsely:
-    give `percentile=99.99` for networks with heavy tails and 8-bit converters (depthwise convolutions, residual streams);
-    maxima, the default, never clip what was seen. The reference read is taken without read noise; a real one averages enough
-    reads.
+    Breaks when: later inputs are larger than these: they clip. A single outlier sets a range and all else is rounded
+    coarsely: give `percentile=99.99` for networks with heavy tails and 8-bit converters (depthwise convolutions,
+    residual streams); maxima, the default, never clip what was seen. The reference read is taken without read noise; a
+    real chip would average enough reads.
     """
     share = _share(method, percentile)
     if not 0 <= momentum < 1:
@@ -107,7 +107,7 @@ def compensate(chip: Chip, *, t: Float[Array, ""] | float | None = None, per: Pe
     Breaks when: drift depends on the conductance, so that one factor does not fit all weights that share it.
     """
     if per not in get_args(Per):
-        raise ValueError(f"compensate: per={per!r}; it is 'tile' or 'column'.")
+        raise ValueError(f"compensate: per={per!r}; it must be 'tile' or 'column'.")
     if chip.wafer:
         return chip.each_chip(lambda one, _: compensate(one, t=t, per=per))
     references = _references(chip.plan_layers, chip.tiles, _without_reference(chip).arrays, chip.times(t))
@@ -152,14 +152,15 @@ class _Magnitude:
 def _share(method: str | None, percentile: float | None) -> float:
     """The percentile of magnitudes that sets a range; 100 is the largest."""
     if method not in ("max", "percentile", None):
-        raise ValueError(f"calibrate: method={method!r}; it is 'max' or 'percentile'.")
+        raise ValueError(f"calibrate: method={method!r}; it must be 'max' or 'percentile'.")
     if method == "max" and percentile is not None:
         raise ValueError(f"calibrate: percentile={percentile!r} with method='max'; leave one of them out.")
     if percentile is not None and not 0 < percentile <= 100:
         raise ValueError(f"calibrate: percentile={percentile!r} must lie in (0, 100].")
     if percentile is not None and percentile <= 1:
         warnings.warn(
-            f"calibrate: percentile={percentile!r} cuts off {100 - percentile:g} % of all values. Per cent are meant: 99.9.",
+            f"calibrate: percentile={percentile!r} cuts off {100 - percentile:g} % of all values. "
+            "Give a percentage, such as 99.9.",
             stacklevel=3,
         )
     if percentile is None:
@@ -176,13 +177,13 @@ def _check_seen(chip: Chip, what: str, seen: dict[int, tuple[Array, Array]]) -> 
         name = chip.plan_layers[i].path
         if not bool(jnp.all(jnp.isfinite(largest))):
             raise ValueError(
-                f"calibrate: {name} saw an {what} that is NaN or infinite. Calibrate with inputs that are finite "
+                f"calibrate: {name} saw NaN or infinity in its {what}. Calibrate with inputs that are finite "
                 "everywhere inside the network."
             )
         if what == "input" and not bool(jnp.any(largest > 0)):
             warnings.warn(
-                f"calibrate: {name} saw no {what} but 0; its converters keep the ranges that they have without "
-                "calibration. Calibrate with representative inputs.",
+                f"calibrate: {name} saw only zeros in its {what}; its converters keep the ranges that they have "
+                "without calibration. Calibrate with representative inputs.",
                 stacklevel=3,
             )
     return {i: largest for i, (largest, _) in seen.items()}

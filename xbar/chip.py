@@ -66,8 +66,8 @@ class Chip(eqx.Module):
     rolled: bool = eqx.field(static=True, default=True)
 
     def at(self, t: Float[Array, ""] | float | None = None) -> Chip:
-        """This chip at `t` [s] since programming, for many reads: drifted conductances, what wires leave of them and the
-        variance of their noise are worked out once, and every call is a product with them.
+        """This chip at `t` [s] since programming, for many reads: drifted conductances, the effect of wires on them and
+        the variance of their noise are worked out once, and every call is a product with them.
 
         The chip that is returned takes no other time; read noise is still drawn at each call.
         """
@@ -136,7 +136,7 @@ class Chip(eqx.Module):
 
         Args:
             t: time since programming [s], as in a call.
-            key: for the noise of the reads, which hardly moves the energy; left out if None.
+            key: for the noise of the reads, which hardly changes the energy; left out if None.
             inferences: how many inferences the inputs hold; the ledger is per inference. By default the leading axis of inputs
                 that are not vectors, if the outputs have it too; the ledger's notes say so.
             technology: cost of converters and digital work, or an architecture, which brings its schedule;
@@ -223,7 +223,7 @@ class Chip(eqx.Module):
         most: int | None = None,
         select: Selection = "transistor",
     ) -> Chip:
-        """Applies programming pulses to the cells of one layer; those of all others grow older by `t`.
+        """Applies programming pulses to the cells of one layer; those of all other layers age by `t`.
 
         Args:
             layer: path of its parameter, as `chip.layers` names it.
@@ -232,9 +232,9 @@ class Chip(eqx.Module):
                 cells (positive and negative of a pair) in front of inputs and outputs.
             t: time since the chip's cells were last returned, by programming or by another call of this kind [s].
             key: for laws with noise. most: largest number of pulses to any cell; needed where `n` is traced.
-            select: what cells that are not selected see, which `Device(disturb=)` makes steps of: `"transistor"`, no voltage;
-                `"half"`, V/2 on the lines of a pulsed cell; `"third"`, V/3 there and -V/3 elsewhere. Word lines are pulsed one
-                after the other, the columns of each side by side.
+            select: what cells that are not selected see, which `Device(disturb=)` turns into steps: `"transistor"`, no
+                voltage; `"half"`, V/2 on the lines of a pulsed cell; `"third"`, V/3 there and -V/3 elsewhere. Word
+                lines are pulsed one after the other, the columns of each side by side.
 
         Raises:
             ValueError: for a layer that the chip does not have, numbers of another shape, or a chip taken at a time.
@@ -281,13 +281,13 @@ class Chip(eqx.Module):
         t: Float[Array, ""] | float = 0.0,
         key: PRNGKeyArray,
     ) -> Chip:
-        """Writes weights onto one layer anew, or onto some of its rows; all other cells grow older by `t`.
+        """Rewrites the weights of one layer, or of some of its rows; all other cells age by `t`.
 
         Args:
             layer: path of its parameter, as `chip.layers` names it.
             w: all weights of the layer, in the shape of its parameter as the product uses it, or of its matrix.
             rows: inputs whose word lines are written; None: all.
-            t: time since the chip's cells were last returned [s]. key: decides write errors and all that a state brings.
+            t: time since the chip's cells were last returned [s]. key: for all that is drawn when cells are written.
 
         Raises:
             ValueError: for a layer that the chip does not have, weights of another shape, or a chip taken at a time.
@@ -336,7 +336,7 @@ class Chip(eqx.Module):
             if layer in own.paths:
                 return i, jnp.zeros(own.lengths, bool).at[own.paths.index(layer)].set(True)
         known = ", ".join(repr(name) for i in self.arrays for name in self.plan_layers[i].names)
-        raise ValueError(f"layer {layer!r} is not on this chip's arrays; there are {known}.")
+        raise ValueError(f"layer {layer!r} is not on this chip's arrays; its layers are {known}.")
 
     def _check_writable(self, what: str) -> None:
         if self.taken is not None:
@@ -361,8 +361,8 @@ class Chip(eqx.Module):
         return self.with_arrays({i: dataclasses.replace(a, ranges=ranges[i]) for i, a in self.arrays.items()})
 
     def with_corrections(self, corrections: dict[int, Correction]) -> Chip:
-        """This chip with digital corrections of some layers: what one says (gain, offset, matrices of low rank) takes the
-        place of what was there, what it leaves out stays."""
+        """This chip with digital corrections of some layers: what one gives (gain, offset, low-rank matrices) replaces
+        what was there, what it leaves out stays."""
         unknown = corrections.keys() - self.arrays.keys()
         if unknown:
             raise ValueError(f"corrections for layers {sorted(unknown)}; the chip has layers {sorted(self.arrays)}.")
@@ -381,7 +381,7 @@ class Chip(eqx.Module):
         traced, given = trace(self.f, self.frame, self.avals, inputs, self.rolled)
         if tuple(x.signature for x in traced.layers) != tuple(x.signature for x in self.plan_layers):
             raise ValueError(
-                "These inputs need other arrays than the chip has: the function maps "
+                "These inputs need arrays that the chip does not have: the function maps "
                 f"{[x.path for x in traced.layers]} for them, and the chip was programmed with "
                 f"{[x.path for x in self.plan_layers]}. Program a chip with inputs of this kind."
             )

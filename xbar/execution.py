@@ -21,8 +21,8 @@ Watch = Callable[[int, Tile, ProgrammedArray, Signals], Any]
 
 
 def run_layers(traced: Traced, mapped: frozenset[int]) -> Callable[..., tuple[list[Any], dict[int, Any]]]:
-    """The compiled call of a trace: `(watch, merge, cells, inputs, captured, key) -> outputs, what was seen`. It goes when
-    the trace goes."""
+    """The compiled call of a trace: `(watch, merge, cells, inputs, captured, key) -> outputs, what was seen`. It is
+    freed with the trace."""
     make = lambda: jax.jit(functools.partial(_run, traced.pruned(mapped), traced.layers), static_argnums=(0, 1))  # noqa: E731
     return traced.kept(("run", mapped), make)
 
@@ -86,7 +86,7 @@ def settle_layers(
 
 
 def settled_at(tile: Tile, array: ProgrammedArray, t: Array, part: Partition) -> ProgrammedArray:
-    """The array at `t` [s] for many reads: nothing is kept of the cells but what a read meets, if that serves."""
+    """The array at `t` [s] for many reads: of the cells only what a read meets is kept, if that is enough."""
     cells = array.cells if tile.needs_cells else None
     return dataclasses.replace(array, cells=cells, settled=array.settled or settle(tile, array, t, part))
 

@@ -21,7 +21,7 @@ def percentile_of_magnitudes(x: Float[Array, "..."], percentile: float, axes: Se
     of the time of sorting.
 
     Args:
-        x: magnitudes. percentile: in [0, 100], between two ranks linearly. axes: that are ranked together.
+        x: magnitudes. percentile: in [0, 100], between two ranks linearly. axes: those that are ranked together.
 
     Returns:
         NaN where nothing but NaN is ranked.

@@ -1,4 +1,4 @@
-"""Models of PyTorch as JAX functions, by torchax. Neither is imported before one is asked for."""
+"""Models of PyTorch as JAX functions, via torchax. Neither is imported before a model is converted."""
 
 from __future__ import annotations
 
@@ -29,23 +29,24 @@ def from_torch(module: Any) -> tuple[Callable[..., Any], dict[str, jax.Array]]:
             for tensors, whenever `f` is traced.
 
     Returns:
-        `f`, and `params`: every parameter and buffer of floats by its name in the module; one that several layers share is
-        there once, and lies on one array. Buffers (running statistics) and parameters that do not require a gradient have a
-        derivative of zero. Buffers of integers are constants of `f`.
+        `f`, and `params`: every parameter and buffer of floats by its name in the module; one that several layers share
+        appears once, and lies on one array. Buffers (running statistics) and parameters that do not require a gradient
+        have a derivative of zero. Buffers of integers are constants of `f`.
 
     Raises:
-        ImportError: if torch or torchax is not installed, or they do not go together. TypeError: if it is not a module.
+        ImportError: if torch or torchax is not installed, or they are incompatible. TypeError: if it is not a module.
         ValueError: if it is in training mode, `f` too. `f` raises NotImplementedError for what torchax cannot run,
             TypeError for tensors of PyTorch.
 
     Reference: torchax, `extract_jax`. torchax 0.0.13 was tried with torch 2.12 to 2.14.
 
-    Breaks when: the module's path depends on the values of its inputs, or it changes its own buffers in evaluation.
+    Breaks when: the module's control flow depends on the values of its inputs, or it changes its own buffers in
+    evaluation.
     """
     torchax, torch = _loaded()
     if not isinstance(module, torch.nn.Module):
         raise TypeError(
-            f"xbar.from_torch: {type(module).__name__} is not a torch.nn.Module; give a model, as nn.Linear(2, 3)."
+            f"xbar.from_torch: {type(module).__name__} is not a torch.nn.Module; give a model, such as nn.Linear(2, 3)."
         )
     _check_evaluates(module)
     states, run = torchax.extract_jax(_plain_outputs(torch, module))
@@ -69,8 +70,8 @@ def _check_evaluates(module: Any) -> None:
     training = [name or "the module itself" for name, part in module.named_modules() if part.training]
     if training:
         raise ValueError(
-            f"xbar.from_torch: {training[0]} is in training mode, where dropout and batch norm are random or keep counts. "
-            "Call module.eval()."
+            f"xbar.from_torch: {training[0]} is in training mode, where dropout and batch norm are random or update "
+            "their statistics. Call module.eval()."
         )
 
 
@@ -88,9 +89,9 @@ def _explained(torchax: Any, name: str) -> Iterator[None]:
         if "mixed math" not in str(error):
             raise
         raise NotImplementedError(
-            f"xbar.from_torch: in {name} a tensor that is neither a parameter nor a buffer meets an input: one in a list, one "
-            "made of an array, or one that an operator makes which torchax does not know. Register it with "
-            "module.register_buffer, or write that part otherwise."
+            f"xbar.from_torch: in {name} a tensor that is neither a parameter nor a buffer is combined with an input: "
+            "one in a list, one made from an array, or one made by an operator that torchax does not know. Register it "
+            "with module.register_buffer, or write that part differently."
         ) from error
 
 
@@ -164,8 +165,8 @@ def _missing_operators(torch: Any) -> Iterator[None]:
     """Lets torchax name operators and overloads that torch no longer has while it loads.
 
     torch 2.13 dropped the overloads with named dimensions (`aten.prod.dim_Dimname`) and torch 2.14 operators that were long
-    deprecated (`aten.cholesky`), which torchax 0.0.13 lists in its tables; no module can call what torch does not have. To go
-    once torchax does not need it.
+    deprecated (`aten.cholesky`), which torchax 0.0.13 lists in its tables; no module can call what torch does not have.
+    To be removed once torchax no longer needs it.
     """
     with _tolerant(torch._ops.OpOverloadPacket, object), _tolerant(torch._ops._OpNamespace, _Absent):
         yield

@@ -49,10 +49,11 @@ def analog(f: Callable[..., Any], tile: TileChoice, *, gradient: Gradient = "exa
         tile: the crossbar macro; or a function `(path, shape) -> Tile | None` that chooses one for each layer from the
             path of its parameter (`"layers.0.weight"`) and its matrix shape (inputs, outputs), with None for a layer
             that stays digital.
-        gradient: `"exact"` differentiates what devices and wires make of the weights. `"straight_through"` takes derivatives
-            by the weights as if pairs of cells were ideal, at a fixed scale of each column, and those by activations through
-            the cells as they are: what training with weight noise usually does. About half the work, and on devices with a
-            large spread not as good: what a weight's own noise depends on is not seen.
+        gradient: `"exact"` differentiates through devices and wires. `"straight_through"` takes derivatives with
+            respect to the weights as if pairs of cells were ideal, at a fixed scale of each column, and those with
+            respect to activations through the cells as they are, as training with weight noise usually does. It is
+            about half the work, but not as good on devices with a large spread: it does not see what a weight's own
+            noise depends on.
 
     Returns:
         An `Analog`: call it as `f` with `key=` for fresh devices in each call, or `.program` it onto one chip.
@@ -67,7 +68,9 @@ def analog(f: Callable[..., Any], tile: TileChoice, *, gradient: Gradient = "exa
             f"xbar.analog: tile is a {type(tile).__name__}; it must be a Tile or a function (path, shape) -> Tile."
         )
     if gradient not in get_args(Gradient):
-        raise ValueError(f"xbar.analog: gradient={gradient!r}; it is {' or '.join(map(repr, get_args(Gradient)))}.")
+        raise ValueError(
+            f"xbar.analog: gradient={gradient!r}; it must be {' or '.join(map(repr, get_args(Gradient)))}."
+        )
     return Analog(Function.of(f), tile, gradient == "straight_through")
 
 
@@ -100,10 +103,11 @@ class Analog(eqx.Module):
             key: decides the devices and the read noise.
             t: time since programming [s]; the earliest that the device's data describe if None.
             ranges: converter ranges to train with, for example `chip.ranges` of a calibrated chip. They may be trained, too:
-                the gradient by a full scale is that of learned step sizes (Esser et al. 2020, arXiv:1902.08153).
+                the gradient with respect to a full scale is that of learned step sizes (Esser et al. 2020,
+                arXiv:1902.08153).
             corrections: digital corrections of layers, such as `xbar.training.low_rank_adapters`.
-            compensate: `"tile"` or `"column"` compensates drift from the earliest time with data on, as `xbar.compensate`
-                does; None reads what drift has left.
+            compensate: `"tile"` or `"column"` compensates drift from the earliest time with data onwards, as
+                `xbar.compensate` does; None reads what drift has left.
         """
         check_one_time(t)
         program_key, read_key = jax.random.split(typed_key(key))
@@ -142,10 +146,10 @@ class Analog(eqx.Module):
         `chip.energy(x).with_programming(writes, inferences=1e6)` shares it among inferences.
 
         Args:
-            assumed: pulses and reads of a cell for devices that say nothing of them.
+            assumed: pulses and reads of a cell, for devices that do not give them.
 
         Raises:
-            ValueError: of such a device if nothing is assumed.
+            ValueError: for such a device if nothing is assumed.
         """
         leaves, frame = flatten(params)
         traced, given = trace(self.f, frame, leaves, inputs)
@@ -160,7 +164,7 @@ class Analog(eqx.Module):
     def _program(
         self, params: Any, inputs: Sequence[Any], key: PRNGKeyArray, t: Any = None, drawn: bool = False
     ) -> Chip:
-        """A chip; one that is `drawn` to be read once, at `t`, keeps nothing of its cells but what that takes."""
+        """A chip; one that is `drawn` to be read once, at `t`, keeps only what that takes of its cells."""
         check_automatic("program", params, inputs, key)
         leaves, frame = flatten(params)
         traced, given = trace(self.f, frame, leaves, inputs)
@@ -222,7 +226,7 @@ def _equal(a: Tile | None, b: Tile | None) -> bool:
 
 
 def _settles(tiles: dict[int, Tile]) -> bool:
-    """Whether the cells of every layer had better be worked out before the inputs come."""
+    """Whether it is better to settle the cells of every layer before the inputs come."""
     return all(tile.device.conduction.linear and not tile.wired for tile in tiles.values())
 
 

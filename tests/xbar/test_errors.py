@@ -64,7 +64,7 @@ def test_time_without_data():
 
 def test_traced_time_without_data():
     chip = xbar.analog(f, xbar.Tile(device=devices.reram_wan2022(), rows=8, cols=4)).program(W, X, key=KEY)
-    with pytest.raises(Exception, match="no data of reram_wan2022"):
+    with pytest.raises(Exception, match="no data for reram_wan2022"):
         jax.block_until_ready(jax.jit(lambda t: chip(X, t=t))(3600.0))
 
 
@@ -80,7 +80,7 @@ def test_inputs_that_need_other_arrays():
     assert three().shape == (2, 4, 5)  # same arrangement of cells: served
     more = lambda p, x: x @ p if x.shape[0] < 9 else (x @ p) @ p.T  # noqa: E731
     chip = xbar.analog(more, PCM).program(W, X, key=KEY)
-    with pytest.raises(ValueError, match="need other arrays"):
+    with pytest.raises(ValueError, match="need arrays that the chip does not have"):
         chip(jnp.ones((10, 6)), key=KEY)
 
 
@@ -168,14 +168,14 @@ for name, call in {
     "2 to 16 whole bits": lambda: xbar.DAC(bits=4.0),
     "2 to 16 whole bits ": lambda: xbar.ADC(bits="8"),
     "it is 'amplitude', 'bit_serial' or 'pulse_width'": lambda: xbar.DAC(encoding="unary"),
-    "it is 'column' or 'tile'": lambda: xbar.Differential(per="row"),
+    "it must be 'column' or 'tile'": lambda: xbar.Differential(per="row"),
     "whole number of at least 1": lambda: xbar.Tile(device=devices.ideal(), rows=2.0),
     "must be a Tile": lambda: xbar.analog(f, 3),
     "must be a function": lambda: xbar.analog(w, tile),
     "give a Tile or None": lambda: xbar.analog(f, lambda path, shape: 5).program(w, x, key=jax.random.key(0)),
     "it is 'independent' or 'frozen'": lambda: xbar.Tile(device=devices.ideal(), read_noise="slow"),
-    "it is 'exact' or 'straight_through'": lambda: xbar.analog(f, tile, gradient="ste"),
-    "it is 'max' or 'percentile'": lambda: xbar.calibrate(chip, x, method="mean"),
+    "it must be 'exact' or 'straight_through'": lambda: xbar.analog(f, tile, gradient="ste"),
+    "it must be 'max' or 'percentile'": lambda: xbar.calibrate(chip, x, method="mean"),
     "key=7 is not a key; give key=jax.random.key(7)": lambda: xbar.analog(f, tile).program(w, x, key=7),
     "key=7 is not a key; give key=jax.random.key(7) ": lambda: chip(x, key=7),
     "key=7 is not a key; give key=jax.random.key(7)  ": lambda: xbar.calibrate(chip, x, key=7),
@@ -195,7 +195,7 @@ def test_wrong_types_get_sentences_too():
 
 
 def test_shares_and_per_cent_taken_for_each_other(chip):
-    with pytest.warns(UserWarning, match="percentile=0.999 cuts off 99.001 % of all values. Per cent are meant"):
+    with pytest.warns(UserWarning, match="percentile=0.999 cuts off 99.001 % of all values. Give a percentage"):
         xbar.calibrate(chip, X, percentile=0.999)
     with pytest.warns(UserWarning, match="scale=5.0 is more than the largest weight. It is a share"):
         xbar.training.weight_noise({"a": W}, 5.0, key=KEY)

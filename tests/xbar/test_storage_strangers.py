@@ -65,7 +65,7 @@ def test_what_is_no_file_of_a_chip(tmp_path):
 def test_versions(copy):
     with h5py.File(copy, "r+") as file:
         file.attrs["version"] = 2
-    refused(copy, "version 2 of the format, and this xbar reads version 1. Update xbar")
+    refused(copy, "version 2 of the format, but this xbar reads version 1. Update xbar")
     with h5py.File(copy, "r+") as file:
         file.attrs["version"] = "1"
     refused(copy, "version None")
@@ -91,9 +91,9 @@ def test_a_data_set_that_is_missing_or_a_group(copy):
     [
         (lambda g: g[:, :, :, :3], "the description says"),
         (lambda g: g.astype(np.float64), "is float64 of shape"),
-        (lambda g: np.where(g == g.max(), np.nan, g), "conductance that no cell has, nan S"),
-        (lambda g: np.where(g == g.max(), np.inf, g), "conductance that no cell has, inf S"),
-        (lambda g: -g, "conductance that no cell has"),
+        (lambda g: np.where(g == g.max(), np.nan, g), "impossible conductance, such as nan S"),
+        (lambda g: np.where(g == g.max(), np.inf, g), "impossible conductance, such as inf S"),
+        (lambda g: -g, "impossible conductance"),
     ],
 )
 def test_conductances_that_no_cell_has(copy, change, match):
@@ -105,7 +105,7 @@ def test_conductances_that_no_cell_has(copy, change, match):
 def test_numbers_without_their_checksum(copy):
     with h5py.File(copy, "r+") as file:
         file[G][...] *= 2
-    refused(copy, "does not have its checksum")
+    refused(copy, "does not match its checksum")
     with h5py.File(copy, "r+") as file:
         del file[G].attrs["sha256"]
     refused(copy, "has no attribute `sha256`")
@@ -170,11 +170,11 @@ def test_objects_and_text_where_numbers_are_expected(copy):
 
 
 DESCRIPTIONS = [
-    ('"devices.device:Device"', '"os:system"', "the class system of the module os is not there"),
-    ('"devices.device:Device"', '"devices.no_such_module:Device2"', "is not there"),
+    ('"devices.device:Device"', '"os:system"', "the class system of the module os was not found"),
+    ('"devices.device:Device"', '"devices.no_such_module:Device2"', "was not found"),
     ('"devices.device:Device"', '"xbar.macro.wires.base:IdealWires"', "IdealWires has no"),
     ('"rows": 8', '"rows": -8', "a tile of -8 x 4"),
-    ('"rows": 8', '"rows": 2.5', "tile.rows is a float; a int is expected"),
+    ('"rows": 8', '"rows": 2.5', "tile.rows is a float; expected int"),
     ('"rows": 8', '"rows": NaN', "NaN"),
     ('"rows": 8', '"rows": 3', "the layer's tiles need"),
     ('"rows": 8', '"rows": {"function": "os:system"}', "not one that a file may name"),
@@ -183,7 +183,7 @@ DESCRIPTIONS = [
     ('"read_noise": "independent"', '"read_noise": "loud"', "it is 'independent' or 'frozen'"),
     ('"float32"', '"object"', "is not a kind of number"),
     ('"chip": {', '"ship": {', "damaged"),
-    ('"arrays": {"dict": [[0,', '"arrays": {"dict": [[1,', "each mapped layer has one of both"),
+    ('"arrays": {"dict": [[0,', '"arrays": {"dict": [[1,', "each mapped layer needs one of each"),
     ('"rolled"', '"ruled"', "it holds ruled"),
     ('"taken": null', '"taken": {"dict": []}', "times of layers"),
     ('"lengths": {"tuple": []}', '"lengths": {"tuple": [3]}', "the layer's tiles need"),
@@ -234,12 +234,12 @@ def test_a_chip_that_was_taken_at_a_time(chip, tmp_path):
     xbar.save(chip.at(60.0), path)
     with h5py.File(path, "r+") as file:
         rewritten(file, name, np.where(file[name][()] > 0, np.float32(np.nan), 0).astype(np.float32))
-    refused(path, "conductance that no cell has, nan S")
+    refused(path, "impossible conductance, such as nan S")
 
 
 def test_the_limit_of_size(good, monkeypatch):
     monkeypatch.setattr("xbar.storage.chip_hdf5.MOST", 1000)
-    refused(good, "chips of more than 1000 are not read")
+    refused(good, "files of more than 1000 bytes are not read")
 
 
 def test_what_was_read_is_a_chip(good, chip):

@@ -327,7 +327,7 @@ def test_weights_masked_by_a_constant_and_solved_for():
 
 def test_products_without_a_parameter_stay_digital():
     constant = normal(1, 6, 5)
-    with pytest.warns(UserWarning, match="nothing of this function is on crossbars"):
+    with pytest.warns(UserWarning, match="nothing in this function runs on crossbars"):
         chip = check(lambda p, x: x @ constant + p, normal(2, 5), normal(0, 4, 6), mapped=0, digital=1)
     assert "no parameter" in chip.digital_products(normal(0, 4, 6))[0].reason
 
@@ -335,7 +335,7 @@ def test_products_without_a_parameter_stay_digital():
 def test_weight_that_depends_on_an_input_stays_digital():
     """Drop-connect: the mask comes in with the inputs."""
     f = lambda w, x, key: x @ (w * jax.random.bernoulli(key, 0.5, w.shape))  # noqa: E731
-    with pytest.warns(UserWarning, match="nothing of this function is on crossbars"):
+    with pytest.warns(UserWarning, match="nothing in this function runs on crossbars"):
         check(f, normal(1, 6, 5), normal(0, 4, 6), jax.random.key(3), mapped=0, digital=1)
 
 

@@ -19,7 +19,7 @@ def test_resistances_that_cannot_be(name, value):
 
 @pytest.mark.parametrize("value", ["5", None, True, 1j, [1.0]])
 def test_resistances_that_are_no_numbers(value):
-    with pytest.raises(TypeError, match=r"ResistiveWires: r_col=.*give a resistance in ohm as a number"):
+    with pytest.raises(TypeError, match=r"ResistiveWires: r_col=.*give a resistance in ohms as a number"):
         ResistiveWires(1.0, value)
 
 

@@ -19,11 +19,11 @@ _NEURRAM_PLANE = {"word lines": 7.73e-15, "neurons": 10.06e-15, "input pulses": 
 def neurram(in_bits: int = 3, out_bits: int = 5, input_pulses: str = "simulated") -> Architecture:
     """NeuRRAM: 48 cores of 256 x 256 RRAM cells, pairs of rows, ternary bit planes, 130 nm.
 
-    Energy is per ternary plane, of which there are max(1, in_bits - 1): constants of the measured 3-bit input, 5-bit output
-    point. Other points follow within 15 %.
+    Energy is counted per ternary plane, of which there are max(1, in_bits - 1), with the constants measured for 3-bit
+    inputs and 5-bit outputs. Other points are reproduced to within 15 %.
 
     Args:
-        in_bits, out_bits: of inputs and outputs, 1 to 8 and 3 to 10.
+        in_bits, out_bits: bits of inputs and outputs, 1 to 8 and 3 to 10.
         input_pulses: "published" for the measured energy of input pulses, "simulated" for the heat of the cells with pulses
             as long as that energy implies.
 
@@ -69,10 +69,10 @@ def neurram(in_bits: int = 3, out_bits: int = 5, input_pulses: str = "simulated"
     )
     said = (
         "per-plane energies of gate lines, neurons and input pulses: measured at 3-bit inputs, 5-bit outputs [R]",
-        "they are for planes in which all rows are driven; rows at 0 cost the gate line and the pulse less",
+        "they are for planes in which all rows are driven; a row at 0 costs neither its gate line nor its pulse",
         f"input pulses: 256 x 256 cells of 0.25 to 1 Mohm at 0.5 V draw {watts * 1e3:.3g} mW; the published energy implies "
         f"pulses of {pulse * 1e9:.2g} ns [D]",
-        "1.55 us a plane from the published throughput of 48 cores [D]; areas are missing but for the neurons",
+        "1.55 us a plane from the published throughput of 48 cores [D]; areas are missing except for the neurons",
     )
     return Architecture("NeuRRAM", tile, prices, Schedule(), said)
 
@@ -117,9 +117,9 @@ def hermes(phases: int = 1) -> Architecture:
     )
     said = (
         "63.1 and 16.1 TOPS, 9.76 and 2.48 TOPS/W [R]: the chip draws 6.5 W in both [D]",
-        "cells are simulated; all other power of a core is one row: 6.5 W / 64 less that of cells in the middle of their "
-        "range, a twentieth of the time at 0.2 V (as four phases draw no less, cells cannot take much) [D]. Its split "
-        "over converters and logic is missing",
+        "cells are simulated; all other power of a core is one row: 6.5 W / 64 minus that of cells in the middle of "
+        "their range, at 0.2 V for a twentieth of the time (as four phases draw no less, cells cannot take much) [D]. "
+        "How it splits between converters and logic is missing",
         "four phases are predicted from the power in one; area of a core from 1.59 TOPS/mm^2 [R], of a core by itself",
     )
     return Architecture("HERMES", tile, prices, Schedule("pipelined"), said)
@@ -158,7 +158,7 @@ def ibm_34tile() -> Architecture:
 
 
 def _pcm_cells(number: int) -> tuple[float, float, float]:
-    """Power of so many cells of HERMES in the middle of their range [W], the share of a read for which inputs last, and the
-    read voltage [V]; the last two are assumed."""
+    """Power of this many cells of HERMES in the middle of their range [W], the share of a read for which inputs last,
+    and the read voltage [V]; the last two are assumed."""
     duty, volts = 0.05, 0.2
     return number * volts**2 * 10.35e-6 * duty, duty, volts

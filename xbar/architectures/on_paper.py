@@ -49,7 +49,8 @@ def isaac(scope: str = "chip") -> Architecture:
             share, "chip" what 168 tiles share.
 
     Reference: Shafiee et al. 2016, 10.1109/ISCA.2016.12; component table as the Accelergy library and the PUMA simulator
-    restate it. The powers sum to 65.8 W and 85.4 mm^2 as published, 627 GOPS/W; 364 GOPS/W, recalled as published, is open.
+    restate it. Powers and areas sum to 65.8 W and 85.4 mm^2 as published, 627 GOPS/W; the 364 GOPS/W recalled as
+    published remain unresolved.
     """
     check_choice("isaac: scope", scope, LEVELS)
     wanted = LEVELS[: LEVELS.index(scope) + 1]

@@ -30,7 +30,7 @@ def soft_min(x: ArrayLike, y: ArrayLike, temperature: ArrayLike = 0.0) -> jax.Ar
 def between_whole_bits(law: Callable[[jax.Array], jax.Array], bits: ArrayLike, least: int = 1) -> jax.Array:
     """`law` of whole bits, log-linear between them: ln E(b) = (1 - s) ln E(k) + s ln E(k + 1), k = floor(b), s = b - k.
 
-    Below `least` bits the line from `least` to `least + 1` goes on.
+    Below `least` bits the line from `least` to `least + 1` is continued.
     """
     b = as_float(bits)
     below = jnp.maximum(jnp.floor(jax.lax.stop_gradient(b)), float(least))
@@ -59,7 +59,7 @@ def regression_area(energy: ArrayLike, rate: ArrayLike, node: ArrayLike) -> Floa
 
     Reference: [R] hwcomponents-adc `model.yaml`; Andrulis et al., arXiv:2404.06553.
 
-    Breaks when: a design was sized for area; five times above ISAAC's converter.
+    Breaks when: a design was sized for area: it is five times too large for ISAAC's converter.
     """
     logs = 0.99328 * jnp.log(jnp.asarray(node) * 1e9) + 0.18072 * jnp.log(rate)
     return 1e-12 * jnp.exp(1.34619 + logs + 0.29912 * jnp.log(jnp.asarray(energy) * 1e12))
@@ -73,7 +73,8 @@ class AbstractADCModel(eqx.Module):
         """Energy per conversion [J] for `bits` (a real number), sampling `rate` [Hz] and technology `node` [m]."""
 
     def idle_energy(self, bits: ArrayLike, rate: ArrayLike, node: ArrayLike) -> Float[Array, "*_"]:
-        """Energy [J] of a conversion of a column of which no row is driven; that of any other unless a law knows better."""
+        """Energy [J] of converting a column with no driven row; the same as for any other column unless a law knows
+        better."""
         return self.energy(bits, rate, node)
 
     def area(self, bits: ArrayLike, rate: ArrayLike, node: ArrayLike) -> Float[Array, "*_"]:
@@ -96,12 +97,13 @@ class Andrulis(AbstractADCModel):
         SNDR = 6.0206 b + 1.7609                                                     [dB]
         E    = 10^((SNDR - FoM)/10) / 2 * exp(24.57942 + 1.88004 ln T - 2.82913 ln b)   [pJ], T in nm
 
-    at whole bits b, log-linear between them. Below 4 bits the line from 4 to 5 bits goes on, never under `survey_bound`.
+    at whole bits b, log-linear between them. Below 4 bits the line from 4 to 5 bits is continued, never under
+    `survey_bound`.
 
     Reference: [R] hwcomponents-adc `model.yaml`; Andrulis et al., arXiv:2404.06553.
 
     Breaks when: bits < 4 or node outside 14-130 nm (`notes` says so). Below about 17 nm the regression itself is under the
-    survey's bound at 4 bits, so that fewer than 4 bits cost more there. Checks known: ISAAC 8 b, 1.2 GS/s,
+    survey's bound at 4 bits, so that fewer than 4 bits cost more there. Known checks: ISAAC 8 b, 1.2 GS/s,
     32 nm gives 1.85 pJ against 1.67 published; Newton 9 b 5.3 against 2.58; FORMS 4 b 0.92 against 0.226.
     """
 
@@ -162,7 +164,7 @@ class NeuroSimSAR(AbstractADCModel):
 
     Reference: [R] constants of DNN_NeuroSim_V1.4, 14-130 nm.
 
-    Breaks when: taken as whole. It leaves out the column's own energy, which NeuroSim adds to the same term.
+    Breaks when: taken as the whole cost. It leaves out the column's own energy, which NeuroSim adds to the same term.
     """
 
     def energy(self, bits: ArrayLike, rate: ArrayLike, node: ArrayLike) -> Float[Array, "*_"]:

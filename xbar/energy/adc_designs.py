@@ -22,8 +22,8 @@ class DesignPoint(AbstractADCModel):
 
     Args:
         name: of the design. widths: bits it is known at, ascending whole numbers.
-        joules: energy per conversion at each [J]. published_rate: sampling rate [Hz]. square_metres: area [m^2], NaN if not
-            known, and then that of the regression. published_node: technology node [m]. tag, source: provenance.
+        joules: energy per conversion at each [J]. published_rate: sampling rate [Hz]. square_metres: area [m^2]; NaN if
+            not known: the regression's is then used. published_node: technology node [m]. tag, source: provenance.
 
     Breaks when: far from its own width: a converter of another width is another design.
     """
@@ -60,7 +60,7 @@ class DesignPoint(AbstractADCModel):
                 f"{self.name} ADC used at {width:g} bits, above its {self.widths[-1]}: scaled by the regression"
             )
         if metres is not None and not math.isclose(metres, self.published_node, rel_tol=1e-3):
-            found.append(f"{self.name} ADC is of {self.published_node * 1e9:.0f} nm: scaled like logic")
+            found.append(f"{self.name} ADC was published at {self.published_node * 1e9:.0f} nm: scaled like logic")
         if self.tag in ("L", "3"):
             found.append(
                 f"{self.name} ADC is {'recalled' if self.tag == 'L' else 'restated'} [{self.tag}]: {self.source}"
@@ -93,7 +93,7 @@ def timely_adc() -> DesignPoint:
 
 
 def neurram_adc() -> DesignPoint:
-    """NeuRRAM: 0.3 pJ for each of the up to 2^(b - 1) steps of charge that its neuron takes off, 130 nm; 3 to 10 b."""
+    """NeuRRAM: 0.3 pJ for each of the up to 2^(b - 1) steps of charge that its neuron removes, 130 nm; 3 to 10 b."""
     widths = tuple(range(3, 11))
     steps = 0.3e-12 * 2.0 ** (np.array(widths) - 1)
     return DesignPoint("NeuRRAM", widths, steps, 1e6, 1270e-12, 130e-9, "R", _LIB)

@@ -21,7 +21,7 @@ SPREAD_NOTE = (
     "P10-P90: log-normal coefficients, shared by all layers, independent of each other; their spreads are judgements"
 )
 EVENT_NOTE = (
-    "events: rows at rest and tiles without a driven row convert nothing; leakage, and what every step costs, go on"
+    "events: rows at rest and tiles without a driven row convert nothing; leakage and the cost of every step remain"
 )
 INTEGRATOR_NOTE = (
     "integrators hold the sums of columns, also over row tiles; their mismatch, leak and noise are not modelled"
@@ -51,14 +51,14 @@ def notes_of(recipe: Recipe, terms: jax.Array) -> tuple[str, ...]:
         notes += _converter_notes(cost, use, tech)
         if cost.r_row is not None and concrete(use.word_joules + use.bit_joules + use.access_joules) == 0:
             notes.append(
-                f"{cost.name}: all heat of the arrays is booked on their cells; its split needs ohmic cells, a chip "
-                "that was not taken at a time (chip.at), and tiles on one device"
+                f"{cost.name}: all heat of the arrays is assigned to their cells; splitting it needs ohmic cells, a "
+                "chip that was not taken at a time (chip.at), and tiles on one device"
             )
     notes += _part_notes(tech)
     if concrete(tech.off_chip_share) == 0:
         notes.append("inputs and outputs are on the chip (Technology(off_chip_share=1) moves them over a link)")
     if any(work.unbounded for _, work, _ in recipe.work):
-        notes.append("a while loop of unknown length is in the digital work: counted as one turn")
+        notes.append("a while loop of unknown length is in the digital work: counted as one iteration")
     return tuple(dict.fromkeys(notes))
 
 

@@ -43,7 +43,7 @@ class Coefficient(Checked):
         unit: unit of `value`; areas (m^2, m^2/B) scale between nodes as areas, everything else as energies.
         node: technology node of the value [m]; None where it does not scale.
         tag: provenance, one letter of `TAGS`.
-        source: where the value stands.
+        source: where the value was found.
         note: assumption to print wherever the coefficient is in play.
     """
 
@@ -99,4 +99,4 @@ class Part(Checked):
     def __check_init__(self):
         check_tag(self.tag)
         if self.level not in ("macro", "tile", "chip"):
-            raise ValueError(f"Part: level={self.level!r}; it is 'macro', 'tile' or 'chip'.")
+            raise ValueError(f"Part: level={self.level!r}; it must be 'macro', 'tile' or 'chip'.")

@@ -67,7 +67,7 @@ def fixed_usage(layer: Layer, tile: Tile, signals: Signals) -> Usage:
 
 
 def _counts(tile: Tile, part: Partition, planes: int, reads: int, vectors: int, driven: Any) -> dict[str, Any]:
-    """Events that do not depend on data but for the number of driven rows."""
+    """Events that depend on data only through the number of driven rows."""
     outputs, serial = part.groups * vectors * part.n, tile.dac.encoding == "bit_serial"
     return {
         "dac_conversions": 0 if serial else planes * part.groups * vectors * part.k * part.col_tiles,
@@ -99,7 +99,7 @@ def _swing(volts: Float[Array, "planes blocks row_tiles vectors rows"]) -> Float
 
 
 def _input_activity(tile: Tile, part: Partition, signals: Signals) -> Array:
-    """Set bits of the inputs' codes, against half of those of a magnitude."""
+    """Set bits of the inputs' codes, relative to half the bits of a magnitude."""
     rows = signals.volts.shape[0] * part.groups * signals.volts.shape[3] * part.k
     if tile.dac.encoding == "bit_serial":
         return _count(_driven(tile, signals)) / (0.5 * rows)
@@ -110,7 +110,7 @@ def _input_activity(tile: Tile, part: Partition, signals: Signals) -> Array:
 
 
 def _output_activity(tile: Tile, part: Partition, signals: Signals) -> Array:
-    """Set bits of the converters' codes, against half of those of a magnitude."""
+    """Set bits of the converters' codes, relative to half the bits of a magnitude."""
     if signals.outputs == 0 or tile.adc.bits is None:
         return jnp.ones(())
     used = part.columns_in_use()[None, None]  # [1, 1, block, 1, 1, column tile, column]
@@ -136,7 +136,7 @@ def array_joules(
 ) -> Float[Array, ""]:
     """Heat of one read in the cells that hold weights [J]: `t_read * sum v i(v)`, which is `t_read * sum g v^2` if ohmic.
     Where there are wires, what the drivers deliver to them and to all cells. With inputs as pulse widths the full voltage is
-    there for a share of the time."""
+    applied for a share of the time."""
     if signals.watts is not None:
         return signals.watts * tile.read_time
     held = jnp.swapaxes(mask, 1, 2)[None, None]

@@ -18,9 +18,9 @@ class EventChip:
     Each price is a pair, the lowest and the highest published or derived.
 
     Args:
-        name: for tables. synaptic, update, spike, hop: of an event [J]; None: in another price, or not known.
-        static: power that is drawn whatever happens [W]: of the share of the chip in use, and of the whole chip.
-        neurons: of the whole chip, by which a share of it is told; 0: not known, the pair of powers stands as it is.
+        name: for tables. synaptic, update, spike, hop: of one event [J]; None: included in another price, or not known.
+        static: power drawn whatever happens [W]: of the share of the chip in use, and of the whole chip.
+        neurons: of the whole chip, which give the share in use; 0: not known, the pair of powers is used as it is.
         step: time [s], shortest and longest, of each step, or with `per_step=False` of an inference.
         counts: what the numbers include, in words. leaves_out: what they do not.
         sources: of all numbers.
@@ -72,7 +72,7 @@ _SANA = "SANA-FE, arch/loihi.yaml"
 
 
 def event_chips() -> tuple[EventChip, ...]:
-    """Event-driven systems; what their numbers count differs from one to the other, and each says so."""
+    """Event-driven systems; what their numbers count differs from one to the next, and each says so."""
     return (_truenorth(), _loihi(), _loihi2(), _spinnaker2(), _odin(), _xylo(), _akida(), _brain())
 
 
@@ -126,7 +126,7 @@ def _loihi2() -> EventChip:
     return EventChip(
         "Loihi 2",
         "everything in a full machine at full load, per synaptic event (0.13 .. 6.8 pJ): static power is in it",
-        "idle power of a machine that is not full; no table of events was found; a band, no measurement",
+        "idle power of a machine that is not full; no table of events was found; a band, not a measurement",
         (most, least),
         step=(1.8e-6, 1e-3),
         synaptic=(least.value, most.value),

@@ -100,7 +100,7 @@ class Roofline(eqx.Module):
 
     @property
     def energy_without_launch(self) -> Float[Array, "*_"]:
-        """Energy per inference had launches cost nothing, a fused network [J]."""
+        """Energy per inference if launches cost nothing, as in a fused network [J]."""
         return self.idle + self.arithmetic + self.memory
 
     def __str__(self) -> str:
@@ -183,7 +183,7 @@ def roofline(
 def roofline_range(*args: Any, **kwargs: Any) -> tuple[Roofline, Roofline, Roofline]:
     """Low, middle and high roofline: u_c 0.7 and 3.9 pJ/bit; the defaults; u_c 0.35 and 21 pJ/bit.
 
-    Takes the arguments of `roofline` but for `compute_utilisation` and `memory_energy`.
+    Takes the arguments of `roofline` except `compute_utilisation` and `memory_energy`.
     """
     low = roofline(*args, compute_utilisation=0.7, memory_energy=HBM_ENERGY, **kwargs)
     high = roofline(*args, compute_utilisation=0.35, memory_energy=PATH_ENERGY, **kwargs)

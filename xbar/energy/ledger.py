@@ -98,7 +98,7 @@ class Ledger(eqx.Module):
         return self.total / self.macs
 
     def with_technology(self, technology: Technology) -> Ledger:
-        """The same events at other prices: circuits that would have done the same. Programming is left out."""
+        """The same events at other prices, for circuits that would have done the same. Programming is left out."""
         batch = self.total.shape
         spread = lambda a: jnp.broadcast_to(a, (*batch, *jnp.shape(a))) if eqx.is_array(a) else a  # noqa: E731
         recipe = dataclasses.replace(self.recipe, technology=jax.tree.map(spread, technology))
@@ -110,16 +110,16 @@ class Ledger(eqx.Module):
 
     @property
     def amortised_programming(self) -> Float[Array, "*batch"]:
-        """Energy of programming, for one of the inferences that share it [J]; 0 where it was not given."""
+        """Energy of programming per inference that shares it [J]; 0 where it was not given."""
         if self.programming is None:
             return jnp.zeros_like(self.total)
         joules, inferences = self.programming
         return joules.sum(-1) / inferences
 
     def with_programming(self, writes: Mapping[str, Writes], *, inferences: ArrayLike) -> Ledger:
-        """This ledger with the energy of writing its arrays, shared by so many inferences, as a row of its own.
+        """This ledger with the energy of writing its arrays, shared by this many inferences, as a row of its own.
 
-        Cells: V^2 g t of each pulse and verifying read; each read costs one input and one output conversion besides.
+        Cells: V^2 g t of each pulse and verifying read; each read also costs one input and one output conversion.
 
         Args:
             writes: by layer, from `Analog.programming`.
@@ -200,7 +200,7 @@ class Ledger(eqx.Module):
         """A pipeline of this network whose slowest layers have copies, for at most `arrays` more arrays.
 
         Raises:
-            TypeError: of a ledger that is being traced.
+            TypeError: for a ledger that is being traced.
         """
         if not self._has_values:
             raise TypeError("Ledger.balanced needs numbers; it cannot decide on copies while it is being traced.")
@@ -226,8 +226,8 @@ class Ledger(eqx.Module):
         """d ln(energy) / d ln(theta) of every coefficient, of the node, rates and sizes of the technology, and of each
         layer's read time, read voltage and ADC bits, by automatic differentiation; the largest first.
 
-        Events are held: what a longer read or a higher voltage does to the arrays' heat, which the simulation counted, is in
-        the sensitivity to `array`.
+        Event counts are held fixed: the effect of a longer read or a higher voltage on the arrays' heat, which the
+        simulation counted, is in the sensitivity to `array`.
         """
         return elasticities(self.recipe, self.total.ndim)
 
@@ -257,7 +257,7 @@ class Ledger(eqx.Module):
         return quantiles[..., 0] if by == "total" else quantiles
 
     def samples(self, by: str = "total") -> Float[Array, "*batch samples sums"]:
-        """The energies [J] that `quantiles` are of; a last axis of one for the total.
+        """The energies [J] whose quantiles `quantiles` gives; a last axis of one for the total.
 
         The coefficient of one name has the same deviation in the same sample of every ledger, so that differences and ratios
         of two ledgers have their own quantiles.
@@ -323,8 +323,8 @@ def price(
         technology: prices.
         inferences: number of inferences (batch elements) in the run.
         schedule: order of work; layers one after the other if None.
-        fixed: the events are those of any data; word lines then switch with `technology.activity`.
-        elements: that go into, and come out of, the network in the run.
+        fixed: the events are the same for any data; word lines then switch with `technology.activity`.
+        elements: numbers that go into, and come out of, the network in the run.
 
     Returns:
         `Ledger` with one row per analog layer and one per piece of digital work, "(digital)" for a single one.

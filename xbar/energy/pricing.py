@@ -70,7 +70,7 @@ class Recipe(eqx.Module):
 
     Args:
         costs, usages: facts and events of each analog layer. technology: prices. schedule: order of work.
-        inferences: in the run. elements: that go into and come out of the network in the run.
+        inferences: in the run. elements: numbers that go into and come out of the network in the run.
         work: digital work by name, and the number of the analog layer whose outputs it works on (None: of no layer).
         fixed: whether data were left out of the events.
     """
@@ -90,7 +90,7 @@ class Recipe(eqx.Module):
         return (*(cost.name for cost in self.costs), *(name for name, *_ in self.work))
 
     def copies(self, i: int) -> int:
-        """How many times the arrays of an analog layer are there."""
+        """How many copies of an analog layer's arrays there are."""
         return self.schedule.copies_of(self.costs[i].name)
 
 
@@ -142,8 +142,8 @@ def timing(cost: LayerCosts, use: Usage, tech: Technology, copies: int, inferenc
 
         t = ceil(V / copies) P t_plane + t_drain,    t_plane = max(t_settle + t_read, n_mux t_adc), or the given cycle
 
-    Settling is the lines' share, reading the array's, what conversions take beyond both, and the last ones, the ADC's;
-    `accumulate` is one clock for each level of the tree of partial sums, and one.
+    Settling counts as the lines' share and reading as the array's; what conversions take beyond both, and the last
+    conversions, count as the ADC's; `accumulate` is one clock for each level of the tree of partial sums, plus one.
     """
     vectors = use.vectors / inferences
     vectors = vectors if copies == 1 else jnp.ceil(vectors / copies)

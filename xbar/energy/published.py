@@ -13,7 +13,7 @@ class Constant:
     """One published number.
 
     Args:
-        value: in `unit`. tag: provenance, one letter of `xbar.energy.coefficient.TAGS`. source: where it stands.
+        value: in `unit`. tag: provenance, one letter of `xbar.energy.coefficient.TAGS`. source: where it was found.
     """
 
     value: float

@@ -24,8 +24,8 @@ class Schedule(eqx.Module):
         kind: "serial": an inference passes all layers before the next one enters, latency and period are the sum of the
             layers' times. "pipelined": every layer takes the next inference as soon as it is done with one; the period is the
             time of the slowest layer. An inference at batch 1 takes the sum of the times either way.
-        copies: how many times the arrays of a layer are there, by its name: so many of an inference's vectors are read at
-            once. Layers that are not named have one.
+        copies: how many copies of a layer's arrays there are, by its name: this many of an inference's vectors are read
+            at once. Layers that are not named have one.
 
     Raises:
         ValueError: for another kind, or copies that are not whole numbers of at least 1.
@@ -36,20 +36,22 @@ class Schedule(eqx.Module):
 
     def __check_init__(self):
         if self.kind not in KINDS:
-            raise ValueError(f"Schedule: kind={self.kind!r}; it is {' or '.join(map(repr, KINDS))}.")
+            raise ValueError(f"Schedule: kind={self.kind!r}; it must be {' or '.join(map(repr, KINDS))}.")
         for name, n in self.copies:
             if isinstance(n, bool) or not isinstance(n, int) or n < 1:
                 raise ValueError(f"Schedule: copies of {name!r} are {n!r}; give a whole number of at least 1.")
 
     def copies_of(self, name: str) -> int:
-        """How many times the arrays of a layer are there."""
+        """How many copies of a layer's arrays there are."""
         return dict(self.copies).get(name, 1)
 
     def check_names(self, names: Sequence[str]) -> None:
-        """Raises ValueError for copies of layers that are not there."""
+        """Raises ValueError for copies of layers that do not exist."""
         unknown = [name for name, _ in self.copies if name not in names]
         if unknown:
-            raise ValueError(f"Schedule: there is no layer {unknown[0]!r} on arrays; there are {', '.join(names)}.")
+            raise ValueError(
+                f"Schedule: no layer {unknown[0]!r} is on arrays; the layers on arrays are {', '.join(names)}."
+            )
 
     def period(self, seconds: Float[Array, "*batch layers"]) -> Float[Array, "*batch"]:
         """Time from one inference to the next [s]."""
@@ -59,13 +61,13 @@ class Schedule(eqx.Module):
 def balanced_copies(
     seconds: Sequence[float], tiles: Sequence[int], most: Sequence[int], budget: int
 ) -> tuple[list[int], int]:
-    """Copies of each layer that make the slowest layer of a pipeline as fast as `budget` arrays more allow.
+    """Copies of each layer that make the slowest layer of a pipeline as fast as `budget` more arrays allow.
 
     Greedy, which is optimal for one resource: the slowest layer gets the next copy, until its arrays exceed what is left.
 
     Args:
-        seconds: time of each layer with one copy [s]. tiles: arrays of one copy. most: vectors of an inference, which more
-            copies cannot share. budget: arrays to spend.
+        seconds: time of each layer with one copy [s]. tiles: arrays of one copy. most: vectors of an inference; more
+            copies than that have nothing to read. budget: arrays to spend.
 
     Returns:
         Copies of each layer, and the arrays left.
@@ -82,9 +84,9 @@ def balanced_copies(
 
 
 def mesh_hops(tiles: Sequence[int], per_node: int) -> np.ndarray:
-    """Mean hops of a layer's outputs to the next layer on a square mesh, filled row by row, forth and back.
+    """Mean hops of a layer's outputs to the next layer on a square mesh, filled row by row, back and forth.
 
-    The first entry is the way of the inputs from the corner where they enter to the first layer, the last one that from the
+    The first entry is the distance from the corner where inputs enter to the first layer, the last one that from the
     last layer back to that corner. Distances are between the middles of layers, and at least one hop.
 
     Args:

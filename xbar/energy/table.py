@@ -46,8 +46,8 @@ _NAME, _CELL, _SPREAD = 22, 10, 17
 
 
 def ledger_table(ledger: Ledger) -> str:
-    """Energy, time and area by layer (and what it mostly is) and by component, then totals and notes; batched ledgers print
-    their mean."""
+    """Energy, time and area by layer (with its largest components) and by component, then totals and notes; batched
+    ledgers print their mean."""
     rule = "-" * WIDTH
     joules, low_high = _mean(ledger.joules, 2), _spread(ledger, "layer", 1)
     seconds, area = _mean(ledger.seconds, 2), _mean(ledger.area, 2)
@@ -75,7 +75,7 @@ def ledger_table(ledger: Ledger) -> str:
 
 
 def ledger_text(ledger: Ledger) -> str:
-    """A ledger in a few lines; `print` has the whole table."""
+    """A ledger in a few lines; `print` shows the whole table."""
     low, high = map(_joules, _spread(ledger, "total", 0))
     parts = _mean(ledger.by_component, 1)
     always = [ledger.components.index(name) for name in ("array", "adc")]
@@ -86,7 +86,7 @@ def ledger_text(ledger: Ledger) -> str:
         f"  per inference  {_joules(_mean(ledger.total, 0))} ({low} to {high}), {_joules(_mean(ledger.per_mac, 0))} per MAC",
         f"  latency        {_seconds(ledger.latency)}, one inference every {_seconds(ledger.period)}",
         f"  components     {shown}, ...",
-        f"  notes          {len(ledger.notes)}; print(ledger) has them, with all layers",
+        f"  notes          {len(ledger.notes)}; print(ledger) lists them, with all layers",
     ]
     return "\n".join(lines)
 
@@ -149,7 +149,8 @@ def _footer(ledger: Ledger) -> list[str]:
 
 
 def _fitted(name: str) -> str:
-    """A name in its column; a row of digital work is told by its layer, so that loses its last part (`.weight`) first."""
+    """A name in its column; a row of digital work is known by its layer, which loses its last part (`.weight`)
+    first."""
     if len(name) < _NAME:
         return name
     layer, bracket, what = name.partition(" (")

@@ -49,22 +49,23 @@ class Technology(Checked):
     Args:
         node: technology node of the converters and the logic [m].
         supply: logic supply [V]; None for the nominal supply of the node.
-        feature: half pitch of the array's wires [m]; None for that of the node, as `xbar.ohm_per_cell` has it.
+        feature: half pitch of the array's wires [m]; None for that of the node, as in `xbar.ohm_per_cell`.
         cell: lengths of a cell along word line and bit line, in half pitches (1T1R: 12 x 4).
         v_select: swing of the gate lines of selected rows [V]; None for the supply.
-        selects_per_read: how often a driven row is selected in one read: once where sample-and-holds keep all columns, once a
-            step of the multiplexers where they do not.
+        selects_per_read: how often a driven row is selected in one read: once where sample-and-holds keep all columns,
+            once per step of the multiplexers where they do not.
         inputs_on_gates: inputs are put on the gate lines, and the read voltage on lines that do not switch.
         columns_per_adc: columns that share one converter.
-        adc_rate: conversions per second of one converter [Hz]; None: as fast as converts all its columns within one read.
+        adc_rate: conversions per second of one converter [Hz]; None: just fast enough to convert all its columns in one
+            read.
         free_running: converters run at `adc_rate` while their array works, whether their values are needed or not.
-        cycle: time of one read with its conversions [s]; None: the longer of settling and read, and of the conversions. Of
-            spiking networks in real time, the time step: leakage goes on for all of it.
+        cycle: time of one read with its conversions [s]; None: settling and read, or the conversions, whichever take
+            longer. For spiking networks in real time, the time step: leakage goes on for all of it.
         events: circuits wait for events: a row that is not driven makes no input conversion, a tile without a driven row no
             output conversions, and the mesh carries an address (`packet_bits`) for each driven row instead of values.
         readout: what stands at the end of a column. "converters": sample-and-hold, ADC, digital neurons. "integrators": an
             analog integrator for each column and a comparator for each output, both used in every read whatever is driven;
-            steps of spiking neurons are then no digital work, and nothing is converted.
+            steps of spiking neurons are then not digital work, and nothing is converted.
         packet_bits: of an address on the mesh.
         clock: of the digital circuits [Hz]. lanes: operations of a digital layer that are done in one clock.
         activation_bits: width of an activation in a buffer.
@@ -203,18 +204,18 @@ class Technology(Checked):
             if not isinstance(part, Part):
                 raise TypeError(f"Technology: parts hold a {type(part).__name__}; each is an xbar.energy.Part(...).")
         if self.readout not in ("converters", "integrators"):
-            raise ValueError(f"Technology: readout={self.readout!r}; it is 'converters' or 'integrators'.")
+            raise ValueError(f"Technology: readout={self.readout!r}; it must be 'converters' or 'integrators'.")
         if self.free_running and (self.events or self.readout == "integrators"):
             raise ValueError("Technology: free_running converters do not wait for events; leave one of them out.")
         if self.free_running and self.adc_rate is None:
             raise ValueError("Technology: free_running converters need adc_rate=, their conversions per second [Hz].")
 
     def without(self, *names: str) -> Technology:
-        """These prices with the named coefficients at 0, such as those that an architecture's `parts` stand for."""
+        """These prices with the named coefficients at 0, such as those that an architecture's `parts` cover."""
         known = coefficients(self)
         for name in names:
             if name not in known:
-                raise ValueError(f"Technology.without: no coefficient {name!r}; there are {', '.join(known)}.")
+                raise ValueError(f"Technology.without: no coefficient {name!r}; choose from {', '.join(known)}.")
         get = lambda t: [getattr(t, name).value for name in names]  # noqa: E731
         return eqx.tree_at(get, self, [jnp.zeros_like(x) for x in get(self)])
 
@@ -235,15 +236,16 @@ class Technology(Checked):
 
     @property
     def ohm_per_metre(self) -> jax.Array:
-        """Resistance of the array's wires [ohm/m], of the table behind `xbar.ohm_per_cell`, at the node's half pitch."""
+        """Resistance of the array's wires [ohm/m], from the table behind `xbar.ohm_per_cell`, at the node's half
+        pitch."""
         return jnp.exp(interpolate(jnp.log(self.node), np.log(_NODES), np.log(_OHMS)))
 
     def line_capacitance(self, cells: ArrayLike, bit_line: bool = False) -> jax.Array:
-        """Of the wire of one word line, or bit line, across so many cells [F]: cells * length * c_wire."""
+        """Capacitance of one word line, or bit line, across this many cells [F]: cells * length * c_wire."""
         return self.cell[int(bit_line)] * self.half_pitch * cells * self.wire.value
 
     def select_energy(self, cells: ArrayLike, g_max: ArrayLike) -> jax.Array:
-        """Selecting one row of cells of largest conductance `g_max` [S] once [J]: (C_wire + C_gate) V_select^2."""
+        """Energy [J] to select one row of cells of largest conductance `g_max` [S]: (C_wire + C_gate) V_select^2."""
         volts = self.v_select if self.v_select is not None else self.supply_at_node
         capacitance = self.line_capacitance(cells) + self.gate.value * cells * g_max
         return capacitance * jnp.square(volts)
@@ -303,7 +305,7 @@ class Technology(Checked):
 
     def __repr__(self) -> str:
         law = type(self.adc_model).__name__
-        return f"Technology at {short(self.node, 'm')}, {law} ADC law; print(technology) has its coefficients"
+        return f"Technology at {short(self.node, 'm')}, {law} ADC law; print(technology) lists its coefficients"
 
 
 def coefficients(technology: Technology) -> dict[str, Coefficient]:

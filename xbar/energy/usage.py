@@ -22,9 +22,9 @@ class LayerCosts(eqx.Module):
         v_read: full-scale read voltage [V].
         encoding: of the inputs: "amplitude", "bit_serial" or "pulse_width".
         planes: reads of an array for one input vector: bit planes and phases, of all groups that share a tile in turns.
-        outputs: values that the converters of one tile make of one read; None: `cols / 2`.
+        outputs: values that the converters of one tile give in one read; None: `cols / 2`.
         tiles: physical arrays of the layer. row_tiles: those whose outputs are summed.
-        g_max: largest conductance of a cell [S], by which an access transistor is sized.
+        g_max: largest conductance of a cell [S], which sets the size of an access transistor.
         r_row, r_col: resistance of a line, one cell long [ohm]; None: from the technology.
     """
 
@@ -46,7 +46,7 @@ class LayerCosts(eqx.Module):
 
     @property
     def converted(self) -> int:
-        """Values that the converters of one tile make of one read."""
+        """Values that the converters of one tile give in one read."""
         return max(self.cols // 2, 1) if self.outputs is None else self.outputs
 
 
@@ -62,8 +62,8 @@ class Usage(eqx.Module):
         multiplications: digital multiplications by weight scales.
         macs: multiply-accumulates of the product that the layer stands for.
         inputs, outputs: activations that go in and come out [elements].
-        active_inputs, active_outputs: the same, each weighed by the set bits of its code against those of a random one (half
-            of the magnitude's): what registers, buses and memories toggle. None: as random codes.
+        active_inputs, active_outputs: the same, each weighted by the set bits of its code relative to a random code
+            (half of the magnitude's bits): what registers, buses and memories toggle. None: as for random codes.
         idle_conversions: those of `adc_conversions` whose tile has no driven row.
         vectors: input vectors that each array was read with.
         line_swing: sum over word lines and edges of dV^2 / 2, between consecutive planes and back to 0 [V^2].

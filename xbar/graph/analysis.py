@@ -4,10 +4,10 @@ Every value gets a level: constant, stationary (depends on parameters only) or s
 product of a stationary with a streaming operand can sit on a crossbar; everything stationary before it (transposes,
 scaling, weight norm) happens once, when the crossbar is programmed.
 
-Calls (`jit`, `custom_jvp`, `custom_vmap`, ...) that hold such a product are inlined, so that a custom derivative or batching
-rule of theirs is replaced by that of what they do; others are kept whole. A scan steps through stacked weights as through
-a stack of arrays, and reads one array again and again if the weight is the same in each step. Products inside any other
-equation are listed as digital, whatever it is.
+Calls (`jit`, `custom_jvp`, `custom_vmap`, ...) that hold such a product are inlined, so that their custom derivatives
+and batching rules are replaced by those of what they compute; others are kept whole. A scan steps through stacked
+weights as through a stack of arrays, and reads one array again and again if the weight is the same in each step.
+Products inside any other equation are listed as digital, whatever it is.
 """
 
 from __future__ import annotations
@@ -332,7 +332,7 @@ class _Analysis:
         return outs
 
     def unknown(self, eqn: JaxprEqn, ins: tuple[Operand, ...], nodes: list[AbstractNode]) -> None:
-        """Lists what an equation holds that is evaluated as it stands."""
+        """Lists the products inside an equation that is evaluated as it stands."""
         known = [self.of(o) for o in ins]
         for closed in inner_jaxprs(eqn.params):
             if len(closed.jaxpr.invars) == len(ins):
@@ -358,7 +358,7 @@ class _Analysis:
 
 
 def _invariant(body: Jaxpr, n_const: int, n_carry: int) -> tuple[bool, ...]:
-    """Which carried values the body of a loop hands on untouched."""
+    """Which carried values the body of a loop passes on unchanged."""
     return tuple(body.outvars[i] is body.invars[n_const + i] for i in range(n_carry))
 
 

@@ -22,7 +22,7 @@ _PRODUCTS = (
     "matmat",
 )  # in a name; new ones are likely to have one, too
 _UNMAPPED = {
-    "ragged_dot_general": "which matrix a row meets is decided by the group sizes",
+    "ragged_dot_general": "the group sizes decide which matrix a row is multiplied by",
     "bcoo_dot_general": "the matrix is sparse; give a dense one",
 }
 _INSIDE = ("xbar", "equinox", "jaxtyping", "beartype")
@@ -91,9 +91,9 @@ def warn_of_digital(traced: Traced, mapped: frozenset[int]) -> None:
     """Says once for a trace which products stay digital though one might expect them on arrays."""
     surprising = [str(d) for d in traced.digital if d.surprising]
     if not mapped:
-        chosen = [f"{layer.path}: the tile function chose None" for layer in traced.layers]
+        chosen = [f"{layer.path}: the tile function returned None" for layer in traced.layers]
         reasons = chosen + [str(d) for d in traced.digital] or ["the function multiplies no matrices"]
-        head = "nothing of this function is on crossbars"
+        head = "nothing in this function runs on crossbars"
     elif surprising:
         reasons, head = surprising, "these products stay digital"
     else:

@@ -183,7 +183,7 @@ class AbstractNode(abc.ABC):
 
     @abc.abstractmethod
     def work(self, mapped: frozenset[int], streams: Callable[[int], bool]) -> Work:
-        """Digital work of one execution; `streams` tells of a value whether it depends on the inputs."""
+        """Digital work of one execution; `streams` says whether a value depends on the inputs."""
 
     @property
     @abc.abstractmethod
@@ -333,7 +333,7 @@ class Plan:
 
     @property
     def kernels(self) -> int:
-        """Matrix products of one call; products in a scan count once a step."""
+        """Matrix products of one call; products in a scan count once per step."""
         return sum(node.kernels for node in self.nodes)
 
 

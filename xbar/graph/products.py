@@ -150,7 +150,7 @@ class Convolution:
 
     @property
     def turns(self) -> int:
-        """In how many turns patches are made, so that those of one turn hold about `AT_ONCE` values."""
+        """The number of turns in which patches are made, so that those of one turn hold about `AT_ONCE` values."""
         images, rows = self._turn
         return 1 if not self._out else self.x_shape[self.lhs_spec[0]] // images * (self._out[0] // rows)
 

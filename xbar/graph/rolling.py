@@ -1,7 +1,8 @@
-"""Equal blocks of a function, one after the other, as one loop: what is alike is traced, compiled and differentiated once.
+"""Equal blocks of a function, one after the other, as one loop, which is traced, compiled and differentiated once.
 
-A network written as a Python loop over layers is a long list of equations. Where the same block of them stands several times
-in a row, each fed by the one before and with parameters of its own, the blocks become one `lax.scan` over stacked parameters.
+A network written as a Python loop over layers is a long list of equations. Where the same block of them occurs several
+times in a row, each fed by the one before and with parameters of its own, the blocks become one `lax.scan` over stacked
+parameters.
 """
 
 from __future__ import annotations
@@ -203,7 +204,7 @@ def _derivative(eqn: JaxprEqn, seen: _Seen) -> Hashable:
     shapes = [jax.ShapeDtypeStruct(a.shape, a.dtype) for a in avals]
     try:
         traced = jax.make_jaxpr(pulled)(shapes)
-    except Exception:  # it has no derivative in reverse: nobody can say that it is like another
+    except Exception:  # it has no derivative in reverse: it cannot be shown to equal another
         return object()
     return _of_jaxpr(traced.jaxpr, seen, False), tuple(_of_constant(c) for c in traced.consts)
 
@@ -314,7 +315,8 @@ def _runs(alike: np.ndarray) -> list[tuple[int, int, int]]:
 
 
 def _loop(flat: _Flat, start: int, size: int, blocks: int) -> _Loop | None:
-    """The loop over equal blocks from `start` on, or None if they do not follow each other as the turns of a loop do."""
+    """The loop over equal blocks from `start` on, or None if they do not follow each other as the iterations of a loop
+    do."""
     if blocks < LEAST:
         return None
     places: dict[int, tuple[int, int, int]] = {}  # value -> block, step, output

@@ -22,7 +22,7 @@ _CALLS = (
     "custom_vmap_call",
     "checkpoint",
 )
-NEURONS = "neurons"  # what a row is called that is steps of spiking neurons
+NEURONS = "neurons"  # the name of a row that is steps of spiking neurons
 NEURON_STEP = "neuron_step"  # and the call that is one (`xbar.spiking.neurons`)
 # What a row is, by the primitives in it (all of one set); the first that fits names it.
 _KINDS = (
@@ -72,7 +72,7 @@ class _Walk:
         return self.traced.values[value].level is Level.STREAMING
 
     def flush(self) -> Iterator[tuple[str, int | None, Work]]:
-        """What has come together since the last product."""
+        """What has accumulated since the last product."""
         work, seen = self.work, self.seen
         self.work, self.seen = Work(), set()
         kind = next((name for name, sets in _KINDS if all(seen & some for some in sets)), "moves")

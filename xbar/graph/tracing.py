@@ -18,7 +18,7 @@ from xbar.graph.identity import WeakCache, same, same_structure
 from xbar.graph.nodes import Traced
 from xbar.graph.rolling import Rolled, rolled
 
-try:  # whatever makes JAX trace anew
+try:  # whatever makes JAX trace again
     from jax._src.config import trace_context as _context
 except ImportError:
     _SETTINGS = """
@@ -85,7 +85,7 @@ def flatten(tree: Any, is_dynamic: Callable[[Any], bool] = is_array) -> tuple[li
 
 
 def _is_real(leaf: Any) -> bool:
-    """Whether a leaf of the inputs may be traced: a new Python float is then no new function."""
+    """Whether a leaf of the inputs may be traced: a new Python float then needs no new trace."""
     return is_array(leaf) or type(leaf) is float
 
 
@@ -111,7 +111,7 @@ class Function(eqx.Module):
 
     @property
     def name(self) -> str:
-        """What the callable is called, for people."""
+        """The name of the callable, for messages."""
         f: Any = self.frame.rebuild(self.arrays)
         while isinstance(f, _Partial):
             f = f.func
@@ -149,7 +149,7 @@ def trace(
 ) -> tuple[Traced, Given]:
     """Traces and analyses `f(params, *inputs)`, once for each kind of parameters and inputs.
 
-    Python floats among the inputs are traced, unless the function needs their value or has other layers then.
+    Python floats among the inputs are traced, unless the function needs their value or would have other layers then.
 
     Args:
         roll: whether equal blocks, one after the other, become loops (`xbar.graph.rolling`).
@@ -215,7 +215,7 @@ def _cached(kind: str, request: _Request, make: Callable[[], Any]) -> Any:
     except TypeError as error:
         if str(error) not in _SAID:
             _SAID.add(str(error))
-            say(f"xbar.analog: traces and compiles anew at every call, as {error}.")
+            say(f"xbar.analog: this function is traced and compiled again at every call, because {error}.")
         return make()
     return _TRACES.get(key, make)
 

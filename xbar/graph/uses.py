@@ -20,7 +20,7 @@ class Use:
         uid: of the product. layer: whose array it reads.
         scans, lengths: the loops around it, outermost first, and how many steps each makes.
         vectors: (groups, vectors, k) of one read. n: outputs of a vector. dtype: of the vectors.
-        backward: whether its input depends on parameters, so that an error goes back through the array.
+        backward: whether its input depends on parameters, so that an error is propagated back through the array.
     """
 
     uid: int
@@ -40,7 +40,7 @@ def uses_of(plan: Plan, mapped: frozenset[int], parameters: int) -> list[Use]:
         plan: a pruned one. parameters: how many of its first inputs are parameters.
 
     Raises:
-        ValueError: for a product inside a `while` loop, through which no error goes back.
+        ValueError: for a product inside a `while` loop, through which no error can be propagated back.
     """
     return _uses(plan, mapped, set(plan.inputs[:parameters]), (), ())
 
@@ -59,8 +59,8 @@ def _uses(
         elif isinstance(node, While):
             if node.body.layers & mapped:
                 raise ValueError(
-                    "training on arrays: a product lies in a while loop whose number of turns is not fixed, and no error goes "
-                    "back through it. Use jax.lax.scan, or fori_loop with bounds that are numbers."
+                    "training on arrays: a product lies in a while loop whose number of iterations is not fixed, and "
+                    "no error can be propagated back through it. Use jax.lax.scan, or fori_loop with fixed bounds."
                 )
         else:
             for body in node.bodies:

@@ -20,7 +20,7 @@ class Work:
         elements_moved: elements copied by gathers, transpositions, concatenations, padding, scatters.
         transcendental: exponentials, divisions, roots and other functions that need several operations each.
         operands: elements that matrix products and convolutions read and write, each counted once.
-        unbounded: a `while` loop is inside, counted as one turn.
+        unbounded: a `while` loop is inside, counted as one iteration.
     """
 
     ops: int | float = 0
@@ -77,7 +77,8 @@ def work_of(eqn: JaxprEqn) -> Work:
     Element-wise functions cost one operation per output, reductions one per input, `dot_general` 2 B M N K,
     a convolution 2 * outputs * (kernel elements per output channel). Gathers, transpositions and so on cost
     no operation but move their output; reshapes, broadcasts and type changes are free. Nested jaxprs are
-    entered: a scan counts `length` times, a `cond` its most expensive branch, a `while` one turn, `unbounded` set.
+    entered: a scan counts `length` times, a `cond` its most expensive branch, a `while` one iteration, with `unbounded`
+    set.
 
     Args:
         eqn: an equation of `jax.make_jaxpr(f)(...).eqns`.

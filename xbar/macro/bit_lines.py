@@ -1,4 +1,4 @@
-"""What the cells of one weight matrix, and the wires around them, make of voltages: the currents of its bit lines."""
+"""From voltages to the currents of bit lines, through the cells of one weight matrix and the wires around them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ def each_tile(tile: Tile, f: Callable) -> Callable:
 
 
 def felt(tile: Tile, g: Float[Array, "cells blocks row_tiles col_tiles rows lines"]) -> Array:
-    """What of a change of a weight's conductance reaches its output through the wires, on average over its cells."""
+    """The share of a change of a weight's conductance that reaches its output through the wires, averaged over its
+    cells."""
     return jnp.swapaxes(jnp.mean(each_tile(tile, tile.wires.sensitivity)(lax.stop_gradient(g)), 0), 2, 3)
 
 

@@ -1,7 +1,7 @@
 """Data converters: the DAC that drives word lines and the ADC that reads bit lines.
 
 Both are mid-tread and signed: `b` bits give the `2^b - 1` codes `-(2^(b-1) - 1) .. 2^(b-1) - 1`, so that 0 is a code. They
-round half to even and clip at full scale. In a gradient, rounding counts as the identity and clipping as what it is
+round half to even and clip at full scale. In a gradient, rounding counts as the identity and clipping as itself
 (straight-through estimator).
 """
 
@@ -36,7 +36,7 @@ _AMPERES = positive.but(
     unit="A",
     likely=1.0,
     optional=True,
-    advice="Currents are in ampere: 10 uA is 10e-6; None leaves it to xbar.calibrate.",
+    advice="Currents are in amperes: 10 uA is 10e-6; None leaves it to xbar.calibrate.",
 )
 _NOISE = positive.but(optional=True, advice="Leave it out, or write None, for a converter without noise.")
 
@@ -73,16 +73,18 @@ class DAC(Checked):
 
     Args:
         bits: resolution, 2 to 16; None for neither quantisation nor clipping.
-        encoding: `"amplitude"` applies one voltage a vector; `"bit_serial"` applies `bits - 1` ternary planes (-v, 0, +v) of
-            the sign-magnitude code one after the other, each converted and shift-added digitally. `"pulse_width"` applies
-            the full voltage for a share of the read: the same charges as amplitudes for ohmic cells, and other energy
-            (behind wires, lines that overlap in time are taken as if each had its mean power).
+        encoding: `"amplitude"` applies one voltage per vector; `"bit_serial"` applies `bits - 1` ternary planes (-v, 0,
+            +v) of the sign-magnitude code one after the other, each converted and shift-added digitally.
+            `"pulse_width"` applies the full voltage for a share of the read: the same charges as amplitudes for ohmic
+            cells, but a different energy (behind wires, lines that overlap in time are taken as if each had its mean
+            power).
         range: full scale in the units of the network's activations; None scales every vector to its own largest
             magnitude until `xbar.calibrate` sets a range.
         noise: rms noise of the applied voltage [V], or None.
         negative: how negative inputs are applied. `"bipolar"`: as negative voltages. `"two_phase"`: positive inputs in one
             read, magnitudes of negative ones in another; their results are subtracted digitally. `"offset"`:
-            `(x / F + 1) / 2` is applied, and the product with `1/2` is taken off digitally, as it is for cells on target.
+            `(x / F + 1) / 2` is applied, and the product with `1/2` is subtracted digitally, at its value for cells on
+            target.
 
     Raises:
         ValueError, TypeError: for a number of bits, an encoding, a range or a noise that is not allowed.
@@ -210,4 +212,4 @@ class Periphery(Checked):
 
     def __check_init__(self):
         if isinstance(self.dac, DAC) and self.dac.negative == "offset":
-            raise ValueError("Periphery: a backward read applies inputs as 'bipolar' or in 'two_phase', not 'offset'.")
+            raise ValueError("Periphery: a backward read needs 'bipolar' or 'two_phase' inputs, not 'offset'.")

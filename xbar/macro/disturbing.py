@@ -103,7 +103,7 @@ def disturbed(tile: Tile, array: ProgrammedArray, worth: Worth) -> ProgrammedArr
 
 
 def read_often(tile: Tile, array: ProgrammedArray, reads: Array) -> ProgrammedArray:
-    """The array after each of its cells has been read so many times."""
+    """The array after each of its cells has been read `reads` times."""
     disturb = tile.device.disturb
     if disturb is None:
         return array

@@ -15,15 +15,15 @@ class Partition(eqx.Module):
     """The tiles of a stack of matrices: `groups` matrices of `k` inputs and `n` outputs on tiles of `rows` x `cols` weights.
 
     Tiles share rows and columns evenly, each filled from its first row and column on, so that no line is longer than it must
-    be; with `fill`, rows fill one tile after the other. `used_rows` and `used_cols` are what is simulated of each tile; the
-    last ones may leave a few of them empty.
+    be; with `fill`, rows fill one tile after the other. `used_rows` and `used_cols` are the part of each tile that is
+    simulated; the last tiles may leave a few of these lines empty.
 
-    With `packed` > 1 so many matrices share a tile, block-diagonally: each has rows and columns of its own, and the cells
-    where the rows of one cross the columns of another hold 0. All of them are read at once. `blocks` is what is left to be
-    cut into tiles: block-diagonal matrices of `packed k` inputs and `packed n` outputs.
+    With `packed` > 1 that many matrices share a tile, block-diagonally: each has rows and columns of its own, and the
+    cells where the rows of one cross the columns of another hold 0. All of them are read at once. `blocks` is what is
+    left to be cut into tiles: block-diagonal matrices of `packed k` inputs and `packed n` outputs.
 
-    With `shared` > 1 so many blocks lie on one tile in the same way and are read one after the other: while one is, the word
-    lines of the others carry no voltage, so that each is simulated as a tile of its own.
+    With `shared` > 1 that many blocks lie on one tile in the same way and are read one after the other: while one is,
+    the word lines of the others carry no voltage, so that each is simulated as a tile of its own.
     """
 
     groups: int = eqx.field(static=True)

@@ -1,4 +1,4 @@
-"""A probe of mappings and converters written outside this package: what they make of a few weights."""
+"""A test of mappings and converters written outside this package, on a few weights."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _mapping(mapping: AbstractMapping, g_min: Any, g_max: Any) -> None:
     encoded = _called(who, "encode(w, g_min, g_max)", lambda: mapping.encode(w, g_min, g_max))
     if not isinstance(encoded, tuple) or len(encoded) != 2:
         raise TypeError(
-            f"{who}: encode returns a {type(encoded).__name__}; it returns targets [S] and what decode needs."
+            f"{who}: encode returns a {type(encoded).__name__}; it must return targets [S] and what decode needs."
         )
     targets, code = encoded[0], jax.tree.map(jnp.asarray, encoded[1])
     if np.ndim(targets) != 3 or targets.shape[1] != len(w):
@@ -65,8 +65,8 @@ def _mapping(mapping: AbstractMapping, g_min: Any, g_max: Any) -> None:
     error = float(np.max(np.abs(np.reshape(decoded, wanted.shape) - wanted)) / np.max(np.abs(wanted)))
     if not error <= WRONG:
         warnings.warn(
-            f"{who}: ideal cells read by it miss the product of weights and inputs by {100 * error:.0f} % of the largest. "
-            "Is all that encode adds to a conductance taken off by combine or decode?",
+            f"{who}: with ideal cells the result misses the product of weights and inputs by {100 * error:.0f} % of "
+            "the largest. Does combine or decode subtract all that encode adds to a conductance?",
             stacklevel=5,
         )
 
@@ -77,7 +77,8 @@ def _adc(adc: ADC) -> None:
     found = _called(who, "convert(current, full_scale)", lambda: adc.convert(current, full))
     if np.shape(found) != current.shape:
         raise ValueError(
-            f"{who}: convert gives shape {np.shape(found)} for currents of shape {current.shape}; one for each."
+            f"{who}: convert gives shape {np.shape(found)} for currents of shape {current.shape}; it must give one "
+            "value for each."
         )
 
 
@@ -86,5 +87,5 @@ def _called(who: str, signature: str, call: Callable[[], Any]) -> Any:
         return call()
     except TypeError as error:
         if "positional argument" in str(error):
-            raise TypeError(f"{who} is called as {signature} ({error}).") from error
+            raise TypeError(f"{who} must accept the call {signature} ({error}).") from error
         raise

@@ -40,7 +40,7 @@ class Job(NamedTuple):
 
 
 class _Targets(NamedTuple):
-    """What is written to the cells of a job's tiles, and what the periphery keeps of it."""
+    """What is written to the cells of a job's tiles, and what the periphery keeps for reading them."""
 
     conductance: Float[Array, "*stack cells blocks row_tiles col_tiles rows lines"]
     keys: Any  # of lines, as `line_keys` gives them; None: not yet there
@@ -62,13 +62,14 @@ def program_all(
     """Programs many matrices, all word lines of one device in one loop, whatever they belong to: it is compiled once.
 
     Each word line of each tile draws from a key of its own, made from its place (block, tile row, tile column, cell,
-    row), so many numbers as it has columns: a chip does not depend on padding, on what else is programmed, or on the dtype.
+    row), as many numbers as it has columns: a chip does not depend on padding, on what else is programmed, or on the
+    dtype.
 
     Args:
-        straight_through: derivatives by the weights are those of ideal cells at a fixed scale, whatever the device
-            and the wires made of them.
-        times: time since programming of each job at which alone its cells will be read [s]: nothing else is kept of them.
-            Derivatives then work the laws out again, from draws that are kept. None keeps the cells.
+        straight_through: derivatives with respect to the weights are those of ideal cells at a fixed scale, whatever
+            the device and the wires made of them.
+        times: for each job, the only time since programming at which its cells will be read [s]: nothing else of them
+            is kept. Derivatives then recompute the laws from the same draws, which are kept. None keeps the cells.
     """
     joint = bool(jobs) and all(job.tile.sharding is None for job in jobs)
     make = lambda tile, w, key: _targets(tile, w, None if joint else key, straight_through)  # noqa: E731
@@ -143,7 +144,7 @@ def _encode(tile: Tile, weights: Float[Array, "blocks row_tiles col_tiles rows c
 
 def _alike(jobs: Sequence[Job], targets: Sequence[_Targets]) -> list[list[int]]:
     """Jobs whose lines are written in one loop: those of one device and width. Narrow ones join wider ones if that adds less
-    than a turn of the loop. Where nothing is drawn there is no loop, and every job stays alone."""
+    than one iteration of the loop. Where nothing is drawn there is no loop, and every job is on its own."""
     groups: list[list[int]] = []
     order = sorted(range(len(jobs)), key=lambda i: -targets[i].conductance.shape[-1])
     for i in order:
@@ -217,7 +218,8 @@ def _write(tile: Tile, targets: Sequence[_Targets], times: Sequence[Array | None
 
 
 def stored(device: Device, cells: Cells) -> Cells:
-    """Cells as an array keeps them: without copies of a conductance, unless pulses may part what laws remember from it."""
+    """Cells as an array keeps them: without copies of a conductance, unless pulses may make what laws remember differ
+    from it."""
     return cells.compact() if device.update is None else cells
 
 
@@ -239,8 +241,8 @@ def _zeros_like_with_slope(x: Array) -> Array:
 def _in_turns(f: Callable, xs: Any, cells: int, draws: bool) -> Any:
     """`f` of every line, in a loop over equal parts of at most `AT_ONCE` cells if it draws.
 
-    What a loop returns exists once. Outside of one, XLA repeats draws and laws in every piece of code that uses them, most
-    of all in derivatives (on a CPU it looks through optimization barriers).
+    What a loop returns is computed once. Outside of one, XLA repeats draws and laws in every piece of code that uses
+    them, most of all in derivatives (on a CPU it looks through optimization barriers).
     """
     count = len(jax.tree.leaves(xs)[0])
     together = max(1, AT_ONCE // cells)
@@ -251,7 +253,7 @@ def _in_turns(f: Callable, xs: Any, cells: int, draws: bool) -> Any:
     together = -(-count // turns)
     whole = lambda x: jnp.concatenate([x, x[: turns * together - count]]) if turns * together > count else x  # noqa: E731
     parts = jax.tree.map(lambda x: _rearranged(x, whole).reshape(turns, together, *x.shape[1:]), xs)
-    # derivatives work the laws out again, from draws that are kept: all that lies between is ten times as much
+    # derivatives recompute the laws from draws that are kept: all that lies between is ten times as much
     body = jax.checkpoint(lambda x: every(*x), policy=jax.checkpoint_policies.save_only_these_names(DRAW))
     done = lax.map(body, parts)
     return jax.tree.map(lambda x: x.reshape(turns * together, *x.shape[2:])[:count], done)
@@ -326,7 +328,7 @@ def stacked_keys(key: PRNGKeyArray, n: int) -> Key[Array, " n"]:
 
 
 def _rearranged(x: Array, move: Callable[[Array], Array]) -> Array:
-    """`move(x)`; of keys by their words, for JAX's search for keys that are used twice takes moved ones for used ones."""
+    """`move(x)`; of keys via their words, because JAX's check for reused keys takes moved keys for used ones."""
     if not jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
         return move(x)
     return jax.random.wrap_key_data(move(jax.random.key_data(x)), impl=jax.random.key_impl(x))

@@ -27,7 +27,7 @@ from xbar.macro.wires.noise_map import features, total
 
 IN_TURN = (
     2**20
-)  # inputs times planes from which on planes pass one after the other: a loop costs time where there is little
+)  # inputs times planes above which planes are read one after the other: with fewer, a loop only costs time
 
 
 Among = tuple[UInt32[Array, ""], int]  # number of the first vector of some, and how many there are in all
@@ -48,7 +48,8 @@ def settled(
     variance: Float[Array, "cells blocks row_tiles rows col_tiles lines"] | None,
     part: Partition,
 ) -> Settled:
-    """What reads meet of cells of conductance `g` [S] and noise `variance` [S^2]: wires, and what the mapping combines."""
+    """What reads see of cells of conductance `g` [S] and noise `variance` [S^2]: wires, and what the mapping
+    combines."""
     mapping, code = tile.mapping, array.code
     admittance = modes = error = None
     residual = array.residual
@@ -61,7 +62,7 @@ def settled(
             error = None if error is None else jnp.max(error)
         if residual is not None:
             residual = residual * felt(tile, by_tile)[..., : part.used_cols]
-        if tile.wires.isolated:  # the power is that of each cell behind its own way
+        if tile.wires.isolated:  # the power is that of each cell behind its own path
             by_tile = each_tile(tile, tile.wires.effective)(by_tile)
         else:
             by_tile, admittance = each_tile(tile, tile.wires.terminals)(by_tile)
@@ -93,7 +94,7 @@ def _kept(sharding: Sharding, x: Settled) -> Settled:
 
 
 def freeze(tile: Tile, array: ProgrammedArray, t: Float[Array, ""], part: Partition, key: PRNGKeyArray) -> Array | None:
-    """What the net conductances deviate by in all reads of one call [S], where read noise is frozen; else None."""
+    """The deviation of the net conductances in all reads of one call [S], where read noise is frozen; else None."""
     if tile.read_noise != "frozen" or not tile.device.has_read_noise:
         return None
     if tile.coupled:  # every cell deviates, and the wires pass on what that changes
@@ -126,9 +127,9 @@ def read(
 
     Args:
         x: input vectors. n: number of outputs. t: time since programming [s]. key: for the noise of this read; None
-            reads without noise. watched: whether somebody wants the signals. Where nobody does, many planes pass one after
-            the other, in the memory of one; draws are the same. among: where these vectors stand in a longer read, whose
-            draws they have.
+            reads without noise. watched: whether the signals are wanted. If not, many planes are read one after the
+            other, in the memory of one; draws are the same. among: the place of these vectors in a longer read, whose
+            draws they share.
     """
     part = tile.partition(x.shape[0], x.shape[-1], n)
     inputs = part.split_inputs(x)
@@ -209,10 +210,10 @@ def read_in_turn(
     t: Float[Array, ""],
     key: PRNGKeyArray | None,
 ) -> Float[Array, "groups vectors n"]:
-    """`read` of vectors that are made in turns, in the memory of one; draws are the same.
+    """`read` of vectors that are made in turns, with the memory of one turn; draws are the same.
 
     Args:
-        part: the vectors of a turn by its number. turns: how many there are, of equally many vectors.
+        part: the vectors of a turn by its number. turns: their number; all have equally many vectors.
     """
     groups, each, k = jax.eval_shape(part, jnp.int32(0)).shape
     array = dataclasses.replace(array, settled=array.settled or settle(tile, array, t, tile.partition(groups, k, n)))

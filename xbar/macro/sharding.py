@@ -24,8 +24,8 @@ class Sharding:
     """Spreads the tiles of a matrix over the devices of a mesh: each programs, keeps and reads its own.
 
     The chip is the same bit for bit as on one device. A read sums over the row tiles, so that `row_tiles` costs one sum of
-    outputs over devices; `blocks` and `col_tiles` cost nothing but what is done with the outputs afterwards. Axes of the mesh
-    that are not named here are free for batches and chips.
+    outputs over devices; `blocks` and `col_tiles` cost nothing except in what is done with the outputs afterwards. Axes
+    of the mesh that are not named here are free for batches and chips.
 
     Args:
         mesh: the devices, as `jax.make_mesh` gives them; of several processes after `jax.distributed.initialize`.
@@ -36,9 +36,11 @@ class Sharding:
         ValueError: for an axis that the mesh does not have, or one that is named twice.
 
     Inputs, parameters and keys may be spread over the same devices. JAX's axes of explicit type ask for a layout at every
-    reshape, which a read has many of: use `sharding.mesh`, whose axes are automatic, or `jax.sharding.Mesh(devices, names)`.
+    reshape, of which a read has many: use `sharding.mesh`, whose axes are automatic, or `jax.sharding.Mesh(devices,
+    names)`.
 
-    Breaks when: a layer has fewer tiles than the mesh has devices along an axis, or no multiple of them: programming says so.
+    Breaks when: a layer has fewer tiles than the mesh has devices along an axis, or a number of tiles that is not a
+    multiple of them: programming raises an error.
         Give such a layer a tile without a sharding.
     """
 
@@ -51,7 +53,7 @@ class Sharding:
         object.__setattr__(self, "mesh", Mesh(self.mesh.devices, self.mesh.axis_names))
         named = self.axis_names
         if unknown := sorted(set(named) - set(self.mesh.axis_names)):
-            raise ValueError(f"Sharding: the mesh has the axes {self.mesh.axis_names}, and no {', '.join(unknown)}.")
+            raise ValueError(f"Sharding: the mesh has the axes {self.mesh.axis_names}, but not {', '.join(unknown)}.")
         if len(set(named)) < len(named):
             raise ValueError(f"Sharding: {named} names an axis of the mesh twice; each can spread one kind of tiles.")
 
@@ -68,9 +70,9 @@ class Sharding:
             devices = math.prod(self.mesh.shape[a] for a in ((axes,) if isinstance(axes, str) else axes or ()))
             if count % devices:
                 raise ValueError(
-                    f"{path}: Sharding({name}={axes!r}) spreads over {devices} devices, and the layer has {name}={count}, "
-                    "which they do not divide evenly. Choose another tile size or mesh, or give this layer a Tile without "
-                    "sharding: xbar.analog(f, lambda path, shape: ...)."
+                    f"{path}: Sharding({name}={axes!r}) spreads over {devices} devices, but the layer has "
+                    f"{name}={count}, which they do not divide evenly. Choose another tile size or mesh, or give this "
+                    "layer a Tile without sharding: xbar.analog(f, lambda path, shape: ...)."
                 )
 
     def spec(self, layout: str) -> PartitionSpec:

@@ -1,4 +1,4 @@
-"""The state of one weight matrix: its programmed cells, what the periphery knows of them, and what a read shows.
+"""The state of one weight matrix: its programmed cells, what the periphery knows about them, and what a read shows.
 
 Layout of everything that has a value per cell: `[cell, block, row tile, row, column tile, column]`, so that the product over
 all tiles of a layer is one batched contraction. The axis of cells belongs to the mapping; a block is one of the matrices
@@ -29,7 +29,7 @@ class Ranges(eqx.Module):
 
 
 class Settled(eqx.Module):
-    """The cells of one weight matrix at one time, as every read then meets them.
+    """The cells of one weight matrix at one time, as every read at that time sees them.
 
     Args:
         conductance: as the drivers and sense nodes see it [S], wires included where the cells are ohmic.
@@ -54,7 +54,7 @@ class Settled(eqx.Module):
 
 
 class Correction(eqx.Module):
-    """What digital logic makes of a layer's products with its inputs, after the converters.
+    """A digital correction of a layer's products, after the converters.
 
     $$ y' = s \\odot y + o + x A B $$
 
@@ -82,7 +82,7 @@ class Correction(eqx.Module):
         return y + beside(beside(x, self.a), self.b).astype(y.dtype)
 
     def over(self, old: Correction | None) -> Correction:
-        """This correction, with what `old` says where this one says nothing."""
+        """This correction, with `old` filling in what this one leaves out."""
         names = [field.name for field in dataclasses.fields(self)]
         return (
             self if old is None else Correction(*(getattr(old if getattr(self, n) is None else self, n) for n in names))
@@ -99,10 +99,11 @@ class ProgrammedArray(eqx.Module):
         reference: conductance read-out at calibration [S] of each tile (a last axis of 1) or of each of its columns, for drift
             compensation, or None.
         settled: what reads at one time need, worked out once for all of them; or None, for each call to do so.
-        residual: zeros with the derivative of ideal cells by the weights [S], for straight-through gradients; or None.
+        residual: zeros with the derivative of ideal cells with respect to the weights [S], for straight-through
+            gradients; or None.
         ones: the ideal product with a vector of ones for each row of tiles, where inputs are offset to be positive; or None.
         frozen: deviation of the net conductance [S] that all reads of a call share, or None.
-        correction: what digital logic makes of the products, or None.
+        correction: a digital correction of the products, or None.
     """
 
     cells: Any  # Cells | None
@@ -117,14 +118,15 @@ class ProgrammedArray(eqx.Module):
 
 
 class Signals(eqx.Module):
-    """What a read puts on the wires, said once for all who watch (calibration, energy, training).
+    """The signals of a read, given once for all who watch (calibration, energy, training).
 
     Args:
         inputs: activations on each row of tiles, before the DAC.
         volts: applied voltages [V]. current: combined currents before the ADC [A]. codes: what the ADC reports [A].
         full_scale: of the ADC [A], against `current`.
         conductance: all cells [S], in the layout of `ProgrammedArray`.
-        watts: power that the drivers deliver to all vectors together [W], where a solution of the wires tells; or None.
+        watts: power that the drivers deliver to all vectors together [W], where a solution of the wires gives it; or
+            None.
         outputs: converted values that are in use, in all of this read: an ADC conversion each.
         products: weights times activations, as the macro reports them, before a `Correction`.
         cells: the cells themselves at this time [S], without their wires, where wires are a map of them; or None.

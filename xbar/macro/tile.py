@@ -38,9 +38,9 @@ class Tile(Checked):
         wires: interconnect resistance.
         mapping: weights to conductances.
         v_read: read voltage at full scale of the DAC [V].
-        read_noise: `"independent"` draws the read noise of each input vector anew, once per output, with the variance of
-            its cells; `"frozen"` draws it once a call for each pair of cells, the same for all vectors: noise that is slow
-            against a batch, such as 1/f and telegraph noise.
+        read_noise: `"independent"` draws new read noise for each input vector, once per output, with the variance of
+            its cells; `"frozen"` draws it once per call for each pair of cells, the same for all vectors: noise that is
+            slow compared with a batch, such as 1/f and telegraph noise.
         read_time: time for which the voltages of one read are applied and the currents are integrated [s]; the noise
             bandwidth of a read is 1/(2 read_time).
         pack_groups: how small matrices of one layer (groups of a convolution) share a tile, block-diagonally, where rows and
@@ -49,21 +49,22 @@ class Tile(Checked):
             columns of another add up in every output. False: each has a tile of its own.
         fill_rows: whether the rows of a matrix fill one tile after the other, so that the last one has what is left; False
             shares them evenly.
-        backward: converters of a read in the other direction; None: there is none.
-        sharding: devices of a mesh over which the tiles of each matrix are spread, if any. It changes no chip.
+        backward: converters of a read in the other direction; None: no such reads.
+        sharding: devices of a mesh over which the tiles of each matrix are spread, if any. It does not change the chip.
 
     Raises:
         ValueError, TypeError: for a part of the wrong class, for sizes, a voltage, a time or a kind of noise that is not
             allowed, or cells that are not ohmic and wires that are defined for ohmic ones only.
 
-    Warns, once a device, where `v_read` is above the voltages that the device's data reach, and of sizes, voltages and times
-    that no macro has.
+    Warns, once per device, where `v_read` is above the voltages that the device's data reach, and of sizes, voltages
+    and times that no macro has.
 
-    Breaks when: `v_read` is high enough to disturb the cells; reads move them only where one says so (`Chip.wait(reads=)`).
+    Breaks when: `v_read` is high enough to disturb the cells; reads change them only where this is asked for
+    (`Chip.wait(reads=)`).
     """
 
     device: Device = eqx.field(
-        metadata=_mend("Devices are objects, as devices.pcm_joshi2020() gives one; or devices.Device(...).")
+        metadata=_mend("A device is an object, such as devices.pcm_joshi2020() or devices.Device(...).")
     )
     rows: int = eqx.field(static=True, converter=_LINES, default=256)
     cols: int = eqx.field(static=True, converter=_LINES, default=256)
@@ -71,7 +72,7 @@ class Tile(Checked):
     adc: ADC = eqx.field(default_factory=ADC, metadata=_mend("Write xbar.ADC(bits=8)."))
     wires: AbstractWires = eqx.field(
         default_factory=IdealWires,
-        metadata=_mend("Write xbar.ResistiveWires(r_row, r_col) in ohm a cell, or xbar.IdealWires()."),
+        metadata=_mend("Write xbar.ResistiveWires(r_row, r_col) in ohms per cell, or xbar.IdealWires()."),
     )
     mapping: AbstractMapping = eqx.field(
         default_factory=Differential, metadata=_mend("Write xbar.Differential(), or another of xbar's mappings.")

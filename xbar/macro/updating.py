@@ -25,7 +25,7 @@ from xbar.macro.tile import Tile
 def wait(
     tile: Tile, array: ProgrammedArray, t: Float[Array, ""], reads: Float[Array, ""] | float = 0.0
 ) -> ProgrammedArray:
-    """The array `t` [s] later, each of its cells read so many times."""
+    """The array `t` [s] later, each of its cells read `reads` times."""
     array = dataclasses.replace(array, cells=tile.device.wait(array.cells, t))
     return array if isinstance(reads, float) and reads == 0 else read_often(tile, array, jnp.asarray(reads))
 
@@ -86,7 +86,7 @@ def reprogram(
     t: Float[Array, ""],
     key: PRNGKeyArray,
 ) -> ProgrammedArray:
-    """Writes the `rows` of matrices onto an array anew, `t` [s] after its cells were last returned.
+    """Rewrites the `rows` of matrices on an array, `t` [s] after its cells were last returned.
 
     Raises:
         RuntimeError: if some rows, and not all, are written with weights for which the scale of a column would have to change.

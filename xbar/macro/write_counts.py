@@ -1,4 +1,5 @@
-"""The cost of writing weight matrices: pulses, verifying reads and joules, of the same cells as programming makes."""
+"""The cost of writing weight matrices: pulses, verifying reads and joules, for the same cells that programming
+makes."""
 
 from __future__ import annotations
 
@@ -38,7 +39,7 @@ class Writes(eqx.Module):
 
     Args:
         cells: written. pulses_up, pulses_down, reads: how many in all. joules: heat in the cells [J]. refused: cells that were
-            given up. assumed: whether the counts were taken for granted.
+            given up. assumed: whether they were assumed rather than counted.
     """
 
     cells: Float[Array, ""]
@@ -55,7 +56,8 @@ def writes_of(jobs: Sequence[Job], assumed: AssumedWrites | None = None) -> list
     pulses and reads are those that were really sent; padding of tiles is written, too.
 
     Raises:
-        ValueError: of a device that says how far cells land and not what it takes, if nothing is assumed.
+        ValueError: for a device that gives how far cells land from their targets but not what that takes, if nothing is
+            assumed.
     """
     return _all_writes(list(jobs), assumed)
 
@@ -77,8 +79,8 @@ def _writes(job: Job, assumed: AssumedWrites | None) -> Writes:
     if assumed is None:
         name = job.tile.device.provenance.name
         raise ValueError(
-            f"programming: {name} says how far cells land from their targets ({type(law).__name__}), not by how many pulses. "
-            "Use a device whose programming= is a devices.write_verify.WriteVerify, or give "
+            f"programming: {name} says how far cells land from their targets ({type(law).__name__}), but not how many "
+            "pulses that takes. Use a device whose programming= is a devices.write_verify.WriteVerify, or give "
             "assumed=xbar.energy.AssumedWrites(pulses=20, reads=20, v_write=1.75, width=8.52e-6), with your numbers."
         )
     total, number = jnp.sum(lines), jnp.asarray(float(lines.size))
@@ -98,9 +100,9 @@ def pulse_writes(
     heat: PulseHeat | None = None,
 ) -> Writes:
     """What `n` pulses (up if positive) to cells of conductance `g` [S] take, at the conductance before: |n| V^2 g width each,
-    or what `heat` says of them.
+    or as `heat` gives it.
 
-    Breaks when: a train moves the conductance by much; give it in parts then.
+    Breaks when: a train changes the conductance by much; then give it in parts.
     """
     n = jnp.broadcast_to(n, g.shape).astype(g.dtype)
     up, down = jnp.maximum(n, 0), jnp.maximum(-n, 0)

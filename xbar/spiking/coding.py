@@ -8,12 +8,13 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 
 def rate(x: Float[Array, "*any"], steps: int, *, key: PRNGKeyArray) -> Bool[Array, "steps *any"]:
-    """A spike in each step with probability `x`, in [0, 1] (values beyond are cut off)."""
+    """A spike in each step with probability `x`, in [0, 1] (values outside are clipped)."""
     return jax.random.uniform(key, (steps, *x.shape)) < x
 
 
 def regular(x: Float[Array, "*any"], steps: int) -> Bool[Array, "steps *any"]:
-    """Evenly spaced spikes, `round(x steps)` of them, for `x` in [0, 1]: what a neuron without a leak makes of a constant."""
+    """Evenly spaced spikes, `round(x steps)` of them, for `x` in [0, 1]: how a neuron without a leak responds to a
+    constant."""
     level = jnp.clip(x, 0, 1) * jnp.arange(steps + 1, dtype=jnp.float32).reshape(-1, *(1,) * x.ndim) + 0.5
     return jnp.floor(level[1:]) > jnp.floor(level[:-1])
 
@@ -28,7 +29,8 @@ def latency(x: Float[Array, "*any"], steps: int) -> Bool[Array, "steps *any"]:
 def delta(x: Float[Array, "steps *any"], threshold: float) -> Bool[Array, "steps 2 *any"]:
     """Spikes where a signal has risen (first channel) or fallen (second) by `threshold` since the last spike.
 
-    Breaks when: the signal moves by several thresholds within a step: one spike is sent, and the rest follows in later steps.
+    Breaks when: the signal changes by several thresholds within a step: one spike is sent, and the rest follows in
+    later steps.
     """
 
     def step(level, now):

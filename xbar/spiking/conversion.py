@@ -32,11 +32,11 @@ def converted(
     with the largest activation of each layer `lambda_l` (a percentile over a batch; 1 for the inputs and the last layer),
     neurons that integrate without a leak and subtract their threshold of 1 at a spike. The rate of a neuron is its
     activation over `lambda_l`, rounded to 1/T, in [0, 1]; half a threshold is given over the T steps so that it is rounded
-    and not cut off. The last layer does not spike: `v / T` are the logits.
+    and not truncated. The last layer does not spike: `v / T` are the logits.
 
     Args:
         layers: of one input each, with leaves `weight` and perhaps `bias`. x: inputs in [0, 1], to take activations from.
-        steps: T. percentile: of activations. dt: of a step [s]; it changes nothing but the clock.
+        steps: T. percentile: of activations. dt: duration of a step [s]; it changes nothing but the clock.
 
     Reference: Diehl et al. 2015, 10.1109/IJCNN.2015.7280696; Rueckauer et al. 2017, 10.3389/fnins.2017.00682; both
         recalled, not read.

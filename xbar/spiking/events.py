@@ -35,7 +35,7 @@ class EventCounts(eqx.Module):
 
     @property
     def share(self) -> Float[Array, ""]:
-        """Operations that were done, of those of a dense network in all steps."""
+        """Operations that were done, as a share of those of a dense network in all steps."""
         return self.synaptic / self.dense
 
 
@@ -45,16 +45,17 @@ def count_events(
     """Counts the events of a run.
 
     A spike costs an operation in every synapse that leaves its neuron, and goes as one packet to each core of the layer that
-    it feeds. Cores hold `per_core` neurons and lie on a square mesh, filled row by row, forth and back, layer after layer;
-    inputs enter at the corner. Analog inputs (values other than 0 and 1) count as what is not 0.
+    it feeds. Cores hold `per_core` neurons and lie on a square mesh, filled row by row, back and forth, layer after
+    layer; inputs enter at the corner. Of analog inputs (values other than 0 and 1), each that is not 0 counts as a
+    spike.
 
     Args:
-        network: what ran. x: its inputs. run: what came of them. per_core: neurons of one core; 256 as TrueNorth has it.
+        network: what ran. x: its inputs. run: its result. per_core: neurons of one core; 256 as in TrueNorth.
 
     Raises:
         ValueError: for `per_core` below 1.
 
-    Breaks when: synapses pool or scale beside their weights: fan-outs are those of weights alone.
+    Breaks when: synapses pool or scale in addition to their weights: fan-outs are those of weights alone.
     """
     if per_core < 1:
         raise ValueError(f"count_events: per_core={per_core}; a core holds at least 1 neuron.")
@@ -91,7 +92,7 @@ def _of_ones(path: Any, leaf: Any) -> Any:
 
 
 def mesh_places(cores: Sequence[int]) -> list[np.ndarray]:
-    """Places `(cores, 2)` of each layer's cores on a square mesh, filled row by row, forth and back."""
+    """Places `(cores, 2)` of each layer's cores on a square mesh, filled row by row, back and forth."""
     side = max(1, int(np.ceil(np.sqrt(sum(cores)))))
     y, x = np.divmod(np.arange(sum(cores)), side)
     places = np.stack([np.where(y % 2, side - 1 - x, x), y], -1)

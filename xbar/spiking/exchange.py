@@ -1,4 +1,4 @@
-"""Spiking networks of other simulators, by the Neuromorphic Intermediate Representation (extra `[nir]`)."""
+"""Spiking networks of other simulators, via the Neuromorphic Intermediate Representation (extra `[nir]`)."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class NIRNetwork:
         """States before the first step, and what was shown before it: nothing."""
         shown: dict[str, Array] = {}
         state: dict[str, Any] = {}
-        for _ in self.order:  # what is fed by a loop alone takes a turn more to have a shape
+        for _ in self.order:  # what is fed by a loop alone takes one more pass to have a shape
             state, new = jax.eval_shape(lambda x, shown=shown: self._step(params, {}, shown, x), x)
             known = len(shown)
             shown = {n: jnp.zeros(a.shape, a.dtype) for n, a in new.items()}
@@ -127,7 +127,7 @@ def from_nir(
 
     Args:
         source: a `nir.NIRGraph`, or the path of a `.nir` file. dt: time step [s].
-        method, reset, late: how the continuous equations are discretised, as `LIF` has it; the representation leaves it open.
+        method, reset, late: how the continuous equations are discretised, see `LIF`; the representation leaves it open.
             Traces of one neuron on eleven platforms: norse is euler and to_reset, spiNNaker2 and snnTorch euler; sinabs and
             rockpool impulse; nengo exponential; spyx and Lava euler and late; Loihi `FixedPointLIF`.
 
@@ -149,7 +149,7 @@ def from_nir(
         if kind == "NIRGraph":
             raise ValueError(f"from_nir: node {name!r} is a graph of its own. Flatten the graph first.")
         if kind not in _KNOWN:
-            raise NotImplementedError(f"from_nir: node {name!r} is a {kind}; known are {', '.join(_KNOWN)}.")
+            raise NotImplementedError(f"from_nir: node {name!r} is a {kind}; supported are {', '.join(_KNOWN)}.")
     if "Input" not in kinds.values() or "Output" not in kinds.values():
         raise ValueError("from_nir: the graph has no input or no output; give it both.")
     order, fed = _ordered(kinds, [tuple(edge) for edge in graph.edges])
@@ -195,7 +195,7 @@ def _nir() -> Any:
 
 
 def _ordered(kinds: Mapping[str, str], edges: list[tuple[str, str]]) -> tuple[tuple[str, ...], dict[str, Any]]:
-    """Nodes in the order of a step. What a neuron sends back to where it is fed from arrives in the next step."""
+    """Nodes in the order of a step. What a neuron sends back to its own sources arrives in the next step."""
     after: dict[str, set[str]] = {name: set() for name in kinds}
     for source, target in edges:
         after[source].add(target)
@@ -207,7 +207,7 @@ def _ordered(kinds: Mapping[str, str], edges: list[tuple[str, str]]) -> tuple[tu
         ready = [n for n in kinds if n not in order and all(b or s in order for s, b in fed[n])]
         if not ready:
             raise ValueError(
-                f"from_nir: {', '.join(n for n in kinds if n not in order)} are a loop without a neuron or delay."
+                f"from_nir: {', '.join(n for n in kinds if n not in order)} form a loop without a neuron or delay."
             )
         order += ready
     if unfed := [n for n, kind in kinds.items() if kind != "Input" and not fed[n]]:

@@ -53,7 +53,7 @@ class Spiking(eqx.Module):
     ):
         if len(synapses) != len(neurons):
             raise ValueError(
-                f"Spiking: {len(synapses)} layers of synapses and {len(neurons)} of neurons; give as many."
+                f"Spiking: {len(synapses)} layers of synapses and {len(neurons)} of neurons; give equally many of both."
             )
         self.synapses, self.neurons, self.dt = list(synapses), list(neurons), dt
         self.recurrent = list(recurrent) if recurrent is not None else [None] * len(synapses)

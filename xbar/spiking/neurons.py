@@ -80,7 +80,7 @@ class LIF(Checked):
             ("late", (0, 1)),
         ):
             if getattr(self, name) not in known:
-                raise ValueError(f"LIF: {name}={getattr(self, name)!r}; it is {' or '.join(map(repr, known))}.")
+                raise ValueError(f"LIF: {name}={getattr(self, name)!r}; it must be {' or '.join(map(repr, known))}.")
 
     def start(self, shape: tuple[int, ...], dtype: jnp.dtype = jnp.float32) -> NeuronState:
         """Neurons at rest."""
@@ -135,7 +135,7 @@ def neuron_step(body: LIF, state: NeuronState, x: Array, dt: Array | float) -> t
 
 
 class FixedPointLIF(Checked):
-    """Leaky integrate-and-fire in whole numbers, as Loihi and its simulator have it.
+    """Leaky integrate-and-fire in whole numbers, as in Loihi and its simulator.
 
     $$ v \\leftarrow \\lfloor v (4096 - d) / 4096 \\rfloor + x \\text{ (towards zero)} $$
 
@@ -152,7 +152,7 @@ class FixedPointLIF(Checked):
 
     def __check_init__(self):
         if not 0 <= self.decay <= 4096:
-            raise ValueError(f"FixedPointLIF: decay={self.decay}; it is 0 to 4096.")
+            raise ValueError(f"FixedPointLIF: decay={self.decay}; it must be from 0 to 4096.")
 
     def start(self, shape: tuple[int, ...]) -> Array:
         """Neurons at rest."""

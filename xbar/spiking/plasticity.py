@@ -1,4 +1,4 @@
-"""Learning by the times of spikes: changes of weights, or pulses for the device's own law."""
+"""Learning from the times of spikes: changes of weights, or pulses for the device's own law."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def spike(
     Breaks when: neurons stay far from their threshold: slopes vanish, and what never spikes never learns.
     """
     if surrogate not in ("fast_sigmoid", "arctan"):
-        raise ValueError(f"spike: surrogate={surrogate!r}; it is 'fast_sigmoid' or 'arctan'.")
+        raise ValueError(f"spike: surrogate={surrogate!r}; it must be 'fast_sigmoid' or 'arctan'.")
     return (x >= 0).astype(x.dtype)
 
 

@@ -1,4 +1,4 @@
-"""Arrays as bytes: how each kind of number is kept, and the same array of JAX or NumPy from it again."""
+"""Arrays as bytes: how each kind of number is kept, and how the same array of JAX or NumPy is made from it again."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def dtype_of(name: Any) -> np.dtype:
     """The dtype of this name.
 
     Raises:
-        ChipFileError: if it is none of numbers.
+        ChipFileError: if it is not the name of a kind of number.
     """
     if name in _PLAIN or name in _PAIRS or (name in _BYTES and (name == "bool" or hasattr(jnp, name))):
         return jnp.dtype(name)
@@ -69,7 +69,7 @@ def from_kept(kept: np.ndarray, node: dict[str, Any], name: str) -> Any:
     if "key" in node:
         if node["key"] not in _KEYS:
             raise ChipFileError(
-                f"{name}: {node['key']!r} is not a generator of random numbers; they are {', '.join(_KEYS)}."
+                f"{name}: {node['key']!r} is not a known random-number generator; known are {', '.join(_KEYS)}."
             )
         return jax.random.wrap_key_data(jnp.asarray(data), impl=node["key"])
     return _weak(data) if node.get("weak") else jnp.asarray(data)
@@ -87,6 +87,8 @@ def _weak(data: np.ndarray) -> jax.Array:
     """An array whose dtype gives way to others, as that of a Python number does."""
     zero = {"i": 0, "f": 0.0, "c": 0j}.get(data.dtype.kind)
     if zero is None:
-        raise ChipFileError(f"{data.dtype.name} gives way to no other kind of number.")
+        raise ChipFileError(
+            f"{data.dtype.name} cannot be weakly typed; only signed integers, floats and complex numbers can."
+        )
     with jax.enable_x64(data.dtype.itemsize >= (16 if data.dtype.kind == "c" else 8)):
         return jax.lax.full(data.shape, zero).at[...].set(data)

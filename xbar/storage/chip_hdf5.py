@@ -27,7 +27,7 @@ VERSION = 1
 MOST = 2**36  # bytes of a file: more is refused
 MOST_TEXT = 2**26  # bytes of the description
 _TEXT = "structure"
-_AGAIN = "It was cut off or changed: take another copy, or save the chip again."
+_AGAIN = "It was truncated or changed: use another copy, or save the chip again."
 
 
 def write(path: pathlib.Path, text: str, arrays: Mapping[str, Any], units: Mapping[str, str]) -> None:
@@ -60,7 +60,7 @@ class ChipFile:
     """An open file of a chip; use it in a `with` statement.
 
     Raises:
-        ChipFileError: if it is none.
+        ChipFileError: if it is not one.
     """
 
     def __init__(self, path: str | os.PathLike[str]):
@@ -99,7 +99,7 @@ class ChipFile:
             value = self.file.attrs["version"]
         if value != VERSION:
             raise ChipFileError(
-                f"{self.path} has version {value} of the format, and this xbar reads version {VERSION}. "
+                f"{self.path} has version {value} of the format, but this xbar reads version {VERSION}. "
                 "Update xbar, or save the chip again with this one."
             )
 
@@ -111,7 +111,7 @@ class ChipFile:
         self._check_storage(_TEXT, dataset, dataset.dtype.itemsize)
         raw = bytes(dataset[()])
         if hashlib.sha256(raw).hexdigest() != self._attribute(dataset, "sha256"):
-            raise ChipFileError(f"{self.path}: {_TEXT} does not have its checksum. {_AGAIN}")
+            raise ChipFileError(f"{self.path}: {_TEXT} does not match its checksum. {_AGAIN}")
         return raw.decode("ascii")
 
     def array(self, node: dict[str, Any]) -> Any:
@@ -130,7 +130,7 @@ class ChipFile:
         dataset = self._dataset(name)
         if dataset.dtype != dtype or dataset.shape != shape:
             raise ChipFileError(
-                f"{self.path}: {name} is {dataset.dtype} of shape {dataset.shape}, and the description says {dtype} of "
+                f"{self.path}: {name} is {dataset.dtype} of shape {dataset.shape}, but the description says {dtype} of "
                 f"shape {shape}. {_AGAIN}"
             )
         self._check_storage(name, dataset, dtype.itemsize * int(np.prod(shape, dtype=object)))
@@ -138,7 +138,7 @@ class ChipFile:
         if kept.size:
             dataset.read_direct(kept)
         if digest(kept) != self._attribute(dataset, "sha256"):
-            raise ChipFileError(f"{self.path}: {name} does not have its checksum. {_AGAIN}")
+            raise ChipFileError(f"{self.path}: {name} does not match its checksum. {_AGAIN}")
         return kept
 
     def _dataset(self, name: Any) -> h5py.Dataset:
@@ -155,17 +155,17 @@ class ChipFile:
         return found
 
     def _check_storage(self, name: str, dataset: h5py.Dataset, size: int) -> None:
-        """Raises unless the data set lies whole and as it is in this file."""
+        """Raises unless the data set is stored in this file, in one piece and uncompressed."""
         kept = dataset.id.get_create_plist()
         plain = kept.get_layout() in (h5py.h5d.CONTIGUOUS, h5py.h5d.COMPACT) and not kept.get_nfilters()
         if not plain or kept.get_external_count():
             raise ChipFileError(
                 f"{self.path}: {name} is kept in pieces, compressed, or in another file; xbar.save writes arrays whole. "
-                "`h5repack -l CONTI -f NONE IN OUT` makes them so."
+                "`h5repack -l CONTI -f NONE IN OUT` converts it."
             )
         self.left -= size
         if self.left < 0 or dataset.id.get_storage_size() != size:
-            raise ChipFileError(f"{self.path}: {name} claims {size} bytes, more than the file has of it. {_AGAIN}")
+            raise ChipFileError(f"{self.path}: {name} claims {size} bytes, more than the file holds for it. {_AGAIN}")
 
     def _attribute(self, owner: h5py.Group | h5py.Dataset, name: str) -> str:
         if name not in owner.attrs:
@@ -185,5 +185,5 @@ def _size(path: pathlib.Path) -> int:
     if not stat.S_ISREG(found.st_mode):
         raise ChipFileError(f"{path} is not a file. Give a file that xbar.save wrote.")
     if found.st_size > MOST:
-        raise ChipFileError(f"{path} has {found.st_size} bytes; chips of more than {MOST} are not read.")
+        raise ChipFileError(f"{path} has {found.st_size} bytes; files of more than {MOST} bytes are not read.")
     return found.st_size

@@ -25,11 +25,12 @@ _DAMAGE = (OSError, RuntimeError, ValueError, TypeError, LookupError, AttributeE
 def save(chip: Chip, path: str | os.PathLike[str]) -> None:
     """Writes a chip to an HDF5 file, complete or not at all.
 
-    The file holds everything that the chip is: cells with what makes each one itself, converters and their ranges, drift
-    references, what `chip.at(t)` worked out, tiles, devices, wires and mappings, parameters that digital work needs; for
-    each layer below `layers/<path>`, with units. `xbar.load` gives the same numbers bit for bit, in another process or on
-    another machine. The function is not in it, nor is any other code: `load` takes it, and classes of your own must be there
-    when it is called. Nor does it say which devices of a mesh held which tiles.
+    The file holds everything that the chip is: cells with everything that sets each of them apart, converters and their
+    ranges, drift references, what `chip.at(t)` worked out, tiles, devices, wires and mappings, parameters that digital
+    work needs; for each layer below `layers/<path>`, with units. `xbar.load` gives the same numbers bit for bit, in
+    another process or on another machine. The function is not in it, nor is any other code: `load` takes it, and
+    classes of your own must be defined when it is called. Nor does the file say which devices of a mesh held which
+    tiles.
 
     Args:
         chip: as `Analog.program`, `xbar.calibrate` or `chip.at` return it; a wafer is one, too.
@@ -63,13 +64,14 @@ def load(path: str | os.PathLike[str], f: Callable[..., Any], *inputs: Any, para
             the chip is called, and here if `inputs` are given; what it computes digitally is not compared.
         inputs: example inputs; only their shapes and dtypes matter.
         params: the parameters, or others of the same structure (`jax.eval_shape` gives some), where the file does not hold
-            it: it holds trees of dicts, tuples, lists, named tuples and Equinox modules. Their numbers are not looked at.
+            that structure: it can hold trees of dicts, tuples, lists, named tuples and Equinox modules. Their numbers
+            are not looked at.
 
     Raises:
         ChipFileError: if the file holds no chip or is damaged, a class is missing, JAX is set to fewer bits than the chip
-            has, or `f` or `params` are others than the chip's.
+            has, or `f` or `params` are not those of the chip.
 
-    Breaks when: `f` differs in what is digital only: the chip then computes the new function.
+    Breaks when: `f` differs only in what is digital: the chip then computes the new function.
     """
     if not callable(f):
         raise TypeError(
@@ -93,7 +95,7 @@ def load(path: str | os.PathLike[str], f: Callable[..., Any], *inputs: Any, para
 
 
 def _refuse_constant(text: str) -> Any:
-    raise ChipFileError(f"the description holds {text}, which is not a number of it.")
+    raise ChipFileError(f"the description holds {text}, which is not a number that it may hold.")
 
 
 def _encoded(chip: Chip, encoder: Encoder) -> dict[str, Any]:
@@ -145,20 +147,20 @@ def _check_function(path: str | os.PathLike[str], chip: Chip, inputs: Sequence[A
     try:
         traced, _ = trace(chip.f, chip.frame, chip.avals, inputs, chip.rolled)
     except Exception as error:
-        error.add_note(f"xbar: f may be another function than the one of the chip in {path}.")
+        error.add_note(f"xbar: f may not be the function of the chip in {path}.")
         raise
     found, expected = ([(x.path, *x.signature) for x in layers] for layers in (traced.layers, chip.plan_layers))
     if found != expected:
         say = lambda layers: ", ".join(f"{x.path} {list(x.shape)}" for x in layers) or "none"  # noqa: E731
         raise ChipFileError(
-            f"{path} holds a chip of another function: f has the products {say(traced.layers)} for these inputs, and the chip "
-            f"{say(chip.plan_layers)}. Give the function that it was programmed with, or program f anew."
+            f"{path} holds a chip of another function: f has the products {say(traced.layers)} for these inputs, but "
+            f"the chip {say(chip.plan_layers)}. Give the function that it was programmed with, or program f again."
         )
     mapped = frozenset(chip.arrays)
     used = traced.pruned(mapped).inputs_used(mapped)[: len(chip.leaves)]
     lost = [p for p, u, leaf in zip(chip.frame.paths, used, chip.leaves, strict=True) if u and leaf is None]
     if lost:
         raise ChipFileError(
-            f"{path} holds a chip of another function: f computes with {', '.join(lost)} digitally, and the chip has "
-            "it on arrays only. Give the function that it was programmed with, or program f anew."
+            f"{path} holds a chip of another function: f computes with {', '.join(lost)} digitally, but the chip has "
+            "it on arrays only. Give the function that it was programmed with, or program f again."
         )

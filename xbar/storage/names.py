@@ -14,7 +14,7 @@ from xbar.graph.nodes import Layer
 from xbar.graph.products import Convolution, DotProduct
 from xbar.storage.chip_file_error import ChipFileError
 
-PLAIN = (Provenance, Layer, DotProduct, Convolution)  # dataclasses of ours that are no modules
+PLAIN = (Provenance, Layer, DotProduct, Convolution)  # dataclasses of ours that are not modules
 OURS = ("devices", "xbar")  # may move between their files from one version to the next
 FUNCTIONS = ("jax.numpy", "jax.lax", "jax._src.nn.functions", "equinox.nn")  # whose functions a network may hold
 NOT_PURE = frozenset({"load", "save", "savez", "fromfile", "from_dlpack", "frombuffer", "fromfunction", "fromiter"})
@@ -62,7 +62,7 @@ class Classes:
         if len(alike) == 1:
             return alike[0]
         raise ChipFileError(
-            f"the {what} {own} of the module {place} is not there: define or import it before loading. "
+            f"the {what} {own} of the module {place} was not found: define or import it before loading. "
             "(A file never imports anything by itself.)"
         )
 

@@ -32,7 +32,7 @@ def check(chip: Chip) -> None:
     if numbers != set(chip.tiles) or not numbers <= set(range(len(chip.plan_layers))):
         raise ChipFileError(
             f"arrays of layers {list(chip.arrays)} on tiles of layers {list(chip.tiles)}, of {len(chip.plan_layers)} "
-            "layers: each mapped layer has one of both."
+            "layers: each mapped layer needs one of each."
         )
     if chip.taken is not None and set(_is(chip.taken, dict, "taken")) != numbers:
         raise ChipFileError(f"times of layers {list(chip.taken)} for arrays of layers {sorted(numbers)}.")
@@ -48,7 +48,7 @@ def check(chip: Chip) -> None:
 
 def _is(value: Any, kind: type, where: str) -> Any:
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise ChipFileError(f"{where} is a {type(value).__name__}; a {kind.__name__} is expected.")
+        raise ChipFileError(f"{where} is a {type(value).__name__}; expected {kind.__name__}.")
     return value
 
 
@@ -96,7 +96,7 @@ def _check_array(array: Any, layer: Layer, tile: Tile, wafer: tuple[int, ...]) -
         _shaped(array.cells.g, (*places, lines), f"{path}: cells.g")
         _check_conductances(array.cells.g, path)
     elif array.settled is None:
-        raise ChipFileError(f"{path}: the array has neither cells nor what reads at one time meet of them.")
+        raise ChipFileError(f"{path}: the array has neither cells nor what reads at one time need of them.")
     per_tile = (*stack, part.blocks, part.row_tiles, part.col_tiles)
     if array.ranges is not None:
         _is(array.ranges, Ranges, f"{path}: ranges")
@@ -121,7 +121,7 @@ def _shaped(x: Any, shape: tuple[int, ...], where: str) -> None:
 
 
 def _spread(x: Any, shape: tuple[int, ...], where: str) -> None:
-    """Raises unless a number is there for every converter: ranges that a user has set may be shared by some."""
+    """Raises unless there is a number for every converter: ranges that a user has set may be shared by some."""
     fits = np.ndim(x) <= len(shape) and all(n in (1, m) for n, m in zip(np.shape(x)[::-1], shape[::-1], strict=False))
     if not isinstance(x, jax.Array | np.ndarray | float) or not fits:
         raise ChipFileError(f"{where} has shape {np.shape(x)}; the layer's tiles need {shape}.")
@@ -132,14 +132,14 @@ def _check_conductances(g: jax.Array, path: str, least: float = 0.0) -> None:
         values = np.asarray(g, float)
         bad = values[~(np.isfinite(values) & (values >= least))]
         raise ChipFileError(
-            f"{path}: {bad.size} of {values.size} cells have a conductance that no cell has, {bad[0]:g} S for one; "
-            "it is finite and not below 0 S. Program the chip again."
+            f"{path}: {bad.size} of {values.size} cells have an impossible conductance, such as {bad[0]:g} S; "
+            "it must be finite and not below 0 S. Program the chip again."
         )
 
 
 def _check_leaves(chip: Chip) -> None:
     if len(chip.leaves) != len(chip.avals):
-        raise ChipFileError(f"{len(chip.leaves)} parameters are kept, of {len(chip.avals)}.")
+        raise ChipFileError(f"the file keeps {len(chip.leaves)} parameters out of {len(chip.avals)}.")
     for leaf, aval, path in zip(chip.leaves, chip.avals, chip.frame.paths, strict=True):
         if leaf is not None and (np.shape(leaf)[len(chip.wafer) :] != aval.shape or leaf.dtype != aval.dtype):
             raise ChipFileError(

@@ -1,4 +1,4 @@
-"""A pytree of modules as plain data that JSON can hold, with names where arrays stand; and back.
+"""A pytree of modules as plain data that JSON can hold, with names in the place of arrays; and back.
 
 `None`, booleans, whole and finite numbers and text stand for themselves. Everything else is an object with one key that says
 what it is: `{"tuple": [...]}`, `{"array": "layers/w/cells/g", "shape": ...}`, `{"class": "devices.device:Device", ...}`.
@@ -126,7 +126,7 @@ def plain(part: str) -> str:
 
 
 class Decoder:
-    """Makes values of what an `Encoder` made of them.
+    """Turns what an `Encoder` has made back into values.
 
     Args:
         fetch: gives the array that stands at a node.
@@ -140,7 +140,7 @@ class Decoder:
         """The value.
 
         Raises:
-            ChipFileError: if it is none.
+            ChipFileError: if it is not one.
         """
         if node is None or isinstance(node, bool | int | float | str):
             return node
@@ -194,7 +194,7 @@ class Decoder:
         kind: Any = self.classes.named_tuple(node["named_tuple"])
         given = node["fields"]
         if tuple(given) != kind._fields:
-            raise ChipFileError(f"{place}: {kind.__qualname__} has {kind._fields}, and the file {tuple(given)}.")
+            raise ChipFileError(f"{place}: {kind.__qualname__} has {kind._fields}, but the file {tuple(given)}.")
         return kind._make(self.value(v, f"{place}.{n}") for n, v in given.items())
 
     def _aval(self, node: dict[str, Any], place: str) -> jax.ShapeDtypeStruct:

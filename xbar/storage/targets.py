@@ -37,12 +37,12 @@ def export_targets(
 ) -> None:
     """Writes the target conductance of every physical cell, for the programmer of a real array.
 
-    A chip keeps its cells, not their targets, so these are encoded anew from the weights, as programming does. Cells in the
-    last row or column of tiles that no weight uses hold the target of a weight 0.
+    A chip keeps its cells, not their targets, so these are encoded again from the weights, as programming does. Cells
+    in the last row or column of tiles that no weight uses hold the target of a weight 0.
 
     Args:
         path: `*.csv`, a line for each cell with units in the head; or `*.h5`, for each layer an array with the axes step,
-            cell, block, tile row, row, tile column, column. Complete or not at all; a file that is there is replaced.
+            cell, block, tile row, row, tile column, column. Complete or not at all; an existing file is replaced.
         network: as `xbar.analog` makes it. params: the weights. inputs: example inputs; only shapes and dtypes matter.
         chip: one that was programmed from these weights: adds the conductance of its cells at the earliest time that the
             device's data describe.
@@ -52,7 +52,7 @@ def export_targets(
     share no tile; rows are word lines, columns bit lines, counted in each tile, from 0.
 
     Raises:
-        ChipFileError: for another kind of file, or a chip of other layers. ValueError: as `Analog.program` does.
+        ChipFileError: for another kind of file, or a chip with other layers. ValueError: as `Analog.program` does.
     """
     path = pathlib.Path(path)
     if path.suffix not in (".csv", ".h5"):
@@ -70,7 +70,7 @@ def export_targets(
     traced, given = trace(network.f, frame, [aval_of(leaf) for leaf in leaves], inputs, planned.rolled)
     if [x.signature for x in traced.layers] != [x.signature for x in planned.plan_layers]:
         raise ChipFileError(
-            "export_targets: the chip has other layers than the network with these inputs. Give its network."
+            "export_targets: the chip does not have the layers of the network with these inputs. Give its network."
         )
     matrices = weights(traced, leaves, given.captured, frozenset(planned.arrays))
     found = []

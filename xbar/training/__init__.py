@@ -1,7 +1,7 @@
 """Training for the arrays, and on them.
 
-Small pieces for a training loop of one's own (plain JAX, Equinox, Flax; Optax transformations where updates are meant):
-noise and faults on weights, clipping, losses, gradients, adapters; what brings a programmed chip back without training;
+Small pieces for your own training loop (plain JAX, Equinox, Flax; Optax transformations where they act on updates):
+noise and faults on weights, clipping, losses, gradients, adapters; what restores a programmed chip without training;
 pulses instead of computed weights. Each says where it comes from and when it breaks.
 """
 

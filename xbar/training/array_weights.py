@@ -42,8 +42,8 @@ class ArrayWeights:
         rest = [jax.tree.leaves(other) for other in others]
         if any(len(x) != len(self.channels) for x in (leaves, *rest)):
             raise ValueError(
-                f"These weights were found among {len(self.channels)} leaves, and the parameters have {len(leaves)}. Find "
-                "them anew with xbar.training.weights_of(f, params, x)."
+                f"These weights were found among {len(self.channels)} leaves, but the parameters have {len(leaves)}. "
+                "Find them again with xbar.training.weights_of(f, params, x)."
             )
         shared = lambda w, own: tuple(d for d in range(w.ndim) if per == "tensor" or d not in own)  # noqa: E731
         found = [
@@ -74,13 +74,14 @@ def chosen_weights(given: ArrayWeights | None, params: Any, per: Per = "tensor")
 def weights_of(f: Callable[..., Any] | Analog, params: Any, *inputs: Any) -> ArrayWeights:
     """The weights that `xbar.analog` would put on arrays, with their channels, found by tracing `f(params, *inputs)`.
 
-    What meets its inputs in a product is a weight, whatever the framework calls it; embeddings that are looked up, gains and
-    biases are none. An axis holds channels if the matrix on the array does not change along its rows when only this axis
-    is counted through: so kernels of convolutions, dense layers and stacked blocks are told apart from their layouts.
+    Whatever multiplies its inputs in a matrix product is a weight, whatever the framework calls it; embeddings that are
+    looked up, gains and biases are not. An axis holds channels if the matrix on the array does not change along its
+    rows when only the index along this axis changes: this tells the axes of convolution kernels, dense layers and
+    stacked blocks apart, whatever their layout.
 
     Args:
         f: the function, or what `xbar.analog` made of it: layers that its `tile` keeps digital are then left out.
-        params, inputs: as of a call; only shapes and dtypes matter.
+        params, inputs: as in a call; only shapes and dtypes matter.
 
     Breaks when: one leaf is used in two layouts (tied embeddings): its first use decides.
     """
@@ -126,4 +127,4 @@ def _is_array(leaf: Any) -> bool:
 
 def _check_per(per: str) -> None:
     if per not in get_args(Per):
-        raise ValueError(f"per={per!r}; it is 'tensor' or 'channel'.")
+        raise ValueError(f"per={per!r}; it must be 'tensor' or 'channel'.")

@@ -23,19 +23,19 @@ def committee(
 
     $$ y = \\frac1N \\sum_i h\\bigl(f_i(x)\\bigr) $$
 
-    Errors that are independent from chip to chip fall with the square root of their number; what the network gets wrong itself
-    stays. Networks of several trainings do better, where there are: stack their outputs and take the mean.
+    Errors that are independent from chip to chip fall with the square root of their number; what the network itself
+    gets wrong stays. Networks from several trainings do better, where available: stack their outputs and take the mean.
 
     Args:
         wafer: chips programmed with one network (`jax.vmap` of `program`). inputs, t, key: as in a call of a chip.
-        of: `h`, what is averaged of each output; `jax.nn.softmax` for probabilities.
+        of: `h`, what is averaged for each output; `jax.nn.softmax` for probabilities.
 
     Raises:
         ValueError: for a single chip.
 
     Reference: Joksas et al. 2020, 10.1038/s41467-020-18098-0 (averaged outputs of networks, at equal numbers of memristors).
 
-    Breaks when: errors are common to all chips, as a drift that is not compensated.
+    Breaks when: errors are common to all chips, such as a drift that is not compensated.
     """
     if not wafer.wafer:
         raise ValueError(

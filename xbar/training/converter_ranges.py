@@ -29,8 +29,8 @@ def learn_ranges(
        \\frac{\\partial q(x)}{\\partial r} = \\begin{cases} (q(x) - x)/r & |x| < r \\\\ \\mathrm{sign}(x) & \\text{else}
        \\end{cases} $$
 
-    A range is a compromise of rounding and clipping; the derivative knows both. Without labels, the loss is the squared
-    difference of the outputs from those of the same cells with ideal converters.
+    A range is a compromise between rounding and clipping; the derivative accounts for both. Without labels, the loss is
+    the squared difference of the outputs from those of the same cells with ideal converters.
 
     Args:
         chip: calibrated, for ranges to start from. inputs: a representative batch.
@@ -39,14 +39,14 @@ def learn_ranges(
             of ln r.
 
     Returns:
-        The chip with the ranges of the least loss that was seen.
+        The chip with the ranges of the lowest loss that was seen.
 
     Raises:
         ValueError: for a chip that is not calibrated.
 
     Reference: Esser et al. 2020, arXiv:1902.08153 (learned step size); Rasch et al. 2023, 10.1038/s41467-023-40770-4, and
-    Buechel et al. 2025, arXiv:2505.09663, learn input ranges while training: give `network(..., ranges=)` ranges to
-    differentiate by.
+    Buechel et al. 2025, arXiv:2505.09663, learn input ranges while training: for that, differentiate with respect to
+    the ranges given to `network(..., ranges=)`.
 
     Breaks when: the batch does not have the extremes that later inputs have.
     """
@@ -54,7 +54,7 @@ def learn_ranges(
         settings: Any = dict(t=t, loss=loss, steps=steps, rate=rate)
         return chip.each_chip(lambda one, k: learn_ranges(one, *inputs, key=k, **settings), key)
     if chip.ranges.keys() != chip.arrays.keys():
-        raise ValueError("learn_ranges: this chip has no ranges to start from. Give it some: xbar.calibrate(chip, x).")
+        raise ValueError("learn_ranges: this chip has no ranges to start from. Calibrate it: xbar.calibrate(chip, x).")
     now = chip if chip.taken is not None else chip.at(t)
     read = lambda c: c.watch(inputs, key=key)[0]  # noqa: E731
     wanted = read(with_ideal_converters(now)) if loss is None else None

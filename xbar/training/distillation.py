@@ -30,7 +30,7 @@ def distillation_loss(
     Breaks when: the teacher is wrong: the student learns that, too.
     """
     if temperature <= 0:
-        raise ValueError(f"distillation_loss: temperature={temperature!r}; it is above 0, 1 as a rule.")
+        raise ValueError(f"distillation_loss: temperature={temperature!r}; it must be above 0, usually 1.")
     p = jax.nn.log_softmax(jax.lax.stop_gradient(teacher) / temperature)
     q = jax.nn.log_softmax(student / temperature)
     return temperature**2 * jnp.mean(jnp.sum(jnp.exp(p) * (p - q), -1))

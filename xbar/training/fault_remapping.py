@@ -1,4 +1,5 @@
-"""Weights around stuck cells: the partner of a stuck cell makes up for it, and lines with faults carry what suffers least."""
+"""Weights around stuck cells: the partner of a stuck cell makes up for it, and lines with faults carry what suffers
+least from them."""
 
 from __future__ import annotations
 
@@ -31,7 +32,7 @@ def program_around_faults(
 
     Args:
         chip: programmed, not taken at a time. params: what was programmed. inputs: example inputs.
-        key: decides the write errors of partners. t: time since the chip was programmed [s]; all other cells grow older by it.
+        key: decides the write errors of partners. t: time since the chip was programmed [s]; all other cells age by it.
 
     Raises:
         ValueError: for a mapping other than `xbar.Differential`, or a wafer.
@@ -42,7 +43,7 @@ def program_around_faults(
     Breaks when: faults come later, by wear.
     """
     if chip.wafer:
-        raise ValueError("program_around_faults: give one chip; of a wafer, use jax.vmap over its chips.")
+        raise ValueError("program_around_faults: give one chip; for a wafer, use jax.vmap over its chips.")
     for i, tile in chip.tiles.items():
         if not isinstance(tile.mapping, Differential):
             kind = type(tile.mapping).__name__

@@ -21,7 +21,7 @@ def low_rank_adapters(
     $$ y' = y + x A B, \\qquad A \\in \\mathbb R^{k \\times r},\\ B \\in \\mathbb R^{r \\times n}, \\quad
        A \\sim N(0, 1/k),\\ B = 0 $$
 
-    A dictionary by layer number, a pytree to differentiate by and to give to Optax:
+    A dictionary by layer number, a pytree to differentiate with respect to and to give to Optax:
 
         adapters = low_rank_adapters(chip, 4, key=key)
         loss = lambda adapters: task(chip.with_corrections(adapters)(x, t=t, key=k), y)
@@ -30,7 +30,7 @@ def low_rank_adapters(
     first. A new task or an older chip needs new adapters and no writing of cells.
 
     Args:
-        chip: which layers there are, whatever the function is. rank: `r`, 1 to 16 as a rule. key: decides `A`.
+        chip: the layers that there are, whatever the function. rank: `r`, usually 1 to 16. key: decides `A`.
         layers: `path -> bool`: which layers get one; all by default. Layers of one path in a loop of equal blocks get one
             each.
 
@@ -39,11 +39,11 @@ def low_rank_adapters(
 
     Reference: Li et al. 2024, arXiv:2411.17367 (AHWA-LoRA); Hu et al. 2021, arXiv:2106.09685.
 
-    Breaks when: a matrix is small: `r (k + n)` is then no fraction of `k n`. The adapters' work is digital: `Chip.energy` says
-    that it is not counted.
+    Breaks when: a matrix is small: `r (k + n)` is then not a small fraction of `k n`. The adapters' work is digital:
+    `Chip.energy` says that it is not counted.
     """
     if isinstance(rank, bool) or int(rank) != rank or rank < 1:
-        raise ValueError(f"low_rank_adapters: rank={rank!r}; it is a whole number of at least 1.")
+        raise ValueError(f"low_rank_adapters: rank={rank!r}; it must be a whole number of at least 1.")
     found = {}
     for i, array in chip.arrays.items():
         layer = chip.plan_layers[i]
@@ -56,7 +56,7 @@ def low_rank_adapters(
         found[i] = Correction(a=a, b=jnp.zeros((*stack, rank, n), dtype))
     if not found:
         names = ", ".join(name for i in chip.arrays for name in chip.plan_layers[i].names)
-        raise ValueError(f"low_rank_adapters: layers chose none of {names}.")
+        raise ValueError(f"low_rank_adapters: layers= chose none of {names}.")
     return found
 
 

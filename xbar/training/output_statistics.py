@@ -50,11 +50,12 @@ def match_statistics(
 
     $$ y' = \\frac{\\sigma}{\\hat\\sigma}\\,(y - \\hat\\mu) + \\mu $$
 
-    with the mean and standard deviation over a batch (and positions) of the digital products, and hatted those of the chip. It
-    needs no labels, no training and no writing of cells: a factor and an offset a channel, in digital logic. Where batch norm
-    stands behind a layer or was folded into it, this is batch-norm re-calibration: its running statistics are replaced by
-    those of the chip at `t`. Layers are corrected one after the other in one pass, each with the inputs that corrected
-    ones give it, so that on these inputs, read without noise, the statistics are met exactly.
+    with the mean and standard deviation over a batch (and positions) of the digital products, and hatted those of the
+    chip. This needs no labels, no training and no writing of cells: a factor and an offset per channel, in digital
+    logic. Where batch norm follows a layer or was folded into it, this is batch-norm re-calibration: its running
+    statistics are replaced by those of the chip at `t`. Layers are corrected one after the other in one pass, each with
+    the inputs that corrected ones give it, so that on these inputs, read without noise, the statistics are matched
+    exactly.
 
     Args:
         chip: programmed, and calibrated if its converters are real; cells, ranges and drift compensation stay.
@@ -68,7 +69,7 @@ def match_statistics(
     Raises:
         ValueError: for parameters of other shapes than those programmed.
 
-    Reference: Joshi et al. 2020, 10.1038/s41467-020-16108-9 (AdaBS, on some 5 % of the training set, at each time).
+    Reference: Joshi et al. 2020, 10.1038/s41467-020-16108-9 (AdaBS, on about 5 % of the training set, at each time).
 
     Breaks when: the batch is small (the statistics are its own), or a channel hardly varies in the chip: its noise is
     scaled up with its signal. A layer that is used several times (recurrent networks) gets one gain and offset from all of
@@ -126,7 +127,8 @@ def _digital_statistics(
     inputs: list[Any],
     captured: Sequence[Any],
 ) -> dict[int, Statistics]:
-    """Of each layer's products in the digital network, in two passes: the second about the mean of the first."""
+    """Statistics of each layer's products in the digital network, in two passes: the second about the mean of the
+    first."""
 
     def run(centres: dict[int, Array]) -> dict[int, Moments]:
         def read_layer(i, given, product, x, noise, probe):

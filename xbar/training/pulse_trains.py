@@ -18,7 +18,8 @@ class Coincidences(eqx.Module):
     """What pulse trains amount to, summed over vectors.
 
     Args:
-        up, down: pulses to each cell. rows, cols: pulses on each line, coincident or not. slots: that passed, of all vectors.
+        up, down: pulses to each cell. rows, cols: pulses on each line, coincident or not. slots: those that passed,
+            over all vectors.
     """
 
     up: Float[Array, "*tiles rows cols"]
@@ -39,22 +40,22 @@ class PulseTrains(Checked):
     as long as no probability is cut at 1.
 
     Args:
-        step: s, the change that one pulse makes, in units of the weight; None where it is asked of a device
+        step: s, the change that one pulse makes, in units of the weight; None where it is taken from a device
             (`xbar.training.insitu`).
-        slots: BL at most (31 as a rule).
+        slots: the largest BL (usually 31).
         manage_slots: take only as many slots as the largest product needs, `ceil(rate max|x| max|d| / s)`, and give
             rows the largest probability, 1; what exceeds `slots` is lost. Otherwise all slots are used, and the
             largest probabilities of rows and columns are made equal.
         mean_count: no randomness: every train has its mean number of pulses, rounded, those of rows one after the other and
             those of columns spread evenly, so that a cell gets the mean number of coincidences, rounded.
 
-    Reference: Gokmen, Vlasov 2016, 10.3389/fnins.2016.00333; the management rules as aihwkit 1.2.0 has them (MIT licence).
+    Reference: Gokmen, Vlasov 2016, 10.3389/fnins.2016.00333; the management rules as in aihwkit 1.2.0 (MIT licence).
     """
 
     step: Float[Array, ""] | None = eqx.field(
         converter=positive.but(optional=True, advice="It is the change of a weight that one pulse makes."), default=None
     )
-    slots: int = eqx.field(static=True, converter=Whole(1, 1000, advice="A train has 31 slots as a rule."), default=31)
+    slots: int = eqx.field(static=True, converter=Whole(1, 1000, advice="A train usually has 31 slots."), default=31)
     manage_slots: bool = eqx.field(static=True, default=True)
     mean_count: bool = eqx.field(static=True, default=False)
 
@@ -67,7 +68,7 @@ class PulseTrains(Checked):
             ValueError: without a step.
         """
         if self.step is None:
-            raise ValueError("PulseTrains: without step= there is no number of pulses. Give the change that one makes.")
+            raise ValueError("PulseTrains: step= is missing. Give the change of a weight that one pulse makes.")
         x, d = jnp.abs(x), jnp.abs(d)
         most = [jnp.max(v) for v in (x, d)]
         x_max, d_max = (jnp.where(v > 0, v, 1) for v in most)  # nothing but zeros gets no pulse at any scale
@@ -117,7 +118,7 @@ class PulseTrains(Checked):
         Raises:
             ValueError: if trains are random and there is no key.
 
-        Managed slots are worked through one by one, as many as the vector that needs most of them takes.
+        Managed slots are processed one by one, as many as the vector that needs most of them takes.
         """
         if key is None and not self.mean_count:
             raise ValueError("PulseTrains: random trains need key=jax.random.key(0), or choose mean_count=True.")

@@ -22,7 +22,7 @@ from xbar.transform import Analog
 
 
 def curvature(loss: Callable[..., Any], params: Any, *rest: Any, key: PRNGKeyArray, probes: int = 16) -> Any:
-    """The diagonal of the loss's second derivative by each parameter.
+    """The diagonal of the loss's second derivative with respect to each parameter.
 
     $$ H_{ii} \\approx \\langle v_i (H v)_i \\rangle, \\quad v_i = \\pm 1 $$
 
@@ -33,8 +33,8 @@ def curvature(loss: Callable[..., Any], params: Any, *rest: Any, key: PRNGKeyArr
         loss: `(params, *rest) -> number`. key: decides the probes. probes: products with H, each twice a gradient's work.
 
     Returns:
-        A pytree like `params`, in units of the loss by the square of each parameter's; leaves that are not real stay as
-        they are.
+        A pytree like `params`, in units of the loss over the square of each parameter's; leaves that are not real stay
+        as they are.
 
     Reference: Yan et al. 2022, arXiv:2202.08395 (SWIM: second derivatives as sensitivities); the estimate: Bekas et al.
     2007, 10.1016/j.apnum.2007.01.003.
@@ -72,7 +72,7 @@ def most_sensitive(sensitivity: Any, share: float, *, variance: Any = None, weig
         ValueError: for a share outside 0 to 1.
     """
     if not 0 <= share <= 1:
-        raise ValueError(f"most_sensitive: share={share!r}; it is a share of the weights, from 0 to 1.")
+        raise ValueError(f"most_sensitive: share={share!r}; it must be a share of the weights, from 0 to 1.")
     leaves, tree = jax.tree.flatten(sensitivity)
     each = [1.0] if variance is None else jax.tree.leaves(variance)
     each = each * len(leaves) if len(each) == 1 else each
@@ -115,7 +115,7 @@ def program_selectively(
     """
     if jax.tree.structure(careful) != jax.tree.structure(params):
         raise ValueError(
-            "program_selectively: careful has another structure than params; give a boolean for each parameter."
+            "program_selectively: careful does not have the structure of params; give a boolean for each parameter."
         )
     chip = network.program(params, *inputs, key=key)
     finer = lambda tile: dataclasses.replace(tile, device=dataclasses.replace(tile.device, programming=programming))  # noqa: E731

@@ -21,7 +21,7 @@ def sharpness_aware(
     Args:
         gradient: `(params, *rest) -> gradients`, as `jax.grad` and `eqx.filter_grad` give it; called twice with the same
             `rest`, so that both see the same devices.
-        radius: `rho`, in the units of the weights (.05), or, adaptive, relative to them (.5 as a rule).
+        radius: `rho`, in the units of the weights (.05), or, adaptive, relative to them (usually .5).
         adaptive: larger weights may move further, as under errors in proportion to them.
 
     Raises:
@@ -32,7 +32,7 @@ def sharpness_aware(
     Breaks when: the gradient is 0: there is no direction, and it stays 0. Costs twice a plain gradient.
     """
     if radius <= 0:
-        raise ValueError(f"sharpness_aware: radius={radius!r}; it is above 0, .05 as a rule.")
+        raise ValueError(f"sharpness_aware: radius={radius!r}; it must be above 0, usually .05.")
 
     def at_the_worst(params: Any, *rest: Any, **more: Any) -> Any:
         g = gradient(params, *jax.tree.map(_again, rest), **jax.tree.map(_again, more))

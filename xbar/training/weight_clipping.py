@@ -20,13 +20,13 @@ def clip_weights(
     per: Per = "tensor",
     weights: ArrayWeights | None = None,
 ) -> Any:
-    """`params` whose weights are clipped: without outliers the others use more of the conductances.
+    """`params` whose weights are clipped: without outliers the others use more of the conductance range.
 
     $$ w' = \\mathrm{clip}(w, -c, c), \\qquad c = k\\, \\mathrm{std}(w) \\text{ or a fixed limit} $$
 
     Args:
         sigmas: `k`, of each tensor's or channel's own standard deviation. limit: `c` itself, in the units of the weights.
-            One of both. per, weights: as in `weight_noise`.
+            Give one of the two. per, weights: as in `weight_noise`.
 
     Raises:
         ValueError: for both or neither of them, or numbers that are not positive.
@@ -37,7 +37,7 @@ def clip_weights(
     """
     if (sigmas is None) == (limit is None) or (sigmas or limit or 0) <= 0:
         raise ValueError(
-            f"clip_weights: sigmas={sigmas}, limit={limit}; give one of both, above 0, sigmas=2.5 for one."
+            f"clip_weights: sigmas={sigmas}, limit={limit}; give one of the two, above 0, such as sigmas=2.5."
         )
 
     def clipped(w: Array, axes: tuple[int, ...]) -> Array:
@@ -77,7 +77,7 @@ def remap_channels(params: Any, weights: ArrayWeights) -> tuple[Any, Any]:
     $$ s = \\max_{channel}|w|, \\qquad \\max_{channel}|w'| = 1 $$
 
     Arrays do this themselves at programming (`xbar.Differential(per="column")`, tile by tile); this is for training in the
-    mapped units, and for arrays with one scale a tile, behind which a network has factors of its own.
+    mapped units, and for arrays with one scale per tile, which a network follows with factors of its own.
 
     Returns:
         `params` with `w'`, and a pytree like it with `s` (1 for all other leaves), which broadcasts against the weights.

@@ -35,7 +35,7 @@ def weight_noise(
     $$ \\tilde w = w + \\eta\\, m\\, \\xi, \\quad \\xi \\sim N(0, 1), \\qquad
        m = \\max_{tensor}|w|,\\ \\max_{channel}|w| \\text{ or } 1 $$
 
-    No gradient flows through `m`, so that the gradient by `w` is that at `w~`.
+    No gradient flows through `m`, so that the gradient with respect to `w` is that at `w~`.
 
     Args:
         scale: `eta`, a share of the largest weight, or with `relative=False` in the units of the weights. It may be traced: an
@@ -69,7 +69,7 @@ def _check_scale(scale: Any, relative: bool) -> None:
     if isinstance(scale, Tracer):
         return
     if not np.min(scale) >= 0:
-        raise ValueError(f"weight_noise: scale={scale}; it is a standard deviation, 0 or more.")
+        raise ValueError(f"weight_noise: scale={scale}; it is a standard deviation and must be 0 or more.")
     if relative and np.max(scale) > 1:
         warnings.warn(
             f"weight_noise: scale={scale} is more than the largest weight. It is a share: 0.05 for 5 %.",
@@ -80,11 +80,11 @@ def _check_scale(scale: Any, relative: bool) -> None:
 def drop_weights(
     params: Any, rate: Float[Array, ""] | float, *, key: PRNGKeyArray, weights: ArrayWeights | None = None
 ) -> Any:
-    """`params` of whose weights each is 0 with probability `rate`, as if its cells were open: DropConnect.
+    """`params` with each weight set to 0 with probability `rate`, as if its cells were open: DropConnect.
 
     $$ \\tilde w = M w, \\quad M \\sim \\mathrm{Bernoulli}(1 - p) $$
 
-    Nothing is scaled up for those that are left out, as nothing does in an array with faults.
+    The other weights are not scaled up in return, as they are not in an array with faults.
 
     Args:
         rate: `p`, in [0, 1). key: new in each step. weights: as in `weight_noise`.
@@ -94,21 +94,21 @@ def drop_weights(
     Breaks when: faults stick at a high conductance: the weight is then large, not 0.
     """
     if not isinstance(rate, Tracer) and not 0 <= float(rate) < 1:
-        raise ValueError(f"drop_weights: rate={rate!r}; it is the probability that a weight is 0, in [0, 1).")
+        raise ValueError(f"drop_weights: rate={rate!r}; it is the probability that a weight is 0, within [0, 1).")
     chosen = chosen_weights(weights, params)
     drop = lambda w, axes, own: jnp.where(unit_uniforms(own, w) < rate, jnp.zeros((), w.dtype), w)  # noqa: E731
     return chosen.map(drop, params, chosen.keys(key, params))
 
 
 class NoisePool(eqx.Module):
-    """Normals drawn once, of which every use takes a stretch at a random place: a tenth of the time of fresh ones.
+    """Normals drawn once, of which every use takes a slice at a random offset: a tenth of the time of fresh ones.
 
     For `weight_noise(..., normals=pool)`. Pass the pool into a jitted step as an argument, not as a constant.
 
     Args:
-        key: decides the pool. size: how many normals; several times the largest weight.
+        key: decides the pool. size: how many normals; several times as many as the largest weight has elements.
 
-    Breaks when: statistics are measured: stretches overlap, so that draws of different steps or layers are correlated. Use
+    Breaks when: statistics are measured: slices overlap, so that draws of different steps or layers are correlated. Use
     fresh draws in tests and for chips.
     """
 
@@ -128,26 +128,27 @@ class NoisePool(eqx.Module):
 
 
 def log_uniform_times(first: float = 1.0, last: float = YEAR, count: int = 9) -> tuple[float, ...]:
-    """Times after programming [s] at equal steps of the logarithm: what `moment_matched` is to know, to draw from in training.
+    """Times after programming [s] at equal steps of the logarithm: those that `moment_matched` is to know, to draw from
+    in training.
 
     Args:
         first, last: [s], by default a second and a year. count: how many, at least 2.
     """
     if not 0 < first < last or count < 2:
         raise ValueError(
-            f"log_uniform_times: first={first} s, last={last} s, count={count}: 0 < first < last, 2 or more."
+            f"log_uniform_times: first={first} s, last={last} s, count={count}; give 0 < first < last and count >= 2."
         )
     return tuple(float(t) for t in jnp.geomspace(first, last, count))
 
 
 def draw_time(key: PRNGKeyArray, first: float = 1.0, last: float = YEAR) -> Float[Array, ""]:
     """A time after programming [s], its logarithm uniform between those of `first` and `last`: for
-    `network(params, x, key=k, t=draw_time(k2), compensate="tile")`, on devices whose data know every time.
+    `network(params, x, key=k, t=draw_time(k2), compensate="tile")`, on devices whose data cover all these times.
 
     Reference: Rasch et al. 2023, 10.1038/s41467-023-40770-4, evaluate from a second to a year.
     """
     if not 0 < first < last:
-        raise ValueError(f"draw_time: first={first} s, last={last} s; 0 < first < last is expected.")
+        raise ValueError(f"draw_time: first={first} s, last={last} s; give 0 < first < last.")
     low, high = jnp.log(first), jnp.log(last)
     drawn = jnp.exp(jax.random.uniform(key, (), minval=low, maxval=high))
     return jnp.clip(drawn, first, last)  # rounding leaves no time that a device has no data for

@@ -131,7 +131,7 @@ def test_a_chip_taken_at_a_time_says_that_its_heat_is_not_split():
     split, whole = chip.energy(x), chip.at(0.0).energy(x)
     assert float(whole.total) == pytest.approx(float(split.total), rel=1e-4)
     assert float(whole.array_parts["word_wires"][0]) == 0 < float(split.array_parts["word_wires"][0])
-    booked = lambda ledger: any("booked on their cells" in note for note in ledger.notes)  # noqa: E731
+    booked = lambda ledger: any("assigned to their cells" in note for note in ledger.notes)  # noqa: E731
     assert booked(whole) and not booked(split)
 
 

@@ -115,7 +115,7 @@ def test_balancing_a_pipeline(chip):
     assert dict(schedule.copies) == {"a": 13}  # one array a copy
     assert float(after.period) < 0.2 * float(before.period)
     assert float(after.throughput) == pytest.approx(1 / float(after.period))
-    with pytest.raises(ValueError, match="there is no layer 'z' on arrays; there are a, b, c"):
+    with pytest.raises(ValueError, match="no layer 'z' is on arrays; the layers on arrays are a, b, c"):
         chip.energy(x, schedule=Schedule(copies={"z": 2}))
     for wrong in (lambda: Schedule("parallel"), lambda: Schedule(copies={"a": 0})):
         with pytest.raises(ValueError, match="Schedule: "):

@@ -306,7 +306,7 @@ def test_static_leaves_without_a_hash():
     np.testing.assert_allclose(network({"w": W, "s": setting}, X, key=KEY), 3 * X @ W, atol=1e-5)
     chip = network.program({"w": W, "s": Unhashable(2)}, X, key=KEY)
     np.testing.assert_allclose(eqx.filter_jit(lambda c, x: c(x))(chip, X), 2 * X @ W, atol=1e-5)
-    with pytest.warns(UserWarning, match="anew at every call, as a NoCopy can be neither hashed nor copied"):
+    with pytest.warns(UserWarning, match="again at every call, because a NoCopy can be neither hashed nor copied"):
         network({"w": W, "s": NoCopy(2)}, X, key=KEY)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -148,7 +148,7 @@ def test_expected_products_are_listed_in_silence():
 
 def test_a_network_with_nothing_mapped_says_so():
     assert "nothing" in program(lambda p, x: x * p, W[0, 0], X)[1][0]
-    with pytest.warns(UserWarning, match="params: the tile function chose None"):
+    with pytest.warns(UserWarning, match="params: the tile function returned None"):
         xbar.analog(lambda p, x: x @ p, lambda path, shape: None).program(W, X, key=KEY)
 
 
@@ -333,7 +333,7 @@ def test_a_sparse_parameter_is_listed():
 UNMAPPED = {  # a product that is listed, and what the one warning says of it
     "shard_map": (INSIDE["shard_map"][0], W, "inside shard_map"),
     "pmap": (INSIDE["pmap"][0], W, "inside "),  # of a shard_map, in JAX that makes one of it
-    "ragged_dot": (INSIDE["ragged_dot"][0], W, "decided by the group sizes"),
+    "ragged_dot": (INSIDE["ragged_dot"][0], W, "the group sizes decide which matrix"),
     "sparse": (lambda p, x: x @ p, sparse.BCOO.fromdense(W), "the matrix is sparse"),
 }
 

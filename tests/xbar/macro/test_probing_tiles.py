@@ -68,11 +68,15 @@ def test_a_code_may_be_a_plain_number():
         (
             {"mapping": Alone()},
             TypeError,
-            r"mapping Alone: encode returns a .*; it returns targets \[S\] and what decode needs",
+            r"mapping Alone: encode returns a .*; it must return targets \[S\] and what decode needs",
         ),
-        ({"mapping": OneArgument()}, TypeError, r"mapping OneArgument is called as decode\(values, input_sum, code\)"),
+        (
+            {"mapping": OneArgument()},
+            TypeError,
+            r"mapping OneArgument must accept the call decode\(values, input_sum, code\)",
+        ),
         ({"adc": Summed(bits=8)}, ValueError, r"ADC Summed: convert gives shape \(\) for currents of shape \(2, 3\)"),
-        ({"adc": NoScale(bits=8)}, TypeError, r"ADC NoScale is called as convert\(current, full_scale\)"),
+        ({"adc": NoScale(bits=8)}, TypeError, r"ADC NoScale must accept the call convert\(current, full_scale\)"),
     ],
 )
 def test_parts_of_wrong_form_are_refused(parts, error, said):
@@ -84,6 +88,6 @@ def test_targets_beyond_the_range_and_a_wrong_product_are_warned_of():
     with pytest.warns(UserWarning, match=r"encode asks for 0.00010\d S; the device has 1e-06 to 0.0001 S"):
         xbar.Tile(DEVICE, rows=8, cols=4, mapping=Middle(6e-6))
     with pytest.warns(
-        UserWarning, match="ideal cells read by it miss the product of weights and inputs by .* of the largest"
+        UserWarning, match="with ideal cells the result misses the product of weights and inputs by .* of the largest"
     ):
         xbar.Tile(DEVICE, rows=8, cols=4, mapping=Alike())

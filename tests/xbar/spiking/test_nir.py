@@ -74,7 +74,7 @@ def test_leaky_integrators_show_their_membrane():
 
 
 def test_what_cannot_be_read_says_so():
-    with pytest.raises(NotImplementedError, match="'0' is a Threshold; known are"):
+    with pytest.raises(NotImplementedError, match="'0' is a Threshold; supported are"):
         spiking.from_nir(chain(nir.Threshold(threshold=np.ones(2))), 1e-3)
     loop = chain(nir.Linear(weight=np.eye(2)), nir.Linear(weight=np.eye(2)))
     loop.edges.append(("1", "0"))

@@ -134,7 +134,7 @@ def test_clipping_bounds_each_tensor_or_channel(per):
     np.testing.assert_array_equal(training.clip_weights(PARAMS, limit=0.3)["w"], jnp.clip(W, -0.3, 0.3))
     fixed = jax.grad(lambda p: training.clip_weights(p, limit=0.3)["w"].sum())(PARAMS)["w"]
     np.testing.assert_array_equal(fixed, (jnp.abs(W) < 0.3).astype(jnp.float32))
-    with pytest.raises(ValueError, match="give one of both"):
+    with pytest.raises(ValueError, match="give one of the two"):
         training.clip_weights(PARAMS)
 
 
@@ -163,5 +163,5 @@ def test_remapped_channels_fill_the_range_and_multiply_to_the_weights():
 def test_channels_must_be_known():
     with pytest.raises(ValueError, match=r"weights=xbar\.training\.weights_of"):
         training.weight_noise(PARAMS, 0.1, key=jax.random.key(0), per="channel")
-    with pytest.raises(ValueError, match="among 2 leaves, and the parameters have 1"):
+    with pytest.raises(ValueError, match="among 2 leaves, but the parameters have 1"):
         training.clip_weights({"w": W}, 2.5, weights=COLUMNS)

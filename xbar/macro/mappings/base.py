@@ -53,8 +53,8 @@ class AbstractMapping(eqx.Module):
 
     @abc.abstractmethod
     def combine(self, currents: Float[Array, "cells *any"], code: Any) -> Float[Array, "reads *any"]:
-        """What analog circuits make of the currents [A] of a weight's cells before the converter: linear, and the same for
-        all rows, so that conductances [S] may be combined instead."""
+        """Combines the currents [A] of a weight's cells as analog circuits do before the converter: linear, and the
+        same for all rows, so that conductances [S] may be combined instead."""
 
     @abc.abstractmethod
     def decode(
@@ -71,7 +71,7 @@ class AbstractMapping(eqx.Module):
         """
 
     def transpose_gain(self, code: Any) -> Float[Array, "..."] | float:
-        """By what the input of each column is multiplied, digitally, before a backward read."""
+        """The factor by which the input of each column is multiplied, digitally, before a backward read."""
         raise NotImplementedError(
             f"{type(self).__name__} defines no backward read: give it transpose_gain(code) and decode(..., transpose=True)."
         )

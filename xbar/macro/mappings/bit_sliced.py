@@ -16,7 +16,8 @@ Encoding = Literal["sign_magnitude", "twos_complement", "offset", "flipped"]
 
 
 class BitSliced(AbstractMapping):
-    """A weight of `weight_bits` bits as digits of `cell_bits` bits, each on cells of its own, read and converted apart.
+    """A weight of `weight_bits` bits as digits of `cell_bits` bits, each on cells of its own, read and converted
+    separately.
 
     $$ w = s\\,\\frac{q}{2^{B-1} - 1}, \\qquad q = \\sum_k 2^{b k} d_k $$
 
@@ -29,10 +30,10 @@ class BitSliced(AbstractMapping):
             `q + 2^(B-1)` (NeuroSim). `"flipped"`: the same, and where the digits of a column sum to more than half of what
             they could, the column stores `2^b - 1 - d` (ISAAC), so that no current exceeds half of the largest possible one.
         per: `"column"` or `"tile"`, what shares one scale `s`.
-        scale: `s` instead, the same for all weights: those beyond it are cut off. None: found from the weights.
+        scale: `s` instead, the same for all weights: those beyond it are clipped. None: found from the weights.
 
     Digits that are not negative use the whole range of `over`: `2 d - (2^b - 1)` from its lowest to its highest weight. The
-    sum of the inputs takes the offset off again, after the converter.
+    offset is subtracted again after the converter, with the sum of the inputs.
 
     In a gradient, rounding to digits counts as the identity, which all digits share by their significance.
 
@@ -59,12 +60,13 @@ class BitSliced(AbstractMapping):
             raise ValueError("BitSliced: over= must be a mapping that is read once, not another BitSliced.")
         if self.encoding not in ("sign_magnitude", "twos_complement", "offset", "flipped"):
             raise ValueError(
-                f"BitSliced: encoding={self.encoding!r}; it is 'sign_magnitude', 'twos_complement', 'offset' or 'flipped'."
+                f"BitSliced: encoding={self.encoding!r}; it must be 'sign_magnitude', 'twos_complement', 'offset' or "
+                "'flipped'."
             )
         if self.scale is not None and not (isinstance(self.scale, int | float) and 0 < self.scale < float("inf")):
             raise ValueError(f"BitSliced: scale={self.scale!r}; give the largest weight, a number above 0, or None.")
         if self.per not in ("column", "tile"):
-            raise ValueError(f"BitSliced: per={self.per!r}; it is 'column' or 'tile'.")
+            raise ValueError(f"BitSliced: per={self.per!r}; it must be 'column' or 'tile'.")
 
     @property
     def significance(self) -> tuple[int, ...]:

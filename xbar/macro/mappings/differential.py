@@ -29,16 +29,16 @@ class Differential(AbstractMapping):
 
     Args:
         per: `"column"` uses the whole conductance range in each column of each tile, at the price of one digital
-            factor a column; `"tile"` uses one factor a tile.
+            factor per column; `"tile"` uses one factor per tile.
 
-    Breaks when: a column is dominated by one outlier, which leaves the other weights few of the conductances.
+    Breaks when: a column is dominated by one outlier, which leaves the other weights little of the conductance range.
     """
 
     per: Literal["column", "tile"] = eqx.field(static=True, default="column")
 
     def __check_init__(self):
         if self.per not in ("column", "tile"):
-            raise ValueError(f"Differential: per={self.per!r}; it is 'column' or 'tile'.")
+            raise ValueError(f"Differential: per={self.per!r}; it must be 'column' or 'tile'.")
 
     def encode(
         self,

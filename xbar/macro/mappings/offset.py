@@ -16,7 +16,7 @@ class Offset(AbstractMapping):
 
     $$ g = g_0 + \\frac{w}{s}\\,\\frac{g_{max} - g_{min}}{2}, \\qquad g_0 = \\frac{g_{min} + g_{max}}{2} $$
 
-    What `g_0` adds to every output, `g_0 sum_i x_i`, is taken off again.
+    What `g_0` adds to every output, `g_0 sum_i x_i`, is subtracted again.
 
     Args:
         reference: `"column"`: by a column of cells at `g_0` in each tile, whose current is subtracted from all others before
@@ -25,12 +25,12 @@ class Offset(AbstractMapping):
             `"cell"`: by a cell at `g_0` beside every cell, whose current is subtracted: what weights that learn by
             pulses need.
         per: `"column"` or `"tile"`, what shares one scale `s`.
-        scale: `s` instead, the weight at the end of the range, the same for all; those beyond it are cut off. None: found from
-            the weights. Weights that are to grow need room.
-        series: resistance in series with every cell [ohm], such as an access transistor's, which a digital reference knows of:
-            `g` is then read as `1/(1/g + series)` at both ends of the range.
+        scale: `s` instead, the weight at the end of the range, the same for all; those beyond it are clipped. None:
+            found from the weights. Leave room for weights that are to grow.
+        series: resistance in series with every cell [ohm], such as an access transistor's, which a digital reference
+            allows for: `g` is then read as `1/(1/g + series)` at both ends of the range.
 
-    Breaks when: the conductance drifts and the reference is digital: `g_0` is then not what it was.
+    Breaks when: the conductance drifts and the reference is digital: `g_0` is then no longer what it was.
     """
 
     reference: Literal["column", "digital", "cell"] = eqx.field(static=True, default="column")
@@ -40,13 +40,13 @@ class Offset(AbstractMapping):
 
     def __check_init__(self):
         if self.reference not in ("column", "digital", "cell"):
-            raise ValueError(f"Offset: reference={self.reference!r}; it is 'column', 'digital' or 'cell'.")
+            raise ValueError(f"Offset: reference={self.reference!r}; it must be 'column', 'digital' or 'cell'.")
         if self.scale is not None and not (isinstance(self.scale, int | float) and 0 < self.scale < float("inf")):
             raise ValueError(f"Offset: scale={self.scale!r}; give the largest weight, a number above 0, or None.")
         if self.per not in ("column", "tile"):
-            raise ValueError(f"Offset: per={self.per!r}; it is 'column' or 'tile'.")
+            raise ValueError(f"Offset: per={self.per!r}; it must be 'column' or 'tile'.")
         if not (isinstance(self.series, int | float) and 0 <= self.series < float("inf")):
-            raise ValueError(f"Offset: series={self.series!r}; give a resistance in ohm, 0 or more.")
+            raise ValueError(f"Offset: series={self.series!r}; give a resistance in ohms, 0 or more.")
 
     def encode(
         self,

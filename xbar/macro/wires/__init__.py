@@ -1,4 +1,4 @@
-"""Interconnect resistance: what the wires of a tile make of its conductances."""
+"""Interconnect resistance: how the wires of a tile change its conductances."""
 
 from xbar.macro.wires.base import AbstractWires, IdealWires
 from xbar.macro.wires.geometry import ohm_per_cell

@@ -84,7 +84,7 @@ class AbstractWires(eqx.Module):
         return self.noise_map(g, var).variance(v)
 
     def prefers_direct_solve(self, inputs: int) -> bool:
-        """Whether `currents` of so few inputs cost less than `terminals`."""
+        """Whether `currents` of this few inputs cost less than `terminals`."""
         return False
 
 

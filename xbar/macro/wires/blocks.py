@@ -6,8 +6,8 @@ at left and bottom and the currents `i` that leave at right and top, the others 
 $$ i_l = i_r + k_l, \\quad v_r = v_l + k_r, \\quad i_b = i_t + k_b, \\quad v_t = v_b + k_t, \\quad
    k = K (v_l, i_r, v_b, i_t) $$
 
-K is symmetric. The part that wires alone would do is left out of it, so that it is small and rounds little, and nothing in
-it is infinite for wires of 0 ohm or cells of 0 S.
+K is symmetric. The contribution of the wires alone is left out of it, so that it is small and little is lost to
+rounding, and nothing in it is infinite for wires of 0 ohm or cells of 0 S.
 """
 
 from __future__ import annotations
@@ -55,8 +55,9 @@ def joined(g: Float[Array, "rows cols"], r: Float[Array, " cols"], c: Float[Arra
 
 @functools.partial(jax.jit, static_argnums=1)
 def closed(k: Whole, side: str, ohm: Float[Array, ""]) -> Whole:
-    """K of the other sides once each line's end at the far `side` is tied, through `ohm` above 0, to what its near end is
-    held at. The currents of both ends of a line are then summed. Far ends that are not closed are open."""
+    """K of the other sides once each line's end at the far `side` is tied, through `ohm` above 0, to the voltage at
+    which its near end is held. The currents of both ends of a line are then summed. Far ends that are not closed are
+    open."""
     others = [s for s in SIDES if s != side and s + s in k]
     tied = inverse(ohm * jnp.eye(k[side + side].shape[0], dtype=ohm.dtype) - k[side + side])
     moved = {s: _product(tied, part(k, side, s)) for s in others}
@@ -79,8 +80,8 @@ def _smallest_blocks(
 
 @_smallest_blocks.defjvp
 def _(primals, tangents):
-    """By a cell `dK = a a^T dg`, by a segment `dK = -j j^T dr`: a is the voltage across the cell, j the current through
-    the segment, for each given voltage or current."""
+    """For a cell `dK = a a^T dg`, for a segment `dK = -j j^T dr`: a is the voltage across the cell, j the current
+    through the segment, for each given voltage or current."""
     g, r, c = primals
     *_, p, q = g.shape
     ports = 2 * (p + q)
@@ -194,10 +195,11 @@ def _join(one: Blocks, two: Blocks, near: str, far: str, others: str) -> Blocks:
 def inverse(a: Float[Array, "*batch n n"]) -> Float[Array, "*batch n n"]:
     """Inverses of positive definite matrices and of `1 + R Y`, by Gauss-Jordan elimination in place, without pivoting.
 
-    Of `1 + R Y`, for resistances and admittances of networks, the first pivot is at least 1, as Y is diagonally dominant and R
-    is largest on its diagonal; of later ones none was seen below 1, from 0 to 100 kohm, with cells of up to 1 S.
+    For `1 + R Y`, with R and Y resistances and admittances of networks, the first pivot is at least 1, as Y is
+    diagonally dominant and R is largest on its diagonal; no later one was seen below 1, from 0 to 100 kohm, with cells
+    of up to 1 S.
 
-    Not by LAPACK: two of its batched calls can wait for each other for ever (jaxlib 0.10, two cores).
+    Not by LAPACK: two of its batched calls can wait for each other forever (jaxlib 0.10, two cores).
     """
     n = a.shape[-1]
     flat = a.reshape(-1, n, n)
@@ -234,7 +236,7 @@ def _eliminated(a: Float[Array, "n n"]) -> Float[Array, "n n"]:
 
 
 def part(k: Whole | Blocks, a: str, b: str) -> Array:
-    """The part of K for two sides, whichever of the two the other way round it is kept."""
+    """The part of K for two sides, in whichever order it is kept."""
     return k[a + b] if a + b in k else _transposed(k[b + a])
 
 

@@ -19,8 +19,8 @@ class Report(eqx.Module):
             currents that do not add up at the nodes, in the norm of the preconditioner, relative to the currents that the
             inputs inject; for others the misfit of the cells' law to the currents in the wires, relative to these. The
             largest of all inputs.
-        misfit: of the currents of ohmic cells to Kirchhoff's laws, worked out anew, relative to these; what rounding of
-            node voltages has cost is in it. None for other cells, whose residual is that.
+        misfit: of the currents of ohmic cells to Kirchhoff's laws, recomputed, relative to these; it includes what
+            rounding of node voltages has cost. None for other cells, whose residual already is that.
     """
 
     iterations: Int[Array, ""]
@@ -29,7 +29,7 @@ class Report(eqx.Module):
 
 
 def _transposed_copy(x):
-    """`x.T` as a copy of its own: fused with arithmetic, it would be read against the grain of memory."""
+    """`x.T` as a copy of its own: fused with arithmetic, it would be read with long strides through memory."""
     return lax.optimization_barrier(lax.optimization_barrier(x).T)
 
 
@@ -37,7 +37,7 @@ class Lines(eqx.Module):
     """Both families of lines of one tile, factored.
 
     With word lines eliminated the bit-line voltages obey `(M - N) u = b`: M are the bit lines with all cells to ground
-    (one ladder a line), `N u` the currents that come back through the word lines, b those that the inputs drive.
+    (one ladder per line), `N u` the currents that come back through the word lines, b those that the inputs drive.
 
     Args:
         g: cells [S], rows counted from the bottom up, as the bit lines run. words, bits: the ladders.

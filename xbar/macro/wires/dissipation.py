@@ -15,15 +15,15 @@ def array_shares(
 ) -> tuple[Array | float, Array | float, Array | float]:
     """The parts of the arrays' heat in word lines, bit lines, and terminals or access devices [J]; cells have the rest.
 
-    By Cohn's theorem the power in one resistor of a network between sources is its conductance times the derivative of all the
-    power by it: with all conductances of one kind multiplied by s, `P_kind = dP/ds` at s = 1. So the parts are as exact as the
-    whole, for any number of inputs.
+    By Cohn's theorem the power in one resistor of a network between sources is its conductance times the derivative of
+    the total power with respect to it: with all conductances of one kind multiplied by s, `P_kind = dP/ds` at s = 1. So
+    the parts are as exact as the whole, for any number of inputs.
 
     Args:
         mask: 1 where cells are in use, for wires in which the others can be told apart (`AbstractWires.isolated`).
 
-    Breaks when: cells are not ohmic, wires say nothing of their parts (`AbstractWires.scaled`), tiles are spread over devices,
-    or the chip was taken at a time and keeps no cells: all is then booked on the cells.
+    Breaks when: cells are not ohmic, wires do not tell their parts apart (`AbstractWires.scaled`), tiles are spread
+    over devices, or the chip was taken at a time and keeps no cells: all is then assigned to the cells.
     """
     nothing = 0.0, 0.0, 0.0
     if not tile.coupled or tile.spread or array.cells is None or signals.cells is None:

@@ -27,7 +27,7 @@ def ohm_per_cell(node: Any = None, *, half_pitch: Any = None, cell: Any = "1T1R"
 
     $$ r = \\frac{\\rho\\, l}{w^2 a}, \\qquad l = n w $$
 
-    with w the half pitch, rho the effective resistivity of a wire so wide (surface and grain-boundary scattering
+    with w the half pitch, rho the effective resistivity of a wire of that width (surface and grain-boundary scattering
     included), a its height over its width, and n the cell's length in half pitches. Between the half pitches of the
     table rho and a are interpolated in the logarithm of w.
 
@@ -42,8 +42,8 @@ def ohm_per_cell(node: Any = None, *, half_pitch: Any = None, cell: Any = "1T1R"
 
     Reference: tables of DNN_NeuroSim V1.4 (Param.cpp). At 22 nm: 9.8 ohm/um, 1T1R 4.7 and 1.6 ohm, crosspoint 0.8 ohm.
 
-    Breaks when: the liner counts (NeuroSim means to take it off the width, which at 22 nm adds 19 %, but an error in
-    its units leaves it out); the lines are of another metal, or strapped in an upper layer.
+    Breaks when: the liner matters (NeuroSim means to subtract it from the width, which at 22 nm adds 19 %, but an error
+    in its units leaves it out); the lines are of another metal, or strapped in an upper layer.
     """
     if (node is None) == (half_pitch is None):
         raise ValueError("ohm_per_cell: give either node= or half_pitch=, in metres (22 nm is 22e-9).")
@@ -65,7 +65,7 @@ def ohm_per_cell(node: Any = None, *, half_pitch: Any = None, cell: Any = "1T1R"
 
 
 def _half_pitch_of(node: Any) -> float:
-    """Of a technology node [m], in nm."""
+    """Half pitch at a technology node [m], in nm."""
     nanometres = round(node * 1e9) if math.isfinite(node) else 0
     if nanometres not in HALF_PITCH or abs(node * 1e9 - nanometres) > 1e-3:
         raise ValueError(
@@ -81,7 +81,7 @@ def _in_metres(value: Any) -> str:
 
 
 def _lengths(cell: Any) -> tuple[float, float]:
-    """Of a cell along word line and bit line, in half pitches."""
+    """Lengths of a cell along word line and bit line, in half pitches."""
     if isinstance(cell, str) and cell in CELLS:
         return CELLS[cell]
     if (
@@ -90,7 +90,7 @@ def _lengths(cell: Any) -> tuple[float, float]:
         or not all(real_number(x) and 0 < x < math.inf for x in cell)
     ):
         raise ValueError(
-            f"ohm_per_cell: cell={cell!r} is {', '.join(map(repr, CELLS))}, or two lengths in half pitches above 0, such as "
-            "(12, 4)."
+            f"ohm_per_cell: cell={cell!r} must be {', '.join(map(repr, CELLS))}, or two lengths in half pitches above "
+            "0, such as (12, 4)."
         )
     return float(cell[0]), float(cell[1])

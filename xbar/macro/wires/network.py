@@ -13,10 +13,10 @@ from xbar.macro.wires.ladder import Ladders
 
 
 class Network(eqx.Module):
-    """The wires of a tile without its cells: what they make of the currents through these.
+    """The wires of a tile without its cells: the voltages that they leave the cells at given cell currents.
 
     The voltages across the cells are `d = e - Z i`, with e those that the drivers give while no current flows. Z is symmetric
-    and not negative, a sum along the lines in which no resistance is divided by.
+    and not negative, a sum along the lines without a division by a resistance.
 
     Args:
         words, bits: ladders without load.
@@ -49,8 +49,8 @@ def kirchhoff_checked(
     """`report` with the misfit of node voltages `w` and `u` of ohmic cells.
 
     The cells' currents are put into the bare wires; what the cells would conduct at the voltages that are left for them
-    differs by the misfit, each cell in series with the `resistance` of the lines to it: where this is large against the
-    cell's, the difference of the node voltages holds little of its current.
+    differs by the misfit, each cell in series with the `resistance` of the lines to it: where this is large compared
+    with the cell's, the difference of the node voltages says little about its current.
     """
     i = g * (w - u)
     missing = (g * network.across(i, v) - i) / (1 + g * resistance)

@@ -5,8 +5,8 @@ inputs, and `a^j` that which one volt at sense node j would put across it. So
 
 $$ \\mathrm{var}_j(v) = \\sum_{ik} \\mathrm{var}_{ik} (a^j_{ik})^2 d_{ik}(v)^2 = v^T Q_j v $$
 
-The diagonal of Q weighs squares of voltages; the rest comes from bit lines lifted by all inputs together. A lift is a sum over
-many rows and smooth along a line: the rest acts on the `MODES` lowest Legendre modes of the input.
+The diagonal of Q weights squares of voltages; the rest comes from bit lines lifted by all inputs together. A lift is a
+sum over many rows and smooth along a line: the rest acts on the `MODES` lowest Legendre modes of the input.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from xbar.macro.wires.sensitivity import Sensitivities
 MODES = 4  # lowest modes of the inputs: 3 leave twice the error where half of the rows are driven
 LEAST = 0.1  # of the part by squares: a variance that the modes would take below this, or below 0, ends there
 CHECKED = 4  # columns, over all of the tile, for which the form is compared with exact sensitivities
-ACCEPTED = 0.05  # error from which on a warning is given; the check itself scatters by up to 2 %
+ACCEPTED = 0.05  # error above which a warning is given; the check itself scatters by up to 2 %
 
 
 class NoiseMap(eqx.Module):
-    """What the noise of the cells of one tile makes of input voltages; a sum of maps, leaf by leaf, is the map of
+    """From input voltages to the noise that the cells of one tile add; a sum of maps, leaf by leaf, is the map of
     independent noises, such as those of both arrays of differential pairs.
 
     Args:
@@ -118,8 +118,9 @@ def warn_of_error(error: Float[Array, "*stack"] | None) -> None:
     if error is None or isinstance(error, Tracer) or not np.any(np.greater(error, ACCEPTED)):
         return
     warnings.warn(
-        f"ResistiveWires: the variance of read noise is off by about {float(np.max(error)):.0%}, as the wires drop too "
-        "much of the voltage for an approximation by single lines. Use noise_variance, which is exact, or smaller tiles.",
+        f"ResistiveWires: the variance of read noise is off by about {float(np.max(error)):.0%}, because the wires "
+        "drop too much of the voltage for an approximation by single lines. Use noise_variance, which is exact, or "
+        "smaller tiles.",
         stacklevel=3,
     )
 

@@ -18,7 +18,7 @@ from xbar.macro.wires.network import Network
 INNER_TOLERANCE = 1e-3  # tolerance of the linear solution within a step
 TRIALS = 40  # lengths of a step tried at most
 SLOPE_LEFT = 0.5  # a step is long enough where the slope of the content along it has fallen to this share
-CLOSE_MISFIT = 1e-3  # misfit from which on it falls with every step
+CLOSE_MISFIT = 1e-3  # misfit below which it falls with every step
 STALLED_STEPS = 4  # steps near the solution without a smaller misfit, after which rounding is what is left
 
 
@@ -41,7 +41,7 @@ class Circuit(eqx.Module):
         return self.law(self.g, self.network.across(i, self.v)) - i
 
     def slopes(self, d: Float[Array, "rows cols"]) -> Float[Array, "rows cols"]:
-        """Derivative of every cell's current by its voltage [S]."""
+        """Derivative of every cell's current with respect to its voltage [S]."""
         return jax.jvp(lambda d: self.law(self.g, d), (d,), (jnp.ones_like(d),))[1]
 
 
@@ -56,10 +56,10 @@ def _cell_response(lines: Lines, c, solve) -> Float[Array, "rows cols"]:
 def cell_currents(circuit: Circuit, start, tolerance, most) -> tuple[Float[Array, "rows cols"], Report]:
     """Currents [A] of all cells.
 
-    Newton's method for `law(g, e - Z i) = i`. These equations say that the content of the network is least, its wires' half
-    heat and the integrals of the cells' currents over their voltages. The content is convex where currents rise with
-    voltages, and every step is taken as far along Newton's direction as the content falls: from any start the way leads
-    to the one solution.
+    Newton's method for `law(g, e - Z i) = i`. These equations say that the content of the network is minimal: half the
+    heat of its wires and the integrals of the cells' currents over their voltages. The content is convex where currents
+    rise with voltages, and every step is taken as far along Newton's direction as the content falls: from any start the
+    steps lead to the one solution.
 
     Differentiable to any order: derivatives are those of the solution, one more linear solution each.
 
@@ -115,7 +115,7 @@ def _exact_tolerance(b) -> float:
 
 def initial_currents(circuit: Circuit, resistance: Float[Array, "rows cols"]) -> Float[Array, "rows cols"]:
     """Currents to start from [A]: those of every cell as if it were alone on its lines, reduced by one factor to where the
-    content along them is least.
+    content along them is minimal.
 
     Args:
         resistance: of the lines from driver to cell and from cell to sense node [ohm].

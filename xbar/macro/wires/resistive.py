@@ -58,22 +58,22 @@ class ResistiveWires(AbstractWires):
 
     The map of all inputs at once (`effective`) comes from joining blocks of cells two by two, see `xbar.macro.wires.blocks`:
     no iteration, and no division by a resistance: 0 ohm and 0 S are allowed. It costs `O(rows cols (rows + cols))`, as much
-    as some 20 inputs that are solved one by one (`solve`).
+    as solving about 20 inputs one by one (`solve`).
 
     Args:
         r_row, r_col: resistance of a word-line and a bit-line segment [ohm]. r_source, r_sense: of drivers and sense
             nodes [ohm].
         drive: ends of a word line that are driven, "left" or "both".
         ground: ends of a bit line that are sensed, "bottom" or "both".
-        noise: how read noise of the cells passes the wires: `"modes"`, at the price of a product, within 3 % of the variance
-            for drops of up to tens of per cent (`Chip.at` and `xbar.calibrate` warn beyond); `"exact"`, by solving for each
-            input and output.
+        noise: how read noise of the cells passes through the wires: `"modes"`, at the cost of one product, within 3 %
+            of the variance for drops of up to tens of per cent (`Chip.at` and `xbar.calibrate` warn beyond); `"exact"`,
+            by solving for each input and output.
 
     Raises:
         ValueError: for a negative resistance or an end that does not exist.
 
-    Cells of other conduction laws have no such map: they are solved for each input (`solve`), at some hundred times the
-    cost of a product.
+    Cells of other conduction laws have no such map: they are solved for each input (`solve`), at about a hundred times
+    the cost of a product.
 
     Breaks when: currents change faster than the lines' RC.
     """
@@ -90,11 +90,12 @@ class ResistiveWires(AbstractWires):
         check_resistances(r_row=self.r_row, r_col=self.r_col, r_source=self.r_source, r_sense=self.r_sense)
         if self.drive not in ("left", "both") or self.ground not in ("bottom", "both"):
             raise ValueError(
-                f"ResistiveWires: drive={self.drive!r} is 'left' or 'both', ground={self.ground!r} is 'bottom' or 'both'."
+                f"ResistiveWires: drive={self.drive!r} must be 'left' or 'both', ground={self.ground!r} "
+                "must be 'bottom' or 'both'."
             )
 
         if self.noise not in ("modes", "exact"):
-            raise ValueError(f"ResistiveWires: noise={self.noise!r}; it is 'modes' or 'exact'.")
+            raise ValueError(f"ResistiveWires: noise={self.noise!r}; it must be 'modes' or 'exact'.")
 
     @property
     def exact_noise(self) -> bool:
@@ -133,13 +134,13 @@ class ResistiveWires(AbstractWires):
     ) -> Solution:
         """Voltages of all nodes, currents and dissipation for input voltages `v` [V] on cells `g` [S].
 
-        Ohmic cells: conjugate gradients, each iteration two sweeps over the lines: `O(rows cols)` an iteration and an input,
-        and few iterations (5 to 15 where the drop along a line is up to tens of per cent). Others: Newton's method around
-        that, some tens of iterations in all for each input (see `xbar.macro.wires.nonlinear`). Where the currents of the cells
-        rise with their voltages it reaches the one solution from any start. Where they fall (a threshold switch) there
-        may be several solutions, and none is promised: the step that Newton's method would take is then that of a cell
-        with no slope. Whatever is returned obeys Kirchhoff's laws to rounding; `Solution.report` says by how much it
-        misses the cells' law.
+        Ohmic cells: conjugate gradients, each iteration two sweeps over the lines: `O(rows cols)` per iteration and
+        input, and few iterations (5 to 15 where the drop along a line is up to tens of per cent). Others: Newton's
+        method around that, tens of iterations in all for each input (see `xbar.macro.wires.nonlinear`). Where the
+        currents of the cells rise with their voltages it reaches the one solution from any start. Where they fall (a
+        threshold switch) there may be several solutions, and finding one is not guaranteed: the step that Newton's
+        method would take is then that of a cell with no slope. Whatever is returned obeys Kirchhoff's laws to rounding;
+        `Solution.report` says by how much it misses the cells' law.
 
         Args:
             conduction: law of the cells, current [A] of state [S] and voltage [V], from `devices`; None: ohmic. A 1T1R
@@ -153,7 +154,7 @@ class ResistiveWires(AbstractWires):
             RuntimeError: if `throw` and the tolerance is missed.
 
         Breaks when: cells are so steep at the drivers' voltage that slope times wire resistance comes near what rounding
-        leaves (a sinh of 30 mV at 1 V with no series resistance: 1e10): the misfit then stays, and is reported.
+        allows (a sinh of 30 mV at 1 V with no series resistance: 1e10): the misfit then stays, and is reported.
         """
         double = g.dtype == jnp.float64
         if conduction is not None and getattr(conduction, "linear", False):
@@ -202,7 +203,7 @@ class ResistiveWires(AbstractWires):
         return Network(bare.words, bare.bits)
 
     def _line_resistance(self, g) -> Float[Array, "rows cols"]:
-        """Of the lines to each cell [ohm], rows from the bottom up."""
+        """Resistance of the lines to each cell [ohm], rows from the bottom up."""
         rows, cols = g.shape
         word = line_resistances(cols, self.r_source, self.r_row, self.drive == "both", g.dtype)
         bit = line_resistances(rows, self.r_sense, self.r_col, self.ground == "both", g.dtype)
@@ -233,10 +234,10 @@ class ResistiveWires(AbstractWires):
         return (cells.drive * cells.sense)[::-1]
 
     def noise_map(self, g: Float[Array, "rows cols"], var: Float[Array, "rows cols"]) -> NoiseMap:
-        """See `xbar.macro.wires.noise_map`: at the cost of some ten inputs that are solved, to 3 % of the variance summed over
+        """See `xbar.macro.wires.noise_map`: at the cost of solving about ten inputs, to 3 % of the variance summed over
         columns (tiles of 32 to 256 lines, up to 20 uS and 20 ohm a segment, inputs from 0 to 1 V and from -1 to 1 V).
 
-        Warns where the estimated error of concrete cells is above 5 %. Of traced ones it is in `NoiseMap.error`.
+        Warns where the estimated error of concrete cells is above 5 %. For traced ones it is in `NoiseMap.error`.
         """
         across = partial(self._across, self._checked(g))
         adjoint = partial(self._adjoint, g)
@@ -273,7 +274,7 @@ class ResistiveWires(AbstractWires):
         law = conduction
 
         def of_cells(v):
-            """Around the solution for one input cells are ohmic ones of their slopes."""
+            """Around the solution for one input, cells are ohmic, with their slopes as conductances."""
             across = self._across(g, v[None], law)[0]
             by_state = jax.jvp(lambda g: law(g, across), (g,), (jnp.ones_like(g),))[1]
             slopes = jnp.maximum(jax.jvp(lambda d: law(g, d), (across,), (jnp.ones_like(g),))[1], 0)
@@ -291,14 +292,15 @@ class ResistiveWires(AbstractWires):
         return Sensitivities.of(g[::-1], *self._families(g))
 
     def _across(self, g, v, conduction=None) -> Float[Array, "inputs rows cols"]:
-        """Voltages across all cells; of ohmic ones as exact as noise asks for."""
+        """Voltages across all cells; for ohmic ones as exact as noise requires."""
         tolerance = None if conduction is not None or g.dtype == jnp.float64 else 1e-5
         found = self.solve(g, v, conduction=conduction, tolerance=tolerance, throw=conduction is not None)
         return found.v_word - found.v_bit
 
     def _adjoint(self, g, v) -> Float[Array, "columns rows cols"]:
         """Voltages that sense nodes at `v` [V] put across all cells, drivers at 0 V: by reciprocity what the current of the
-        sense nodes gains from a current beside each cell. Those of the tile with word and bit lines exchanged."""
+        sense nodes gains from a current beside each cell. They are those of the tile with word and bit lines
+        exchanged."""
         exchanged = ResistiveWires(
             self.r_col,
             self.r_row,
@@ -369,7 +371,7 @@ def _converged(x, report: Report, tolerance, most):
         x,
         ~jnp.all(report.residual <= tolerance),  # so that one that is not a number counts
         f"ResistiveWires.solve: the residual is above {tolerance:g} after at most {most} iterations. Allow more with most=, "
-        "ask for less with tolerance=, or throw=False to look at the result and its report.",
+        "loosen tolerance=, or give throw=False to look at the result and its report.",
     )
     if report.misfit is None:
         return x
@@ -377,7 +379,7 @@ def _converged(x, report: Report, tolerance, most):
     return eqx.error_if(
         x,
         ~jnp.all(report.misfit <= allowed),
-        "ResistiveWires.solve: the currents miss Kirchhoff's laws by more than rounding may explain, since wire resistance "
-        "times cell conductance is too large for this precision. Use effective(), which has no such limit, or float64; "
-        "throw=False returns the result with its report.",
+        "ResistiveWires.solve: the currents miss Kirchhoff's laws by more than rounding can explain, since wire "
+        "resistance times cell conductance is too large for this precision. Use effective(), which has no such limit, "
+        "or float64; throw=False returns the result with its report.",
     )

@@ -8,7 +8,8 @@ $$ y_{ik} = \\frac{g_{ik}}{1 + g_{ik} R^{bit}_{ik}}, \\qquad
 
 w is the voltage across a cell per volt of its driver, a the share of a current beside the cell that reaches the sense node.
 Only loops over several lines are left out. What they carry is of the order of (drop along a line)^2 / (cells of a line):
-at 64 x 64 cells of 20 uS and 20 ohm a segment a is right to 0.2 %. All sums are of positive terms: 0 ohm, 0 S are allowed.
+at 64 x 64 cells of 20 uS and 20 ohm per segment a is accurate to 0.2 %. All sums are of positive terms: 0 ohm, 0 S are
+allowed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Wires as circuit estimators have them: every cell in series with its own way, and no way meets another."""
+"""Wires as circuit estimators model them: every cell in series with its own path, and no path meets another."""
 
 from __future__ import annotations
 

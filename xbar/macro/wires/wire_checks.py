@@ -13,7 +13,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float
 
-IMPLAUSIBLE = 1e6  # ohm a segment: a micrometre of the thinnest wires has some hundred
+IMPLAUSIBLE = 1e6  # ohm per segment: a micrometre of the thinnest wires has some hundred
 
 
 def real_number(value: Any) -> bool:
@@ -37,7 +37,7 @@ def ohms(name: str, value: Any) -> Array:
     elif not isinstance(value, str | bytes | bool | np.bool_ | complex | list | tuple | dict) and value is not None:
         return value  # what transformations put in the place of numbers
     raise TypeError(
-        f"ResistiveWires: {name}={value!r} is a {type(value).__name__}; give a resistance in ohm as a number, for example "
+        f"ResistiveWires: {name}={value!r} is a {type(value).__name__}; give a resistance in ohms as a number, such as "
         f"{name}=2.5."
     )
 

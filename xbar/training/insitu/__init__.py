@@ -1,7 +1,7 @@
 """Training on the arrays: gradients that the chip finds itself, and pulses to its own cells.
 
 `backpropagate` reads every array forward and backward and gives the factors of each gradient; `on_arrays` is an Optax
-transformation whose state holds the chip, and an algorithm makes pulses of factors.
+transformation whose state holds the chip, and an algorithm turns factors into pulses.
 """
 
 from xbar.training.insitu.algorithm import AbstractAlgorithm, Lines, Rows

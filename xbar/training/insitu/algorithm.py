@@ -1,4 +1,4 @@
-"""The interface of learning algorithms: what one keeps of a matrix, and what it makes of one update's signals."""
+"""The interface of learning algorithms: what one keeps of a matrix, and how it uses the signals of one update."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ class Wanted(NamedTuple):
 
 
 class Rows(Checked):
-    """The gradient worked out digitally, and its pulses sent row by row.
+    """The gradient computed digitally, and its pulses sent row by row.
 
     $$ n = \\mathrm{round}(-\\mathrm{rate} \\sum_v x_v d_v^T / s) $$
 
     Args:
-        rounding: `"nearest"`, or `"stochastic"`: up with the probability of what is cut off. most: pulses of a cell
+        rounding: `"nearest"`, or `"stochastic"`: up with the fraction as probability. most: pulses of a cell
             at most; more are not sent.
 
     Reference: nearest rounding as in NeuroSim's online learning (Chen, Peng, Yu 2018, 10.1109/TCAD.2018.2789723).

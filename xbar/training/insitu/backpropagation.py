@@ -31,7 +31,7 @@ class Factors(eqx.Module):
     Args:
         x: input vectors of all reads, in the order of the program: reads of one call one after the other, those of a loop step
             by step, vectors of a read in its own order (samples first, then places, where the samples are the first axis).
-        d: derivative of the loss by the outputs of each.
+        d: derivative of the loss with respect to the outputs of each.
         forward, backward: vectors that the array was read with in either direction.
     """
 
@@ -42,7 +42,7 @@ class Factors(eqx.Module):
 
     @property
     def gradient(self) -> Float[Array, "*stack groups k n"]:
-        """The gradient by the weights, summed over all vectors."""
+        """The gradient with respect to the weights, summed over all vectors."""
         return jnp.einsum("...gvk,...gvn->...gkn", self.x, self.d, precision=jax.lax.Precision.HIGHEST)
 
 
@@ -50,8 +50,8 @@ class Gradients(eqx.Module):
     """What a chip learns from one call.
 
     Args:
-        layers: factors of each array, by layer number. leaves: gradient by each parameter leaf that digital work needs, in the
-            order of `Chip.leaves`; None where there is none.
+        layers: factors of each array, by layer number. leaves: gradient with respect to each parameter leaf that
+            digital work needs, in the order of `Chip.leaves`; None where there is none.
     """
 
     layers: dict[int, Factors]
@@ -75,7 +75,7 @@ def backpropagate(
     as it stands.
 
     Args:
-        loss: of the outputs; captures labels. A mean over samples makes errors of a mean.
+        loss: a function of the outputs that captures labels. A mean over samples gives the errors of a mean.
         key: for the noise of these reads; needed where the device or a converter is noisy.
         t: time since the chip's cells were last returned [s], as in `chip(..., t=t)`.
 
@@ -138,7 +138,7 @@ def _run(
 
 
 def _probe(use: Use) -> tuple[Array, Array]:
-    """Zeros that stand where the factors of one product are found: they are what is differentiated by."""
+    """Zeros that stand where the factors of one product are found: the loss is differentiated with respect to them."""
     groups, vectors, k = use.vectors
     zeros = lambda size: jnp.zeros((*use.lengths, groups, vectors, size), use.dtype)  # noqa: E731
     return zeros(k), zeros(use.n)
@@ -154,7 +154,8 @@ def _observed(
     t: Array,
     key: PRNGKeyArray | None,
 ) -> Array:
-    """A read whose derivative is a read in the other direction. The derivative by `probe` is (vectors, errors) themselves."""
+    """A read whose derivative is a read in the other direction. The derivative with respect to `probe` is (vectors,
+    errors) themselves."""
     return read(tile, array, vectors, n, t=t, key=key)[0]
 
 

@@ -32,13 +32,13 @@ _EVERY = Whole(1, advice="It counts updates.")
 
 
 class SGD(AbstractAlgorithm):
-    """Pulses for the gradient itself: `g <- g - rate sum_v x_v d_v^T`, as the device moves.
+    """Pulses for the gradient itself: `g <- g - rate sum_v x_v d_v^T`, in the steps of the device.
 
     Args:
         scheme: `PulseTrains()`, coincidences of pulse trains, or `Rows()`.
         pairing: which cells of a weight get them: `"reference"`, `"push_pull"` or `"one_sided"`.
-        step: change of a net conductance [S] by one pulse that the number of pulses is worked out with; None: the device's, in
-            the middle of its range.
+        step: change of a net conductance [S] by one pulse, from which the number of pulses follows; None: the device's,
+            in the middle of its range.
 
     Reference: Gokmen, Vlasov 2016, 10.3389/fnins.2016.00333.
 
@@ -70,7 +70,7 @@ class MixedPrecision(AbstractAlgorithm):
     Args:
         momentum: m; `\\chi` keeps `m n s` of what was sent.  most: pulses of a cell in one update at most.
 
-    Its digital memory has a number for each weight, and a multiply-accumulate a weight and vector.
+    Its digital memory has a number for each weight, and takes a multiply-accumulate per weight and vector.
 
     Reference: Nandakumar et al. 2020, 10.3389/fnins.2020.00406 (recalled, not read).
     """
@@ -129,8 +129,8 @@ class OneSided(AbstractAlgorithm):
     """Pairs of cells that are only ever potentiated, and refreshed before they saturate.
 
     Pulses up go to the positive cell and pulses down to the negative one. Every `every` updates the pairs are read;
-    where a cell is beyond `high` of the range, both are written anew: the difference to the one, the lowest
-    conductance to the other.
+    where a cell is beyond `high` of the range, both are rewritten: one to the difference, the other
+    to the lowest conductance.
 
     Args:
         scheme: of the pulses. every: updates from one check to the next. high: share of the range. adc: of the reads, with the
@@ -147,7 +147,7 @@ class OneSided(AbstractAlgorithm):
 
     def start(self, site: Site, array: ProgrammedArray, key: PRNGKeyArray) -> Int[Array, ""]:
         if array.cells.g.shape[0] != 2 or site.tile.mapping.extra_cols:
-            raise ValueError("OneSided: weights of two cells are needed, as Differential() has them.")
+            raise ValueError("OneSided: weights of two cells are needed, such as those of Differential().")
         return jnp.zeros((), jnp.int32)
 
     def learn(self, site, array, state, lines, rate, t, key):
@@ -185,7 +185,7 @@ class MultiDevice(AbstractAlgorithm):
     Their conductances are added (`xbar.Redundant`), so that a pulse to one of N is the N-th part of a step.
 
     Args:
-        scheme: of the pulses. increment: by how many devices the counter goes on.
+        scheme: of the pulses. increment: by how many devices the counter advances.
 
     Reference: Boybat et al. 2018, "Neuromorphic computing with multi-memristive synapses", 10.1038/s41467-018-04933-y
     (recalled, not read).
@@ -197,7 +197,7 @@ class MultiDevice(AbstractAlgorithm):
 
     def start(self, site: Site, array: ProgrammedArray, key: PRNGKeyArray) -> Int[Array, ""]:
         if getattr(site.tile.mapping, "n", 1) < 2:
-            raise ValueError("MultiDevice: weights have one device. Map them with xbar.Redundant(n, over=...).")
+            raise ValueError("MultiDevice: weights have only one device. Map them with xbar.Redundant(n, over=...).")
         return jnp.zeros((), jnp.int32)
 
     def learn(self, site, array, state, lines, rate, t, key):
@@ -219,7 +219,8 @@ class ClosedLoop(AbstractAlgorithm):
         threshold: change that is worth a write [S]. adc: of the read before it, with the range of a weight for a full scale if
             it has none of its own.
 
-    What writes take in pulses is the device's programming law; here written cells and reads are counted, and joules are not.
+    How many pulses writes take is for the device's programming law; here written cells and reads are counted, not
+    joules.
     """
 
     threshold: Float[Array, ""] = eqx.field(converter=at_least_0)

@@ -1,4 +1,4 @@
-"""The second array of an algorithm: what gathers gradients on it, how they are scaled, and what is kept of it."""
+"""The second array of an algorithm: how gradients gather on it, how they are scaled, and what is kept of it."""
 
 from __future__ import annotations
 
@@ -52,13 +52,13 @@ class FastArray(Checked):
        \\mathrm{largest} \\cdot s / (\\mu_x \\mu_d) & \\text{else} \\end{cases} $$
 
     with `mu` the running means of the largest input and error of an update: the largest product then makes `largest` pulses of
-    the step `s`, whatever the network, its loss and the device. The array forgets by its own asymmetry within some `w / (s
-    n)` updates, w its range and n the pulses of a cell in an update: make `largest` as large as the trains bear if steps
-    are fine.
+    the step `s`, whatever the network, its loss and the device. The array forgets by its own asymmetry within about `w
+    / (s n)` updates, w its range and n the pulses of a cell in an update: if steps are fine, make `largest` as large as
+    the trains allow.
 
     Args:
         scheme: of its pulses. fast: its learning rate, in units of the network's; None: found as above, and the network's
-            rate is the pace of transfers instead: its array moves by `rate transfer A` an update. largest: see above.
+            rate is the pace of transfers instead: its array moves by `rate transfer A` per update. largest: see above.
         shift: pulses up and down in turn by which its symmetry point is sought before training, so that references can be
             written to it (`insitu.zero_shift`); 0: references stay in the middle of the range.
         reference_error: standard deviation of the references from where they should be [S].
@@ -111,7 +111,7 @@ class FastArray(Checked):
         return self.largest * step / jnp.where(peaks > 0, peaks, 1).prod(), peaks
 
     def pace(self, site: Site, transfer: Any, rate: Any) -> Any:
-        """The factor of what is read of a row, each time that it is transferred."""
+        """The factor on what is read of a row, each time that it is transferred."""
         if self.fast is not None:
             return transfer
         return transfer * rate * self.every * site.part.used_rows / min(self.reads, site.part.used_rows)

@@ -1,4 +1,4 @@
-"""The transformation: gradients in factors become pulses to the cells of a chip, which the state holds."""
+"""The transformation: factors of gradients become pulses to the cells of a chip, which the state holds."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class OnArrays(eqx.Module):
     Args:
         chip: the cells, and the digital parameters. layers: what the algorithm keeps of each array. digital: state of the
             optimiser of digital parameters. number: of updates so far. last, total: what the last update of each
-            layer took, and all of them. algorithm: as it was chosen.
+            layer took, and what all of them took. algorithm: as it was chosen.
     """
 
     chip: Chip
@@ -67,7 +67,7 @@ class OnArrays(eqx.Module):
 
 
 def _with_those_beside(tile, part, array: ProgrammedArray, beside, t) -> Settled:
-    """What a read meets of an array and of those whose currents are added to its own."""
+    """What a read sees of an array and of those whose currents are added to its own."""
     if tile.coupled or tile.needs_cells or not tile.device.conduction.linear:
         raise ValueError(
             "arrays whose currents are added (gamma > 0) are read together for ohmic cells between ideal wires only. Use "
@@ -137,7 +137,7 @@ def on_arrays(
         order: `"summed"`: the pulses of all vectors of a batch are counted exactly, one vector after the other, and then
             applied, all of one sign to a cell before all of the other. `"samples"`: one vector after the other is pulsed onto
             the cells, in the order of the factors, each on what the last one left, and every one is an update for the
-            algorithm: what a machine does, at the price of so many passes over all cells.
+            algorithm: what a machine does, at the cost of as many passes over all cells.
         together: whether a cell's pulses of one update are applied at once (`devices.ManyAtOnce`), rather than pulse by pulse;
             by default where the batch is summed. For laws in closed form and without noise there is no difference.
 
@@ -145,7 +145,7 @@ def on_arrays(
     `n_up n_down s^2/w`, with either sign, of what it would have reached one by one; the mean over the order is 0.
     """
     if order not in ("summed", "samples"):
-        raise ValueError(f"on_arrays: order={order!r}; it is 'summed' or 'samples'.")
+        raise ValueError(f"on_arrays: order={order!r}; it must be 'summed' or 'samples'.")
     if digital is None and isinstance(rate, Mapping):
         raise ValueError(
             "on_arrays: with a rate for each layer, give digital=, such as optax.sgd(0.1), for all other parameters."

@@ -1,4 +1,4 @@
-"""One weight matrix as an update meets it: signals by tile, cells by polarity, pulses with their price, reads of
+"""One weight matrix as an update sees it: signals by tile, cells by polarity, pulses with their price, reads of
 single rows."""
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ class Site(eqx.Module):
 
     Args:
         tile, part: the macro and the partition. drive: the pulses. together: whether the pulses that one cell gets
-            in an update are applied at once (`devices.ManyAtOnce`), where the device's law is otherwise worked
-            through pulse by pulse.
+            in an update are applied at once (`devices.ManyAtOnce`), where the device's law is otherwise applied
+            pulse by pulse.
     """
 
     tile: Tile
@@ -107,7 +107,7 @@ class Site(eqx.Module):
     # -- cells --------------------------------------------------------------------------------------------------------------
 
     def signs(self, array: ProgrammedArray) -> Float[Array, " cells"]:
-        """What a siemens of each cell of a weight counts in its net conductance."""
+        """The factor with which each cell of a weight counts in its net conductance."""
         shape = array.cells.g.shape
         part = self.part
         few = (shape[0], part.blocks, part.row_tiles, 1, part.col_tiles, shape[-1])
@@ -162,7 +162,7 @@ class Site(eqx.Module):
     ) -> tuple[ProgrammedArray, Spent]:
         """The array after the pulses, `t` [s] after its cells were last returned; and what they took.
 
-        A cell that gets pulses of both kinds gets all of one and then all of the other, which comes first drawn anew for each
+        A cell that gets pulses of both kinds gets all of one and then all of the other, with the order drawn for each
         cell and update: on average over the order no error of first order is left.
 
         Args:
@@ -204,7 +204,7 @@ class Site(eqx.Module):
     ) -> ProgrammedArray:
         """The array after trains of pulses to each cell, the first `t` [s] after the cells were returned, the others at once.
 
-        Only the cells `pulsed` of a weight are worked through; the others grow older. Noise is drawn for all cells from one
+        Only the cells `pulsed` of a weight are computed; the others age. Noise is drawn for all cells from one
         key, which takes a fraction of the time of a key for each word line; where tiles are spread over devices of a mesh,
         lines have keys of their own.
         """
@@ -238,7 +238,7 @@ class Site(eqx.Module):
         )
 
     def _disturbing(self, n: Pulses, g: Array) -> Array | float:
-        """`V^2 g`, summed over pulses and cells that see part of the voltage of pulses that are not for them."""
+        """`V^2 g`, summed over pulses and cells that see part of the voltage of pulses that are not meant for them."""
         drive = self.drive
         if drive.select == "transistor":
             return 0.0
@@ -311,7 +311,7 @@ def typical_step(device: Any) -> Float[Array, ""]:
     """Step of a pulse in the middle of the device's range, mean of both directions [S].
 
     Raises:
-        ValueError: for a device without a law for pulses, or with one that tells no step.
+        ValueError: for a device without a law for pulses, or with one whose step is not known.
     """
     law = getattr(device.update, "law", None)
     if law is None:

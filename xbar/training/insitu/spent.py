@@ -24,9 +24,9 @@ class Drive(Checked):
         select: what other cells see. `"transistor"`: nothing. `"half"`: half the voltage on every cell of a line that
             carries a pulse. `"third"`: a third on all cells of the array but the selected ones, while any line carries one.
 
-    The voltages decide the energy alone, and not even that of selected cells where the device's `update` knows the heat of its
-    pulses. What a pulse does is the device's law, and what it does to cells that are not selected, the device's `disturb`, if
-    it has one: neighbours are warm whatever is selected.
+    The voltages decide only the energy, and not even that of selected cells where the device's `update` knows the heat
+    of its pulses. What a pulse does is the device's law, and what it does to cells that are not selected, the device's
+    `disturb`, if it has one: neighbours are warm whatever is selected.
     """
 
     v_up: Float[Array, ""] = eqx.field(converter=volts, default=1.0)
@@ -126,7 +126,8 @@ class Spent(eqx.Module):
 
 
 class Total(eqx.Module):
-    """A long sum of `Spent`: float32 keeps what it loses (Kahan), so that a billion pulses are counted exactly."""
+    """A long sum of `Spent`, with what float32 loses kept apart (Kahan), so that a billion pulses are counted
+    exactly."""
 
     sum: Spent
     lost: Spent

@@ -31,20 +31,20 @@ class TikiTaka(AbstractAlgorithm):
     $$ W = C + \\gamma A, \\qquad A \\leftarrow A - \\mathrm{rate}_A \\sum x d^T, \\qquad
        C_r \\leftarrow C_r + \\lambda A_r \\text{ for the next row } r $$
 
-    A forgets what does not last, at the pace at which its own asymmetry draws it to its symmetry point, which is to be where
-    A reads zero.
+    A forgets what does not last, at the pace at which its own asymmetry draws it to its symmetry point, which should be
+    where A reads zero.
 
     Args:
-        fast: the array A. transfer: lambda, or C's movement in units of `rate A` an update where A finds the scale of its own
-            pulses (`FastArray(fast=None)`). gamma: share of A in what the network reads.
-        decay: share of a row of A that is taken off it again by pulses when it has been transferred; with `fast.reads` all
-            rows, A is a momentum that keeps `1 - decay` of itself.
+        fast: the array A. transfer: lambda, or C's movement per update in units of `rate A` where A finds the scale of
+            its own pulses (`FastArray(fast=None)`). gamma: share of A in what the network reads.
+        decay: share of a row of A that is subtracted from it by pulses once it has been transferred; with `fast.reads`
+            all rows, A is a momentum that keeps `1 - decay` of itself.
 
     Reference: Gokmen, Haensch 2020, 10.3389/fnins.2020.00103 (recalled, not read); the form of aihwkit 1.2.0,
     `TransferCompound`.
     With `gamma > 0` and a small `transfer` it is residual learning (Wu et al. 2024, recalled).
 
-    Breaks when: A's symmetry point does not read zero: that offset is transferred for ever.
+    Breaks when: A's symmetry point does not read zero: that offset is transferred forever.
     """
 
     fast: FastArray = eqx.field(default_factory=FastArray)
@@ -127,9 +127,9 @@ class BufferedTransfer(AbstractAlgorithm):
        R_r), \\qquad n = \\mathrm{trunc}(H_r / s), \\quad C_r \\leftarrow C_r + n s, \\quad H_r \\leftarrow H_r - (1
        - m) n s $$
 
-    The memory is a low-pass filter: pulses follow only what lasts. A chopper `c = +-1` for each word line turns gradients
-    round on A and what is read of it back again, so that an offset of A averages out; and with `reference="dynamic"` R is
-    what A read on average before its chopper last turned, so that an offset is taken off.
+    The memory is a low-pass filter: pulses follow only what lasts. A chopper `c = +-1` for each word line flips the
+    sign of gradients on A and of what is read back from it, so that an offset of A averages out; and with
+    `reference="dynamic"` R is what A read on average before its chopper last turned, so that an offset is subtracted.
 
     Args:
         fast: the array A. transfer: as in `TikiTaka`. momentum: m. most: pulses of a cell in one transfer.
@@ -137,8 +137,8 @@ class BufferedTransfer(AbstractAlgorithm):
             every `period` transfers of a word line.
         reference: `"zero"` or `"dynamic"` (AGAD). smoothing: share that a new read has in the running mean.
 
-    Breaks when: choppers turn before A has answered (its memory is some `w / (s n)` updates, see `FastArray`): less of the
-    gradient is left, and random turns leave more of an offset.
+    Breaks when: choppers turn before A has responded (its memory is about `w / (s n)` updates, see `FastArray`): less
+    of the gradient is left, and random turns leave more of an offset.
 
     Reference: version 2: Gokmen 2021, 10.3389/frai.2021.699148 (recalled, not read); choppers and AGAD: Rasch et al. 2023,
     arXiv:2303.04721 (recalled, not read); forms of aihwkit 1.2.0 (MIT licence).
@@ -247,7 +247,7 @@ class Residuals(eqx.Module):
 
 
 class ResidualLearning(AbstractAlgorithm):
-    """Several arrays of falling significance for one matrix, each of which learns what those before it leave over.
+    """Several arrays of falling significance for one matrix, each of which learns the error that those before it leave.
 
     $$ W = \\sum_k \\gamma^k W_k, \\qquad W_K \\leftarrow W_K - \\mathrm{rate} \\sum x d^T, \\qquad
        W_{k-1} \\leftarrow W_{k-1} + \\lambda W_k $$
@@ -269,7 +269,8 @@ class ResidualLearning(AbstractAlgorithm):
     def start(self, site: Site, array: ProgrammedArray, key: PRNGKeyArray) -> Residuals:
         if self.fast.fast is None:
             raise ValueError(
-                "ResidualLearning: all arrays are read together, so that gradients keep their scale. Give FastArray(fast=1.0)."
+                "ResidualLearning: all arrays are read together, so gradients must keep their scale. "
+                "Give FastArray(fast=1.0)."
             )
         keys = jax.random.split(key, self.arrays)
         zeros = jnp.zeros((*array.cells.g.shape[1:-1], site.part.used_cols))

@@ -19,9 +19,9 @@ from xbar.training.insitu.site import ByWeight, Pulses, Site
 def shifted(site: Site, array: ProgrammedArray, pulses: int, key: PRNGKeyArray) -> ProgrammedArray:
     """The array after `pulses` pulses up and as many down, in turn, with each reference programmed to where its cell ended.
 
-    Every pulse pair moves a cell towards the conductance at which both steps are equal: of soft bounds by a share `s / w` of
-    the distance, w the distance to a bound. What is left is that distance after so many pairs, half a step, the
-    noise of pulses about it (`sigma sqrt(w / 2 s)` for steps with noise sigma), of the read, and the error of
+    Every pulse pair moves a cell towards the conductance at which both steps are equal: with soft bounds by a share `s
+    / w` of the distance, w the distance to a bound. What is left is that distance after this many pairs, half a step,
+    the noise of pulses about it (`sigma sqrt(w / 2 s)` for steps with noise sigma), of the read, and the error of
     writing the reference.
 
     Reference: Kim et al. 2019, "Zero-shifting technique for deep neural network training on resistive cross-point arrays",
