@@ -24,7 +24,8 @@ class Disturb(Law):
 
     $$ g' = A_n(g), \\qquad n = \\sum_k r_k n_k $$
 
-    with `A_n` the law's mean response to n pulses, n any real number: `n_k` times the share `r_k`. Without a law, none.
+    with `A_n` the law's mean response to n pulses, n any real number: `n_k` times the share `r_k`. Cells of a
+    device without this law are not disturbed.
 
     Args:
         half_up, half_down: share by a pulse up, and down, of half the voltage. third_up, third_down: of a third of it.

@@ -180,7 +180,7 @@ DESCRIPTIONS = [
     ('"rows": 8', '"rows": {"function": "os:system"}', "not one that a file may name"),
     ('"rows": 8', '"rows": {"function": "jax.numpy:load"}', "not one that a file may name"),
     ('"rows": 8', '"rows": {"pickle": "gASV"}', "which this version does not know"),
-    ('"read_noise": "independent"', '"read_noise": "loud"', "it is 'independent' or 'frozen'"),
+    ('"read_noise": "independent"', '"read_noise": "loud"', "it must be 'independent' or 'frozen'"),
     ('"float32"', '"object"', "is not a kind of number"),
     ('"chip": {', '"ship": {', "damaged"),
     ('"arrays": {"dict": [[0,', '"arrays": {"dict": [[1,', "each mapped layer needs one of each"),

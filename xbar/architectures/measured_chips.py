@@ -120,7 +120,8 @@ def hermes(phases: int = 1) -> Architecture:
         "cells are simulated; all other power of a core is one row: 6.5 W / 64 minus that of cells in the middle of "
         "their range, at 0.2 V for a twentieth of the time (as four phases draw no less, cells cannot take much) [D]. "
         "How it splits between converters and logic is missing",
-        "four phases are predicted from the power in one; area of a core from 1.59 TOPS/mm^2 [R], of a core by itself",
+        "four phases are predicted from the power in one; the area of a core is that of 1.59 TOPS/mm^2 [R], which is for "
+        "a core alone",
     )
     return Architecture("HERMES", tile, prices, Schedule("pipelined"), said)
 

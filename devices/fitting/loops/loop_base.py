@@ -70,8 +70,8 @@ class AbstractLoop(AbstractResiduals):
     three decades apart; `protocol["relative_weight"]` sets another. Between readings the state makes one
     of the model's own steps at the mean voltage, or several where the voltage changes by more than 3 % of its range. It
     starts from a free value, or, in whole periods of a drive that repeats, from where it ends. Rows in compliance do not
-    count; there the cell's voltage is the source's times the measured over the modelled current, where the model would
-    carry more.
+    count; where the model would carry more than the measured current there, the cell's voltage is reduced from the
+    source's by their ratio.
 
     Args:
         periodic: whether loops are whole periods. loops: how many. series: whether there is a series resistance to be found.

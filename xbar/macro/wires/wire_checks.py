@@ -13,7 +13,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float
 
-IMPLAUSIBLE = 1e6  # ohm per segment: a micrometre of the thinnest wires has some hundred
+IMPLAUSIBLE = 1e6  # ohm per segment: a micrometre of the thinnest wires has about a hundred
 
 
 def real_number(value: Any) -> bool:

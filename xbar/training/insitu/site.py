@@ -226,7 +226,7 @@ class Site(eqx.Module):
         return dataclasses.replace(array, cells=new)
 
     def price(self, array: ProgrammedArray, n: Pulses, t: Float[Array, ""]) -> Spent:
-        """Heat of the pulses at the conductance before them, of single-direction trains half each way."""
+        """Heat of the pulses at the conductance before them; in half-selected cells as if half of them went each way."""
         drive, device = self.drive, self.tile.device
         g, heat = device.conductance(array.cells, t), getattr(device.update, "heat", None)
         up, down, own = (_some(a, n.cells) for a in (n.up, n.down, g))
