@@ -73,7 +73,7 @@ def test_interrupted_run_keeps_points_and_goes_on(xbar, monkeypatch):
     monkeypatch.setattr(fake, "stop_at", None)
     fake.computed.clear()
     code, out, err = xbar("run", "line")
-    assert code == 0 and "sum 18" in out and "2 of 3 points are there already, going on" in err
+    assert code == 0 and "sum 18" in out and "2 of 3 points are there already, resuming" in err
     assert fake.computed == ["prepare", 3.0] and len(folders()) == 1
 
 
@@ -260,7 +260,7 @@ def test_results_that_are_not_those_that_were_written_are_refused(xbar, tmp_path
     with h5py.File(path, "r+") as file:
         damage(file)
     code, out, err = xbar("run", "line")
-    assert code == 2 and out == "" and "is damaged or of another kind" in err and re.search(said, err)
+    assert code == 2 and out == "" and "is damaged or not a results file" in err and re.search(said, err)
 
 
 def test_points_that_are_not_those_that_were_written_are_computed_again(xbar, tmp_path):
@@ -271,7 +271,7 @@ def test_points_that_are_not_those_that_were_written_are_computed_again(xbar, tm
         _change(file)
     fake.computed.clear()
     code, out, err = xbar("run", "line")
-    assert code == 0 and "1 points do not have their checksum" in err and fake.computed == ["prepare", 1.0]
+    assert code == 0 and "1 points do not match their checksum" in err and fake.computed == ["prepare", 1.0]
     assert out.splitlines()[0] == table
 
 

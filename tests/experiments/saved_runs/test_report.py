@@ -201,7 +201,7 @@ def test_results_that_were_changed_are_refused(xbar, change):
     refused(xbar, folder, "damaged")
 
 
-@pytest.mark.parametrize("change, said", [(_unscaled, "of another kind"), (_elsewhere, "lies in another file")])
+@pytest.mark.parametrize("change, said", [(_unscaled, "of another kind"), (_elsewhere, "is stored in another file")])
 def test_a_seal_is_not_trusted(xbar, change, said):
     folder = made()
     changed(change)(folder, True)
