@@ -44,7 +44,7 @@ class Config(chosen_macros.Setting):
     transformer; or a Python file such as ./mine.py that defines f (f(params, x) -> logits) and params, or module (a PyTorch
     module); x and y to test on; and optionally x_train and y_train."""
     data: str | None = None
-    """Data set, for networks that support several: digits is included, the others are looked for in XBAR_DATA."""
+    """Data set, for networks that support several: digits is included, the others come from XBAR_DATA or `xbar data fetch`."""
     devices: Annotated[tuple[str, ...], tyro.conf.arg(aliases=["--device"])] = ("ideal", "pcm", "reram")
     """Memory cells: ideal, pcm (Joshi 2020), reram (Wan 2022), any device that `xbar cite` lists, or a device file
     (*.toml)."""

@@ -249,10 +249,14 @@ def _lenet(batch: int):
 _STEP = "digital step"
 _SLOW: dict[str, Any] = {"calls": 5, "double": True, "needs": BADCROSSBAR}
 SINGLE = {
-    "pcm": Case("program + drift + read, pcm_joshi2020", "as many normals", read_cells("pcm_joshi2020", DAY)),
-    "hermes": Case("program + drift + read, pcm_hermes2023", "as many normals", read_cells("pcm_hermes2023", DAY)),
-    "cmo": Case("program + drift + read, reram_cmo_falcone2025", "as many normals", read_cells("reram_cmo_falcone2025", DAY)),
-    "pulse": Case("10 pulses, ecram_lithium_tang2018", "as many normals as cells", pulse_cells("ecram_lithium_tang2018", 10)),
+    "pcm": Case("program + drift + read, pcm_joshi2020", "as many normal draws", read_cells("pcm_joshi2020", DAY)),
+    "hermes": Case("program + drift + read, pcm_hermes2023", "as many normal draws", read_cells("pcm_hermes2023", DAY)),
+    "cmo": Case(
+        "program + drift + read, reram_cmo_falcone2025", "as many normal draws", read_cells("reram_cmo_falcone2025", DAY)
+    ),
+    "pulse": Case(
+        "10 pulses, ecram_lithium_tang2018", "one normal draw per cell", pulse_cells("ecram_lithium_tang2018", 10)
+    ),
     "ir-64": Case("IR drop 64 x 64, 1 input", SPARSE_LU, ir_drop(64, 1, SPARSE_LU), double=True),
     "ir-256": Case("IR drop 256 x 256, 1 input", SPARSE_LU, ir_drop(256, 1, SPARSE_LU), repeats=5, double=True),
     "ir-256-bad": Case("IR drop 256 x 256, 1 input", BADCROSSBAR, ir_drop(256, 1, BADCROSSBAR), repeats=5, **_SLOW),
@@ -271,7 +275,7 @@ SINGLE = {
         "512 x 512, PCM read noise frozen for a batch", "plain product", product(512, 256, "pcm_joshi2020", frozen=True)
     ),
     "mvm-wires": Case(
-        "512 x 512, PCM read noise, behind 1 ohm a cell", "ideal wires", product(512, 256, "pcm_joshi2020", 1.0)
+        "512 x 512, PCM read noise, behind 1 ohm per cell", "ideal wires", product(512, 256, "pcm_joshi2020", 1.0)
     ),
     "mvm-torch": Case(
         "512 x 512, PCM read noise", "PyTorch's product", product(512, 256, "pcm_joshi2020", peer=TORCH), needs=TORCH

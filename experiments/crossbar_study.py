@@ -22,7 +22,7 @@ class Setting(chosen_macros.Setting):
     """Network: mlp, cnn, lenet5, resnet8, ds-cnn, mobilenet, resnet14, resnet20, resnet32, gru, lstm, speech-cnn, ecg-cnn,
     transformer; or a Python file such as ./mine.py that defines f and params (or module) with x and y."""
     data: str | None = None
-    """Data set, for networks that support several: digits is included, the others are looked for in XBAR_DATA."""
+    """Data set, for networks that support several: digits is included, the others come from XBAR_DATA or `xbar data fetch`."""
     device: str = "pcm"
     """Memory cell: pcm (Joshi 2020), reram (Wan 2022), any device that `xbar cite` lists, or a device file (*.toml)."""
     assume: str | None = None

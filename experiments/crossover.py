@@ -33,7 +33,7 @@ class Config:
     network: str = "mlp"
     """Network: a chain of layers with ReLU (mlp, cnn, ecg-cnn, ds-cnn); it is made to spike with its own weights."""
     data: str | None = None
-    """Data set, for networks that support several: digits is included, mnist is looked for in XBAR_DATA."""
+    """Data set, for networks that support several: digits is included, mnist comes from XBAR_DATA or `xbar data fetch`."""
     devices: tuple[str, ...] = ("pcm", "reram")
     """Memory cells."""
     adc_bits: tuple[int, ...] = (4, 8)

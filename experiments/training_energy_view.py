@@ -26,7 +26,7 @@ def present(config: Any, results: Results) -> Presentation:
         f"  {brain_years:,.0f} years of a brain of {BRAIN_WATTS:g} W",
         f"  {operations:.3g} operations at {100 * config.utilisation:g} % of {config.gpu_tflops:g} TFLOP/s",
         "",
-        f"{'as many multiply-accumulates on':<28}{'MWh':>20}{'of the GPUs':>16}  counted",
+        f"{'same multiply-accumulates on':<28}{'MWh':>20}{'of the GPUs':>16}  counted",
     ]
     made = platforms()
     for name in results.coordinates("platform"):
@@ -89,5 +89,5 @@ def _figure(results: Results, gpu: float) -> Any:
     axes.set_xlim(energies.min() / 2, energies.max() * 20)  # room for the labels
     axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
-    axes.set_xlabel("energy of as many operations (MWh); bands as published")
+    axes.set_xlabel("energy of the same number of operations (MWh); bands as published")
     return figure

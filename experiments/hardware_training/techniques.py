@@ -46,8 +46,8 @@ class Technique:
 
 TECHNIQUES = {
     "naive": Technique("the digital network as it is", trains=False, clips=False),
-    "longer": Technique("trained on digitally, for as many steps: the control", clips=False),
-    "clipped": Technique("weights clipped while training on"),
+    "longer": Technique("digital training continued for as many steps: the control", clips=False),
+    "clipped": Technique("digital training continued, with weights clipped"),
     "drop-connect": Technique("cells open at random, clipped", "open cells"),
     "noise": Technique("normal noise on weights, clipped", "weights"),
     "flat": Technique("noise on weights, sharpness-aware gradients, clipped", "weights", flat=True),
@@ -58,7 +58,7 @@ TECHNIQUES = {
     "device, distilled": Technique(
         "the device's own spread and drift, clipped, learning the digital network's outputs", "device", distils=True
     ),
-    "lora": Technique("low-rank digital adapters beside weights that stay", "device", clips=False, adapts=True),
+    "lora": Technique("low-rank digital adapters beside fixed weights", "device", clips=False, adapts=True),
 }
 RANK = 4  # of adapters
 

@@ -130,7 +130,7 @@ def _order(found: Found) -> np.ndarray:
 
 
 CASE = Case(
-    title="errors of programming on CIFAR-10 ResNets, 8-bit weights, differential cells, one tile a layer",
+    title="programming errors of CIFAR-10 ResNets, 8-bit weights, differential cells, one tile per layer",
     parts=PARTS,
     quantities=QUANTITIES,
     prepare=State,
