@@ -1,4 +1,4 @@
-"""The figure of `accuracy-energy`: accuracy against energy, beside a GPU, and over time."""
+"""The figure of `accuracy-energy`: accuracy against energy, in comparison with a GPU, and over time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from experiments.framework.store import Results
 
 
 def figure(results: Results, remarks: Sequence[str]) -> Any:
-    """Accuracy against energy for each device, then beside GPU and measured chips, and against time."""
+    """Accuracy against energy for each device, then with the GPU and measured chips, and against time."""
     devices = results.coordinates("device")
     fig, (*own, wide, aging) = plots.subplots(*[2.7] * len(devices), 4.4, 4.4, height=4.4)
     digital = 100 * results.select("digital_accuracy", training="naive").mean()

@@ -102,7 +102,7 @@ class Wafer:
 
 
 def with_faults(device: Any, share: Any, spread: Any, high: float) -> Any:
-    """The device with a share of stuck cells beside its own faults, and what differs from cell to cell multiplied.
+    """The device with a share of stuck cells in addition to its own faults, and its cell-to-cell variation multiplied.
 
     Args:
         share: of stuck cells. spread: factor on write errors and on the spread of drift. high: share of the stuck cells

@@ -19,7 +19,7 @@ from experiments.framework.store import Dimension, Layout, Results, Variable
 TITLE = "Co-design by gradient: accuracy against energy, latency or area"
 METHODS = ("gradient", "grid", "random", "NSGA-II")
 GRADIENT = 3  # evaluations that a gradient costs: forward, and twice as much backward
-FRONT = 10  # designs of a front at most
+FRONT = 10  # largest number of designs of a front
 RATE = 0.12  # of Adam in the unit box
 ROOM = 0.30  # error beyond the digital one at which a design counts as useless: the corner of the hypervolume
 

@@ -84,7 +84,7 @@ def _deviation(values: np.ndarray) -> float:
 
 
 def verdict(results: Results) -> list[str]:
-    """The gradient's hypervolume beside that of each other search: the paired difference over repetitions and chips."""
+    """The gradient's hypervolume against that of each other search: the paired difference over repetitions and chips."""
     names = results.coordinates("method")
     own, said = np.asarray(results.select("hypervolume", method="gradient")).ravel(), []
     for name in names[1:]:

@@ -14,7 +14,7 @@ from experiments.accuracy_energy import COMPONENTS, SECONDS
 from experiments.framework.errors import UsageError
 from experiments.framework.store import Dimension, Layout, Results, Variable
 
-TITLE = "MLPerf Tiny on crossbars: accuracy over time, energy and latency, beside measured boards"
+TITLE = "MLPerf Tiny on crossbars: accuracy over time, energy and latency, against measured boards"
 VARIANTS = ("as mapped", "re-calibrated")
 QUANTILES = ("P10", "P50", "P90")
 PERCENTILE = 99.99  # of magnitudes that converter ranges cover

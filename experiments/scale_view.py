@@ -63,7 +63,7 @@ def unit_costs(config: Any, results: Results) -> dict[str, float]:
 
 METHOD = (
     "One dense layer of growing size is programmed and read. Times are medians of several calls after compilation; memory is "
-    "what a chip's arrays hold, and what the compiler plans to use beside them.",
+    "what a chip's arrays hold, and what the compiler plans to use in addition.",
     "The large network is extrapolated from the largest size in proportion to its weights: tiles are independent.",
 )
 

@@ -16,14 +16,14 @@ from experiments.framework.store import Dimension, Layout, Results, Variable
 TITLE = "Which hardware profits from zeros: energy against the sparsity of inputs and weights"
 SYSTEMS = {
     "H100, dense": "roofline, INT8, at the ridge batch: zeros are multiplied like other numbers",
-    "H100, 2:4 weights": "from 50 % zeros in weights on, two of four: twice the operations a second, 5/8 of the bytes",
-    "frame-based crossbar": "the ledger of reads that hold all inputs at once: converters work however many inputs are zero",
+    "H100, 2:4 weights": "from 50 % zeros in weights on, two of four: twice the operations per second, 5/8 of the bytes",
+    "frame-based crossbar": "the energy of reads of all inputs at once: converters work however many inputs are zero",
     "event-driven crossbar": "the same reads where circuits wait for events: rows at 0 are not driven, addresses travel, and "
-    "integrators and comparators stand for converters",
-    "Loihi": "published energies of a synaptic operation and of a neuron's update: both zeros are skipped",
+    "integrators and comparators replace converters",
+    "Loihi": "published energies of a synaptic operation and of a neuron's update: zeros of both kinds are skipped",
 }
 NEURON_UPDATE = 81e-12  # [J] of Loihi, active: keras-spiking [R]
-TWO_OF_FOUR = 0.5 * (1 + 2 / 8)  # bytes of 2:4 weights of 8 bits: half the values, 2 bits of place each
+TWO_OF_FOUR = 0.5 * (1 + 2 / 8)  # bytes of 2:4 weights of 8 bits: half the values, 2 bits of position each
 
 
 @dataclasses.dataclass(frozen=True)

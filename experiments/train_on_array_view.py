@@ -106,7 +106,7 @@ def _rooflines(config: Any, results: Results, goal: float) -> list[str]:
     for name, each in zip(GPUS, results["roofline"], strict=True):
         joules = _to(curve, each * samples * epochs, goal)
         whole = engineering(float(each) * samples * config.epochs, "J")
-        said.append(f"The same training on an {name} at its roofline: {_joules(joules)} to the goal, {whole} in all.")
+        said.append(f"The same training on an {name} at its roofline: {_joules(joules)} to the goal, {whole} in total.")
     return said
 
 

@@ -47,7 +47,7 @@ EXTRAS = {
     "torch": (("torch", "torchax"), "xbar.from_torch"),
     "nir": (("nir",), "spiking networks of other simulators"),
     "distributed": (("distributed",), "--scheduler, a Dask cluster"),
-    "codesign": (("pymoo",), "NSGA-II beside xbar run codesign"),
+    "codesign": (("pymoo",), "NSGA-II in xbar run codesign"),
 }
 
 

@@ -38,7 +38,7 @@ EXPERIMENTS = {  # name: (module, what it shows, time on two cores)
     ),
     "mlperf-tiny": (
         "experiments.mlperf_tiny",
-        "the networks of MLPerf Tiny on any device and macro: accuracy over time, uJ and ms, beside measured boards",
+        "the networks of MLPerf Tiny on any device and macro: accuracy over time, uJ and ms, against measured boards",
         "7 min",
     ),
     "sparsity": (
@@ -113,7 +113,7 @@ EXPERIMENTS = {  # name: (module, what it shows, time on two cores)
     ),
     "sense": (
         "experiments.sense",
-        "which network, device and converter meets a budget (--max-uj 1 --min-accuracy 90), beside measured boards",
+        "which network, device and converter meets a budget (--max-uj 1 --min-accuracy 90), against measured boards",
         "6 min",
     ),
     "stdp": (

@@ -156,7 +156,7 @@ def meter(name: str) -> Iterator[Progress]:
 
 
 def _lines(name: str, every: float = 5.0) -> Progress:
-    """Says how far a file is, at most every few seconds [s]."""
+    """Says how much of a file has arrived, at most every few seconds [s]."""
     began = last = time.monotonic()
     first: int | None = None
 
