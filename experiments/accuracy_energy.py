@@ -1,7 +1,7 @@
 """Accuracy of a network on crossbars over time, against the energy of an inference.
 
-{naive mapping, trained hardware-aware} x {device} x {ADC bits} x {time} over several chips, with the digital network and an
-H100 beside them.
+{naive mapping, hardware-aware training} x {device} x {ADC bits} x {time} over several chips, compared with the digital
+network and an H100.
 """
 
 from __future__ import annotations
@@ -41,28 +41,28 @@ class Config(chosen_macros.Setting):
 
     network: str = "cnn"
     """Network: mlp, cnn, lenet5, resnet8, ds-cnn, mobilenet, resnet14, resnet20, resnet32, gru, lstm, speech-cnn, ecg-cnn,
-    transformer; or a Python file, ./mine.py, that defines f (f(params, x) -> logits) and params, or module (of PyTorch), and
-    x and y to test on, perhaps x_train and y_train."""
+    transformer; or a Python file such as ./mine.py that defines f (f(params, x) -> logits) and params, or module (a PyTorch
+    module); x and y to test on; and optionally x_train and y_train."""
     data: str | None = None
-    """Data set, where a network knows several: digits ships, the others come from XBAR_DATA."""
+    """Data set, for networks that support several: digits is included, the others come from XBAR_DATA or `xbar data fetch`."""
     devices: Annotated[tuple[str, ...], tyro.conf.arg(aliases=["--device"])] = ("ideal", "pcm", "reram")
     """Memory cells: ideal, pcm (Joshi 2020), reram (Wan 2022), any device that `xbar cite` lists, or a device file
     (*.toml)."""
     assume: str | None = None
-    """What devices lack (write errors, drift, read noise): that of another device, such as pcm_joshi2020, scaled to their
-    range, or write errors of a share of the range, such as 0.03."""
+    """Fills in what a device lacks (write errors, drift, read noise): with the laws of another device, such as
+    pcm_joshi2020, scaled to its range; or, for write errors alone, with a share of the range, such as 0.03."""
     posterior: bool = False
     """Read every chip a second time with a device drawn from the posterior that a device file carries."""
     adc_bits: tuple[int, ...] | None = None
-    """Resolutions of the output converters; 4 6 8, or that of the architecture."""
+    """Resolutions of the output converters; by default 4 6 8, or that of the architecture."""
     times: tuple[Literal["1s", "1h", "1d", "1mo", "1y"], ...] = ("1s", "1d", "1y")
-    """Times after programming; a device is asked only for those that its data support."""
+    """Times after programming; each device is evaluated only at those that its data support."""
     chips: int = 8
     """Chips programmed for each setting."""
     test_images: int = 1000
-    """Test images at most."""
+    """Maximum number of test images."""
     steps: int | None = None
-    """Steps of digital training, of networks without given weights; by default those of the network, 1500 for mlp and cnn."""
+    """Steps of digital training, for networks without given weights; by default set by the network, 1500 for mlp and cnn."""
     hardware_steps: int = 300
     """Steps of hardware-aware training, starting from the digital network; 0 leaves it out."""
     percentile: float = 99.0
@@ -70,9 +70,9 @@ class Config(chosen_macros.Setting):
     clip: float = 2.5
     """In hardware-aware training, weights are clipped to this many standard deviations of their layer."""
     mesh: int = 1
-    """Devices (GPUs, or threads of a CPU that act as such) over which the tiles of each chip are spread; accuracies stay."""
+    """Devices (GPUs, or CPU threads acting as such) over which the tiles of each chip are spread; accuracies do not change."""
     seed: int = 0
-    """Decides the training, the chips and the noise."""
+    """Random seed of the training, the chips and the noise."""
 
 
 def check(config: Config) -> None:
@@ -95,15 +95,15 @@ def check(config: Config) -> None:
         raise UsageError(f"--clip {config.clip}: give a number above 0.")
     if config.posterior and not any(device.endswith(".toml") for device in config.devices):
         raise UsageError(
-            f"--posterior: none of {', '.join(config.devices)} is a device file, which alone carries a posterior. Give "
-            "--device FILE.toml, which `xbar fit` writes."
+            f"--posterior: none of {', '.join(config.devices)} is a device file, and only a device file has a posterior. "
+            "Give --device FILE.toml, which `xbar fit` writes."
         )
     for device in config.devices:
         chosen_macros.check_fits(config, chosen_devices.find(device, config.assume))
         if config.posterior:
             chosen_devices.drawn(device, config.chips, config.assume)
         if not _tools(config, device).known:
-            raise UsageError(f"--times {' '.join(config.times)}: {device} has data at none of them; add 1s.")
+            raise UsageError(f"--times {' '.join(config.times)}: {device} has no data at any of these times; add 1s.")
     chosen_networks.find(config).measured_on()
     if config.assume is not None and not any(
         chosen_devices.completes(device, config.assume) for device in config.devices
@@ -121,7 +121,7 @@ def adc_bits(config: Config) -> tuple[int, ...]:
 
 
 def inputs(config: Config) -> dict[str, str]:
-    """Contents of the files of devices and of the network, as a hash: a run belongs to them."""
+    """Hashes of the files of devices and of the network, by which a run is identified."""
     files = [pathlib.Path(name) for name in (*config.devices, config.assume or "") if name.endswith(".toml")]
     return {str(path): chosen_networks.hash_of(path) for path in files} | chosen_networks.inputs(config)
 
@@ -166,7 +166,7 @@ class State:
     """What all points share.
 
     Args:
-        network: what was asked for. model: its trained parameters. gpu_energy: of an inference [J]. macs: of an inference.
+        network: the requested network. model: its trained parameters. gpu_energy: of an inference [J]. macs: of an inference.
     """
 
     network: Network
@@ -262,7 +262,7 @@ class _Tools:
         return xbar.analog(self.network.f, mesh.spread(tile, self.config.mesh))
 
     def _noisy(self, model: Any, images: Any, key: Any, extra: Any) -> Any:
-        """Logits on devices of this step only, at one of the times, with the ranges of a calibrated chip."""
+        """Logits on devices drawn for this step only, at one of the times, with the ranges of a calibrated chip."""
         import jax
 
         import xbar
@@ -287,7 +287,7 @@ class _Tools:
     def train(self, state: State, bits: Any, key: Any) -> tuple[Any, Any]:
         """Fine-tunes the digital network in the presence of fresh devices, their drift, and the converters.
 
-        Converter ranges are those of a calibrated chip, measured anew at the start of each of a few rounds; those of
+        Converter ranges are those of a calibrated chip, measured again at the start of each of a few rounds; those of
         the last round belong to the trained network.
         """
         import jax

@@ -1,4 +1,4 @@
-"""The figure of `accuracy-energy`: accuracy against energy, beside a GPU, and over time."""
+"""The figure of `accuracy-energy`: accuracy against energy, in comparison with a GPU, and over time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from experiments.framework.store import Results
 
 
 def figure(results: Results, remarks: Sequence[str]) -> Any:
-    """Accuracy against energy for each device, then beside GPU and measured chips, and against time."""
+    """Accuracy against energy for each device, then with the GPU and measured chips, and against time."""
     devices = results.coordinates("device")
     fig, (*own, wide, aging) = plots.subplots(*[2.7] * len(devices), 4.4, 4.4, height=4.4)
     digital = 100 * results.select("digital_accuracy", training="naive").mean()
@@ -35,7 +35,7 @@ def figure(results: Results, remarks: Sequence[str]) -> Any:
     _others(wide, results, digital)
     wide.set(xscale="log", xlabel="energy of an inference [J]", ylim=own[0].get_ylim())
     wide.set_title(f"{max(results.coordinates('adc_bits'))} bit; bars: P10 - P90 of the energy model", fontsize=9)
-    aging.set(xscale="log", xlabel="time since programming [s] (set apart a little)")
+    aging.set(xscale="log", xlabel="time since programming [s] (points slightly offset)")
     aging.set_title(f"{max(results.coordinates('adc_bits'))}-bit ADC, drift compensated", fontsize=9)
     if remarks := remarks:
         fig.supxlabel("\n".join(textwrap.fill(r, 200) for r in remarks), x=0.01, ha="left", fontsize=7)
@@ -51,7 +51,7 @@ def _limits(results: Results, digital: float) -> tuple[float, float]:
 
 
 def _others(axes: Any, results: Results, digital: float) -> None:
-    """The GPU at the digital accuracy, and measured chips, of whose accuracy on this network nothing is known, on the axis."""
+    """The GPU at the digital accuracy, and, on the axis, measured chips, whose accuracy on this network is not known."""
     for case, mark in (("ridge batch, launches free", "P"), ("batch 1, launches free", "*"), ("batch 1", "X")):
         joules = results.select("gpu_energy", gpu_case=case)
         axes.plot(joules, digital, mark, color="black", markersize=8, label=f"H100, {case}")

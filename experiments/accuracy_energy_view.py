@@ -26,11 +26,11 @@ from xbar.energy import engineering
 
 @dataclasses.dataclass(frozen=True)
 class About:
-    """What must be said of the devices of a run.
+    """What must be stated about the devices of a run.
 
     Args:
-        sources: a line for each. beyond: a sentence for each that is used beyond its data. lacks: parts without a law, of
-            each that is not ideal by intention. assumed: a sentence for each assumption about each. network: sentences on the
+        sources: a line for each. beyond: a sentence for each that is used beyond its data. lacks: parts without a law, for
+            each that is not intentionally ideal. assumed: a sentence for each assumption about each. network: sentences on the
         network and its data, the first on its weights.
     """
 
@@ -41,13 +41,13 @@ class About:
     network: tuple[str, ...]
 
     def sentences(self) -> tuple[str, ...]:
-        """What of the devices is not measured, or assumed."""
+        """What about the devices was never measured, or is assumed."""
         found = [f"{shown_name(name)}: {said}" for name, notes in self.assumed.items() for said in notes]
         for name, parts in self.lacks.items():
             if parts:
                 found.append(
-                    f"{shown_name(name)} has no law of {', '.join(parts)}: its cells are ideal there because nothing "
-                    "was measured. --assume fills it in from another device."
+                    f"{shown_name(name)} has no law for {', '.join(parts)}: its cells are ideal in this respect, because "
+                    "nothing was measured. --assume fills it in from another device."
                 )
         return tuple(found)
 
@@ -55,15 +55,15 @@ class About:
 ENERGY = (
     "Energy comes from the voltages and conductances of these inferences (the array) and from published coefficients at "
     "22 nm (the rest), see xbar.energy.Technology. P10 - P90 is the log-normal uncertainty of those coefficients; their "
-    "spreads are judgements. Layers work one after the other and leak as long as that takes; the network on chip and clocks "
-    "are priced. Not priced: the chip's links to the outside, programming, calibration.",
-    "The H100 is a roofline in INT8: weights stream from HBM once a batch, a kernel for each product, 5 us and idle "
-    "power (70 W, recalled) a launch. 'Launches free' leaves the launches out. 'Ridge batch' is the smallest batch at "
-    "which reading the weights takes no longer than the arithmetic. Such a small network is far from what a GPU is made "
-    "for.",
+    "spreads are our judgement. Layers work one after the other and leak for as long as that takes; the on-chip network and "
+    "the clocks are included. Not included: the chip's links to the outside, programming, calibration.",
+    "The H100 is a roofline in INT8: weights stream from HBM once per batch, each product is one kernel, and each launch "
+    "costs 5 us at idle power (70 W, recalled, not read in a source). 'Launches free' leaves the launches out. 'Ridge "
+    "batch' is the smallest batch at which reading the weights takes no longer than the arithmetic. Such a small network "
+    "is far from what a GPU is made for.",
 )
 CAPTION = (
-    "Left: accuracy against the energy of an inference, for each resolution of the ADC. Middle: the same beside a GPU; bars "
+    "Left: accuracy against the energy of an inference, for each resolution of the ADC. Middle: the same, with a GPU; bars "
     "are the P10 - P90 of the energy model. Right: accuracy over time. Error bars: standard deviation over chips."
 )
 
@@ -119,14 +119,13 @@ def accuracy_table(results: Results) -> str:
 
 
 def posterior_table(results: Results) -> str:
-    """The same with the devices' numbers drawn from the posterior of their fit, and how much the draw moves a chip."""
+    """The same with the device parameters drawn from the posterior of their fit, and how much the draw moves a chip."""
     bits, chips, wide = results.coordinates("adc_bits"), len(results.coordinates("chip")), _name_width(results)
     lines = [
-        f"Accuracy [%] with device numbers drawn from their posterior, one draw for each of {chips} chips: mean ± "
-        f"standard "
-        "deviation",
-        "(in brackets: root mean square change of a chip by the draw, the part of the error bar that the measurement "
-        "leaves)",
+        f"Accuracy [%] with device parameters drawn from their posterior, one draw for each of {chips} chips: mean ± "
+        "standard deviation",
+        "(in brackets: root mean square change of a chip due to the draw, the part of the error bar that comes from the "
+        "measurement)",
         f"{'device':<{wide}}{'time':<9}{'training':<16}" + "".join(f"{f'{b}-bit ADC':>20}" for b in bits),
     ]
     for device in results.coordinates("device"):
@@ -144,7 +143,7 @@ def posterior_table(results: Results) -> str:
 
 
 def energy_table(results: Results) -> str:
-    """Energy of an inference with its P10-P90, the share of its largest parts, and the GPU beside it."""
+    """Energy of an inference with its P10-P90, the shares of its largest parts, and the GPU for comparison."""
     wide = _name_width(results)
     components, large = _large_components(results)
     lines = [
@@ -172,7 +171,7 @@ def energy_table(results: Results) -> str:
 
 
 def _large_components(results: Results) -> tuple[list[str], np.ndarray]:
-    """Components that are a fiftieth of the energy or more somewhere, and their places."""
+    """Components that are a fiftieth of the energy or more in some setting, and their indices."""
     energy = np.asarray(results["energy"], float)
     share = energy / energy.sum(-1, keepdims=True)
     large = np.flatnonzero(np.nanmax(share.reshape(-1, share.shape[-1]), 0) >= 0.02)
@@ -207,7 +206,7 @@ def accuracy_sentence(results: Results) -> str:
         values = results.select("accuracy", device=device, time=t, training=training, adc_bits=bits)
         when = "" if device == "ideal" else f" after {TIME_NAMES.get(t, f'{t:g} s')}"
         alike = values.size > 1 and np.ptp(values) == 0
-        shown = f"{100 * values.mean():.1f} %, every chip alike," if alike else f"{percent(values)} %"
+        shown = f"{100 * values.mean():.1f} %, the same on every chip," if alike else f"{percent(values)} %"
         said.append(f"{shown} on {shown_name(device)}{when}")
     return (
         f"The network classifies {digital:.1f} % of the test images digitally; with {bits}-bit ADCs ({training}, n = {chips} "
@@ -218,7 +217,7 @@ def accuracy_sentence(results: Results) -> str:
 def gain_sentence(results: Results) -> str:
     """Where hardware-aware training helps most, and on average over all noisy settings."""
     if len(results.coordinates("training")) < 2:
-        return "The weights were mapped as they are; there was no hardware-aware training."
+        return "The weights were mapped as they are, without hardware-aware training."
     noisy = [g for g in _gains(results) if g[1] != "ideal"]
     kind = "settings with real devices" if noisy else "settings, all with ideal devices,"
     noisy = noisy or _gains(results)
@@ -240,36 +239,34 @@ def gain_sentence(results: Results) -> str:
 def method(config: Any, results: Results, weights: str) -> tuple[str, ...]:
     """How it was done, under which assumptions; `weights` says where those of the network are from."""
     aware = (
-        f"; 'hardware-aware' goes on training for {config.hardware_steps} steps with new devices in each, read at "
-        f"one of the "
-        f"times, through the same converters, with weights clipped at {config.clip:g} standard deviations"
+        f"; 'hardware-aware' continues training for {config.hardware_steps} steps, each with newly drawn devices read at "
+        f"one of the times through the same converters, with weights clipped at {config.clip:g} standard deviations"
     )
     trained, devices = len(results.coordinates("training")) > 1, results.coordinates("device")
     return (
         f"{weights} 'Naive' maps its weights as they are{aware if trained else ''}.",
         " ".join(chosen_macros.sentences(config)),
-        f"Each setting is read on {config.chips} chips of which all is drawn anew: write errors, drift exponents, read "
-        f"noise. The naive chips' converter ranges cover {config.percentile:g} % of 256 training inputs"
+        f"Each setting is read on {config.chips} chips, each with write errors, drift exponents and read noise of its own. "
+        f"The naive chips' converter ranges cover {config.percentile:g} % of 256 training inputs"
         + ("; hardware-aware networks keep the ranges they were trained with" if trained else "")
-        + ". Global drift compensation, one factor a tile, is on for all.",
+        + ". Global drift compensation, one factor per tile, is on for all.",
         *(
             (
-                "With --posterior every chip is read a second time as a chip of a device drawn from what the "
-                "measurements leave "
-                "open (the posterior in the device file); keys, and so the chip's unit random numbers, are the same "
-                "both times.",
+                "With --posterior every chip is read a second time, as a chip of a device drawn from the posterior in the "
+                "device file (what the measurements leave open); the keys, and so the chip's unit random numbers, are the "
+                "same both times.",
             )
             if config.posterior
             else ()
         ),
         "Times at which a device has no data are left out."
-        + (" For pcm, t = 0 is 20 s after programming and a year an extrapolation." if "pcm" in devices else "")
+        + (" For pcm, t = 0 is 20 s after programming and a year is an extrapolation." if "pcm" in devices else "")
         + (" reram is known at 1 s, 1 day and 2 days only." if "reram" in devices else ""),
     )
 
 
 def summary(results: Results) -> dict[str, Any]:
-    """A few numbers for machines."""
+    """A few machine-readable numbers."""
     gain: dict[str, Any] = {}
     if gains := _gains(results):
         best, device, time, bits = max(gains)

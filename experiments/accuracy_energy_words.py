@@ -27,7 +27,7 @@ def shown_name(device: str) -> str:
 
 
 def percent(values: np.ndarray) -> str:
-    """Mean and standard deviation; what does not vary at all has none."""
+    """Mean and standard deviation; "none" where nothing varies at all."""
     if values.size < 2 or np.ptp(values) == 0:
         return f"{100 * values.mean():.1f} ± none"
     return f"{100 * values.mean():.1f} ± {100 * values.std(ddof=1):.1f}"

@@ -1,4 +1,4 @@
-"""Training loops on arrays, for experiments: epochs of one sample after another, or of batches, each one compiled call."""
+"""Training loops on arrays, for experiments: epochs sample by sample or in batches, each epoch one compiled call."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ class ArrayTrainer:
     seconds: float = 0.0
 
     def epoch(self, state: insitu.OnArrays, x: Array, y: Array, key: PRNGKeyArray) -> tuple[insitu.OnArrays, Array]:
-        """The state after all samples, in the order given, and the loss of each update. What is left over of the
-        last batch is not used."""
+        """The state after all samples, in the order given, and the loss of each update. Samples that do not fill a
+        last batch are not used."""
         updates = len(x) // self.batch
         cut = lambda a: a[: updates * self.batch].reshape(updates, self.batch, *a.shape[1:])  # noqa: E731
         return self._epoch(state, cut(x), cut(y), jax.random.split(key, updates))
@@ -73,11 +73,11 @@ def accuracy(state: insitu.OnArrays, x: Array, y: Array, key: PRNGKeyArray, batc
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Course:
-    """A training that floating point and arrays go through alike: the same first weights, samples and rates.
+    """A training that floating point and arrays share: the same initial weights, samples and learning rates.
 
     Args:
-        network: of the zoo, with data. epochs: passes over them. batch: samples of an update. rate: learning rate, which falls
-            to a tenth over the training.
+        network: of the zoo, with data. epochs: passes over the data. batch: samples per update. rate: learning rate, which
+            falls to a tenth over the training.
     """
 
     network: Any
@@ -98,7 +98,7 @@ class Course:
 
     @property
     def updates(self) -> int:
-        """Of an epoch."""
+        """Updates per epoch."""
         return len(self.x) // self.batch
 
     @property
@@ -115,7 +115,7 @@ class Course:
         return jax.random.permutation(jax.random.fold_in(jax.random.fold_in(key, 0), epoch), len(self.x))
 
     def start(self, key: PRNGKeyArray) -> Any:
-        """Random weights: those of the network, each tensor in another order."""
+        """Random initial weights: those of the network, with the entries of each tensor shuffled."""
         real, rest = eqx.partition(self.network.params, eqx.is_inexact_array)
         leaves, tree = jax.tree.flatten(real)
         keys = jax.random.split(jax.random.fold_in(key, 1), len(leaves))
@@ -142,11 +142,11 @@ class Course:
         return p, found
 
     def whole(self, p: Any) -> Any:
-        """The network's parameters with such weights."""
+        """The network's parameters with these weights."""
         return eqx.combine(p, eqx.partition(self.network.params, eqx.is_inexact_array)[1])
 
     def begin(self, analog: Any, rule: Any, key: PRNGKeyArray) -> insitu.OnArrays:
-        """A chip with the first weights, before the first update."""
+        """A chip with the initial weights, before the first update."""
         chip = analog.program(self.start(key), self.x[: self.batch], key=jax.random.fold_in(key, 2))
         return rule.init(chip, key=jax.random.fold_in(key, 3))
 
@@ -162,7 +162,7 @@ class Course:
 
 def pairs(device: Any, weight: float, adc_bits: int) -> Any:
     """A tile on which a weight is a cell and a reference of its own in the middle of the range, with converters for both
-    directions; `weight` is at the end of the range."""
+    directions; the end of the range stands for `weight`."""
     import xbar
 
     adc = xbar.ADC(bits=adc_bits)
@@ -171,7 +171,7 @@ def pairs(device: Any, weight: float, adc_bits: int) -> Any:
 
 
 def algorithm(name: str, reference_error: float = 0.0) -> insitu.AbstractAlgorithm:
-    """An algorithm with the settings that served best on digits, whatever the device.
+    """An algorithm with the settings that worked best on digits, the same for every device.
 
     Args:
         reference_error: standard deviation of the references of fast arrays from the symmetry points [S].
@@ -190,8 +190,8 @@ def algorithm(name: str, reference_error: float = 0.0) -> insitu.AbstractAlgorit
 
 
 def energy_of_reads(chip: Any, x: Array) -> tuple[float, float]:
-    """Energy of the forward pass of one sample of `x` [J], digital work included, and backward reads as a share of forward
-    ones, by multiply-accumulates."""
+    """Energy of the forward pass of one sample of `x` [J], digital work included, and the ratio of backward to forward
+    reads, in multiply-accumulates."""
     from xbar.training.insitu.backpropagation import uses
 
     ledger = chip.energy(x, inferences=len(x))

@@ -1,8 +1,8 @@
-"""Which pulses a training algorithm bears: accuracy over the asymmetry of steps, their number, and the error of references.
+"""Which pulses a training algorithm tolerates: accuracy against the asymmetry and number of steps and reference errors.
 
 A cell makes `states` steps of `s` in the middle of its range; at a weight w its steps up and down are
-`s (1 -+ asymmetry w)`: 0 is the same step everywhere, 1 are soft bounds. What fast arrays read as zero may be off their
-symmetry point.
+`s (1 -+ asymmetry w)`: 0 is the same step everywhere, 1 means soft bounds. The references, which fast arrays read as zero,
+may be off the symmetry points of the cells.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from experiments.framework.errors import UsageError
 from experiments.framework.store import Dimension, Layout, Results, Variable
 from experiments.train_on_array import ALGORITHMS
 
-TITLE = "Training on arrays: accuracy over asymmetry, number of states and error of references"
+TITLE = "Training on arrays: accuracy against asymmetry, number of states and reference errors"
 G_MAX = 20e-6  # S; results do not depend on it
 
 
@@ -27,23 +27,23 @@ class Config:
     network: str = "mlp"
     """Network; see `xbar run accuracy-energy --help`."""
     data: str | None = None
-    """Data set, where a network knows several."""
+    """Data set, for networks that support several."""
     algorithm: tuple[str, ...] = ("sgd", "tiki-taka2")
     """Algorithms: sgd, tiki-taka, tiki-taka2, c-tiki-taka2, agad, mixed-precision, manhattan."""
     asymmetry: tuple[float, ...] = (0.0, 0.5, 1.0)
-    """Share of its step that a cell has lost, or gained, at a weight of 1."""
+    """Share of its step that a cell loses, or gains, at a weight of 1."""
     states: tuple[int, ...] = (20, 100, 1000)
-    """Steps over the whole range, if all were as those in the middle."""
+    """Steps over the whole range, if all were as large as those in the middle."""
     reference: tuple[float, ...] = (0.0,)
-    """Standard deviation of references from the symmetry point, in weights; algorithms without a fast array have none."""
+    """Standard deviation of references from the symmetry point, in units of weight; for algorithms with a fast array."""
     spread: float = 0.3
-    """Relative spread of a pulse from one to the next."""
+    """Relative spread of steps from pulse to pulse."""
     chips: int = 5
-    """Chips of each setting; the same number starts from the same weights and sees the same samples."""
+    """Chips for each setting; chips of the same number start from the same weights and see the same samples."""
     epochs: int = 10
     """Passes over the training data."""
     batch: int = 8
-    """Samples of an update."""
+    """Samples per update."""
     rate: float = 0.1
     """Learning rate; it falls to a tenth over the training."""
     weight: float = 1.0
@@ -51,7 +51,7 @@ class Config:
     adc_bits: int = 8
     """Resolution of the output converters, forward and backward."""
     seed: int = 0
-    """Decides weights, samples and chips."""
+    """Random seed of the weights, samples and chips."""
 
 
 def check(config: Config) -> None:
@@ -62,7 +62,7 @@ def check(config: Config) -> None:
             raise UsageError(f"--{name} {' '.join(map(str, given))}: give one or more different values.")
     unknown = [name for name in config.algorithm if name not in ALGORITHMS]
     if unknown:
-        raise UsageError(f"--algorithm {unknown[0]}: unknown; there are {', '.join(ALGORITHMS)}.")
+        raise UsageError(f"--algorithm {unknown[0]}: unknown; choose from {', '.join(ALGORITHMS)}.")
     if not all(0 <= a <= 1 for a in config.asymmetry):
         raise UsageError("--asymmetry: give shares from 0 (none) to 1 (soft bounds).")
     if min(config.states) < 4 or not all(0 <= r <= 1 for r in config.reference):
@@ -76,7 +76,7 @@ def check(config: Config) -> None:
     if not 0 <= config.spread <= 10 or not 2 <= config.adc_bits <= 16:
         raise UsageError("--spread takes 0 to 10, --adc-bits 2 to 16.")
     if not chosen_networks.find(config).teachable:
-        raise UsageError(f"--network {config.network}: there is nothing to train on.")
+        raise UsageError(f"--network {config.network}: it has no data to train on.")
 
 
 inputs = chosen_networks.inputs
@@ -158,7 +158,7 @@ class State:
 
 
 def device(states: Any, asymmetry: Any, spread: float) -> Any:
-    """Cells of so many steps, whose size is linear in the conductance."""
+    """Cells with this many steps, whose size is linear in the conductance."""
     import devices
     from devices import steps, updates
 

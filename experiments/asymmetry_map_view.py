@@ -1,4 +1,4 @@
-"""What `xbar run asymmetry-map` shows: points lost to floating point, by algorithm, number of states and asymmetry."""
+"""What `xbar run asymmetry-map` shows: points below floating point, by algorithm, number of states and asymmetry."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from experiments.framework.store import Results
 
 METHOD = (
     "A weight is a cell and a reference cell in the middle of the range; steps are s (1 -+ asymmetry w), with a spread from "
-    "pulse to pulse. Inputs and errors pass the arrays through converters in both directions. All chips of one number start "
-    "from the same weights and see the same samples in floating point and on every device: differences are paired. "
-    "Algorithms have one setting each for all devices; none is tuned to a device.",
+    "pulse to pulse. Inputs and errors enter and leave the arrays through converters, in both directions. Chips of the same "
+    "number start from the same weights and see the same samples in floating point and on every device: differences are "
+    "paired. Each algorithm has one setting for all devices; none is tuned to a device.",
 )
 WORST = 30.0  # points, at the dark end of the colours
 
@@ -40,7 +40,7 @@ def present(config: Any, results: Results) -> Presentation:
                 summary[f"{name}, {reference:g}, {states}"] = lost.mean(-1).tolist()
     lines += [
         "",
-        "points lost to floating point, mean +- standard deviation over chips (paired)",
+        "points below floating point, mean +- standard deviation over chips (paired)",
         "",
         _answer(config, results),
     ]
@@ -56,13 +56,11 @@ def _lost(results: Results, algorithm: str, reference: float, states: int) -> An
 
 
 def _answer(config: Any, results: Results) -> str:
-    """Who bears the worst device of the map."""
+    """Which algorithms tolerate the worst device of the map."""
     states, reference = min(config.states), min(config.reference)
     each = {name: _lost(results, name, reference, states)[-1] for name in config.algorithm}
     said = ", ".join(f"{name} {_said(lost)}" for name, lost in each.items())
-    return (
-        f"With {states} states and an asymmetry of {config.asymmetry[-1]:g}, points lost to floating point are: {said}."
-    )
+    return f"With {states} states and an asymmetry of {config.asymmetry[-1]:g}, the points below floating point are: {said}."
 
 
 def _said(values: Any) -> str:
@@ -95,5 +93,5 @@ def _figure(config: Any, results: Results) -> Any:
             panel.set_title(name + more, fontsize=9)
         panels[0].set_ylabel("states")
     bar = figure.colorbar(picture, ax=axes, shrink=0.9, extend="max")
-    bar.set_label(f"points lost to floating point,\nmean ± sd over {config.chips} chips")
+    bar.set_label(f"points below floating point,\nmean ± sd over {config.chips} chips")
     return figure

@@ -1,4 +1,4 @@
-"""How long things take, as ratios to a reference that is timed beside them in the same run."""
+"""How long common tasks take, as ratios to a reference that is timed alongside in the same run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from experiments.benchmark_peers import available
 from experiments.framework.errors import UsageError
 from experiments.framework.store import Dimension, Layout, Results, Variable
 
-TITLE = "Benchmark: times as ratios to a reference run beside them"
+TITLE = "Benchmark: times as ratios to a reference timed in the same run"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,20 +21,20 @@ class Config:
     cases: tuple[str, ...] = ()
     """Names of cases; if none is given, all that are not long and whose reference is installed."""
     grid: bool = False
-    """Also IR drop and products of every size, with the exponents of their cost: a quarter of an hour, and 4 GB of memory."""
+    """Also IR drop and products of every size, with the exponents of their cost; takes 15 minutes and 4 GB of memory."""
     cells: int = 1_000_000
-    """Cells of the device cases."""
+    """Number of cells in the device cases."""
     repeats: int = 11
-    """Timed calls of each, taken in turns with the reference."""
+    """Timed calls of each case, alternating with the reference."""
     seed: int = 0
-    """Decides the draws."""
+    """Random seed."""
 
 
 def check(config: Config) -> None:
     """Raises UsageError if a setting is invalid."""
     for name in config.cases:
         if name not in CASES:
-            raise UsageError(f"--cases {name}: there are {', '.join(CASES)}.")
+            raise UsageError(f"--cases {name}: unknown; choose from {', '.join(CASES)}.")
         if not available(CASES[name].needs):
             raise UsageError(f"--cases {name}: needs {CASES[name].needs}, which is not installed.")
     for name in ("cells", "repeats"):
@@ -67,14 +67,14 @@ def layout(config: Config) -> Layout:
 
 
 def prepare(config: Config) -> None:
-    """Nothing is shared, compiled programs of earlier runs least of all."""
+    """Nothing is shared, and in particular no compiled programs of earlier runs."""
     import jax
 
     jax.config.update("jax_enable_compilation_cache", False)
 
 
 def compute(config: Config, state: None, point: dict[str, Any]) -> dict[str, Any]:
-    """Times one case and its reference in turns."""
+    """Times one case and its reference alternately."""
     import jax
     import numpy as np
 

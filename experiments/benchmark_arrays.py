@@ -16,8 +16,8 @@ def array_step(
     algorithm: str, order: str = "summed", peer: str = "", network: Callable[[int], Any] | None = None
 ) -> Any:
     """Ten steps of training on arrays (one, if a batch is worked through sample by sample): reads forward and backward
-    through 8-bit converters, exact Bernoulli coincidences of every sample, pulses with 30 % noise on soft bounds; beside as
-    many digital steps of SGD, or those of aihwkit on the same network and cells.
+    through 8-bit converters, exact Bernoulli coincidences of every sample, pulses with 30 % noise on soft bounds; compared
+    with the same number of digital SGD steps, or with aihwkit's on the same network and cells.
 
     Args:
         network: makes (f, params, x) of a batch; MLP 784-256-128-10 without biases, batch 128, if None.

@@ -1,4 +1,4 @@
-"""The cases of `xbar run benchmark`: what is timed, and beside what; and those of every size for `--grid`."""
+"""The cases of `xbar run benchmark`: what is timed, and against what; and the cases of every size for `--grid`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from experiments.benchmark_peers import (
     torch_product,
 )
 
-Make = Callable[[int, int], tuple[Timed, Timed | None]]  # (cells, seed) -> what is timed, and what beside it
+Make = Callable[[int, int], tuple[Timed, Timed | None]]  # (cells, seed) -> what is timed, and its reference
 OHM = 5.0  # of a segment, cells log-uniform from 1 to 100 uS
 LINES = 784  # pixels of an image
 DAY = 86_400.0  # s
@@ -26,7 +26,7 @@ DAY = 86_400.0  # s
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """What is timed, what beside it (nothing, where no peer can do it), both in words, and how often at most."""
+    """What is timed, its reference (none where no other program can do it), both in words, and how often at most."""
 
     what: str
     reference: str
@@ -109,7 +109,7 @@ def ir_drop(n: int, inputs: int, peer: str, ohm: float = OHM) -> Make:
 
 
 def whole_map(n: int, peer: str) -> Make:
-    """The effective conductances of a whole tile, beside n inputs."""
+    """The effective conductances of a whole tile, compared with n inputs."""
 
     def make(count: int, seed: int):
         import equinox as eqx
@@ -131,7 +131,7 @@ def whole_map(n: int, peer: str) -> Make:
 def product(
     n: int, batch: int, device: str, ohm: float = 0.0, noise: float | None = None, peer: str = "", frozen: bool = False
 ) -> Make:
-    """A call of a programmed chip, beside the plain product; behind wires of some `ohm` a cell, beside a chip without wires.
+    """A call of a programmed chip, against the plain product; behind wires of `ohm` per cell, against a chip without wires.
 
     Args:
         noise: of the ADC [A]. frozen: whether that of the cells is.
@@ -165,10 +165,10 @@ def product(
 
 
 def training_step(network: str, batch: int, way: Literal["weights", "outputs", "fresh"]) -> Make:
-    """A step of Adam on an analog forward pass, beside the digital one, on tiles of 512 x 512.
+    """A step of Adam on an analog forward pass, against the digital one, on tiles of 512 x 512.
 
     Args:
-        way: `"weights"` draws the spread of devices once a step for each pair of cells, with straight-through gradients;
+        way: `"weights"` draws the spread of devices once per step for each pair of cells, with straight-through gradients;
             `"outputs"` draws it at every output, with exact gradients; `"fresh"` programs devices in every step, with
             exact gradients.
     """
@@ -249,10 +249,14 @@ def _lenet(batch: int):
 _STEP = "digital step"
 _SLOW: dict[str, Any] = {"calls": 5, "double": True, "needs": BADCROSSBAR}
 SINGLE = {
-    "pcm": Case("program + drift + read, pcm_joshi2020", "as many normals", read_cells("pcm_joshi2020", DAY)),
-    "hermes": Case("program + drift + read, pcm_hermes2023", "as many normals", read_cells("pcm_hermes2023", DAY)),
-    "cmo": Case("program + drift + read, reram_cmo_falcone2025", "as many normals", read_cells("reram_cmo_falcone2025", DAY)),
-    "pulse": Case("10 pulses, ecram_lithium_tang2018", "as many normals as cells", pulse_cells("ecram_lithium_tang2018", 10)),
+    "pcm": Case("program + drift + read, pcm_joshi2020", "as many normal draws", read_cells("pcm_joshi2020", DAY)),
+    "hermes": Case("program + drift + read, pcm_hermes2023", "as many normal draws", read_cells("pcm_hermes2023", DAY)),
+    "cmo": Case(
+        "program + drift + read, reram_cmo_falcone2025", "as many normal draws", read_cells("reram_cmo_falcone2025", DAY)
+    ),
+    "pulse": Case(
+        "10 pulses, ecram_lithium_tang2018", "one normal draw per cell", pulse_cells("ecram_lithium_tang2018", 10)
+    ),
     "ir-64": Case("IR drop 64 x 64, 1 input", SPARSE_LU, ir_drop(64, 1, SPARSE_LU), double=True),
     "ir-256": Case("IR drop 256 x 256, 1 input", SPARSE_LU, ir_drop(256, 1, SPARSE_LU), repeats=5, double=True),
     "ir-256-bad": Case("IR drop 256 x 256, 1 input", BADCROSSBAR, ir_drop(256, 1, BADCROSSBAR), repeats=5, **_SLOW),
@@ -271,7 +275,7 @@ SINGLE = {
         "512 x 512, PCM read noise frozen for a batch", "plain product", product(512, 256, "pcm_joshi2020", frozen=True)
     ),
     "mvm-wires": Case(
-        "512 x 512, PCM read noise, behind 1 ohm a cell", "ideal wires", product(512, 256, "pcm_joshi2020", 1.0)
+        "512 x 512, PCM read noise, behind 1 ohm per cell", "ideal wires", product(512, 256, "pcm_joshi2020", 1.0)
     ),
     "mvm-torch": Case(
         "512 x 512, PCM read noise", "PyTorch's product", product(512, 256, "pcm_joshi2020", peer=TORCH), needs=TORCH
@@ -308,7 +312,7 @@ SINGLE = {
 
 
 def _sizes() -> dict[str, Case]:
-    """IR drop and products of every size, as far as the peers go."""
+    """IR drop and products of every size, up to the largest that the other programs manage."""
     cases = {}
     for n in (64, 128, 256, 512, 1024, 2048, 4096):
         kinds: dict[str, tuple[str, int, float]] = {

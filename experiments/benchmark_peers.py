@@ -1,4 +1,4 @@
-"""What `xbar run benchmark` times beside ours: other programs for the same task, where they are installed."""
+"""What `xbar run benchmark` compares with: other programs for the same task, where they are installed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def available(needs: str) -> bool:
 
 
 def circuit_solver(name: str, g: Any, v: Any, ohm: float) -> Timed | None:
-    """Currents of a tile by the peer of this name, or None without a name."""
+    """Currents of a tile from the program of this name, or None without a name."""
     import numpy as np
 
     g, v = np.asarray(g), np.asarray(v)
@@ -62,8 +62,9 @@ def torch_product(w, x) -> Timed:
 
 
 def aihwkit_training(algorithm: str, x, y, steps: int) -> Timed:
-    """Steps of training by aihwkit on arrays of `SoftBoundsDevice`, on one thread, which takes it less time than two: of
-    the MLP if `x` holds vectors, of LeNet if it holds images. A transfer of Tiki-Taka reads one row a batch, as ours does."""
+    """Steps of training by aihwkit on arrays of `SoftBoundsDevice`, on one thread, with which it is faster than with two:
+    of the MLP if `x` holds vectors, of LeNet if it holds images. A transfer of Tiki-Taka reads one row per batch, as ours
+    does."""
     import numpy as np
     import torch  # pyright: ignore[reportMissingImports]
     from aihwkit.nn import AnalogConv2d, AnalogLinear, AnalogSequential  # pyright: ignore[reportMissingImports]

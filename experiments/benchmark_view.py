@@ -34,9 +34,9 @@ def present(config: Any, results: Results) -> Presentation:
 
 
 def table(results: Results, shown: dict[str, Case], spreads: dict[str, Any]) -> list[str]:
-    """A line a case: ratio with its spread, time, time to compile."""
+    """One line per case: ratio with its spread, time, time to compile."""
     wide = 2 + max(len(case.what) for case in shown.values())
-    lines = [f"{'case':<{wide}}{'ratio':>8}{'P10 - P90':>18}{'time':>11}{'compile':>9}  beside"]
+    lines = [f"{'case':<{wide}}{'ratio':>8}{'P10 - P90':>18}{'time':>11}{'compile':>9}  reference"]
     for name, case in shown.items():
         ratio = f"{'-':>8}{'-':>18}"
         if name in spreads:
@@ -44,7 +44,7 @@ def table(results: Results, shown: dict[str, Case], spreads: dict[str, Any]) -> 
             ratio = f"{middle:>8.3g}{f'{low:.3g} - {high:.3g}':>18}"
         once = float(results.select("compile_seconds", case=name))
         time = f"{f'{1e3 * _median(results, name):.1f} ms':>11}{f'{once:.1f} s':>9}"
-        lines.append(f"{case.what:<{wide}}{ratio}{time}  {case.reference or 'nothing'}")
+        lines.append(f"{case.what:<{wide}}{ratio}{time}  {case.reference or 'none'}")
     return lines
 
 
@@ -55,7 +55,7 @@ def _ratio_figure(shown: dict[str, Case], spreads: dict[str, Any]) -> Any:
     ax.set(
         yticks=range(len(spreads)),
         yticklabels=[f"{shown[n].what} / {shown[n].reference}" for n in spreads],
-        xlabel="time / that of the reference",
+        xlabel="time / time of the reference",
     )
     ax.set_xscale("log")
     ax.xaxis.set_major_formatter(lambda x, _: f"{x:g}")  # 2 and not 2 x 10^0
@@ -68,12 +68,12 @@ def _ratio_figure(shown: dict[str, Case], spreads: dict[str, Any]) -> Any:
 def method(config: Any) -> tuple[str, ...]:
     """How it was timed, and where."""
     return (
-        f"Medians of {config.repeats} calls after compilation (fewer of slow ones), each taken in turns with its "
-        "reference (beside badcrossbar, which takes seconds: five calls in a row, whose median counts); "
+        f"Medians of {config.repeats} calls after compilation (fewer for slow ones), each alternating with its "
+        "reference (against badcrossbar, which takes seconds: the median of five calls in a row); "
         f"bars are P10 - P90. Device cases have {config.cells} cells in one call; IR drop is in float64 to a "
-        "relative residual of 1e-9, 5 ohm a segment unless it says otherwise, cells log-uniform from 1 to 100 uS. Exponents "
-        "are least squares on the logarithms, with standard errors. "
-        f"Measured on {_machine()}. Times are of this machine and not a promise; ratios travel better.",
+        "relative residual of 1e-9, 5 ohm per segment unless stated otherwise, cells log-uniform from 1 to 100 uS. Exponents "
+        "are from least squares on the logarithms, with standard errors. "
+        f"Measured on {_machine()}. Times hold for this machine only and are no promise; ratios carry over better.",
     )
 
 
@@ -89,12 +89,12 @@ def _median(results: Results, name: str) -> float:
 
 
 def _by_size(shown: dict[str, Case], family: str) -> list[str]:
-    """The cases of a family, the smallest first, in whatever order they were named."""
+    """The cases of a family, smallest first, whatever the order in which they were named."""
     return sorted((name for name, case in shown.items() if case.family == family), key=lambda name: shown[name].size)
 
 
 def _exponents(results: Results, shown: dict[str, Case]) -> dict[str, tuple[float, float]]:
-    """Exponent of the cost in the number of lines, and its standard error, of each family with three sizes or more."""
+    """Exponent of the cost in the number of lines, and its standard error, for each family with three sizes or more."""
     found = {}
     for family in dict.fromkeys(case.family for case in shown.values() if case.family):
         of = _by_size(shown, family)

@@ -8,7 +8,7 @@ import numpy as np
 
 
 def matched_bits(steps: int) -> int:
-    """Bits of a number that tells as many levels as the count of spikes in `steps` steps: ceil(log2(T + 1))."""
+    """Bits of a number with as many levels as the count of spikes in `steps` steps has: ceil(log2(T + 1))."""
     return math.ceil(math.log2(steps + 1))
 
 
@@ -24,8 +24,8 @@ def break_even_rate(steps: int, product_bits: int = 8) -> float:
 
 
 def crossing(rates: np.ndarray, events: np.ndarray, frame: np.ndarray) -> np.ndarray:
-    """Rate at which the energy of events reaches that of the frame, linear between rates; 0 where it is above at once,
-    infinite where it never gets there.
+    """Rate at which the energy of events reaches that of the frame, linear between rates; 0 where it is above from the
+    start, infinite where it never gets there.
 
     Args:
         rates: increasing. events: energies `(rates, samples)` [J]. frame: `(samples,)` [J].

@@ -1,4 +1,4 @@
-"""The state of a long computation on the disk, from which the same computation goes on after it was killed."""
+"""The state of a long computation on disk, from which the same computation resumes after it was killed."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def fingerprint(*trees: Any) -> str:
 
 
 def save(path: pathlib.Path, belongs_to: str, done: int, state: Any) -> None:
-    """Writes how many parts are `done` and the `state` after them (a pytree of arrays); whole or not at all.
+    """Writes how many parts are `done` and the `state` after them (a pytree of arrays), completely or not at all.
 
-    It belongs to the program as it is, too: what another version of the code computed is not mixed with this one's.
+    It also belongs to this version of the program: what another version of the code computed is not mixed with it.
     """
     file = io.BytesIO()
     leaves = {f"leaf{i}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(state))}

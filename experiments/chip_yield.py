@@ -1,8 +1,7 @@
 """How many chips are good enough: accuracy over many chips, against the yield of cells and their spread.
 
 For each yield of cells and each factor on the spread over cells, chips are programmed with cells of their own; the share
-above a bar
-comes with its Clopper-Pearson and Wilson intervals.
+of chips above an accuracy threshold comes with its Clopper-Pearson and Wilson intervals.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from experiments.framework.errors import UsageError
 from experiments.framework.store import Dimension, Layout, Results, Variable
 
 TITLE = "How many chips are good enough, against cell yield and spread"
-DROP = 0.02  # of accuracy, below the digital network, where no bar is given
+DROP = 0.02  # of accuracy, below the digital network, where no threshold is given
 LEVEL = 0.95  # of the intervals
 
 
@@ -27,13 +26,13 @@ class Config(crossbar_study.Setting):
     """Settings; the defaults take about a minute on two cores."""
 
     chips: int = 256
-    """Chips of each setting."""
+    """Chips for each setting."""
     cell_yields: tuple[float, ...] = (1.0, 0.9999, 0.999, 0.99, 0.97)
     """Shares of cells that work; the others are stuck, each independently."""
     spreads: tuple[float, ...] = (0.5, 1.0, 2.0)
     """Factors on what differs from cell to cell: write errors, and the spread of drift."""
     stuck_high: float = 0.5
-    """Share of stuck cells that is stuck at the highest conductance; the others are stuck at the lowest."""
+    """Share of the stuck cells that are stuck at the highest conductance; the others are stuck at the lowest."""
     bar: float | None = None
     """Accuracy above which a chip is good; by default two points below the digital network."""
 
@@ -103,12 +102,11 @@ class Wafer:
 
 
 def with_faults(device: Any, share: Any, spread: Any, high: float) -> Any:
-    """The device with a share of stuck cells beside its own faults, and what differs from cell to cell multiplied.
+    """The device with a share of stuck cells in addition to its own faults, and its cell-to-cell variation multiplied.
 
     Args:
         share: of stuck cells. spread: factor on write errors and on the spread of drift. high: share of the stuck cells
-        that is
-            stuck at the highest conductance.
+            that are stuck at the highest conductance.
     """
     import devices
     from devices.faults import NoFaults, StuckAt, SumOfFaults
@@ -132,7 +130,7 @@ def compute(config: Config, state: Wafer, point: dict[str, Any]) -> dict[str, An
 
 
 def intervals(good: int, chips: int) -> dict[str, tuple[float, float]]:
-    """Clopper-Pearson (exact) and Wilson intervals of a share, of level 95 %."""
+    """Clopper-Pearson (exact) and Wilson intervals of a share, at the 95 % level."""
     from scipy.stats import binomtest
 
     found = binomtest(good, chips)
@@ -143,8 +141,8 @@ _METHODS = {"Clopper-Pearson": "exact", "Wilson": "wilson"}
 
 
 def needed_yield(cell_yields: np.ndarray, shares: np.ndarray, wanted: float) -> float | None:
-    """The smallest yield of cells, of those tried, from which on at least `wanted` of the chips are good; None if none
-    is enough.
+    """The smallest of the cell yields tried at and above which at least `wanted` of the chips are good; None if none is
+    enough.
 
     Args:
         cell_yields: in any order. shares: of good chips at each.

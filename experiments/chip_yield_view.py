@@ -43,7 +43,7 @@ def table(config: Any, results: Results, counts: np.ndarray, bar: float) -> list
     """A line for each spread and yield of cells."""
     digital, n = 100 * float(results["digital_accuracy"]), config.chips
     lines = [
-        f"Chips of an accuracy of {100 * bar:.2f} % or more, of {n}; {int(results['images'])} test inputs; digital "
+        f"Chips with an accuracy of {100 * bar:.2f} % or more, out of {n}; {int(results['images'])} test inputs; digital "
         f"{digital:.2f} %",
         f"{'spread':<8}{'cell yield':>11}{'accuracy [%]':>16}{'lowest 5 %':>12}{'good chips':>12}"
         f"{'95 % Clopper-Pearson':>23}{'Wilson':>17}",
@@ -69,26 +69,23 @@ def sentences(config: Any, results: Results, counts: np.ndarray, bar: float) -> 
         best = int(counts[i].max())
         low, high = intervals(best, config.chips)["Clopper-Pearson"]
         said.append(
-            f"{who}, {100 * WANTED:g} % of the chips reach {100 * bar:.2f} % from a cell yield of {_percent(needed)} "
-            f"on, of those tried."
+            f"{who}, {100 * WANTED:g} % of the chips reach {100 * bar:.2f} % at a cell yield of {_percent(needed)} "
+            f"or more, among those tried."
             if needed is not None
-            else f"{who}, no cell yield that was tried makes {100 * WANTED:g} % of the chips reach {100 * bar:.2f} %: "
-            f"at the best, "
-            f"{100 * best / config.chips:.1f} % do ({100 * low:.1f} to {100 * high:.1f} %)."
+            else f"{who}, none of the cell yields tried makes {100 * WANTED:g} % of the chips reach {100 * bar:.2f} %: "
+            f"at best, {100 * best / config.chips:.1f} % do ({100 * low:.1f} to {100 * high:.1f} %)."
         )
     return said
 
 
 METHOD = (
-    "Every chip has cells of its own; the chip of one number has the same keys, so the same unit random numbers, at "
-    "all yields and "
-    "spreads. Stuck cells are independent of each other, at the lowest or the highest conductance; nothing is "
-    "remapped or trained for "
-    "them. Spread multiplies write errors and the deviation of each cell's drift from the typical one; mean drift and "
-    "read noise stay.",
-    "The intervals are those of a binomial share, of a level of 95 %: Clopper-Pearson covers at least that, Wilson "
-    "about that. They count "
-    "chips; all chips are measured on the same test inputs, whose own choice is not in them.",
+    "Every chip has cells of its own; chips of the same number have the same keys, and so the same unit random numbers, "
+    "at all yields and spreads. Stuck cells are independent of each other, at the lowest or the highest conductance; "
+    "nothing is remapped or trained for them. The spread multiplies write errors and the deviation of each cell's drift "
+    "from the typical one; mean drift and read noise are left as they are.",
+    "The intervals are 95 % intervals of a binomial share: Clopper-Pearson covers at least 95 %, Wilson about 95 %. They "
+    "are over chips; all chips are measured on the same test inputs, and the uncertainty from that choice of inputs is not "
+    "included.",
 )
 
 

@@ -1,4 +1,4 @@
-"""The memory cells that a setting names: published ones, device files, and what is assumed of them."""
+"""The memory cells that a setting names: published devices, device files, and what is assumed about them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SHORT = {"pcm": "pcm_joshi2020", "reram": "reram_wan2022"}
 
 
 def find(name: str, assume: str | None = None) -> Any:
-    """The device of this name, or in this file, with what is assumed of it.
+    """The device of this name, or in this file, with what is assumed about it.
 
     Args:
         assume: another device, or a share of the range; see `--assume`.
@@ -70,8 +70,8 @@ def _found(name: str, option: str) -> Any:
     device = make() if devices.catalogue.makes_itself(make.__name__) else None
     if not isinstance(device, devices.Device):
         raise UsageError(
-            f"{option} {name}: a compact model of a single cell, not a device that can be programmed. Make one of it with "
-            "devices.compact.pulse_response."
+            f"{option} {name}: this is a compact model of a single cell, not a device that can be programmed. Make a device "
+            "from it with devices.compact.pulse_response."
         )
     return device
 

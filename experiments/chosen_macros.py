@@ -1,4 +1,4 @@
-"""The macro that settings name: a plain tile with a mapping, or that of a published architecture; its prices go with it.
+"""The macro that settings name: a plain tile with a mapping, or that of a published architecture, with its prices.
 
 Every experiment that builds chips takes its tile from here, so `--architecture` and `--mapping` mean the same everywhere.
 """
@@ -30,20 +30,20 @@ class Setting:
     """Settings of the macro, which experiments share."""
 
     architecture: Named | None = None
-    """Macro, prices and order of work of a published architecture, around the cells that are chosen; it decides rows, columns,
-    mapping and input converters."""
+    """Macro, prices and order of work of a published architecture, with the cells chosen here; it sets rows, columns, mapping
+    and input converters."""
     mapping: Mapping | None = None
-    """How weights sit on cells: differential pairs unless said otherwise."""
+    """How weights are mapped to cells; differential pairs by default."""
     copies: int | None = None
     """Copies of each cell of a pair, with --mapping redundant; 2 by default. Their independent errors average out."""
     rows: int | None = None
-    """Word lines of a tile; 64, or those of the architecture."""
+    """Word lines per tile; by default 64, or as in the architecture."""
     cols: int | None = None
-    """Columns of weights of a tile; 64, or those of the architecture."""
+    """Columns of weights per tile; by default 64, or as in the architecture."""
     dac_bits: int | None = None
-    """Resolution of the input converters; 8, or that of the architecture."""
+    """Resolution of the input converters; by default 8, or as in the architecture."""
     encoding: Literal["amplitude", "bit_serial"] | None = None
-    """How inputs are put on word lines: amplitudes, or as the architecture does it."""
+    """How inputs are put on word lines: by default as amplitudes, or as the architecture does it."""
 
 
 def check(config: Any) -> None:
@@ -59,19 +59,21 @@ def check(config: Any) -> None:
             )
     if (copies := getattr(config, "copies", None)) is not None:
         if setting(config, "mapping") != "redundant":
-            raise UsageError(f"--copies {copies}: only --mapping redundant has copies; add it, or leave --copies out.")
+            raise UsageError(
+                f"--copies {copies}: only --mapping redundant takes copies; add it, or leave --copies out."
+            )
         if not 2 <= copies <= 64:
             raise UsageError(f"--copies {copies}: give 2 to 64.")
     for name in ("rows", "cols"):
         if (value := getattr(config, name)) is not None and not 1 <= value <= 8192:
-            most = "at least 1" if value < 1 else "at most 8192: no macro has so many lines"
+            most = "at least 1" if value < 1 else "at most 8192: no macro has that many lines"
             raise UsageError(f"--{name} {value}: give {most}.")
     if config.dac_bits is not None and not 2 <= config.dac_bits <= 16:
         raise UsageError(f"--dac-bits {config.dac_bits}: give 2 to 16 bits.")
 
 
 def check_fits(config: Any, device: Any) -> None:
-    """Raises UsageError where cells cannot sit in the macro, such as ones that are not ohmic under pulse widths."""
+    """Raises UsageError if the cells cannot be used in the macro, such as non-ohmic cells with pulse-width inputs."""
     try:
         tile(config, device)
     except ValueError as error:
@@ -83,7 +85,7 @@ def of(config: Any, device: Any = None) -> Any:
     """The named architecture; None for a plain tile.
 
     Args:
-        device: its cells. NeuroSim sizes access transistors and row drivers by their lowest resistance.
+        device: its cells. NeuroSim sizes access transistors and row drivers for their lowest resistance.
     """
     if config.architecture is None:
         return None
@@ -93,7 +95,7 @@ def of(config: Any, device: Any = None) -> Any:
 
 @functools.lru_cache(maxsize=16)
 def _made(name: str, g_max: float | None) -> Any:
-    """A named architecture, of numbers even while something else is being traced."""
+    """A named architecture, with concrete numbers even while something else is being traced."""
     import jax
 
     from xbar import architectures
@@ -104,7 +106,7 @@ def _made(name: str, g_max: float | None) -> Any:
 
 
 def _largest_conductance(config: Any, device: Any) -> float:
-    """Of the cells [S]; where it is being differentiated, that of the device that the settings name."""
+    """Largest conductance of the cells [S]; under differentiation, that of the device that the settings name."""
     from jax.core import Tracer
 
     if isinstance(device.g_max, Tracer):
@@ -113,8 +115,8 @@ def _largest_conductance(config: Any, device: Any) -> float:
 
 
 def setting(config: Any, name: str) -> Any:
-    """A setting of a plain macro: what was given, else the experiment's own value (`MACRO` of the class), else the common
-    one."""
+    """A setting of a plain macro: the value given, else the experiment's own value (`MACRO` of the class), else the common
+    default."""
     given = getattr(config, name, None)
     return {**PLAIN, **getattr(config, "MACRO", {})}[name] if given is None else given
 
@@ -170,7 +172,7 @@ def mapping(config: Any) -> Any:
 
 
 def prices(config: Any, device: Any) -> dict[str, Any]:
-    """What `Chip.energy` is told of the macro: the architecture's prices and order of work; none for a plain tile."""
+    """What `Chip.energy` is told about the macro: the architecture's prices and order of work; nothing for a plain tile."""
     arch = of(config, device)
     return {} if arch is None else {"technology": arch}
 
@@ -188,12 +190,12 @@ def v_read(config: Any) -> float:
 
 
 def sentences(config: Any) -> tuple[str, ...]:
-    """What the macro is, and what of it was inferred."""
+    """What the macro is, and which of its parts were inferred."""
     if (arch := of(config)) is None:
         rows, cols = setting(config, "rows"), setting(config, "cols")
         described = DESCRIBED[setting(config, "mapping")].format(copies=setting(config, "copies"))
         return (
-            f"Weights lie on {described} in tiles of {rows} x {cols}; "
+            f"Weights are stored on {described} in tiles of {rows} x {cols}; "
             f"{setting(config, 'dac_bits')}-bit "
             f"input converters ({setting(config, 'encoding').replace('_', '-')}); {V_READ:g} V.",
         )

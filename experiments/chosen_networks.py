@@ -1,4 +1,4 @@
-"""The network that settings name (`network`, `data`, `seed`, `steps`), and what must be said of it."""
+"""The network that settings name (`network`, `data`, `seed`, `steps`), and what must be stated about it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def find(config: Any) -> Network:
     """The network of a run, read once from its files as they are.
 
     Raises:
-        UsageError: if it is not to be had; see `experiments.networks.find`.
+        UsageError: if it is not available; see `experiments.networks.find`.
     """
     return _found(config.network, config.seed, config.data, tuple(inputs(config).values()))
 
@@ -30,7 +30,7 @@ def _found(name: str, seed: int, data: str | None, hashes: tuple[str, ...]) -> N
 
 
 def inputs(config: Any) -> dict[str, str]:
-    """Contents of the network's files, as hashes: a run belongs to them."""
+    """Hashes of the network's files, by which a run is identified."""
     from experiments import networks
 
     return {path.name: hash_of(path) for path in networks.files(config.network)}
@@ -42,7 +42,7 @@ def hash_of(path: pathlib.Path) -> str:
 
 
 def macs(f: Any, params: Any, x: Any) -> float:
-    """Multiply-accumulates of a call, by its trace; those with padding count, element-wise work does not."""
+    """Multiply-accumulates of a call, from its trace; those with padding count, element-wise work does not."""
     import jax
 
     from xbar.energy import count
@@ -51,7 +51,7 @@ def macs(f: Any, params: Any, x: Any) -> float:
 
 
 def sentences(config: Any) -> tuple[str, ...]:
-    """Where the network's weights are from, what its converters were calibrated on, and notes on its data."""
+    """Where the network's weights come from, what its converters were calibrated on, and notes on its data."""
     network = find(config)
     data = network.measured_on()
     steps = network.steps if config.steps is None else config.steps

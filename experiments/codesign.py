@@ -1,7 +1,7 @@
 """Co-design by gradient: weights and physics of a network's chips together, from accuracy to low energy.
 
-`loss + lambda ln(cost)` is made small over the design (and the weights, where there is data to train on) for one lambda after
-the other; the designs found are rounded and held against a grid, random search and NSGA-II that were given as much work.
+`loss + lambda ln(cost)` is minimised over the design (and the weights, where there is data to train on) for one lambda after
+another; the designs found are rounded and compared with a grid, random search and NSGA-II given the same budget.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from experiments.framework.store import Dimension, Layout, Results, Variable
 TITLE = "Co-design by gradient: accuracy against energy, latency or area"
 METHODS = ("gradient", "grid", "random", "NSGA-II")
 GRADIENT = 3  # evaluations that a gradient costs: forward, and twice as much backward
-FRONT = 10  # designs of a front at most
+FRONT = 10  # largest number of designs of a front
 RATE = 0.12  # of Adam in the unit box
 ROOM = 0.30  # error beyond the digital one at which a design counts as useless: the corner of the hypervolume
 
@@ -33,40 +33,40 @@ class Config(chosen_macros.Setting):
     network: str = "ds-cnn"
     """Network; see `xbar run accuracy-energy --help`."""
     data: str | None = None
-    """Data set, where a network knows several."""
+    """Data set, for networks that support several."""
     device: str = "pcm"
     """Memory cell; see `xbar run sensitivity --help`."""
     cost: Literal["energy", "latency", "area"] = "energy"
-    """What is weighed against the loss."""
+    """The cost that is traded off against the loss."""
     time: Literal["1s", "1h", "1d", "1mo", "1y"] = "1s"
     """Time after programming."""
     lambdas: tuple[float, ...] = (0.01, 0.1, 0.3, 1.0)
-    """Weights of ln(cost) in the objective, each from where the one before has ended."""
+    """Weights of ln(cost) in the objective; each search starts where the one before ended."""
     gradients: int = 6
-    """Gradients for each lambda."""
+    """Gradient steps for each lambda."""
     batch: int = 24
-    """Inputs of a gradient, and of an evaluation of the other searches."""
+    """Inputs per gradient, and per evaluation in the other searches."""
     images: int = 96
-    """Inputs on which the designs found are verified; rounded up to whole batches."""
+    """Inputs on which the designs found are verified, rounded up to whole batches."""
     chips: int = 2
     """Fresh chips on which they are verified, in each repetition."""
     slices: tuple[Literal[1, 2, 4, 7], ...] = (1,)
-    """Digits that a weight of 8 bits is cut into, each on cells of its own; 1 for none. No gradient leads from one to another:
-    every search is made for each, with the same budget."""
+    """Slices that an 8-bit weight is cut into, each on cells of its own; 1 for none. There is no gradient between these
+    numbers, so every search is run for each of them, with the same budget."""
     tile_rows: tuple[int, ...] = (64, 256)
-    """Word lines of a tile to choose from, the least first; --rows holds them at one number."""
+    """Word lines per tile to choose from, in ascending order; --rows fixes them at one number."""
     amplifier_noise: float = 10e-9
-    """Noise of the amplifier that holds a column at 0 V [V/sqrt(Hz)]: what a lower read voltage drowns in."""
+    """Noise of the amplifier that holds a column at 0 V [V/sqrt(Hz)]: what limits how low the read voltage can be."""
     inferences: float = 1e4
-    """Inferences that share the energy of writing the cells."""
+    """Inferences over which the energy of writing the cells is spread."""
     repetitions: int = 3
     """Repetitions of all searches, each with chips and draws of its own."""
     train_weights: bool = True
     """Train the weights along with the design, where the network has a training set."""
     steps: int | None = None
-    """Steps of digital training, of networks without given weights."""
+    """Steps of digital training, for networks without given weights."""
     seed: int = 0
-    """Decides the weights, the chips and the searches."""
+    """Random seed of the weights, the chips and the searches."""
 
     @property
     def seconds(self) -> float:
@@ -74,7 +74,7 @@ class Config(chosen_macros.Setting):
 
     @property
     def budget(self) -> int:
-        """Evaluations that every search may spend, for each way to cut weights."""
+        """Evaluations that every search may spend, for each way of slicing weights."""
         return GRADIENT * self.gradients * len(self.lambdas)
 
 
@@ -83,20 +83,21 @@ def check(config: Config) -> None:
     chosen_macros.check(config)
     if config.architecture is not None:
         raise UsageError(
-            f"--architecture {config.architecture}: its prices are those of its own circuits; a design needs ones "
-            f"that follow its "
-            "bits and times. Leave it out."
+            f"--architecture {config.architecture}: its prices are those of its own circuits; a design needs prices "
+            "that depend on its bits and times. Leave it out."
         )
     if config.slices != (1,) and config.mapping is not None:
-        raise UsageError(f"--slices {' '.join(map(str, config.slices))} --mapping {config.mapping}: give one of them.")
+        raise UsageError(
+            f"--slices {' '.join(map(str, config.slices))} --mapping {config.mapping}: give only one of the two."
+        )
     if not config.slices or len(set(config.slices)) != len(config.slices):
         raise UsageError(f"--slices: give one or more different numbers, not {list(config.slices)}.")
     if not config.tile_rows or list(config.tile_rows) != sorted({r for r in config.tile_rows if 1 <= r <= 8192}):
         raise UsageError(
-            f"--tile-rows {list(config.tile_rows)}: give different numbers from 1 to 8192, the least first."
+            f"--tile-rows {list(config.tile_rows)}: give different numbers from 1 to 8192, in ascending order."
         )
     if not 0 <= config.amplifier_noise <= 1e-3:
-        raise UsageError(f"--amplifier-noise {config.amplifier_noise}: give volts by root hertz, such as 10e-9.")
+        raise UsageError(f"--amplifier-noise {config.amplifier_noise}: give a number in V/sqrt(Hz), such as 10e-9.")
     if not 1 <= config.inferences < float("inf"):
         raise UsageError(f"--inferences {config.inferences}: give at least 1.")
     for name in ("gradients", "batch", "images", "chips", "repetitions"):
@@ -109,7 +110,7 @@ def check(config: Config) -> None:
         or not all(0 <= x < 1e6 for x in config.lambdas)
         or list(config.lambdas) != sorted(set(config.lambdas))
     ):
-        raise UsageError(f"--lambdas {list(config.lambdas)}: give different weights from 0 on, the smallest first.")
+        raise UsageError(f"--lambdas {list(config.lambdas)}: give different weights of 0 or more, in ascending order.")
     try:
         chosen_devices.find(config.device).check_time(config.seconds)
     except ValueError as error:
@@ -120,7 +121,7 @@ def check(config: Config) -> None:
 
     network.measured_on()
     if network.metric is not accuracy:
-        raise UsageError(f"--network {config.network}: it is not measured by an accuracy.")
+        raise UsageError(f"--network {config.network}: its metric is not an accuracy. Give a network that classifies.")
 
 
 inputs = chosen_networks.inputs
@@ -156,7 +157,7 @@ def layout(config: Config) -> Layout:
 
 @dataclasses.dataclass(frozen=True)
 class State:
-    """The spaces (one for each way to cut weights), the weights, and the inputs that searches see and verification sees."""
+    """The spaces (one for each way of slicing weights), the weights, and the inputs of the searches and the verification."""
 
     spaces: tuple[Any, ...]
     model: Any
@@ -167,7 +168,7 @@ class State:
 
 @dataclasses.dataclass(frozen=True)
 class Design:
-    """A place in the unit box of a space, rounded, and the weights that go with it."""
+    """A rounded point in the unit box of a space, and the weights that go with it."""
 
     space: Any
     z: np.ndarray
@@ -213,7 +214,7 @@ def prepare(config: Config) -> State:
 
 
 def compute(config: Config, state: State, point: dict[str, Any]) -> dict[str, Any]:
-    """All searches once, and their designs on fresh chips."""
+    """Runs all searches once, and reads their designs on fresh chips."""
     import jax
 
     first, key = state.spaces[0], jax.random.fold_in(jax.random.key(config.seed), 10 + point["repetition"])
@@ -241,7 +242,7 @@ def compute(config: Config, state: State, point: dict[str, Any]) -> dict[str, An
 
 
 def search(name: str, config: Config, state: State, key: Any) -> list[Design]:
-    """The designs that a search ends with, at most `FRONT`: its front, or its path where it is one along a gradient."""
+    """The designs that a search ends with, at most `FRONT`: its front, or its path for the search along the gradient."""
     import jax
 
     from experiments import searches

@@ -25,7 +25,7 @@ def present(config: Any, results: Results) -> Presentation:
     lines = [
         f"{config.network}, {config.device}, {config.time} after programming; digital accuracy {digital:.1f} %, nominal "
         f"{config.cost} {engineering(nominal, UNITS[config.cost])}",
-        f"{int(results['variables'])} numbers to choose; {config.budget * len(config.slices)} evaluations a search",
+        f"{int(results['variables'])} numbers to choose; {config.budget * len(config.slices)} evaluations per search",
         f"{'search':<10}{'hypervolume':>18}{'designs':>9}{f'least {config.cost} within 2 points of the best':>44}",
     ]
     for name in names:
@@ -84,14 +84,18 @@ def _deviation(values: np.ndarray) -> float:
 
 
 def verdict(results: Results) -> list[str]:
-    """The gradient's hypervolume beside that of each other search: the paired difference over repetitions and chips."""
+    """The gradient's hypervolume against that of each other search: the paired difference over repetitions and chips."""
     names = results.coordinates("method")
     own, said = np.asarray(results.select("hypervolume", method="gradient")).ravel(), []
     for name in names[1:]:
         gap = own - np.asarray(results.select("hypervolume", method=name)).ravel()
         error = _deviation(gap) / np.sqrt(gap.size)
         word = (
-            "larger than" if gap.mean() > 2 * error else "smaller than" if gap.mean() < -2 * error else "not told from"
+            "larger than"
+            if gap.mean() > 2 * error
+            else "smaller than"
+            if gap.mean() < -2 * error
+            else "not distinguishable from"
         )
         said.append(
             f"The gradient's front is {word} that of {name}: {gap.mean():+.3f} ± {error:.3f} (standard error over "
@@ -171,24 +175,25 @@ def method(config: Any) -> tuple[str, ...]:
         f"or what the device's data reach), the share of the conductance range that is used ({RANGE[0]:g} to {RANGE[1]:g}), "
         f"the columns a converter serves ({COLUMNS[0]:g} to {COLUMNS[1]:g}), and tiles of {rows}. "
         f"{' '.join(chosen_macros.sentences(config))}",
-        f"What opposes a lower voltage: an amplifier holds each column of conductance G at 0 V with "
+        f"What limits a low read voltage: an amplifier holds each column of conductance G at 0 V with a noise of "
         f"{config.amplifier_noise:g} V/sqrt(Hz) (a differential pair of 0.33 mS, 10 uA in weak "
-        "inversion: derived), and the column has its own heat: "
-        "i^2 = (e^2 G^2 + 4 k T G) / (2 t_read). Cells that are not ohmic conduct, and heat, by their law; amplifiers' "
-        "offsets are taken to be calibrated away, input converters to cost the same at any voltage.",
-        f"Writing: the device's error is taken to be that of {NOMINAL['pulses']:g} pulses a cell, and to change with their "
-        "number as in a loop whose every pulse draws the error anew and that stops inside a window; the energy of these "
-        f"pulses and reads (assumed: 1.75 V, 8.52 us) is shared by {config.inferences:g} inferences. Fair shares of pulses, "
-        "of the grid and of the gradient's start, go with the cube root of each layer's Fisher information a cell.",
-        f"The gradient makes loss + lambda ln({config.cost}) small, lambda = "
-        f"{', '.join(f'{x:g}' for x in config.lambdas)} one after the other, {config.gradients} steps of Adam each; its "
-        f"designs are places on its path, at most {FRONT}. Rounding counts as normal noise of its variance there; word "
-        "lines are relaxed in the cost alone, by logarithms between the numbers that there are, and every read is done with "
-        "the nearest. A gradient is charged as 3 evaluations, and all searches get "
-        f"{config.budget} for each way to cut weights into digits ({', '.join(map(str, config.slices))}), which no "
-        f"gradient leads between. The other searches read converters that round, on one chip and the same {config.batch} "
+        "inversion: derived), and the column adds its thermal noise: "
+        "i^2 = (e^2 G^2 + 4 k T G) / (2 t_read). Non-ohmic cells conduct, and dissipate, by their own law; amplifier "
+        "offsets are assumed to be calibrated away, and input converters to cost the same at any voltage.",
+        f"Writing: the device's error is taken to be that of {NOMINAL['pulses']:g} pulses per cell, and to change with their "
+        "number as in a write-verify loop in which every pulse redraws the error, and which stops inside a window; the "
+        f"energy of these pulses and reads (assumed: 1.75 V, 8.52 us) is spread over {config.inferences:g} inferences. On the "
+        "grid and at the start of the gradient search, pulses are shared among layers in proportion to the cube root of each "
+        "layer's Fisher information per cell.",
+        f"The gradient search minimises loss + lambda ln({config.cost}), lambda = "
+        f"{', '.join(f'{x:g}' for x in config.lambdas)} one after another, with {config.gradients} Adam steps each; its "
+        f"designs are points on its path, at most {FRONT}. In this search rounding is modelled as normal noise of the same "
+        "variance; word lines are relaxed in the cost alone, by logarithms between the available numbers, and every read is "
+        "done with the nearest one. A gradient counts as 3 evaluations, and all searches get "
+        f"{config.budget} for each way of slicing weights ({', '.join(map(str, config.slices))}), between which there is "
+        f"no gradient. The other searches read converters that round, on one chip and the same {config.batch} "
         f"inputs. Everything shown was read again on {config.chips} fresh chips with {config.images} other inputs, rounded.",
-        "Hypervolume: the area between the front and the corner of 30 points more errors than digital at the nominal cost, "
+        "Hypervolume: the area between the front and the corner at 30 points more error than digital and the nominal cost, "
         "costs as logarithms. The events of the ledger are those of the nominal chip; its prices follow the design. "
         f"Costs: {', '.join(f'{c} [{UNITS[c]}]' for c in COSTS)}.",
         *chosen_networks.sentences(config),

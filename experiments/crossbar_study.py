@@ -20,28 +20,28 @@ class Setting(chosen_macros.Setting):
 
     network: str = "mlp"
     """Network: mlp, cnn, lenet5, resnet8, ds-cnn, mobilenet, resnet14, resnet20, resnet32, gru, lstm, speech-cnn, ecg-cnn,
-    transformer; or a Python file, ./mine.py, that defines f and params (or module) with x and y."""
+    transformer; or a Python file such as ./mine.py that defines f and params (or module) with x and y."""
     data: str | None = None
-    """Data set, where a network knows several: digits ships, the others come from XBAR_DATA."""
+    """Data set, for networks that support several: digits is included, the others come from XBAR_DATA or `xbar data fetch`."""
     device: str = "pcm"
     """Memory cell: pcm (Joshi 2020), reram (Wan 2022), any device that `xbar cite` lists, or a device file (*.toml)."""
     assume: str | None = None
-    """What the device lacks (write errors, drift, read noise): that of another device, such as pcm_joshi2020, scaled to its
-    range, or write errors of a share of the range, such as 0.03."""
+    """Fills in what the device lacks (write errors, drift, read noise): with the laws of another device, such as
+    pcm_joshi2020, scaled to its range; or, for write errors alone, with a share of the range, such as 0.03."""
     time: Literal["1s", "1h", "1d", "1mo", "1y"] = "1d"
     """Time after programming."""
     adc_bits: int | None = None
-    """Resolution of the output converters; 8, or that of the architecture."""
+    """Resolution of the output converters; by default 8, or as in the architecture."""
     percentile: float = 99.9
     """Converter ranges cover this percentage of what a calibration batch puts on them."""
     chips: int = 16
     """Chips, each with cells of its own."""
     images: int = 500
-    """Test inputs at most."""
+    """Maximum number of test inputs."""
     steps: int | None = None
-    """Steps of digital training, of networks without given weights; by default those of the network."""
+    """Steps of digital training, for networks without given weights; by default set by the network."""
     seed: int = 0
-    """Decides the training, the chips and the noise."""
+    """Random seed of the training, the chips and the noise."""
 
 
 def check(config: Any) -> None:
@@ -67,13 +67,13 @@ def check(config: Any) -> None:
 
 
 def inputs(config: Any) -> dict[str, str]:
-    """Contents of the files of the device and of the network, as a hash: a run belongs to them."""
+    """Hashes of the files of the device and of the network, by which a run is identified."""
     files = [pathlib.Path(name) for name in (config.device, config.assume or "") if name.endswith(".toml")]
     return {str(path): chosen_networks.hash_of(path) for path in files} | chosen_networks.inputs(config)
 
 
 def layers(config: Any) -> tuple[str, ...]:
-    """Names of the weights that can lie on arrays, in the order in which the network uses them."""
+    """Names of the weights that can be put on arrays, in the order in which the network uses them."""
     return _layers(config.network, config.data, config.seed, tuple(chosen_networks.inputs(config).values()))
 
 
@@ -94,11 +94,13 @@ def _layers(name: str, data: str | None, seed: int, hashes: tuple[str, ...]) -> 
         seen[path] = None
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # nothing is mapped here: what stays digital is said of real chips
+        warnings.simplefilter(
+            "ignore"
+        )  # nothing is mapped here: warnings about what stays digital belong to real chips
         x = jnp.asarray(network.measured_on().x_test[:1])
         xbar.analog(network.f, choose).program(network.params, x, key=jax.random.key(0))
     if not seen:
-        raise UsageError(f"--network {name}: it has no product of weights and inputs that could lie on arrays.")
+        raise UsageError(f"--network {name}: it has no product of weights and inputs that could be put on arrays.")
     return tuple(seen)
 
 
@@ -107,7 +109,7 @@ class Study:
     """A trained network, its data, and the device.
 
     Args:
-        config: a `Setting`. network, model: the function and its trained parameters. device: with what is assumed of it.
+        config: a `Setting`. network, model: the function and its trained parameters. device: with what is assumed about it.
         x, y: test inputs and labels. x_cal: inputs that converter ranges are taken from. t: time since programming [s].
     """
 
@@ -138,8 +140,8 @@ class Study:
 
     @property
     def arrays(self) -> tuple[Any, ...]:
-        """Parameters, test inputs, labels and calibration inputs: arguments of compiled programs, never constants of
-        theirs."""
+        """Parameters, test inputs, labels and calibration inputs: arguments of compiled programs, never constants in
+        them."""
         return self.model, self.x, self.y, self.x_cal
 
     def holding(self, arrays: tuple[Any, ...]) -> Study:
@@ -164,7 +166,7 @@ class Study:
         return adc_bits(self.config)
 
     def chip(self, tile: Any, key: Any, ranges: Any = None, scale: Any = None) -> Any:
-        """One chip at the study's time; calibrated just after programming, or with converter `ranges` that are given.
+        """One chip at the study's time; calibrated just after programming, or with the converter `ranges` given.
 
         Args:
             tile: a `Tile`, or `(path, shape) -> Tile | None`.
@@ -184,7 +186,7 @@ class Study:
         return chip.at(self.t)
 
     def outputs(self, chip: Any, key: Any) -> Any:
-        """What a chip makes of the test inputs, with read noise of its own key."""
+        """Outputs of a chip for the test inputs, with read noise from a key of its own."""
         import jax
 
         return chip(self.x, key=jax.random.fold_in(key, 1))
@@ -204,22 +206,22 @@ def _scaled(ranges: Any, dac: Any, adc: Any) -> Any:
 
 
 def sentences(config: Any) -> tuple[str, ...]:
-    """Source of the device and of the weights, and what must be said of both."""
+    """Source of the device and of the weights, and what must be stated about both."""
     device = chosen_devices.find(config.device, config.assume)
     about = device.provenance
     said = [f"Device {config.device}: {about.name}, {', '.join(about.dois) or 'no publication'}."]
     said += [note for note in about.notes if note.startswith("ASSUMED")]
     if device.unmeasured and about.numbers != "none":
         said.append(
-            f"{config.device} has no law of {', '.join(device.unmeasured)}: its cells are ideal there because nothing was "
-            "measured. --assume fills it in from another device."
+            f"{config.device} has no law for {', '.join(device.unmeasured)}: its cells are ideal in this respect, because "
+            "nothing was measured. --assume fills it in from another device."
         )
     beyond = device.extrapolates(SECONDS[config.time], chosen_macros.v_read(config))
     return (*said, *((beyond,) if beyond else ()), *chosen_networks.sentences(config))
 
 
 def doubts(config: Any) -> tuple[str, ...]:
-    """Those of the sentences that weaken a result: parts assumed or never measured, extrapolation, data that were left out."""
+    """The sentences that weaken a result: parts assumed or never measured, extrapolation, data that were left out."""
     ordinary = (sentences(config)[0], chosen_networks.sentences(config)[0])
     return tuple(said for said in sentences(config) if said not in ordinary)
 
@@ -227,7 +229,7 @@ def doubts(config: Any) -> tuple[str, ...]:
 def conditions(config: Any) -> str:
     """How chips are made, in a sentence."""
     return (
-        f"{' '.join(chosen_macros.sentences(config))} {adc_bits(config)}-bit output converters; ranges of converters cover "
-        f"{config.percentile:g} % of 256 calibration inputs; global drift compensation, one factor a tile; read "
+        f"{' '.join(chosen_macros.sentences(config))} {adc_bits(config)}-bit output converters; converter ranges cover "
+        f"{config.percentile:g} % of 256 calibration inputs; global drift compensation, one factor per tile; read "
         f"{SPOKEN[config.time]} after programming."
     )

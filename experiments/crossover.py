@@ -1,9 +1,9 @@
 """When do spikes win? The same trained weights read as a frame, and as events over T steps.
 
-A network of dense layers with ReLU is trained digitally. Its frame product has inputs of as many bits as T spikes can say
-(`ceil(log2(T + 1))`); its spiking twin has the same weights and integrate-and-fire neurons. Both lie on the same tiles,
-read by ADCs or, for events, by integrators and comparators. The energy of events is worked out at many spike rates; the
-rate at which it is that of the frame is the crossover.
+A network of dense layers with ReLU is trained digitally. As a frame, its inputs have as many bits as T spikes can encode
+(`ceil(log2(T + 1))`); its spiking twin has the same weights and integrate-and-fire neurons. Both are on the same tiles,
+read by ADCs or, for events, by integrators and comparators. The energy of events is computed at many spike rates; the
+rate at which it equals that of the frame is the crossover.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Config:
     network: str = "mlp"
     """Network: a chain of layers with ReLU (mlp, cnn, ecg-cnn, ds-cnn); it is made to spike with its own weights."""
     data: str | None = None
-    """Data set, where a network knows several: digits ships, mnist comes from XBAR_DATA."""
+    """Data set, for networks that support several: digits is included, mnist comes from XBAR_DATA or `xbar data fetch`."""
     devices: tuple[str, ...] = ("pcm", "reram")
     """Memory cells."""
     adc_bits: tuple[int, ...] = (4, 8)
@@ -41,21 +41,21 @@ class Config:
     spike_steps: tuple[int, ...] = (4, 16)
     """Time steps T of a spiking inference."""
     frame: Literal["bit_serial", "amplitude"] = "bit_serial"
-    """How the frame's inputs are put on word lines: bit by bit by the drivers that events have, or as voltages at once."""
+    """How the frame's inputs are put on word lines: bit by bit, by the same drivers as events, or all at once as voltages."""
     penalties: tuple[float, ...] = (0.0, 0.3, 1.0, 3.0)
     """Penalties on hidden spikes in surrogate-gradient training, for accuracy against energy."""
     chips: int = 5
-    """Chips of each setting; paired: one number has the same keys everywhere."""
+    """Chips for each setting; paired: chips of the same number have the same keys everywhere."""
     images: int = 300
-    """Test inputs at most."""
+    """Maximum number of test inputs."""
     rows: int = 64
-    """Word lines of a tile."""
+    """Word lines per tile."""
     cols: int = 64
-    """Bit-line pairs of a tile."""
+    """Bit-line pairs per tile."""
     steps: int = 1500
     """Steps of training."""
     seed: int = 0
-    """Decides the training, the chips and the noise."""
+    """Random seed of the training, the chips and the noise."""
 
 
 def check(config: Config) -> None:
@@ -80,7 +80,7 @@ def check(config: Config) -> None:
     network = chosen_networks.find(config)
     network.measured_on()
     if chains.links(network.params) is None:
-        raise UsageError(f"--network {config.network}: not a chain of layers with ReLU that is known here; take mlp.")
+        raise UsageError(f"--network {config.network}: not a chain of layers with ReLU that is known here; use mlp.")
 
 
 def inputs(config: Config) -> dict[str, str]:
@@ -89,7 +89,7 @@ def inputs(config: Config) -> dict[str, str]:
 
 
 def readouts(config: Config) -> tuple[str, ...]:
-    """What stands at the end of columns."""
+    """The readout circuits at the end of columns."""
     return (*(f"{b}-bit ADC" for b in config.adc_bits), INTEGRATORS)
 
 
@@ -128,7 +128,7 @@ def layout(config: Config) -> Layout:
 
 @dataclasses.dataclass(frozen=True)
 class State:
-    """The trained network, its data, and networks trained to spike little."""
+    """The trained network, its data, and networks trained to spike sparsely."""
 
     network: Any
     params: Any
@@ -188,11 +188,11 @@ class Study:
 
     @property
     def bits(self) -> list[float | None]:
-        """Of the ADC of each readout; None: integrators."""
+        """Bits of the ADC of each readout; None: integrators."""
         return [*map(float, self.config.adc_bits), None]
 
     def tile(self, bits: Any, dac: Any = None) -> Any:
-        """The macro; of events without a `dac`."""
+        """The macro; for events, without a `dac`."""
         import xbar
 
         c = self.config
@@ -200,7 +200,7 @@ class Study:
         return xbar.Tile(device=self.device, rows=c.rows, cols=c.cols, dac=dac, adc=xbar.ADC(bits=bits), v_read=V_READ)
 
     def at(self, steps: int) -> dict[str, Any]:
-        """What one number of time steps gives: arrays by readout."""
+        """Results for one number of time steps: arrays by readout."""
         import jax.numpy as jnp
 
         from experiments.networks import chains
@@ -227,8 +227,8 @@ class Study:
         }
 
     def _frames(self, steps: int) -> tuple[np.ndarray, np.ndarray]:
-        """Accuracy of chips, and samples of the energy, of the frame with as many bits as the spikes can say. Beside
-        integrators it has the widest ADC."""
+        """Accuracy of chips, and samples of the energy, of the frame with as many bits as the spikes can encode. The
+        entry for integrators repeats that of the widest ADC."""
         import xbar
 
         s, dac = self.state, xbar.DAC(bits=max(matched_bits(steps) + 1, 2), encoding=self.config.frame)
@@ -240,11 +240,11 @@ class Study:
     def _chips(
         self, params: Any, f: Any, x_cal: Any, x: Any, dac: Any = None, name: Any = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Accuracy of each chip `(readouts, chips)`, and samples of the energy of an inference, their mean [J].
+        """Accuracy of each chip `(readouts, chips)`, and samples of the energy of an inference, the mean over chips [J].
 
         Args:
-            dac: of a frame; None for events, whose inputs have time as their first axis. name: of a program that is kept, for
-                other parameters of the same `f`.
+            dac: of a frame; None for events, whose inputs have time as their first axis. name: of a compiled program that is
+                kept, to be used with other parameters of the same `f`.
         """
         read = self.programs.get(name) or self._program(f, dac)
         if name is not None:
@@ -328,7 +328,7 @@ class Study:
         }
 
     def untrained(self) -> dict[str, Any]:
-        """What stands where there is nothing to train on."""
+        """The placeholder values where there is nothing to train on."""
         n = len(self.bits)
         nothing = np.full((n, self.config.chips), np.nan), np.full((n, len(QUANTILES)), np.nan)
         return {"trained_accuracy": nothing[0], "trained_energy": nothing[1], "trained_share": np.asarray(np.nan)}

@@ -14,13 +14,13 @@ from experiments.framework.store import Results
 from xbar.energy import engineering
 
 METHOD = (
-    "The frame is read with inputs of ceil(log2(T + 1)) bits, the events with T spikes at most; weights, cells, tiles, "
+    "The frame is read with inputs of ceil(log2(T + 1)) bits, the events with at most T spikes; weights, cells, tiles, "
     "read time and prices are the same. Events cost: drivers of rows that spike, conversions of tiles with a driven row "
     "(or integrators and comparators of every column and step), digital or analog updates of all neurons in every step, "
-    "an address on the mesh for each spike, leakage as long as the steps last. Steps follow each other as fast as the "
-    "arrays allow: real-time input would leak longer.",
+    "an address on the mesh for each spike, leakage for as long as the steps last. Steps follow each other as fast as the "
+    "arrays allow: with real-time input the circuits would leak longer.",
     "P10 to P90 are those of the ratio: both ledgers share every uncertain price. Energies are means over "
-    "chips; nothing of integrators' own errors is modelled.",
+    "chips; the integrators' own errors are not modelled.",
     "The closed form holds where an event costs what an 8-bit product costs, and a product of b bits b/8 of it; here both are "
     "priced by what their circuits do.",
 )
@@ -120,7 +120,7 @@ def _spread(values: np.ndarray) -> str:
 def _band(rates: np.ndarray) -> str:
     low, middle, high = rates
     if low == high == 0:
-        return "never (dearer at 0 spikes)"
+        return "never (higher at 0 spikes)"
     if np.isinf([low, middle, high]).all():
         return "always"
     shown = ["> 100" if np.isinf(r) else f"{100 * r:.1f}" for r in (middle, low, high)]
@@ -170,7 +170,7 @@ def _figure(config: Any, results: Results) -> Any:
     right.plot(range(len(closed)), closed, "k_", ms=18, label="closed form")
     right.set(yscale="log", ylim=(0.08, 130), xlabel="time steps T", ylabel="crossover: spikes per neuron and step (%)")
     right.set_xticks(range(len(closed)), [str(t) for t in config.spike_steps])
-    right.set_title("below the mark events cost less; 0.1 %: never, 100 %: always", fontsize=8)
+    right.set_title("below the marker events cost less; 0.1 %: never, 100 %: always", fontsize=8)
     right.legend(fontsize=7, ncols=2)
     return figure
 

@@ -1,4 +1,4 @@
-"""Chips of any design: what they answer, and what an inference on them costs, with derivatives by the design."""
+"""Chips of any design: their outputs, and what an inference on them costs, with derivatives with respect to the design."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from experiments.design_space import COSTS, NOMINAL, VOLTS, Box, Physics
 KT = 1.380649e-23 * 300.0  # J, at 300 K
 SCALAR = {
     "xla_backend_optimization_level": 0
-}  # of thousands of operations on single numbers: a tenth of the compilation
+}  # for programs of thousands of scalar operations: a tenth of the compilation time
 CELL_BITS = {2: 4, 4: 2, 7: 1}  # of a digit, by the number of digits that a magnitude of 7 bits is cut into
 
 
 class Nominal(NamedTuple):
-    """What a nominal chip tells of all designs whose weights lie on tiles in the same way.
+    """What a nominal chip tells about all designs whose weights are laid out on tiles in the same way.
 
     Args:
         ranges: of its converters, by layer number. recipes: of its ledger, for each number of word lines.
-        siemens: of all cells of a column, of each layer. cells, joules: that are written, and what that takes, in the order of
-            the layers.
+        siemens: of all cells of a column, of each layer. cells, joules: how many cells are written, and the energy this takes,
+            in the order of the layers.
     """
 
     ranges: Any
@@ -34,11 +34,11 @@ class Nominal(NamedTuple):
 
 
 class Space:
-    """A network on chips of any design with one way to cut weights into digits.
+    """A network on chips of any design, with one way of slicing weights.
 
     Args:
         config: of the experiment. task: `x`, `y`, `calibration` inputs and the network, as `mlperf_tiny.Task`.
-        slices: digits of a weight: 1 for cells that hold it whole; 2, 4 or 7 for sign and magnitude of 8 bits.
+        slices: of a weight: 1 for cells that hold all of it; 2, 4 or 7 for sign and magnitude of 8 bits.
     """
 
     def __init__(self, config: Any, task: Any, model: Any, slices: int = 1):
@@ -65,7 +65,7 @@ class Space:
         self._cost_slope = jax.jit(jax.grad(log_cost), compiler_options=SCALAR)
 
     def _alike(self, model: Any, key: Any) -> list[tuple[int, ...]]:
-        """The numbers of word lines, together where weights lie on tiles in the same way: reads are then the same."""
+        """The numbers of word lines, grouped where weights are laid out on tiles in the same way: reads are then the same."""
         import equinox as eqx
 
         from xbar import analog
@@ -81,7 +81,7 @@ class Space:
         return [tuple(group) for group in groups.values()]
 
     def _box(self, model: Any, key: Any) -> Box:
-        """The numbers that the device and the settings leave open."""
+        """The design variables that the device and the settings leave open."""
         from devices.programming import ExactProgramming
         from devices.write_verify import WriteVerify
 
@@ -101,8 +101,8 @@ class Space:
         return np.asarray(self._cost(jnp.asarray(z, jnp.float32)), float)
 
     def cost(self, physics: Physics) -> Any:
-        """The same, differentiable: the recipes of the nominal ledgers priced anew, between two numbers of word lines by the
-        logarithms of both."""
+        """The same, differentiable: the recipes of the nominal ledgers repriced; between two numbers of word lines,
+        interpolated in the logarithms of both."""
         import jax.numpy as jnp
 
         each = jnp.stack([self._priced(physics, recipe) for recipe in self.recipes])
@@ -117,7 +117,7 @@ class Space:
         return found.at[0].add(jnp.sum(written) / self.config.inferences)
 
     def _priced(self, physics: Physics, recipe: Any) -> Any:
-        """Events are those of the nominal chip; heat goes with range, time and voltage, charge of lines with its square."""
+        """Events are those of the nominal chip; heat scales with range, time and voltage, line charge with voltage squared."""
         import equinox as eqx
         import jax.numpy as jnp
 
@@ -141,7 +141,7 @@ class Space:
         return jnp.stack([found.terms.sum(), found.seconds.sum(), found.area.sum()])
 
     def driven(self, volts: Any) -> Any:
-        """Current of a cell in the middle of its range at a voltage [V], against that at the nominal voltage."""
+        """Current of a cell in the middle of its range at a voltage [V], relative to that at the nominal voltage."""
         import jax.numpy as jnp
 
         g = (self.device.g_min + self.device.g_max) / 2
@@ -151,15 +151,15 @@ class Space:
     # -- what a design does ---------------------------------------------------------------------------------------
 
     def _read(self, z: Any, model: Any, x: Any, y: Any, key: Any, noise: Any, row: int) -> Any:
-        """Loss and error of one chip of a design with `rows[row]` word lines, converters that round."""
+        """Loss and error of one chip of a design with `rows[row]` word lines and converters that round."""
         import jax.numpy as jnp
 
         outputs = self._chip(model, self.box.physics(z), key, row, False)(x, key=noise)
         return jnp.stack([self.task.network.loss(outputs, y), 1 - self.task.network.metric(outputs, y)])
 
     def slope(self, both: Any, x: Any, y: Any, key: Any, weight: float, row: int) -> Any:
-        """Derivative of `loss + weight ln(cost)` by a design and weights, relaxed; the loss is that with `rows[row]` word
-        lines."""
+        """Derivative of `loss + weight ln(cost)` with respect to a relaxed design and weights; the loss is that with
+        `rows[row]` word lines."""
         by_z, by_model = self._loss_slope(both, x, y, key, row)
         return by_z + weight * self._cost_slope(both[0]), by_model
 
@@ -171,7 +171,7 @@ class Space:
         return self.task.network.loss(chip(x, key=jax.random.fold_in(key, 1)), y)
 
     def _chip(self, model: Any, physics: Physics, key: Any, row: int, relaxed: bool) -> Any:
-        """One chip of a design at the time of the settings; its ranges are the nominal ones, times what currents change by.
+        """One chip of a design at the time of the settings; its ranges are the nominal ones, scaled as the currents change.
 
         Args:
             relaxed: rounding as normal noise of the same variance, so that bits have a derivative.
@@ -211,14 +211,14 @@ class Space:
         return dataclasses.replace(chosen_macros.tile(self.config, device), rows=rows, mapping=mapping)
 
     def _written(self, pulses: Any) -> Any:
-        """The device's write error, at so many pulses a cell."""
+        """The device's write error, at this number of pulses per cell."""
         from devices.amplification import AmplifiedProgramming
 
         error = write_effort.error_after(pulses) / write_effort.error_after(NOMINAL["pulses"])
         return AmplifiedProgramming(self.device.programming, error)
 
     def _amplifier(self, siemens: Any, read_time: Any) -> Any:
-        """Rms current of the amplifier that holds a column of `siemens` at 0 V, and of that column's own heat [A].
+        """Rms noise current of the amplifier that holds a column of `siemens` at 0 V, and of that column's thermal noise [A].
 
         i^2 = (e^2 G^2 + 4 k T G) / (2 t_read)
         """
@@ -228,7 +228,7 @@ class Space:
         return jnp.sqrt(density * 0.5 / read_time)
 
     def _nominal(self, model: Any, x: Any, key: Any, read_time: Any, group: tuple[int, ...]) -> Nominal:
-        """The nominal chip with some numbers of word lines between which its reads do not change."""
+        """The nominal chip with numbers of word lines between which its reads do not change."""
         import jax.numpy as jnp
 
         import xbar
@@ -256,5 +256,5 @@ class Space:
 
 
 def _column(g: Any, tile: Any) -> Any:
-    """Mean over columns of the conductance of all their cells that one read meets [S]."""
+    """Mean over columns of the total conductance of their cells that take part in one read [S]."""
     return (g.sum((-6, -3)) / tile.mapping.reads).mean()

@@ -1,4 +1,4 @@
-"""The designs that `codesign` searches, as vectors in the unit box, so that every search meets the same space."""
+"""The designs that `codesign` searches, as vectors in the unit box, so that every search explores the same space."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ QUANTITIES = ("bits", "pulses", "read_time", "volts", "range", "columns", "rows"
 
 @dataclasses.dataclass(frozen=True)
 class Physics:
-    """What a design stands for.
+    """The physical quantities of a design.
 
     Args:
-        bits, pulses: of each layer's converters, and that each layer's cells are written with (None: not a variable).
+        bits: of each layer's converters. pulses: that each layer's cells are written with (None: not a variable).
         read_time: [s]. volts: full-scale read voltage [V]. range: share of the conductance range. columns: of a converter.
-        rows: word lines of a tile, as a place among those to choose from (0.5 lies between the first two).
+        rows: word lines of a tile, as a position among those to choose from (0.5 is between the first two).
     """
 
     bits: Any
@@ -39,10 +39,10 @@ class Physics:
 
 @dataclasses.dataclass(frozen=True)
 class Box:
-    """Which numbers a design is made of, and their bounds: each is a power law of its place in the unit box, bits are linear.
+    """The variables of a design, and their bounds: each is a power law of its position in the unit box; bits are linear.
 
     Args:
-        layers: names. shares: pulses of each layer against the mean at equal effort (`write_effort.shares`); None for a
+        layers: names. shares: pulses of each layer relative to the mean at equal effort (`write_effort.shares`); None for a
             device without a write error. rows: word lines to choose from. most_volts: that the device's data reach [V].
     """
 
@@ -53,12 +53,12 @@ class Box:
 
     @property
     def each(self) -> tuple[str, ...]:
-        """Numbers of which every layer has its own."""
+        """Variables that every layer has for itself."""
         return ("bits",) if self.shares is None else ("bits", "pulses")
 
     @property
     def shared(self) -> dict[str, tuple[float, float]]:
-        """Numbers that all layers share, and their bounds."""
+        """Variables that all layers share, and their bounds."""
         bounds = {"read_time": READ_TIME, "volts": (VOLTS[0], min(VOLTS[1], self.most_volts))}
         bounds |= {"range": RANGE, "columns": COLUMNS}
         return bounds if len(self.rows) == 1 else {**bounds, "rows": (self.rows[0], self.rows[-1])}
@@ -68,7 +68,7 @@ class Box:
         return len(self.layers) * len(self.each) + len(self.shared)
 
     def physics(self, z: Any) -> Physics:
-        """The design at a place in the unit box."""
+        """The design at a point in the unit box."""
         import jax.numpy as jnp
 
         n, shared = len(self.layers), self.shared
@@ -80,14 +80,14 @@ class Box:
         return Physics(bits, pulses, rows=place, **scaled)
 
     def row_number(self, z: np.ndarray) -> int:
-        """The number among `rows` that a design is read with: the nearest."""
+        """The index in `rows` of the number of word lines that a design is read with: the nearest."""
         return int(np.round(z[-1] * (len(self.rows) - 1))) if len(self.rows) > 1 else 0
 
     def nominal(self, fair: bool = False) -> np.ndarray:
-        """8 bits, 100 ns, 0.2 V, the whole range, 8 columns a converter, the most rows, 20 pulses a cell.
+        """8 bits, 100 ns, 0.2 V, the whole range, 8 columns per converter, the most rows, 20 pulses per cell.
 
         Args:
-            fair: the same number of pulses in all, more of them in layers whose errors cost more.
+            fair: the same total number of pulses, but more of them in layers whose errors cost more.
         """
         found = [self._place(BITS, NOMINAL["bits"], linear=True)] * len(self.layers)
         if self.shares is not None:
@@ -97,7 +97,7 @@ class Box:
         return self.rounded(np.array(found))
 
     def together(self, place: dict[str, float]) -> np.ndarray:
-        """The design whose layers are alike: a place in [0, 1] for each kind of number; pulses in fair shares."""
+        """The design with identical layers: a position in [0, 1] for each variable; pulses in fair shares."""
         found = [place["bits"]] * len(self.layers)
         if self.shares is not None:
             mean = PULSES[0] * (PULSES[1] / PULSES[0]) ** place["pulses"]
@@ -105,7 +105,7 @@ class Box:
         return np.array(found + [place[name] for name in self.shared])
 
     def rounded(self, z: np.ndarray) -> np.ndarray:
-        """The nearest design that can be built: whole bits, a power of two of columns a converter, rows that there are."""
+        """The nearest design that can be built: whole bits, a power of two of columns per converter, an available `rows`."""
         z, n = np.clip(np.asarray(z, float), 0, 1), len(self.layers)
         z[:n] = (np.round(BITS[0] + (BITS[1] - BITS[0]) * z[:n]) - BITS[0]) / (BITS[1] - BITS[0])
         for name, levels in (("columns", np.log2(COLUMNS[1] / COLUMNS[0])), ("rows", len(self.rows) - 1)):
@@ -115,7 +115,7 @@ class Box:
         return z
 
     def values(self, z: np.ndarray, slices: int) -> np.ndarray:
-        """Numbers of a design in the order of `QUANTITIES`, means over layers, SI units; NaN: not a variable."""
+        """Values of a design in the order of `QUANTITIES`, means over layers, SI units; NaN: not a variable."""
         found = self.physics(z)
         pulses = np.nan if found.pulses is None else float(np.mean(np.asarray(found.pulses)))
         rest = [float(getattr(found, name)) for name in ("read_time", "volts", "range", "columns")]

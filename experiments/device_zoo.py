@@ -25,7 +25,7 @@ class Config:
     cells: int = 1000
     """Cells drawn for every spread."""
     seed: int = 0
-    """Decides the cells and the noise."""
+    """Random seed of the cells and the noise."""
 
 
 def names(config: Config) -> tuple[str, ...]:
@@ -49,7 +49,9 @@ def check(config: Config) -> None:
         except ValueError as error:
             raise UsageError(f"--devices {name}: {error}") from error
         if not devices.catalogue.makes_itself(name):
-            raise UsageError(f"--devices {name}: it needs a shape or a key to be made, and is for programs only.")
+            raise UsageError(
+                f"--devices {name}: it needs a shape or a key to be made, and can only be used from Python."
+            )
 
 
 def memory(config: Config) -> dict[str, float]:
@@ -87,11 +89,11 @@ def layout(config: Config) -> Layout:
 
 
 def prepare(config: Config) -> None:
-    """Nothing is shared."""
+    """Shares nothing between points."""
 
 
 def compute(config: Config, state: None, point: dict[str, Any]) -> dict[str, Any]:
-    """All curves of one device; what it has no law for stays unknown."""
+    """All curves of one device; what it has no law for stays NaN."""
     import jax
 
     import devices
@@ -133,7 +135,7 @@ def written(device: Any, cells: int, key: Any) -> dict[str, Any]:
 
 
 def _times(device: Any) -> Any:
-    """The times of the data if there are few, else decades from a millisecond to the end of the data, or three years."""
+    """The times of the data if these are few, else decades from a millisecond to the end of the data, or three years."""
     import numpy as np
 
     about = device.provenance
@@ -165,7 +167,7 @@ def read(device: Any, cells: int, key: Any) -> dict[str, Any]:
 
 
 def pulsed(device: Any, cells: int, key: Any) -> dict[str, Any]:
-    """A full sweep of pulses up and another down, seen a hundred times on the way."""
+    """A full sweep of pulses up and another down, sampled a hundred times on the way."""
     import jax
     import jax.numpy as jnp
     import numpy as np
@@ -189,7 +191,7 @@ def pulsed(device: Any, cells: int, key: Any) -> dict[str, Any]:
 
 
 def _sweep(device: Any) -> int:
-    """About as many pulses as it takes from one end to the other: twice the range over the mean step in the middle."""
+    """About as many pulses as it takes from one end to the other: twice the range divided by the mean step in the middle."""
     import jax.numpy as jnp
 
     law = device.update.law

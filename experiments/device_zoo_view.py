@@ -17,7 +17,7 @@ _DAY = 86_400.0
 
 
 def present(config: Any, results: Results) -> Presentation:
-    """One figure a device with something to show, the table, and where the numbers come from."""
+    """One figure for each device with something to show, the table, and where the numbers come from."""
     names = results.coordinates("device")
     figures = {str(n): f for n in names if (f := figure(results, str(n))) is not None}
     text = "\n".join([*table(results), *_without(names, figures)])
@@ -36,7 +36,7 @@ def _without(names: Any, figures: dict[str, Any]) -> list[str]:
 
 
 def table(results: Results) -> list[str]:
-    """A line a device: range, write error and drift of the middle state, read noise, pulses of a sweep."""
+    """One line per device: range, write error and drift of the middle state, read noise, pulses of a sweep."""
     names = [str(n) for n in results.coordinates("device")]
     wide = 2 + max(map(len, names))
     lines = [f"{'device':<{wide}}{'range [uS]':>16}{'write sd [uS]':>15}{'a day [%]':>11}{'noise [%]':>11}{'sweep':>7}"]
@@ -65,7 +65,7 @@ def _write(results: Results, name: str) -> str:
 
 
 def _drift(results: Results, name: str) -> str:
-    """Median change of the middle state nearest to a day after its first time."""
+    """Median change of the middle state at the time nearest to a day after its first time."""
     times, g = results.select("drift_time", device=name), results.select("conductance", device=name, state=0.5)[:, 1]
     if not np.isfinite(times).any():
         return "-"

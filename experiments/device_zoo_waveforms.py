@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclasses.dataclass(frozen=True)
 class Sine:
-    """Amplitude [V] and lowest frequency [Hz] of the loops, time steps between points, and what stands around the cell."""
+    """Amplitude [V] and lowest frequency [Hz] of the loops, time steps between points, and the circuit around the cell."""
 
     volts: float
     hertz: float

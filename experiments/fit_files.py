@@ -1,4 +1,4 @@
-"""`xbar fit`: from laboratory files to a device file and a page that says what was found."""
+"""`xbar fit`: from laboratory files to a device file and a page that reports what was found."""
 
 from __future__ import annotations
 
@@ -31,36 +31,36 @@ SUFFIXES = {"spice": "cir", "verilog-a": "va"}
 
 @dataclasses.dataclass(frozen=True)
 class Arguments:
-    """Fits device models to laboratory files: says what the files hold and what is wrong with them, ranks models, and writes a
-    device file that `xbar run accuracy-energy --device` takes, and one HTML page."""
+    """Fits device models to laboratory files: reports what the files hold and what is wrong with them, ranks models, and
+    writes a device file for `xbar run accuracy-energy --device` and an HTML page."""
 
     files: Annotated[tuple[pathlib.Path, ...], tyro.conf.Positional]
     """Files or folders of one device or one kind of device."""
     kind: str | None = None
-    """Kind of measurement, where the files do not say."""
+    """Kind of measurement, if the files do not say."""
     model: str | None = None
-    """The model to fit; by default all of the kind, ranked by BIC."""
+    """The model to fit; by default all models of this kind, ranked by BIC."""
     out: pathlib.Path | None = None
-    """Device file to write, such as my_device.toml; the page stands beside it. Default: a new folder in results/fit."""
+    """Device file to write, such as my_device.toml; the page is written beside it. Default: a new folder in results/fit."""
     sidecar: pathlib.Path | None = None
-    """TOML file that says what the files do not (units, columns, shunt)."""
+    """TOML file that supplies what the files do not say (units, columns, shunt)."""
     export: tuple[Target, ...] = ()
-    """Other programs to write the device for, beside the device file."""
+    """Other programs to export the device to, in addition to the device file."""
     draws: int = 64
-    """Devices drawn from the posterior into the device file."""
+    """Number of devices drawn from the posterior and stored in the device file."""
     starts: int = 24
-    """Searches from different points, for each model."""
+    """Number of searches from different starting points, for each model."""
     seed: int = 0
-    """Decides the starts and the draws."""
+    """Random seed of the starting points and the draws."""
     json: bool = False
-    """Print one JSON document on standard output, and nothing else there."""
+    """Print one JSON document to standard output, and nothing else."""
     debug: bool = False
     """Show the traceback of an error."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What came out: fits, refusals of traces, the files written, and whether the user cut it short."""
+    """The outcome: fits, refused traces, the files written, and whether the user interrupted it."""
 
     fits: tuple[Fit, ...]
     refusals: tuple[str, ...]
@@ -90,14 +90,14 @@ def carry_out(arguments: Arguments, say: Callable[[str], None], track: Callable)
         if not draft.all():
             raise
         INTERRUPTION.finishing()
-        interrupted, refusals = True, (f"what was not fitted when you interrupted; fitted is {draft.said()}.",)
+        interrupted, refusals = True, (f"what was not yet fitted when you interrupted; fitted so far: {draft.said()}.",)
     for refusal in refusals:
         say(f"xbar: left out: {refusal}")
     return _write(arguments, out, draft.all(), refusals, say, interrupted)
 
 
 class _Draft:
-    """What is fitted so far, and a page of it that is renewed after each model, unless drawing it takes long.
+    """What is fitted so far, and a page of it that is updated after each model, unless drawing it takes long.
 
     Args:
         page: where it is written.
@@ -106,14 +106,14 @@ class _Draft:
     def __init__(self, arguments: Arguments, page: pathlib.Path):
         self.arguments, self.page = arguments, page
         self.fits: list[Fit] = []  # of traces that are done with
-        self.current: Fit | None = None  # the best so far of the trace at work
+        self.current: Fit | None = None  # the best so far for the current trace
         self.next = 0.0  # time before which the page is not drawn again
 
     def all(self) -> tuple[Fit, ...]:
         return (*self.fits, self.current) if self.current is not None else tuple(self.fits)
 
     def said(self) -> str:
-        """What is fitted of the trace at work."""
+        """What is fitted so far of the current trace."""
         one = self.current
         if one is None:
             return f"all of {len(self.fits)} traces"
@@ -126,7 +126,7 @@ class _Draft:
         if began < self.next:
             return
         self.page.parent.mkdir(parents=True, exist_ok=True)
-        _write_page(self.arguments, self.page, self.all(), (), f"still at work: {self.said()}")
+        _write_page(self.arguments, self.page, self.all(), (), f"still running; fitted so far: {self.said()}")
         self.next = time.monotonic() + 5 * (time.monotonic() - began)
 
     def finish(self, fit: Fit) -> None:
@@ -156,8 +156,8 @@ def _read(arguments: Arguments, say: Callable[[str], None]) -> tuple[Trace, ...]
             say(f"  {flag.name}: {flag.reason}")
     if all(trace.unit != "S" for trace in traces):
         say(
-            "  range: conductances have no unit here, so that their models can be compared, but no device file be written. "
-            "For one, say in the sidecar which conductances they stand for, such as:\n\n"
+            "  range: conductances have no unit here, so their models can be compared, but no device file can be written. "
+            "To get one, state in the sidecar which conductances they stand for, such as:\n\n"
             "  normalised = [-1.0, 1.0]   # values at g_min and g_max; above all [tables]\n\n"
             "  [protocol]\n  g_min = 1e-6   # [S]\n  g_max = 1e-4\n"
         )
@@ -165,7 +165,7 @@ def _read(arguments: Arguments, say: Callable[[str], None]) -> tuple[Trace, ...]
 
 
 def _fit_all(traces: Sequence[Trace], arguments: Arguments, track: Callable, draft: _Draft) -> tuple[str, ...]:
-    """Fits every trace into the draft; returns refusals."""
+    """Fits every trace into the draft; returns the refusals."""
     from devices.fitting import fit
     from devices.instruments import FileError
 
@@ -235,7 +235,7 @@ def _new_folder() -> pathlib.Path:
 def _export(
     targets: Sequence[Target], device: Any, fits: Sequence[Fit], out: pathlib.Path, say: Callable
 ) -> list[pathlib.Path]:
-    """Writes the device for other programs; what cannot be written is reported, and the rest is written."""
+    """Exports the device to other programs; what cannot be written is reported, and the rest is written."""
     from devices.exchange import to_aihwkit, to_neurosim, to_spice, to_verilog_a
 
     compact = {"spice": to_spice, "verilog-a": to_verilog_a}
@@ -268,12 +268,12 @@ def _two_terminals(fits: Sequence[Fit]) -> Any:
 
 
 def _identifier(name: str) -> str:
-    """A name that Verilog-A and SPICE take for a module."""
+    """A name that Verilog-A and SPICE accept for a module."""
     return re.sub(r"^(?=\d)", "_", re.sub(r"[^A-Za-z0-9_]", "_", name)) or "memristor"
 
 
 def as_json(outcome: Outcome) -> dict[str, Any]:
-    """The results for machines."""
+    """The results in machine-readable form."""
     found = {
         "fits": [_fit_json(f) for f in outcome.fits],
         "left_out": list(outcome.refusals),
@@ -283,7 +283,7 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
 
 
 def _finite(value: Any) -> Any:
-    """Without what JSON has no number for: null; and without bytes of file names that are no UTF-8."""
+    """With null for what is not a number in JSON, and without bytes of file names that are not UTF-8."""
     if isinstance(value, dict):
         return {key: _finite(v) for key, v in value.items()}
     if isinstance(value, list | tuple):

@@ -18,7 +18,7 @@ from experiments.framework import plots, report
 if TYPE_CHECKING:
     from devices.fitting import Check, Fit, Panel
 
-SHOWN = 20  # fits that are told in full; the rest in one line each
+SHOWN = 20  # fits that are shown in full; the rest in one line each
 
 
 def text(fits: Sequence[Fit], refusals: Sequence[str], why: str) -> str:
@@ -59,8 +59,8 @@ def _wrapped(name: str, sentence: str) -> str:
 
 
 def _readings(fit: Fit) -> str:
-    """How many there are, and how many numbers made of them the model was fitted to."""
-    fitted = "" if fit.rows == len(fit.trace) else f"; fitted to {fit.rows} values of them"
+    """How many there are, and how many values derived from them the model was fitted to."""
+    fitted = "" if fit.rows == len(fit.trace) else f"; fitted to {fit.rows} values derived from them"
     return f"{len(fit.trace)} readings{fitted}"
 
 
@@ -108,10 +108,9 @@ def page(fits: Sequence[Fit], refusals: Sequence[str], why: str, command: str, v
     parts += [_section(f) for f in fits]
     parts.append(
         "<h2>How to read it</h2><p>Errors are standard errors from the curvature of the likelihood, or from the "
-        "scatter of whole "
-        "blocks of data where a test rejects the noise model. Intervals hold 90 %. A test rejects at p &lt; 0.01. "
-        "'Held out' is the "
-        "mean negative log likelihood a reading of blocks that a fit has not seen: smaller is better.</p>"
+        "scatter of whole blocks of data where a test rejects the noise model. Intervals are 90 % intervals. A test rejects "
+        "at p &lt; 0.01. 'Held out' is the mean negative log likelihood per reading, on blocks that a fit has not seen: "
+        "smaller is better.</p>"
     )
     parts.append(f'<h2>Run it again</h2><pre class="command">{html.escape(command)}</pre>')
     parts.append(report.folded("Versions", report.table(versions)))
@@ -133,7 +132,7 @@ def _doubts(fits: Sequence[Fit]) -> list[str]:
 
 
 def meanings(candidate: Any) -> list[str]:
-    """What the parameters of a model are, from the docstrings of its class and of those that it builds on."""
+    """What the parameters of a model are, from the docstrings of its class and of its base classes."""
     found = []
     for one in type(candidate).__mro__:
         paragraphs = re.split(r"\n\s*\n", inspect.cleandoc(one.__doc__ or ""))
@@ -150,7 +149,7 @@ def _models(fit: Fit) -> report.Table:
         verdict = "rejected" if one.rejected else ("passed" if one.checks else "none")
         better = [(b, f"{b:.1f}") for b in (one.bic - fit.bic, one.aic - fit.aic)]
         rows.append((one.model, *better, unseen, verdict, _measures(one)))
-    heads = ("model", "BIC - best", "AIC - best", "held out [nat a reading]", "tests", "figures of merit")
+    heads = ("model", "BIC - best", "AIC - best", "held out [nat per reading]", "tests", "figures of merit")
     return report.Table("Models, best first", heads, tuple(rows))
 
 
@@ -193,7 +192,7 @@ def figure(panels: Sequence[Panel]) -> Any:
 
 
 def draw(panel: Panel, axis: Any) -> None:
-    """One panel; what a model says of a group of points has their colour, and lies below them."""
+    """One panel; a model's curve for a group of points has their colour, and is drawn below them."""
     colours: dict[str, str] = {}
     across, x_label = _unit(panel.x, panel.x_scale, [s.x for s in panel.series])
     up, y_label = _unit(panel.y, panel.y_scale, [s.y for s in panel.series])

@@ -1,4 +1,4 @@
-"""What stands in front of a network that senses: transducer, amplifier, converter, features; joules of a decision, apart."""
+"""The front end of a sensing network: transducer, amplifier, converter, features; energy per decision of each part."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Part:
     """One part of a front end.
 
     Args:
-        name: for tables. joules: of a decision, lowest, likely and highest [J]. source: of its numbers, in words.
+        name: for tables. joules: per decision, lowest, likely and highest [J]. source: of its numbers, in words.
     """
 
     name: str
@@ -36,13 +36,13 @@ class FrontEnd:
 
     @property
     def joules(self) -> tuple[float, float, float]:
-        """Of a decision, lowest, likely and highest [J]."""
+        """Energy per decision, lowest, likely and highest [J]."""
         low, likely, high = (sum(part.joules[i] for part in self.parts) for i in range(3))
         return low, likely, high
 
 
 def electrodes(period: float) -> FrontEnd:
-    """One lead of an ECG: amplifier always on, 360 samples a second of 12 bits, a filter, peaks and their distances.
+    """One lead of an ECG: amplifier always on, 360 samples per second of 12 bits, a filter, peaks and their distances.
 
     Args:
         period: mean time between two beats [s].
@@ -106,7 +106,7 @@ def _adc(samples: float, rate: float) -> Part:
 
 
 def _digital(operations: float, hard: float, accesses: float) -> tuple[float, float, float]:
-    """fp16 operations, hard ones of several steps, and accesses of 16 bits to memory, as the ledger prices them at 22 nm."""
+    """fp16 operations, hard ones that take several steps, and 16-bit memory accesses, as the ledger prices them at 22 nm."""
     from xbar.energy import Technology
 
     tech: Any = Technology()
@@ -119,10 +119,10 @@ def _spread(likely: float, factor: float) -> tuple[float, float, float]:
 
 
 def decisions_per_day(joules: float, years: float = 1.0) -> float:
-    """Decisions a day that a coin cell of 225 mAh pays for, for so many years."""
+    """Decisions per day that a coin cell of 225 mAh can power, for this many years."""
     return COIN_CELL / (365 * years) / joules
 
 
 def days(joules: float, period: float) -> float:
-    """Days that the coin cell lasts, at a decision each `period` [s]."""
+    """Days that the coin cell lasts, with one decision every `period` [s]."""
     return COIN_CELL / joules * period / DAY

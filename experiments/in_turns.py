@@ -15,11 +15,11 @@ SHARE = 0.5  # of the memory that is free
 
 
 def over(f: Callable[..., Any], *stacked: Any, budget: float | None = None) -> Any:
-    """`jax.vmap(f)(*stacked)`, in turns of as many as fit the memory; the numbers are the same.
+    """`jax.vmap(f)(*stacked)`, in batches of as many as fit in memory; the numbers are the same.
 
     Args:
-        f: of one chip. stacked: pytrees of arrays with a leading axis, one entry a chip.
-        budget: bytes for all that run at once; 4 GiB, or half of what is free if that is less, by default.
+        f: of one chip. stacked: pytrees of arrays with a leading axis, one entry per chip.
+        budget: bytes for all that run at once; by default 4 GiB, or half of the free memory if that is less.
     """
     count = jax.tree.leaves(stacked)[0].shape[0]
     one = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), stacked)
@@ -30,19 +30,19 @@ def over(f: Callable[..., Any], *stacked: Any, budget: float | None = None) -> A
 
 
 def at_once(each: float, count: int, budget: float) -> int:
-    """How many of `count` chips of `each` bytes fit `budget` [bytes]; at least 1, and turns of about equal length."""
+    """How many of `count` chips of `each` bytes fit in `budget` [bytes]; at least 1, with batches of about equal size."""
     fit = max(int(budget // max(each, 1)), 1)
     return math.ceil(count / math.ceil(count / fit))
 
 
 def allowed() -> float:
-    """Bytes that chips may take together: 4 GiB, or half of what is free."""
+    """Bytes that chips may take together: 4 GiB, or half of the free memory."""
     free = available_memory()
     return BUDGET if free is None else min(BUDGET, SHARE * free)
 
 
 def peak_bytes(f: Callable[..., Any], *arguments: Any) -> int:
-    """The most bytes that intermediate results of `f` take at one time, operation by operation.
+    """The most bytes that intermediate results of `f` occupy at one time, operation by operation.
 
     Args:
         arguments: arrays, or their shapes and dtypes; they are not counted.

@@ -1,7 +1,7 @@
-"""What wires with resistance cost in accuracy, against array size and ohms per cell, and what helps against it.
+"""What the resistance of wires costs in accuracy, against array size and ohms per cell, and what helps against it.
 
-{wires as they are, a gain a column, heavy lines moved to the drivers, both, trained through the wires, trained with the wires
-in the forward pass alone} x size x resistance. Cells are exact, so that nothing but the wires is to blame.
+{wires as they are, a gain per column, heavy lines moved to the drivers, both, trained through the wires, trained with the
+wires in the forward pass alone} x size x resistance. Cells are exact, so that all errors come from the wires.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ class Config:
     """Settings; the defaults take about four minutes on two cores."""
 
     network: str | None = None
-    """Network; by default a perceptron 64-256-10 on digits. Or one of `xbar run accuracy-energy --help` whose weights are
-    dense layers and convolutions without groups, such as mlp, cnn, lenet5, ecg-cnn, resnet8."""
+    """Network; by default a perceptron 64-256-10 on digits. Or one of those in `xbar run accuracy-energy --help` that consists
+    of dense layers and convolutions without groups, such as mlp, cnn, lenet5, ecg-cnn, resnet8."""
     data: str | None = None
-    """Data set, where a network knows several."""
+    """Data set, for networks that support several."""
     sizes: tuple[int, ...] = (16, 32, 64, 128)
     """Rows and bit-line pairs of a tile."""
     ohms: tuple[float, ...] = (0.5, 2.0, 8.0)
-    """Resistance of word and bit line from one cell to the next [ohm]; xbar.ohm_per_cell knows it for a process."""
+    """Resistance of word and bit line from one cell to the next [ohm]; xbar.ohm_per_cell gives it for a process."""
     g_min: float = 1e-6
     """Lowest conductance of a cell [S]."""
     g_max: float = 1e-4
@@ -40,13 +40,13 @@ class Config:
     largest_trained: int = 32
     """Tiles up to this size are trained through (the cost grows with the fourth power)."""
     steps: int = 1500
-    """Steps of digital training, of networks without given weights."""
+    """Steps of digital training, for networks without given weights."""
     wire_steps: int = 150
     """Steps of training through the wires, from the digital network."""
     test_images: int = 445
-    """Test images at most."""
+    """Maximum number of test images."""
     seed: int = 0
-    """Decides the training."""
+    """Random seed of the training."""
 
 
 def check(config: Config) -> None:
@@ -61,19 +61,19 @@ def check(config: Config) -> None:
         raise UsageError(f"--g-min {config.g_min:g} --g-max {config.g_max:g}: give 0 <= g_min < g_max, in siemens.")
     measured = find(config).measured_on()
     if config.network is not None and measured.y_test.ndim != 1:
-        raise UsageError(f"--network {config.network}: it does not classify; accuracy is what is shown here.")
+        raise UsageError(f"--network {config.network}: it does not classify, and this experiment reports accuracies.")
     for name in ("steps", "wire_steps", "test_images"):
         if getattr(config, name) < 1:
             raise UsageError(f"--{name.replace('_', '-')} {getattr(config, name)}: give at least 1.")
 
 
 def inputs(config: Config) -> dict[str, str]:
-    """Contents of the network's files, as hashes."""
+    """Hashes of the network's files."""
     return {} if config.network is None else chosen_networks.inputs(config)
 
 
 def memory(config: Config) -> dict[str, float]:
-    """Bytes that wires of the largest tile take [B]: some forty numbers a cell in the solution and its derivative."""
+    """Bytes that wires of the largest tile take [B]: about forty numbers per cell in the solution and its derivative."""
     largest = max(config.sizes)
     return {f"wires of {largest} x {largest} cells": 160.0 * largest**2}
 
@@ -103,7 +103,7 @@ def layout(config: Config) -> Layout:
 
 @dataclasses.dataclass(frozen=True)
 class State:
-    """What all points share: the network, its trained parameters, which of them lie on arrays, and trainers, which are
+    """What all points share: the network, its trained parameters, which of them are on arrays, and trainers, which are
     compiled once for all resistances."""
 
     network: Any
@@ -112,7 +112,7 @@ class State:
     trainers: dict[bool, Any] = dataclasses.field(default_factory=dict, compare=False)
 
     def seen(self, model: Any, through: Any) -> Any:
-        """The parameters that the arrays compute with: `through` maps a matrix (inputs x outputs) to what wires make of it."""
+        """The parameters that the arrays compute with: `through` maps a matrix (inputs x outputs) to that behind wires."""
 
         def one(w: Any, _: Any) -> Any:
             return through(w.reshape(len(w), -1).T).T.reshape(w.shape)
@@ -212,7 +212,7 @@ class Wires:
         self.tile = xbar.Tile(device, size, size, dac=xbar.DAC(None), adc=xbar.ADC(None), wires=self.wires)
 
     def through(self, weight: Any, remedies: tuple[str, ...] = ()) -> Any:
-        """The matrix that the arrays compute with: what they answer to unit vectors."""
+        """The matrix that the arrays compute with: their outputs for unit vectors."""
         import jax.numpy as jnp
 
         rows, cols = (
@@ -237,7 +237,7 @@ class Wires:
         return sorted_blocks(load.sum(1), True), sorted_blocks(load.sum(0), False)
 
     def _gained(self, weight, seen):
-        """One factor for each bit-line pair of each tile, the best in least squares: a digital gain after the converter."""
+        """One factor for each bit-line pair of each tile, by least squares: a digital gain after the converter."""
         import jax.numpy as jnp
 
         parts = []
@@ -251,7 +251,7 @@ class Wires:
         """The network after some steps with the wires in the forward pass.
 
         Args:
-            exact: gradients through the map of the wires; else those of ideal arrays, as other simulators take them.
+            exact: gradients through the map of the wires; otherwise those of ideal arrays, as in other simulators.
         """
         import jax
         import jax.numpy as jnp
@@ -284,7 +284,7 @@ class Wires:
 
 @functools.cache
 def _compiled() -> Any:
-    """What an array makes of a weight matrix, and the solution of wires: compiled once for each size, not resistance."""
+    """The matrix that an array computes with, and the solution of the wires: compiled once per size, not per resistance."""
     import equinox as eqx
     import jax
     import jax.numpy as jnp

@@ -19,7 +19,7 @@ def present(config: Any, results: Results) -> Presentation:
 
 
 def answer(results: Results) -> str:
-    """What the most resistive wires cost the largest tile, and what helps best."""
+    """What the most resistive wires cost on the largest tile, and what helps most."""
     size, ohm = max(results.coordinates("size")), max(results.coordinates("ohm"))
     found = 100 * np.asarray(results.select("accuracy", size=size, ohm=ohm), float)
     remedies, digital = results.coordinates("remedy"), 100 * float(results["digital_accuracy"])
@@ -27,8 +27,8 @@ def answer(results: Results) -> str:
         return ""
     best = int(np.nanargmax(found))
     return (
-        f"On {size} x {size} tiles with {ohm:g} ohm a cell the network has {found[0]:.1f} % ({remedies[0]}; digital "
-        f"{digital:.1f} %). Best is {remedies[best]}, with {found[best]:.1f} %."
+        f"On {size} x {size} tiles with {ohm:g} ohm per cell the network reaches {found[0]:.1f} % ({remedies[0]}; digital "
+        f"{digital:.1f} %). The best remedy is {remedies[best]}, with {found[best]:.1f} %."
     )
 
 
@@ -48,7 +48,7 @@ def accuracy_table(results: Results) -> str:
 
 
 def error_table(results: Results) -> str:
-    """Relative error of the network's outputs, and the voltage that is left for the worst placed cell."""
+    """Relative error of the network's outputs, and the voltage that is left across the worst-placed cell."""
     ohms = results.coordinates("ohm")
     lines = [
         "Error of the network's outputs [% of their RMS], and smallest voltage across a cell [% of the input] "
@@ -66,12 +66,12 @@ def error_table(results: Results) -> str:
 
 
 def curves(config: Any, results: Results) -> Any:
-    """Change of the weights on one curve of N^2 R G; accuracy with each remedy against size, with a test set's error."""
+    """Change of the weights on one curve of N^2 R G; accuracy with each remedy against size, with the test set's error."""
     fig, (left, right) = plots.subplots(4.2, 5.2, height=3.8)
     sizes, ohms = np.array(results.coordinates("size")), results.coordinates("ohm")
     for colour, ohm in zip(plots.PALETTE, ohms, strict=False):
         load = sizes**2 * ohm * config.g_max
-        left.plot(load, 100 * results.select("weight_error", ohm=ohm), "o", color=colour, label=f"{ohm:g} ohm a cell")
+        left.plot(load, 100 * results.select("weight_error", ohm=ohm), "o", color=colour, label=f"{ohm:g} ohm per cell")
     left.set(xscale="log", yscale="log", xlabel="N² R G of a tile (G: highest conductance)")
     left.set_ylabel("change of the weights [% of their RMS]")
     worst = max(ohms)
@@ -83,7 +83,7 @@ def curves(config: Any, results: Results) -> Any:
         100 * float(results["digital_accuracy"]), color="black", linewidth=1, linestyle=":", label="digital network"
     )
     right.set(xscale="log", xlabel="rows and columns of a tile", ylabel="accuracy [%]")
-    right.set_title(f"{worst:g} ohm a cell", fontsize=9)
+    right.set_title(f"{worst:g} ohm per cell", fontsize=9)
     right.set_xticks(sizes, [str(s) for s in sizes])
     right.minorticks_off()
     for axes in (left, right):
@@ -99,7 +99,7 @@ def maps(results: Results) -> Any:
         left = 100 * results.select("drop", size=size, ohm=ohm)
         shown = axes.imshow(left, origin="upper", cmap="viridis", vmax=100)
         axes.set(xlabel="bit line (drivers at the left)", ylabel="word line (ground at the bottom)")
-        axes.set_title(f"{size} x {size}, {ohm:g} ohm a cell", fontsize=9)
+        axes.set_title(f"{size} x {size}, {ohm:g} ohm per cell", fontsize=9)
         axes.grid(False)
         fig.colorbar(shown, ax=axes, label="voltage across the cell [% of the input]")
     return fig
@@ -109,7 +109,7 @@ def method(config: Any) -> tuple[str, ...]:
     """How it was done, under which assumptions."""
     return (
         f"{config.network or 'A perceptron 64-256-10 on digits'}, trained digitally ({config.steps} Adam steps, unless its "
-        "weights are given), is mapped onto tiles of differential pairs, kernels as matrices of patches x outputs, without "
+        "weights are given), is mapped to tiles of differential pairs, kernels as matrices of patches x outputs, without "
         f"converters, noise or write errors; cells are between {config.g_min:g} and {config.g_max:g} S. Word lines are driven "
         "at the left, bit lines end at ground at the bottom. The effective conductances are exact (xbar.ResistiveWires).",
         "Column gain: one digital factor for every bit-line pair of every tile, by least squares on the weights. Remapped: "
@@ -117,12 +117,12 @@ def method(config: Any) -> tuple[str, ...]:
         f"outputs. Trained: {config.wire_steps} further steps with the wires in the forward pass and exact gradients through "
         "them; ideal backward: the same with gradients of ideal arrays. Both for tiles up to "
         f"{config.largest_trained} x {config.largest_trained}; larger ones are left out for time ('-').",
-        "The map shows a tile full of cells of mid-range conductance with all inputs at full scale: the worst case.",
+        "The map shows a full tile of cells of mid-range conductance with all inputs at full scale: the worst case.",
     )
 
 
 def summary(results: Results) -> dict[str, Any]:
-    """A few numbers for machines."""
+    """A few machine-readable numbers."""
     at = dict(size=max(results.coordinates("size")), ohm=max(results.coordinates("ohm")))
     return {
         "digital_accuracy": float(results["digital_accuracy"]),

@@ -1,5 +1,5 @@
-"""Keywords at the edge: spoken digits (official split, and a speaker never heard) as frame and spiking network, MLPerf Tiny's
-DS-CNN with its given weights; energy of a decision with microphone, converter and MFCCs counted, days on a coin cell."""
+"""Keywords at the edge: spoken digits (official split, and an unseen speaker) with frame and spiking networks, MLPerf Tiny's
+DS-CNN with its given weights; energy per decision including microphone, converter and MFCCs, days on a coin cell."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from experiments.framework.store import Layout, Results
 TITLE = "Keywords at the edge, on memristor crossbars"
 REFERENCE = (
     "Digital references on the spoken digits (log-mel 32 x 32, 1024-128-10, another program): 97.0 % on the official "
-    "split, 87 to 89 % on speakers never heard. MLPerf Tiny asks for 90 % of its 1,000 keywords; DS-CNN has no training "
+    "split, 87 to 89 % on unseen speakers. MLPerf Tiny asks for 90 % of its 1,000 keywords; DS-CNN has no training "
     "set here, so its weights are mapped as they are, and its spiking twin has the same weights, converted and not trained."
 )
 
@@ -28,9 +28,9 @@ class Config(sensing.Setting):
         "spoken-new-speaker",
         "keywords",
     )
-    """What is decided: spoken digits of known speakers, of a new one, MLPerf Tiny's keywords."""
+    """What is classified: spoken digits of known speakers, of a new speaker, MLPerf Tiny's keywords."""
     images: int = 500
-    """Test inputs at most (of DS-CNN a fifth as many, of its spiking twin a sixteenth)."""
+    """Maximum number of test inputs (a fifth as many for DS-CNN, a sixteenth for its spiking twin)."""
 
 
 def check(config: Config) -> None:

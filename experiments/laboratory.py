@@ -16,7 +16,7 @@ class Tolerance:
 
     Args:
         name: in code and tables. what: in words. reference: the value at `x = ln(value / reference) = 0`.
-        today: that of the device; 0 where it has none or nothing is known. low, high: bounds of the value.
+        today: the value of the device; 0 where it has none or nothing is known. low, high: bounds of the value.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Tolerance:
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """Of x."""
+        """Bounds of x."""
         return float(np.log(self.low / self.reference)), float(np.log(self.high / self.reference))
 
     @property
@@ -40,7 +40,7 @@ class Tolerance:
         return float(np.log((self.today or self.low * 3) / self.reference))
 
     def shown(self, value: float) -> str:
-        """A value with its unit, as a laboratory says it."""
+        """A value with its unit, as a laboratory would state it."""
         if self.name == "on_off":
             return f"{1 / value:.3g}"
         if self.name == "stuck":
@@ -54,15 +54,14 @@ class Tolerance:
 
 
 def tolerances(device: Any, t: float, key: Any) -> tuple[Tolerance, ...]:
-    """The imperfections of a device that the specification is about, with what they are today.
+    """The imperfections of a device that the specification is about, with their values today.
 
     Write error, drift spread and read noise are those of cells in the middle of the range, as shares of it, and follow the
     device's own laws; those without a law are left out. On/off ratio (as `g_min / g_max`), stuck cells and nonlinearity
-    (`i(v)/(g v)
-    - 1` at the read voltage) can always be asked for.
+    (`i(v)/(g v) - 1` at the read voltage) are always included.
 
     Args:
-        t: time since programming [s]. key: decides the cells that are sampled.
+        t: time since programming [s]. key: for the cells that are sampled.
     """
     from devices.physical_numbers import departure_from_ohm, typical_cell
 
@@ -107,8 +106,8 @@ def built(device: Any, known: tuple[Tolerance, ...], x: Any, high: float, graded
     """The device at these logarithms of its tolerances.
 
     Args:
-        high: share of the stuck cells that is stuck at the highest conductance; the others are at the lowest.
-        graded: stuck cells with a derivative (`devices.amplification.PartlyStuck`), or stuck for good.
+        high: share of the stuck cells that are stuck at the highest conductance; the others are at the lowest.
+        graded: stuck cells with a derivative (`devices.amplification.PartlyStuck`), or completely stuck.
     """
     import jax.numpy as jnp
 

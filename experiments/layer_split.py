@@ -1,4 +1,4 @@
-"""Which layers stay digital, so that an accuracy floor holds with as much of the work on arrays as possible."""
+"""Which layers stay digital, so that an accuracy floor is kept with as much of the work on arrays as possible."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Split:
 
     Args:
         layer: which one was moved last, [method, moved]; NaN for none. share: of the multiply-accumulates still on arrays.
-        accuracy: [method, moved, chip]. Where greedy search has ended because the floor holds, all three are NaN.
+        accuracy: [method, moved, chip]. After greedy search has ended because the floor is kept, all three are NaN.
     """
 
     layer: np.ndarray
@@ -31,7 +31,7 @@ class Split:
     accuracy: np.ndarray
 
     def chosen(self, method: str, floor: float) -> int:
-        """How many layers are moved until the mean accuracy holds the floor; all known moves if it never does."""
+        """How many layers are moved until the mean accuracy reaches the floor; all known moves if it never does."""
         mean = self.accuracy[METHODS.index(method)].mean(-1)
         holds = np.flatnonzero(mean >= floor)
         return int(holds[0]) if holds.size else int(np.flatnonzero(np.isfinite(mean))[-1])
@@ -44,10 +44,10 @@ class Split:
 
 
 def split(read: Callable[[np.ndarray], np.ndarray], slope: np.ndarray, macs: np.ndarray, floor: float) -> Split:
-    """Moves layers to digital hardware by gradient (all of them) and greedily (until the floor holds).
+    """Moves layers to digital hardware by gradient (all of them) and greedily (until the floor is kept).
 
-    By gradient, the order is that of the loss that a layer's imperfections cost over its work: one backward pass, one reading
-    a move. Greedily, every move tries every layer that is left, and takes the one that gains most accuracy over its work.
+    By gradient, the order is that of the loss due to a layer's imperfections divided by its work: one backward pass, one
+    reading per move. Greedily, every move tries every remaining layer, and takes the one with the most accuracy for its work.
 
     Args:
         read: accuracy of every chip for a mask of digital layers. slope: d loss / d ln(imperfections of a layer).
@@ -76,7 +76,7 @@ def _by_gradient(slope: np.ndarray, macs: np.ndarray) -> np.ndarray:
 
 
 def _best(read: Any, mask: np.ndarray, candidates: np.ndarray, now: np.ndarray, macs: np.ndarray) -> tuple[int, Any]:
-    """The layer whose move gains most accuracy over its work, and the accuracies then."""
+    """The layer whose move gains most accuracy for its work, and the accuracies after the move."""
     readings = {}
     for i in candidates:
         tried = mask.copy()
@@ -92,7 +92,7 @@ def _best(read: Any, mask: np.ndarray, candidates: np.ndarray, now: np.ndarray, 
 
 
 def verified(knobs: Any, programs: Any, mask: np.ndarray) -> np.ndarray:
-    """Accuracy of every chip with these layers digital as such: `xbar.analog(f, lambda path, shape: Tile | None)`."""
+    """Accuracy of every chip with these layers truly digital: `xbar.analog(f, lambda path, shape: Tile | None)`."""
     import equinox as eqx
 
     from experiments import in_turns

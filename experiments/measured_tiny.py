@@ -1,4 +1,4 @@
-"""Measured systems of MLPerf Tiny: energy, time and quality of boards, as their submitters' runs printed them."""
+"""Measured systems of MLPerf Tiny: energy, time and quality of boards, as submitted."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from experiments.framework.errors import UsageError
 
 BENCHMARKS = {"ds-cnn": "kws", "ds-cnn-float": "kws", "resnet8": "ic", "mobilenet": "vww", "autoencoder": "ad"}
 TARGETS = {"kws": 0.90, "ic": 0.85, "vww": 0.80, "ad": 0.85}  # MLPerfTiny_Rules.adoc: accuracy, of ad the AUC
-SHORT = {  # chips as their system files have them, and as people call them
+SHORT = {  # chips as named in their system files, and their usual names
     "Gap9": "GAP9",
     "Syntiant NDP120 (board NDP9120)": "NDP120",
     "EFR32MG24B310F1536IM48": "EFR32MG24",
@@ -31,8 +31,8 @@ class Measured:
     """One system on one benchmark.
 
     Args:
-        chip: as people call it. joules: of an inference, of the supply that the submitter measured [J]. seconds: of an
-            inference, one over the throughput at batch 1 [s]. quality: accuracy, of ad the AUC. entry: round of MLPerf Tiny.
+        chip: its usual name. joules: per inference, from the supply that the submitter measured [J]. seconds: per inference,
+            one over the throughput at batch 1 [s]. quality: accuracy, for ad the AUC. entry: round of MLPerf Tiny.
     """
 
     chip: str
@@ -46,13 +46,13 @@ def path() -> pathlib.Path:
     """The table of all rounds.
 
     Raises:
-        UsageError: if it is not here; it says how to get it.
+        UsageError: if it is not available; the message says how to get it.
     """
     return datasets.folder("mlperf-tiny", "results.csv") / "results.csv"
 
 
 def systems(network: str) -> tuple[Measured, ...]:
-    """Systems measured on the benchmark of a network, of each chip the run with the least energy, the least first.
+    """Systems measured on the benchmark of a network: for each chip the run with the least energy, in ascending order.
 
     Raises:
         UsageError: for a table that is missing or damaged.

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     import xbar
 
 AXIS = "devices"
-FEW = 8  # devices that a CPU of any size may be made into, to try a mesh out
+FEW = 8  # devices that any CPU may be divided into, to try a mesh out
 _FLAG = "--xla_force_host_platform_device_count"
 
 
 def check_mesh(count: int) -> None:
-    """Raises UsageError unless there are `count` devices. A CPU is made into as many, if JAX has not started yet."""
+    """Raises UsageError unless there are `count` devices. A CPU is divided into that many, if JAX has not started yet."""
     if count < 1:
         raise UsageError(f"--mesh {count}: give at least 1.")
     if count == 1:
@@ -31,11 +31,11 @@ def check_mesh(count: int) -> None:
         os.environ["XLA_FLAGS"] = f"{flags} {_FLAG}={count}".strip()
     if len(jax.devices()) < count:
         os.environ["XLA_FLAGS"] = flags
-        raise UsageError(f"--mesh {count}: there are {len(jax.devices())} devices. Give at most as many.")
+        raise UsageError(f"--mesh {count}: only {len(jax.devices())} devices are available. Give at most that number.")
 
 
 def spread(tile: xbar.Tile, count: int) -> Any:
-    """The tile of each layer: over `count` devices by its columns of tiles, or by its rows, where these divide evenly."""
+    """The tile of each layer: spread over `count` devices by its columns of tiles, or by its rows, if these divide evenly."""
     if count == 1:
         return tile
     import jax
@@ -57,8 +57,8 @@ def spread(tile: xbar.Tile, count: int) -> Any:
 
 @functools.cache
 def _say_whole(path: str, row_tiles: int, col_tiles: int, count: int) -> None:
-    """Once a layer: it is not spread."""
+    """Says, once per layer, that it is not spread."""
     say(
-        f"--mesh {count}: {path} has {row_tiles} x {col_tiles} tiles, neither a multiple of {count}; every device holds all "
-        "of it. Choose other --rows or --cols to spread it."
+        f"--mesh {count}: {path} has {row_tiles} x {col_tiles} tiles, neither a multiple of {count}; every device holds the "
+        "whole layer. Choose other --rows or --cols to spread it."
     )

@@ -1,6 +1,6 @@
-"""The four networks of MLPerf Tiny on crossbars: accuracy over time, energy and latency, beside the boards that were measured.
+"""The four networks of MLPerf Tiny on crossbars: accuracy over time, energy and latency, compared with measured boards.
 
-Weights are the benchmark's own. Each chip is read as it is mapped, and once more with every channel brought back to its
+Weights are the benchmark's own. Each chip is read as mapped, and once more with every channel re-calibrated to its digital
 statistics on unlabelled inputs; neither needs training.
 """
 
@@ -14,13 +14,13 @@ from experiments.accuracy_energy import COMPONENTS, SECONDS
 from experiments.framework.errors import UsageError
 from experiments.framework.store import Dimension, Layout, Results, Variable
 
-TITLE = "MLPerf Tiny on crossbars: accuracy over time, energy and latency, beside measured boards"
+TITLE = "MLPerf Tiny on crossbars: accuracy over time, energy and latency, against measured boards"
 VARIANTS = ("as mapped", "re-calibrated")
 QUANTILES = ("P10", "P50", "P90")
 PERCENTILE = 99.99  # of magnitudes that converter ranges cover
 WRITES = dict(
     pulses=20, reads=20, v_write=1.75, width=8.52e-6
-)  # assumed of a cell where its device does not say; the pulse
+)  # assumed for a cell where its device does not say; the pulse
 # is that of the NeuRRAM model in CiMLoop [R]
 BATCH = 50  # inputs that are read at once
 Name = Literal["ds-cnn", "resnet8", "mobilenet", "autoencoder"]
@@ -37,27 +37,27 @@ class Config(chosen_macros.Setting):
     device: str = "pcm"
     """Memory cell: pcm (Joshi 2020), reram (Wan 2022), any device that `xbar cite` lists, or a device file (*.toml)."""
     assume: str | None = None
-    """What the device lacks; see `xbar run accuracy-energy --help`."""
+    """Fills in what the device lacks; see `xbar run accuracy-energy --help`."""
     adc_bits: int | None = None
-    """Resolution of the output converters; 8, or that of the architecture."""
+    """Resolution of the output converters; by default 8, or as in the architecture."""
     times: tuple[Literal["1s", "1h", "1d", "1mo", "1y"], ...] = ("1s", "1d")
     """Times after programming."""
     chips: int = 5
-    """Chips of each network."""
+    """Chips for each network."""
     images: int = 200
-    """Test inputs; 1,000 are there."""
+    """Test inputs, of 1,000."""
     calibration: int = 100
-    """Inputs without labels, others than the test's, that ranges and statistics are taken from."""
+    """Unlabelled inputs, other than those of the test, that ranges and statistics are taken from."""
     energy_inputs: int = 2
     """Test inputs whose energy is averaged."""
     schedule: Literal["serial", "pipelined"] | None = None
-    """Order of work: one layer after the other, or a pipeline; serial, or that of the architecture."""
+    """Order of work: one layer after another, or a pipeline; by default serial, or as in the architecture."""
     fixed: bool = False
-    """Also price every network with data left out: full-scale inputs, cells in the middle of their range."""
+    """Also compute the energy of every network without data: full-scale inputs, cells in the middle of their range."""
     inferences: float = 1e6
-    """Inferences that share the energy of programming."""
+    """Inferences over which the energy of programming is spread."""
     seed: int = 0
-    """Decides the chips and the noise."""
+    """Random seed of the chips and the noise."""
 
 
 def check(config: Config) -> None:
@@ -87,7 +87,7 @@ def check(config: Config) -> None:
 
 
 def inputs(config: Config) -> dict[str, str]:
-    """Contents of the networks' files and of the measured systems, as hashes."""
+    """Hashes of the files of the networks and of the measured systems."""
     from experiments import networks
 
     files = [*(f for n in config.networks for f in networks.files(n)), measured_tiny.path()]
@@ -125,7 +125,7 @@ def layout(config: Config) -> Layout:
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """A network and the inputs it is read with; `y` is None where there are none that were recorded."""
+    """A network and the inputs it is read with; `y` is None where there are no recorded inputs."""
 
     network: Any
     x: Any
@@ -140,7 +140,7 @@ class Task:
         from experiments import networks
 
         network = networks.find(name, jax.random.key(config.seed))
-        if network.data is None:  # decibels of the size that log-mels have
+        if network.data is None:  # decibels of the magnitude of log-mels
             x = -30.0 + 10.0 * jax.random.normal(jax.random.key(17), (config.images + config.calibration, 640))
             return cls(network, x[: config.images], None, x[config.images :])
         data = network.measured_on()
@@ -149,9 +149,8 @@ class Task:
         rest = data.x_train if len(data.x_train) else mixed[len(x) :]
         if len(rest) < config.calibration:
             raise UsageError(
-                f"--images {config.images} --calibration {config.calibration}: {data.name} has {len(data.x_test)} "
-                f"inputs "
-                "for both. Give fewer."
+                f"--images {config.images} --calibration {config.calibration}: {data.name} has only {len(data.x_test)} "
+                "inputs for both together. Give fewer."
             )
         return cls(network, x, y, jnp.asarray(rest[-config.calibration :]))
 
@@ -205,8 +204,8 @@ def _prices(config: Config) -> dict[str, Any]:
 
 
 def programming_energy(task: Task, analog: Any, ledger: Any, key: Any) -> float:
-    """Energy of writing the arrays once [J]: pulses and verifying reads that the device's loop sends, or `WRITES`, with the
-    conversions of the reads."""
+    """Energy of writing the arrays once [J]: pulses and verifying reads of the device's write-verify loop, or `WRITES`, with
+    the conversions of the reads."""
     from xbar.energy import AssumedWrites
 
     writes = analog.programming(task.network.params, task.x[:1], key=key, assumed=AssumedWrites(**WRITES))
@@ -214,7 +213,7 @@ def programming_energy(task: Task, analog: Any, ledger: Any, key: Any) -> float:
 
 
 def read_fixed(config: Config, task: Task, analog: Any) -> float:
-    """Energy of an inference whatever the data [J]."""
+    """Energy of an inference, independent of the data [J]."""
     import jax
 
     chip = analog.program(task.network.params, task.x[:1], key=jax.random.key(config.seed))
@@ -248,7 +247,7 @@ def _chip(config: Config, task: Task, analog: Any, wanted: Any, key: Any) -> dic
 
 
 def _with_no_effect(chip: Any) -> Any:
-    """The chip with gains of 1 and offsets of 0: read by the program of the chip that has others."""
+    """The chip with gains of 1 and offsets of 0: read by the same program as the re-calibrated chip."""
     import jax.numpy as jnp
 
     from xbar.macro.state import Correction

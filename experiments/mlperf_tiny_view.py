@@ -1,4 +1,4 @@
-"""What `xbar run mlperf-tiny` shows: a table by network, and accuracy, energy and time beside the measured boards."""
+"""What `xbar run mlperf-tiny` shows: a table by network, and accuracy, energy and time against the measured boards."""
 
 from __future__ import annotations
 
@@ -25,14 +25,11 @@ TITLES = {
 SHORT = {1.0: "1 s", 3600.0: "1 h", 86_400.0: "1 day", 2_592_000.0: "1 month", 31_536_000.0: "1 year"}
 INCLUDED = (
     "Model (coloured): arrays, converters, digital layers, activation buffers, on-chip network, leakage for as long "
-    "as an "
-    "inference takes, clocks. Not in it: front end (MFCC), host, voltage regulators, external memory and I/O, "
+    "as an inference takes, clocks. Not included: front end (MFCC), host, voltage regulators, external memory and I/O, "
     "programming.",
     "Measured (black): the supply that the submitter measured (GAP9 at 1.8 V, STM32 at 1.8 to 3.3 V, NDP120 with its "
-    "converter, I/O "
-    "and level shifter), memory and idle parts with it; of each chip the run with the least energy, MLPerf Tiny v0.5 "
-    "to v1.3. None of "
-    "them computes in memory.",
+    "converter, I/O and level shifter), including memory and idle parts; for each chip the run with the least energy, "
+    "MLPerf Tiny v0.5 to v1.3. None of them computes in memory.",
 )
 LABELLED = ("GAP9", "NDP120", "STM32U385", "STM32L4R5")
 
@@ -101,12 +98,12 @@ def _parts_line(results: Results, name: str) -> str:
 
 
 def _programming_line(config: Any, results: Results, name: str) -> str:
-    """Energy of writing the arrays, alone and beside that of the inferences that share it."""
+    """Energy of writing the arrays, in total and per inference that shares it."""
     once = float(results.select("programming", network=name))
     each, own = once / config.inferences, _energy(results, name)
     return (
-        f"{name}: writing its arrays takes {engineering(once, 'J')}; shared by {config.inferences:g} inferences, "
-        f"{engineering(each, 'J')} or {100 * each / own:.2g} % of one"
+        f"{name}: writing its arrays takes {engineering(once, 'J')}; spread over {config.inferences:g} inferences, "
+        f"{engineering(each, 'J')} or {100 * each / own:.2g} % of each"
     )
 
 
@@ -148,7 +145,7 @@ def _accuracy_panel(axes: Any, results: Results, name: str) -> None:
         axes.annotate(
             board.chip, at, (2, -5), textcoords="offset points", rotation=60, ha="right", va="top", fontsize=6.5
         )
-    axes.axhline(100 * target, color="black", lw=0.8, ls="--", label="bar of the benchmark")
+    axes.axhline(100 * target, color="black", lw=0.8, ls="--", label="target of the benchmark")
     low, _, high = 1e6 * results.select("energy_quantile", network=name)
     energy = 1e6 * _energy(results, name)
     axes.axvspan(low, high, color=plots.PALETTE[5], alpha=0.15, lw=0, label="P10 - P90 of the model")
@@ -172,7 +169,7 @@ def _accuracy_panel(axes: Any, results: Results, name: str) -> None:
 
 
 def _model_points(axes: Any, results: Results, name: str, energy: float) -> None:
-    """Accuracies at their energy, those of later times a little to the right, so that bars do not hide each other."""
+    """Accuracies at their energy, those of later times slightly to the right, so that bars do not hide each other."""
     times = results.coordinates("time")
     for i, variant in enumerate(results.coordinates("variant")):
         for j, time in enumerate(times):
@@ -208,23 +205,21 @@ def _time_panel(axes: Any, results: Results, name: str) -> None:
 
 
 def _remarks(config: Any) -> tuple[str, ...]:
-    """What of the device is not measured, assumed, or used beyond its data."""
+    """What about the device was never measured, is assumed, or is used beyond its data."""
     device = chosen_devices.find(config.device, config.assume)
     latest = max(SECONDS[t] for t in config.times)
     said = [note for note in device.provenance.notes if note.startswith("ASSUMED")]
     if device.unmeasured and device.provenance.numbers != "none":
         said.append(
-            f"{config.device} has no law of {', '.join(device.unmeasured)}: its cells are ideal there because "
-            f"nothing was "
-            "measured. --assume fills it in from another device."
+            f"{config.device} has no law for {', '.join(device.unmeasured)}: its cells are ideal in this respect, because "
+            "nothing was measured. --assume fills it in from another device."
         )
     if beyond := device.extrapolates(latest, chosen_macros.v_read(config)):
         said.append(beyond)
     if "autoencoder" in config.networks:
         said.append(
             "autoencoder: ToyADMOS is not available with this program, so its inputs are random log-mels of -30 ± 10 "
-            "dB; energy and "
-            "time are known, its AUC is not."
+            "dB; its energy and time are known, its AUC is not."
         )
     return tuple(said)
 
@@ -236,23 +231,19 @@ def method(config: Any) -> tuple[str, ...]:
     return (
         "Weights are the benchmark's own (batch norm folded), mapped as they are; nothing is trained. "
         f"{' '.join(chosen_macros.sentences(config))} {bits}-bit output converters. Global drift compensation, one "
-        f"factor a tile.",
-        f"Converter ranges cover 99.99 % of the magnitudes that {config.calibration} inputs without labels give. "
+        f"factor per tile.",
+        f"Converter ranges cover 99.99 % of the magnitudes for {config.calibration} unlabelled inputs. "
         "Re-calibrated: each channel of each layer is brought back to the mean and spread that it has in the digital "
-        "network on the same inputs (AdaBS, Joshi et al. 2020), at each time; its digital factors and offsets "
-        "are not priced.",
-        f"Accuracy on {config.images} test inputs that are not those of calibration: a chip of 90 % is known to "
-        f"{100 * (0.09 / config.images) ** 0.5:.1f} points (standard error of so many inputs), which all chips and set-ups "
-        "share; the spread over chips is shown. Energy of "
-        f"{config.energy_inputs} of them, at the "
-        "last time, from the voltages and conductances of these reads and published coefficients; P10 - P90 is the "
-        "log-normal "
-        "uncertainty of the coefficients.",
+        "network on the same inputs (AdaBS, Joshi et al. 2020), at each time; the energy of its digital factors and offsets "
+        "is not included.",
+        f"Accuracy on {config.images} test inputs that are not those of calibration: a chip of 90 % is known to within "
+        f"{100 * (0.09 / config.images) ** 0.5:.1f} points (standard error from this number of inputs), an error that all "
+        "chips and set-ups share; the spread over chips is shown. Energy of "
+        f"{config.energy_inputs} of them, at the last time, from the voltages and conductances of these reads and published "
+        "coefficients; P10 - P90 is the log-normal uncertainty of the coefficients.",
         f"Writing: {WRITES['pulses']} pulses of {WRITES['v_write']:g} V and {1e6 * WRITES['width']:g} us and as many "
-        f"verifying "
-        "reads a cell are assumed of devices without a write-verify loop, else those that it sends; each verifying "
-        "read costs one "
-        "conversion in and one out. Half-selected cells and charge pumps are left out.",
+        "verifying reads per cell are assumed for devices without a write-verify loop, otherwise those of the loop; each "
+        "verifying read costs one conversion in and one out. Half-selected cells and charge pumps are left out.",
         f"Device {config.device}: {device.provenance.name}, {', '.join(device.provenance.dois) or 'no publication'}.",
     )
 

@@ -1,7 +1,7 @@
-"""Which measurement shrinks the uncertainty of a network's accuracy most, by the posterior of a fitted device.
+"""Which measurement reduces the uncertainty of a network's accuracy most, from the posterior of a fitted device.
 
-With the accuracy linear in the device's numbers, `A = A_0 + s (theta - theta_0)`, the draws of the posterior give its
-variance, and what is left of it once the numbers of one part are known.
+With the accuracy linear in the device parameters, `A = A_0 + s (theta - theta_0)`, the draws of the posterior give its
+variance, and what remains of it once the parameters of one part are known.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ MEASUREMENTS = {
 
 @dataclasses.dataclass(frozen=True)
 class Uncertainty:
-    """Standard deviation of the accuracy by what is not known of the device.
+    """Standard deviation of the accuracy due to what is not known about the device.
 
     Args:
-        parts: of the device. total: of all together. alone: of each part's numbers, the others known.
-        left: of all, once each part is known.
+        parts: of the device. total: due to all together. alone: due to each part's parameters, the others known.
+        left: due to all others, once each part is known.
     """
 
     parts: tuple[str, ...]
@@ -36,7 +36,7 @@ class Uncertainty:
 
     @property
     def best(self) -> str:
-        """The part whose knowledge leaves least."""
+        """The part whose knowledge leaves the least uncertainty."""
         return self.parts[int(np.argmin(self.left))]
 
 

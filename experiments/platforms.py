@@ -1,7 +1,7 @@
-"""Who does it for less? One network on every platform: GPUs, analog chips as published, architectures, brains.
+"""Which hardware does it for less? One network on every platform: GPUs, published analog chips, architectures, brains.
 
-Analog architectures are simulated: the network is programmed on their tiles, and the ledger of the reads is theirs. GPUs are
-rooflines of the same trace. Chips known by their efficiency alone are that, times the network's multiply-accumulates.
+Analog architectures are simulated: the network is programmed on their tiles, and the energy is that of their reads. GPUs are
+rooflines of the same trace. Chips known only by their efficiency: that efficiency times the multiply-accumulates.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Config(chosen_macros.Setting):
     network: str = "mlp"
     """Network; see `xbar run accuracy-energy --help`."""
     data: str | None = None
-    """Data set, where a network knows several."""
+    """Data set, for networks that support several."""
     device: str = "pcm"
     """Memory cell of the macro of the settings; named architectures keep their own."""
     inputs: int = 16
@@ -39,9 +39,9 @@ class Config(chosen_macros.Setting):
     spike_steps: int = 16
     """Time steps of the spiking twin whose events are priced on event-driven chips."""
     steps: int = 300
-    """Steps of digital training, of networks without given weights: activations decide the energy."""
+    """Steps of digital training, for networks without given weights: the energy depends on activations."""
     seed: int = 0
-    """Decides the weights and the chips."""
+    """Random seed of the weights and the chips."""
 
 
 def check(config: Config) -> None:
@@ -92,7 +92,7 @@ def layout(config: Config) -> Layout:
 @dataclasses.dataclass(frozen=True)
 class State:
     """The trained network, its inputs, its multiply-accumulates; events of its twin, or None where there is none, and the
-    share of inputs to which both give one class."""
+    share of inputs for which both give the same class."""
 
     network: Any
     params: Any
@@ -119,7 +119,7 @@ def prepare(config: Config) -> State:
 
 def _twin(config: Config, network: Any, params: Any, x: Any) -> tuple[Any, float]:
     """Events of the network as integrate-and-fire neurons with its own weights, and how often both agree; None for
-    networks that are no chain of layers with ReLU."""
+    networks that are not a chain of layers with ReLU."""
     import equinox as eqx
     import jax.numpy as jnp
 
@@ -133,7 +133,7 @@ def _twin(config: Config, network: Any, params: Any, x: Any) -> tuple[Any, float
     given = jnp.asarray((data.x_train if network.teachable else data.x_test)[:128])
     twin = spiking.converted(links, given, config.spike_steps)
     in_range = float(jnp.min(x)) >= 0 and float(jnp.max(x)) <= 1
-    code = spiking.regular if in_range else spiking.direct  # what has a sign meets the first layer as it is
+    code = spiking.regular if in_range else spiking.direct  # signed inputs enter the first layer as they are
     spikes = code(x, config.spike_steps).astype(jnp.float32)
 
     @eqx.filter_jit

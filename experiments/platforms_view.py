@@ -1,4 +1,4 @@
-"""What `xbar run platforms` shows: a table, bands on a logarithmic axis, and the honest reading."""
+"""What `xbar run platforms` shows: a table, bands on a logarithmic axis, and how to read them."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from xbar.energy import engineering, event_chips, footnotes, measured_systems
 READING = (
     "Measured 8-bit analog silicon is within a small factor of a GPU that is kept busy; large ratios come from a GPU "
     "at batch 1, where weights stream and launches wait. Published efficiencies are peaks without the work around the "
-    "arrays; simulated ones carry conversions, buffers, links, leakage and digital layers of this network. "
-    "Event-driven rows are bands from the lowest to the highest published price, dots their geometric mean; static "
-    "power, where it is known, is in them for the time that the steps take.",
+    "arrays; simulated ones include conversions, buffers, links, leakage and digital layers of this network. "
+    "Event-driven rows are bands from the lowest to the highest published price, dots their geometric mean; they include "
+    "static power, where it is known, for the time that the steps take.",
 )
 
 
@@ -30,7 +30,7 @@ def present(config: Any, results: Results) -> Presentation:
         key=lambda p: np.nan_to_num(results.select("energy", platform=p, quantile="median"), nan=np.inf),
     )
     lines = [
-        f"{config.network}: {2 * float(results['macs']):,.0f} operations an inference, a multiply-accumulate being two",
+        f"{config.network}: {2 * float(results['macs']):,.0f} operations per inference, two for each multiply-accumulate",
         "",
         f"{'platform':<40}{'energy':>12}{'P10 .. P90':>24}{'time':>11}  how it is known",
     ]
@@ -38,7 +38,7 @@ def present(config: Any, results: Results) -> Presentation:
         low, middle, high = results.select("energy", platform=name)
         if np.isnan(middle):
             lines.append(
-                f"{name:<40}{'-':>12}{'':>24}{'-':>11}  events: no chain of layers with ReLU, not made to spike"
+                f"{name:<40}{'-':>12}{'':>24}{'-':>11}  events: not a chain of layers with ReLU, so not made to spike"
             )
             continue
         seconds = float(results.select("seconds", platform=name))
@@ -69,12 +69,12 @@ def _answer(config: Any, order: list[str], median: dict[str, float]) -> str:
     first, last = order[0], order[-1]
     return (
         f"An inference of {config.network} costs from {engineering(median[first], 'J')} ({first}) to "
-        f"{engineering(median[last], 'J')} ({last}); how each is known stands beside it, and the bands overlap."
+        f"{engineering(median[last], 'J')} ({last}); the table says how each is known, and the bands overlap."
     )
 
 
 def _twin(config: Any, results: Results) -> list[str]:
-    """What the event-driven rows stand on."""
+    """What the event-driven rows are based on."""
     synaptic = float(results["synaptic"])
     if np.isnan(synaptic):
         return [f"{config.network} is not a chain of layers with ReLU: event-driven rows are empty."]

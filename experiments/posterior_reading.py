@@ -1,4 +1,4 @@
-"""The accuracy of chips as a function of the device's numbers: its slopes, and readings with draws of a posterior."""
+"""The accuracy of chips as a function of the device parameters: its slopes, and readings with draws from a posterior."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import numpy as np
 
 
 class PosteriorReading:
-    """Smooth accuracy of the chips of a `specification.Search`, of a device whose numbers are shifted.
+    """Smooth accuracy of the chips of a `specification.Search`, for a device whose parameters are shifted.
 
     Args:
-        search: with its study, keys and smooth accuracy. numbers: those that may be shifted.
+        search: with its study, keys and smooth accuracy. numbers: the parameters that may be shifted.
     """
 
     def __init__(self, search: Any, numbers: list[Any]):
@@ -42,7 +42,7 @@ class PosteriorReading:
         return np.asarray(self._slopes(jnp.zeros(len(self.numbers)), self.arrays, self.keys), float)
 
     def deviation(self, draws: np.ndarray, only: np.ndarray) -> float:
-        """Standard deviation over draws of the accuracy of all chips, where some of the numbers are drawn."""
+        """Standard deviation over draws of the accuracy of all chips, where some of the parameters are drawn."""
         import jax.numpy as jnp
 
         moved = np.where(only, draws - self.nominal, 0)

@@ -1,7 +1,7 @@
 """Continual learning: a trained chip drifts, and is refreshed by a few steps of training on its own arrays.
 
-Three copies of every chip: one left alone, one whose drift is compensated by a factor for each tile, and one that learns some
-updates at each time. What refreshing takes is counted: pulses, joules, reads, and the pulses of the busiest cells.
+Three copies of every chip: one left alone, one whose drift is compensated by a factor for each tile, and one that is trained
+for some updates at each time. The cost of refreshing is counted: pulses, energy, reads, and the pulses of the busiest cells.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ class Config:
     network: str = "mlp"
     """Network; see `xbar run accuracy-energy --help`."""
     data: str | None = None
-    """Data set, where a network knows several."""
+    """Data set, for networks that support several."""
     device: str = "pcm_nandakumar2020"
     """Device whose pulses and drift are known: a published one, or a device file of your own (`my_device.toml`)."""
     times: tuple[float, ...] = (60.0, 3600.0, 86_400.0, 2_592_000.0, 31_536_000.0)
     """Times after programming [s], at each of which chips are read, refreshed and read again."""
     updates: int = 60
-    """Updates of a refresh."""
+    """Updates per refresh."""
     batch: int = 32
-    """Samples of an update, drawn from the training data."""
+    """Samples per update, drawn from the training data."""
     rate: float = 0.05
     """Learning rate of a refresh."""
     chips: int = 5
@@ -47,7 +47,7 @@ class Config:
     adc_bits: int = 8
     """Resolution of the output converters, forward and backward."""
     seed: int = 0
-    """Decides weights, samples and chips."""
+    """Random seed of the weights, samples and chips."""
 
 
 def check(config: Config) -> None:
@@ -65,7 +65,7 @@ def check(config: Config) -> None:
         raise UsageError(f"--adc-bits {config.adc_bits}: give 2 to 16 bits.")
     device(config.device)
     if not chosen_networks.find(config).teachable:
-        raise UsageError(f"--network {config.network}: there is nothing to train on.")
+        raise UsageError(f"--network {config.network}: it has no data to train on.")
 
 
 inputs = chosen_networks.inputs
@@ -192,7 +192,8 @@ class _Chips:
         return learned, (before, accuracy(learned))
 
     def reading(self, state: State) -> float:
-        """Energy of the reads of a refresh [J]; those backward as those forward of as many multiply-accumulates."""
+        """Energy of the reads of a refresh [J]; backward reads cost as much as forward reads of as many
+        multiply-accumulates."""
         import jax
 
         from experiments.array_training import energy_of_reads

@@ -1,4 +1,4 @@
-"""What `xbar run refresh` shows: accuracy over time of chips left alone, compensated and refreshed, and the price."""
+"""What `xbar run refresh` shows: accuracy over time of chips left alone, compensated and refreshed, and the cost."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from xbar.energy import engineering
 METHOD = (
     "Weights are trained in floating point, written to pairs of cells, and drift. Refreshing: updates of mixed precision "
     "(whole steps of a digital sum of gradients, pulses up only, to either cell of a pair) on the chip's own reads, forward "
-    "and backward, of labelled training samples. Cells that got a pulse drift anew from then on. Compensated: one digital "
-    "factor a tile, from its own read-out. The heat of a pulse is V^2 g t; the voltage is a setting. Digital operations are "
-    "not priced.",
+    "and backward, of labelled training samples. Cells that got a pulse start to drift again from then on. Compensated: one "
+    "digital factor per tile, from its own read-out. The heat of a pulse is V^2 g t; the voltage is a setting. The energy "
+    "of digital operations is not included.",
 )
 
 
 def present(config: Any, results: Results) -> Presentation:
-    """The table, the curves, and what refreshing takes."""
+    """The table, the curves, and what refreshing costs."""
     digital = 100 * results["digital_accuracy"]
     lines = [
         f"{config.network} on {config.device}, {config.chips} chips; in floating point {_said(digital)} %",
@@ -58,8 +58,8 @@ def _answer(config: Any, results: Results) -> str:
     pulses, joules = (results.select(name, arm=ARMS[2])[:, -1].mean() / n for name in ("busiest", "joules"))
     said = ", ".join(f"{arm} {_said(values)}" for arm, values in lost.items())
     return (
-        f"After {_clock(config.times[-1])}, points lost to floating point are: {said}. One refresh of {config.updates} "
-        f"updates takes {pulses:.3g} pulses a cell, {engineering(joules, 'J')} of heat and "
+        f"After {_clock(config.times[-1])}, the points below floating point are: {said}. One refresh of {config.updates} "
+        f"updates takes {pulses:.3g} pulses per cell, {engineering(joules, 'J')} of heat and "
         f"{engineering(float(results['reading']), 'J')} of reads."
     )
 
@@ -97,5 +97,5 @@ def _figure(config: Any, results: Results) -> Any:
     right.set_xscale("log")
     right.set_ylim(0)
     right.set_xlabel("time after programming (s)")
-    right.set_ylabel("pulses so far, a cell of the busiest layer")
+    right.set_ylabel("pulses so far per cell of the busiest layer")
     return figure

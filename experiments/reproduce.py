@@ -1,4 +1,4 @@
-"""Published results done again: what was published, what comes out here, how far it may differ, and the verdict.
+"""Published results reproduced: what was published, what comes out here, how far it may differ, and the verdict.
 
 `--case E1` programming errors of four devices (CIFAR ResNets), `E2` a year of drift on phase-change memory, `E3` training with
 noise on weights (ResNet-20), `E4` online learning on seven devices, `E5` training by stochastic pulses, `E6` training with the
@@ -13,7 +13,7 @@ from typing import Any, Literal
 from experiments.framework.errors import UsageError
 from experiments.framework.store import Dimension, Layout, Results, Variable
 
-TITLE = "Published results, done again"
+TITLE = "Published results, reproduced"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,13 +24,13 @@ class Config:
     """Which result: E1 programming errors, E2 drift, E3 training with noise on weights, E4 online learning, E5 stochastic
     pulses, E6 training with errors, E7 wires."""
     draws: int = 5
-    """Chips (or draws of what is random) of each part."""
+    """Chips (or draws of whatever is random) for each part."""
     full: bool = False
     """E4: all seven devices, not two. E5: 10 epochs of all images."""
     epochs: int | None = None
-    """Epochs of training on arrays (E4, E5), if not the case's own short number."""
+    """Epochs of training on arrays (E4, E5); by default a short number set by the case."""
     seed: int = 0
-    """Decides the chips and the training."""
+    """Random seed of the chips and the training."""
 
 
 def check(config: Config) -> None:

@@ -19,8 +19,8 @@ COLOURS = {
     "not run": "0.7",
 }
 VERDICTS = (
-    "reproduces: the mean lies within the tolerance about a published figure that was read. as expected: the same of a "
-    "figure that was recalled or measured elsewhere. differs: it does not."
+    "reproduces: the mean lies within the tolerance about a published figure that was read. as expected: the same for a "
+    "figure that was recalled or measured elsewhere. differs: the mean lies outside the tolerance."
 )
 
 
@@ -55,7 +55,7 @@ def quantities(results: Results) -> dict[str, np.ndarray]:
 
 
 def table(case: Case, found: dict[str, np.ndarray], draws: int) -> list[str]:
-    """One line a claim, 100 columns wide."""
+    """One line per claim, 100 columns wide."""
     lines = [f"{'claim':<38}{'published':>16}{'here':>16}{'tolerance':>15}  verdict"]
     for claim in case.claims:
         values = np.asarray(claim.ours(found), float)
@@ -104,6 +104,6 @@ def figure(case: Case, found: dict[str, np.ndarray]) -> Any:
     axes.invert_yaxis()
     axes.set_xlim(-1.5, 1.5)
     axes.set_xticks([])
-    axes.set_xlabel("grey: tolerance; dots: draws; bar: their mean; at the edge: beyond")
+    axes.set_xlabel("grey: tolerance; dots: draws; bar: their mean; points at the edge lie beyond it")
     fig.suptitle(textwrap.fill(case.title, 88), fontsize=9)
     return fig

@@ -1,8 +1,8 @@
-"""What chips cost a computer: memory, programming and reading by the number of weights, and what a large network would take.
+"""What simulating chips costs: memory, programming and reading by the number of weights, and what a large network would take.
 
-One dense layer on phase-change memory, square, of growing size. Unit costs of the largest size are carried on to
-`--weights` weights on `--target-devices` devices like this one: cost grows in proportion to weights, tiles, chips and
-times, for tiles are independent; what is added by links between machines is not known from one of them.
+One square dense layer on phase-change memory, of growing size. Unit costs of the largest size are extrapolated to
+`--weights` weights on `--target-devices` devices like this one: the cost is proportional to weights, tiles, chips and
+times, as tiles are independent; what links between machines add cannot be learned from a single machine.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from experiments import mesh
 from experiments.framework.errors import UsageError
 from experiments.framework.store import Dimension, Layout, Results, Variable
 
-TITLE = "What chips cost a computer: memory and time by the number of weights"
+TITLE = "What simulating chips costs: memory and time by the number of weights"
 QUANTITIES = ("program", "at", "read")
 
 
@@ -28,19 +28,19 @@ class Config:
     device: str = "pcm_joshi2020"
     """Memory cell."""
     rows: int = 256
-    """Word lines of a tile, and bit-line pairs."""
+    """Word lines per tile, and bit-line pairs."""
     batch: int = 64
     """Inputs of one read."""
     repeats: int = 5
-    """Timed calls of each."""
+    """Timed calls of each quantity."""
     weights: float = 1e9
-    """Weights of the network that is asked about."""
+    """Number of weights of the large network."""
     target_devices: int = 8
-    """Devices like this one that it is spread over."""
+    """Devices like this one over which it is spread."""
     mesh: int = 1
     """Devices over which the layer of this run is spread."""
     seed: int = 0
-    """Decides the cells and the noise."""
+    """Random seed of the cells and the noise."""
 
 
 def check(config: Config) -> None:
@@ -61,7 +61,7 @@ def check(config: Config) -> None:
 
 
 def memory(config: Config) -> dict[str, float]:
-    """Bytes of the largest layer: its weights, its cells, and what programming keeps meanwhile [B]."""
+    """Bytes of the largest layer: its weights, its cells, and what programming needs meanwhile [B]."""
     return {f"{max(config.sizes)} x {max(config.sizes)} weights": 100.0 * max(config.sizes) ** 2}
 
 

@@ -17,7 +17,7 @@ NAMES = {"program": "programming", "read": "reading", "at": "drift to a time"}
 
 
 def present(config: Any, results: Results) -> Presentation:
-    """Tables by size, unit costs, and what the large network takes."""
+    """Tables by size, unit costs, and the cost of the large network."""
     weights = np.asarray(config.sizes, float) ** 2
     median, kept = np.median(results["seconds"], -1), results["chip_bytes"]
     lines = ["weights       chip    per weight   programming   reading a batch   compilation"]
@@ -36,7 +36,7 @@ def present(config: Any, results: Results) -> Presentation:
         f"  programming   {duration(costs['program'] * share)}",
         f"  a time later  {duration(costs['at'] * share)}",
         f"  a read        {duration(costs['read'] * share * config.batch)} for a batch of {config.batch}, as one layer",
-        "Links between devices come on top; chips, times and inputs multiply the times.",
+        "Communication between devices comes on top; multiply the times by the numbers of chips, times and inputs.",
     ]
     answer = (
         f"Of {config.weights:.3g} weights, each of {config.target_devices} devices like this one keeps "
@@ -47,7 +47,7 @@ def present(config: Any, results: Results) -> Presentation:
 
 
 def unit_costs(config: Any, results: Results) -> dict[str, float]:
-    """Bytes a weight, seconds a weight, and seconds a weight and input, at the largest size."""
+    """Bytes per weight, seconds per weight, and seconds per weight and input, at the largest size."""
     i = int(np.argmax(config.sizes))
     weights = float(config.sizes[i]) ** 2
     program, at, read = np.median(results["seconds"][i], -1)
@@ -63,8 +63,8 @@ def unit_costs(config: Any, results: Results) -> dict[str, float]:
 
 METHOD = (
     "One dense layer of growing size is programmed and read. Times are medians of several calls after compilation; memory is "
-    "what a chip's arrays hold, and what the compiler plans to use beside them.",
-    "The large network is carried on from the largest size in proportion to its weights: tiles do not know each other.",
+    "what a chip's arrays hold, and what the compiler plans to use in addition.",
+    "The large network is extrapolated from the largest size in proportion to its weights: tiles are independent.",
 )
 
 

@@ -16,7 +16,7 @@ FINEST = ("bits", "volts", "read_time", "columns", "pulses", "range", "rows")  #
 
 
 def front(candidates: list[Candidate], most: int) -> list[Any]:
-    """The designs that no other one beats in both loss and cost, the most accurate first; at most so many, evenly spread."""
+    """The designs that no other one beats in both loss and cost, most accurate first; at most `most`, evenly spread."""
     order = sorted(candidates, key=lambda c: (c[2], c[1]))
     kept: list[Candidate] = []
     for candidate in order:
@@ -26,7 +26,7 @@ def front(candidates: list[Candidate], most: int) -> list[Any]:
 
 
 def spread_out(items: list[Any], most: int) -> list[Any]:
-    """At most so many of a list, evenly, with both ends."""
+    """At most `most` items of a list, evenly spread, including both ends."""
     if len(items) <= most:
         return items
     return [items[i] for i in np.round(np.linspace(0, len(items) - 1, most)).astype(int)]
@@ -43,7 +43,7 @@ def grid(evaluate: Evaluate, box: Box, budget: int) -> list[Candidate]:
     order = [n for n in FINEST if n in names]
     levels = dict.fromkeys(names, 1)
     levels["bits"] = min(4, budget)
-    while True:  # the next level goes to the number with the fewest, the most telling one first
+    while True:  # the next level goes to the variable with the fewest levels, the most important one first
         name = min(order, key=lambda n: levels[n] - 2 * (n == "bits"))
         levels[name] += 1
         if np.prod(list(levels.values())) > budget:
@@ -55,7 +55,7 @@ def grid(evaluate: Evaluate, box: Box, budget: int) -> list[Candidate]:
 
 
 def nsga2(evaluate: Evaluate, box: Box, budget: int, generator: np.random.Generator) -> list[Candidate]:
-    """NSGA-II of pymoo (Deb et al. 2002, 10.1109/4235.996017), its own settings but for a population of 12."""
+    """NSGA-II of pymoo (Deb et al. 2002, 10.1109/4235.996017), with its default settings except for a population of 12."""
     from pymoo.algorithms.moo.nsga2 import NSGA2  # pyright: ignore[reportMissingImports]
     from pymoo.core.problem import ElementwiseProblem  # pyright: ignore[reportMissingImports]
     from pymoo.optimize import minimize  # pyright: ignore[reportMissingImports]
@@ -77,8 +77,8 @@ def nsga2(evaluate: Evaluate, box: Box, budget: int, generator: np.random.Genera
 
 
 def by_gradient(config: Any, state: Any, space: Any, key: Any, rate: float) -> list[tuple[np.ndarray, Any]]:
-    """Adam on the design, and on the weights where there is data to train on, for one weight of the cost after the other:
-    the place after every step, and the weights there."""
+    """Adam on the design, and on the weights where there is data to train on, for one weight of the cost after another:
+    the point after every step, and the weights there."""
     import equinox as eqx
     import jax
     import jax.numpy as jnp

@@ -1,5 +1,5 @@
-"""One page for a product engineer: which network, device and converter takes decisions within so many microjoules and at
-least so accurately; where none does, the nearest and why; beside microcontrollers and NPUs as MLPerf Tiny measured them."""
+"""One page for a product engineer: which network, device and converter meets an energy budget and an accuracy target; where
+none does, the nearest and why; compared with microcontrollers and NPUs as measured by MLPerf Tiny."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ class Config(sensing.Setting):
     """Settings; the defaults take a few minutes on two cores. Needs the data set of the task below XBAR_DATA."""
 
     task: Literal["keywords", "spoken", "spoken-new-speaker", "ecg"] = "keywords"
-    """What is decided: MLPerf Tiny's keywords, spoken digits, heartbeats."""
+    """What is classified: MLPerf Tiny's keywords, spoken digits, heartbeats."""
     max_uj: float = 1.0
-    """Energy that a decision may cost [uJ]."""
+    """Largest energy per decision [uJ]."""
     min_accuracy: float = 90.0
-    """Accuracy that it must have [%], as the mean over chips, at the last time with data."""
+    """Lowest accuracy [%], as the mean over chips, at the last time with data."""
     count: Literal["network", "all"] = "network"
-    """What the energy counts: the network, as MLPerf Tiny does, or all with its front end."""
+    """What the energy includes: the network alone, as in MLPerf Tiny, or also its front end."""
     adc_bits: tuple[int, ...] = (5, 6, 8)
-    """Resolutions of the output converters; spiking networks are read by integrators and comparators, too."""
+    """Resolutions of the output converters; spiking networks are also read by integrators and comparators."""
     images: int = 500
-    """Test inputs at most (of DS-CNN a fifth as many, of its spiking twin a sixteenth)."""
+    """Maximum number of test inputs (a fifth as many for DS-CNN, a sixteenth for its spiking twin)."""
 
 
 def check(config: Config) -> None:
@@ -40,7 +40,7 @@ def check(config: Config) -> None:
     if not config.max_uj > 0:
         raise UsageError(f"--max-uj {config.max_uj}: give a number above 0.")
     if not 0 <= config.min_accuracy <= 100:
-        raise UsageError(f"--min-accuracy {config.min_accuracy}: give a number from 0 to 100, in per cent.")
+        raise UsageError(f"--min-accuracy {config.min_accuracy}: give a number from 0 to 100, in percent.")
     sensing.needs(config.task)
 
 
@@ -58,8 +58,8 @@ class Candidate:
     """One network on one device with one readout.
 
     Args:
-        at: its place in the results. accuracy, spread: mean and standard deviation over chips at the last time with data [%].
-        joules: of a decision, P10, median, P90, with what the settings count [J].
+        at: its coordinates in the results. accuracy, spread: mean and standard deviation over chips at the last time with
+            data [%]. joules: per decision, P10, median, P90, including what the settings say [J].
     """
 
     at: dict[str, str]
@@ -68,7 +68,7 @@ class Candidate:
     joules: tuple[float, float, float]
 
     def lacks(self, config: Config) -> tuple[float, float]:
-        """Points of accuracy that are missing, and the factor by which the energy is too large, 0 and 1 where all is well."""
+        """Points of accuracy that are missing, and the factor by which the energy is too large; 0 and 1 if both are met."""
         return max(config.min_accuracy - self.accuracy, 0.0), max(1e6 * self.joules[1] / config.max_uj, 1.0)
 
 
@@ -91,8 +91,8 @@ def candidates(config: Config, results: Results) -> list[Candidate]:
 
 
 def chosen(config: Config, found: list[Candidate]) -> tuple[Candidate, bool]:
-    """The one that meets the wish for the least energy; or the nearest: the least of points of accuracy missing, each
-    counted as a tenth, and of the decades of energy too much."""
+    """The one that meets the target with the least energy, and True; or the nearest, and False: the one with the smallest
+    sum of missing points of accuracy, each counted as a tenth, and decades of excess energy."""
     meet = [c for c in found if c.lacks(config) == (0.0, 1.0)]
     if meet:
         return min(meet, key=lambda c: c.joules[1]), True
@@ -105,7 +105,7 @@ def chosen(config: Config, found: list[Candidate]) -> tuple[Candidate, bool]:
 
 
 def boards() -> list[dict[str, Any]]:
-    """Measured keyword spotting of MLPerf Tiny, one row a system: name, energy [J], accuracy [%]; empty without the data.
+    """Measured keyword spotting of MLPerf Tiny, one row per system: name, energy [J], accuracy [%]; empty without the data.
 
     Rows that repeat an older log are left out.
     """

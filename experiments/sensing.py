@@ -1,5 +1,5 @@
 """Networks that sense: a frame network (ANN) and a spiking one (SNN) for the same task, on devices over time, with the
-energy of a decision and of what stands in front of the network. `wearable-ecg`, `keyword` and `sense` are made of this."""
+energy per decision and that of the front end. `wearable-ecg`, `keyword` and `sense` are built on this."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ class Setting:
     devices: tuple[str, ...] = ("pcm", "reram")
     """Memory cells: pcm (Joshi 2020), reram (Wan 2022), any device that `xbar cite` lists, or a device file (*.toml)."""
     adc_bits: tuple[int, ...] = (6, 8)
-    """Resolutions of the output converters; spiking networks are read by integrators and comparators, too."""
+    """Resolutions of the output converters; spiking networks are also read by integrators and comparators."""
     times: tuple[Literal["1s", "1h", "1d", "1mo", "1y"], ...] = ("1s", "1d", "1mo")
-    """Times after programming; a device is asked only for those that its data support."""
+    """Times after programming; each device is evaluated only at those that its data support."""
     chips: int = 5
-    """Chips of each setting; one number has the same keys everywhere."""
+    """Chips for each setting; chips of the same number have the same keys everywhere."""
     images: int = 1500
-    """Test inputs at most, evenly out of the test set (of DS-CNN a fifth as many, of its spiking twin a sixteenth)."""
+    """Maximum number of test inputs, evenly from the test set (a fifth for DS-CNN, a sixteenth for its spiking twin)."""
     rows: int = 128
-    """Word lines of a tile."""
+    """Word lines per tile."""
     cols: int = 128
-    """Bit-line pairs of a tile."""
+    """Bit-line pairs per tile."""
     steps: int = 1500
     """Steps of training."""
     noise: float = 0.05
-    """Noise of weights in training, a share of the largest: what makes networks tolerate cells."""
+    """Noise on weights in training, as a share of the largest: it makes networks tolerate imperfect cells."""
     seed: int = 0
-    """Decides the training, the chips and the noise."""
+    """Random seed of the training, the chips and the noise."""
 
 
 def check(config: Any) -> None:
@@ -64,7 +64,7 @@ def check(config: Any) -> None:
         raise UsageError(f"--noise {config.noise}: give a share from 0 to below 1.")
     for device in config.devices:
         if not known_times(config, chosen_devices.find(device)):
-            raise UsageError(f"--times {' '.join(config.times)}: {device} has data at none of them; add 1s.")
+            raise UsageError(f"--times {' '.join(config.times)}: {device} has no data at any of these times; add 1s.")
 
 
 FILES = {  # of a task or a data set: folder, file, other folders that may hold it
@@ -81,7 +81,7 @@ def needs(name: str) -> None:
     """Looks for the files of a task or data set, without reading them.
 
     Raises:
-        UsageError: saying what belongs where, if they are not here.
+        UsageError: if they are missing; the message says what belongs where.
     """
     if name in FILES:
         folder, file, also = FILES[name]
@@ -89,7 +89,7 @@ def needs(name: str) -> None:
 
 
 def known_times(config: Any, device: Any) -> list[int]:
-    """Places of the times that a device's data support."""
+    """Indices of the times that a device's data support."""
     found = []
     for i, time in enumerate(config.times):
         try:
@@ -101,7 +101,7 @@ def known_times(config: Any, device: Any) -> list[int]:
 
 
 def readouts(config: Any) -> tuple[str, ...]:
-    """What stands at the end of columns."""
+    """The readout circuits at the end of columns."""
     return (*(f"{b}-bit ADC" for b in config.adc_bits), INTEGRATORS)
 
 
@@ -140,7 +140,7 @@ def layout(config: Any, tasks: tuple[str, ...]) -> Layout:
 
 
 def compute(config: Any, point: dict[str, Any]) -> dict[str, Any]:
-    """One kind of network for one task on one device: accuracy over time, energy of a decision, the front end."""
+    """One kind of network for one task on one device: accuracy over time, energy per decision, the front end."""
     made = trained(config, point["task"], point["kind"])
     device = chosen_devices.find(point["device"])
     found = measured(config, made, device, point["kind"] == "SNN", len(TASKS[point["task"]].classes))
@@ -164,10 +164,10 @@ def digital(made: Trained, classes: int) -> dict[str, Any]:
 
 
 def recalls(right: np.ndarray, y: np.ndarray, classes: int) -> np.ndarray:
-    """Share of each class that is found; NaN beyond the classes there are.
+    """Share of each class that is found; NaN beyond the existing classes.
 
     Args:
-        right: of each input, along the last axis.
+        right: whether each input is classified correctly, along the last axis.
     """
     found = np.full((*right.shape[:-1], CLASSES), np.nan)
     for c in range(classes):
@@ -189,7 +189,7 @@ def measured(config: Any, made: Trained, device: Any, spikes: bool, classes: int
     reader = Reader(config, made, device, spikes)
     for i, name in enumerate(names):
         if (name == INTEGRATORS) != spikes and (made.deep or not spikes):
-            continue  # frames need converters; DS-CNN's twin is slow to simulate, and read by integrators alone
+            continue  # frames need converters; DS-CNN's twin is slow to simulate, and only read by integrators
         bits = None if name == INTEGRATORS else float(config.adc_bits[i])
         right[i, known], energy[i], seconds[i], leakage[i] = reader(bits, [SECONDS[config.times[j]] for j in known])
     y = np.asarray(made.y)
@@ -201,7 +201,7 @@ def measured(config: Any, made: Trained, device: Any, spikes: bool, classes: int
 class Reader:
     """Programs and reads chips of one network; compiled once for all chips and resolutions of converters.
 
-    Programming, ageing, answers and prices are programs of their own: together they take twice as long to compile.
+    Programming, ageing, outputs and energies are separate programs: as one they would take twice as long to compile.
     """
 
     def __init__(self, config: Any, made: Trained, device: Any, spikes: bool):
@@ -212,7 +212,7 @@ class Reader:
         self._right, self._priced = eqx.filter_jit(_right), eqx.filter_jit(self.prices)
 
     def __call__(self, bits: float | None, times: list[float]) -> tuple[np.ndarray, np.ndarray, float, float]:
-        """Which inputs are right `(times, chips, inputs)`; means over chips of the energy's quantiles [J], time [s] and
+        """Which inputs are classified correctly `(times, chips, inputs)`; means over chips of energy quantiles [J], time [s],
         leakage [W]."""
         import jax
         import jax.numpy as jnp
@@ -228,7 +228,7 @@ class Reader:
         return np.swapaxes(np.array(right), 0, 1), joules, float(seconds), float(leakage)
 
     def prices(self, chip: Any, x: Any, integrators: bool) -> tuple[Any, Any, Any]:
-        """Quantiles of the energy of a decision [J], its time [s] and what leaks meanwhile [W]."""
+        """Quantiles of the energy of a decision [J], its time [s] and the leakage power meanwhile [W]."""
         import jax
 
         from xbar.energy import COMPONENTS, Technology
@@ -253,7 +253,7 @@ class Reader:
         return xbar.calibrate(chip, x_cal, method="percentile", percentile=share, compensate_drift="column")
 
     def at(self, chip: Any, params: Any, x_cal: Any, t: Any) -> Any:
-        """The chip at a time; a deep one with each channel's statistics brought back (AdaBS), without labels."""
+        """The chip at a time; for a deep network, with each channel's statistics restored (AdaBS), without labels."""
         import xbar
 
         now = chip.at(t)

@@ -1,4 +1,4 @@
-"""What is decided at the edge, and the networks that decide it: frame networks and spiking ones, trained once a process."""
+"""Decisions at the edge, and the networks that take them: frame networks and spiking ones, trained once per process."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ import numpy as np
 from experiments import datasets, front_ends
 
 SPIKE_STEPS = 16
-TWIN_STEPS = 32  # of DS-CNN converted: in 16, deep layers lag behind so far that it finds 11 of 50 keywords, not 45
+TWIN_STEPS = 32  # of the converted DS-CNN: in 16, deep layers lag behind so far that it finds 11 of 50 keywords, not 45
 
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """One thing to decide.
+    """One classification task.
 
     Args:
-        title, classes: in words. data: set. share: of each class in training, or None as it is. front: its front end.
+        title, classes: in words. data: set. share: of each class in training; None: as in the data. front: its front end.
         hidden: neurons of the frame network's layers; None: DS-CNN with given weights. spiking: of the spiking network's.
         gain: of the spiking network's inputs.
     """
@@ -50,7 +50,7 @@ TASKS = {
     ),
     "spoken": Task("spoken digits, official split", DIGITS, "fsdd", front_ends.microphone, (128,), (128,)),
     "spoken-new-speaker": Task(
-        "spoken digits of a speaker who was never heard",
+        "spoken digits of an unseen speaker",
         DIGITS,
         "fsdd-new-speaker",
         front_ends.microphone,
@@ -58,7 +58,7 @@ TASKS = {
         (128,),
     ),
     "keywords": Task(
-        "MLPerf Tiny's keywords (bar: 90 %)",
+        "MLPerf Tiny's keywords (target: 90 %)",
         ("Down", "Go", "Left", "No", "Off", "On", "Right", "Stop", "Up", "Yes", "Silence", "Unknown"),
         "keywords",
         front_ends.microphone,
@@ -73,7 +73,7 @@ class Trained:
     """A network of one kind for one task, with its data.
 
     Args:
-        f: `f(params, inputs) -> logits`. axis: of its inputs along which decisions lie.
+        f: `f(params, inputs) -> logits`. axis: of its inputs, along which the decisions are.
         x, y: test inputs as the network takes them, and labels. x_cal: for converter ranges. macs: of a decision.
     """
 
@@ -89,7 +89,7 @@ class Trained:
 
 @functools.lru_cache(maxsize=12)
 def trained(config: Any, name: str, kind: str) -> Trained:
-    """Loads the data of a task and trains one kind of network; once a process."""
+    """Loads the data of a task and trains one kind of network; once per process."""
     task = TASKS[name]
     if task.hidden is None:
         return _keyword_network(config, kind)
@@ -99,7 +99,7 @@ def trained(config: Any, name: str, kind: str) -> Trained:
 
 @functools.lru_cache(maxsize=4)
 def _prepared(name: str, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Training and test data, every feature of about unit size, with the shares of classes that training wants."""
+    """Training and test data, every feature of about unit size, with the class shares wanted for training."""
     task, data = TASKS[name], datasets.load(TASKS[name].data)
     flat = lambda x: x.reshape(len(x), -1)  # noqa: E731
     x, x_test, y = flat(data.x_train), flat(data.x_test), data.y_train
@@ -117,7 +117,7 @@ def _prepared(name: str, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray,
 
 
 def _taken(config: Any, x: np.ndarray, y: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
-    """At most so many test inputs, evenly out of all."""
+    """At most `most` test inputs, evenly from all."""
     rows = np.linspace(0, len(y) - 1, min(most, len(y))).astype(int)
     return x[rows], y[rows]
 
@@ -187,7 +187,7 @@ def _keyword_network(config: Any, kind: str) -> Trained:
     twin = spiking.converted(chains.links(network.params) or [], x_cal, TWIN_STEPS, percentile=99.9)
     neurons, dt = twin.neurons, twin.dt
 
-    def f(synapses, x):  # the inputs are analog: the first layer meets them in every step
+    def f(synapses, x):  # the inputs are analog: the first layer reads them in every step
         return spiking.rate_logits(spiking.Spiking(synapses, neurons, dt)(spiking.direct(x, TWIN_STEPS)))
 
     few = jnp.asarray(x[:16])

@@ -1,5 +1,5 @@
-"""What `wearable-ecg` and `keyword` show: accuracy and recall over time, energy of a decision with its front end, life of
-a cell."""
+"""What `wearable-ecg` and `keyword` show: accuracy and recall over time, energy per decision with its front end, battery
+life."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ METHOD = (
     "Frame networks (ANN) take a decision in one pass, with 8-bit inputs; spiking networks (SNN) in "
     f"{SPIKE_STEPS} steps, their inputs as evenly spaced spikes with one row for each sign (DS-CNN's twin: "
     f"{TWIN_STEPS} steps, analog inputs in every step). Both are trained with noise on their weights, and converter "
-    "ranges are those of a calibration batch; drift is compensated by one factor a column; DS-CNN as a frame has each "
-    "channel's mean and spread brought back at every time (AdaBS), without labels. DS-CNN's twin is read by integrators "
+    "ranges are those of a calibration batch; drift is compensated by one factor per column; in the frame version of DS-CNN, "
+    "each channel's mean and spread are restored at every time (AdaBS), without labels. DS-CNN's twin is read by integrators "
     "alone.",
     "Energy of a decision is that of the ledger while the network works: arrays, converters or integrators, digital "
-    "work, memory, network on chip, leakage. Not in it: voltage supplies, radio, a microcontroller that waits, writing "
-    "the weights. The front end is counted apart and always on.",
+    "work, memory, network on chip, leakage. Not included: voltage supplies, radio, a waiting microcontroller, writing "
+    "the weights. The front end is counted separately and always on.",
     "Gated: cells keep the weights, so that all circuits are switched off between decisions (their start-up is not "
-    "counted). Not gated: leakage of the network's circuits goes on all the time. Both are shown.",
-    f"The coin cell: 225 mAh at 3 V, {front_ends.COIN_CELL:,.0f} J, all of it usable, without self-discharge and "
+    "counted). Not gated: the network's circuits leak all the time. Both are shown.",
+    f"The coin cell: 225 mAh at 3 V, {front_ends.COIN_CELL:,.0f} J, all of it usable, without self-discharge or "
     "converter losses.",
 )
 
@@ -85,7 +85,7 @@ def _head(at: dict[str, str]) -> str:
 
 
 def budget(config: Any, results: Results, task: str) -> list[str]:
-    """The front end, and what a coin cell pays for."""
+    """The front end, and how long a coin cell lasts."""
     front, period = np.asarray(results.select("front_end", task=task)), float(results.select("period", task=task))
     parts = ", ".join(
         f"{part.name} {engineering(j[1], 'J')}" for part, j in zip(TASKS[task].front().parts, front, strict=True)
@@ -93,7 +93,7 @@ def budget(config: Any, results: Results, task: str) -> list[str]:
     low, likely, high = front.sum(0)
     shown = f"{engineering(likely, 'J')} ({engineering(low, 'J')} .. {engineering(high, 'J')})"
     lines = [
-        f"Front end of a decision, every {period:g} s: {shown}: {parts}; always on, {engineering(likely / period, 'W')}",
+        f"Front end per decision, every {period:g} s: {shown}: {parts}; always on, {engineering(likely / period, 'W')}",
         f"{'':<4}{'device':<7}{'readout':<12}{'time':>9}{'gated':>11}{'not gated':>11}{'duty':>11}"
         f"{'coin cell':>11}{'network alone':>15}{'a day for a year':>18}",
     ]
@@ -112,7 +112,7 @@ def budget(config: Any, results: Results, task: str) -> list[str]:
 
 
 def _life(days: float) -> str:
-    """Life of a cell; beyond ten years its own discharge ends it."""
+    """Life of a coin cell; beyond ten years self-discharge ends it."""
     return f"{days:,.0f} d" if days < 3650 else "> 10 years"
 
 
@@ -138,7 +138,7 @@ def _spread(values: np.ndarray) -> str:
 
 
 def _figure(config: Any, results: Results, task: str) -> Any:
-    """Accuracy over time (or recall of each class, if there are few), and energy of a decision with its front end."""
+    """Accuracy over time (or recall of each class, if there are few), and energy per decision with its front end."""
     figure, (left, right) = plots.subplots(5.4, 5.2, height=5.0)
     places = np.arange(len(config.times))
     shown = list(rows(config, results, task))

@@ -1,8 +1,7 @@
 """What a network's loss is sensitive to: every physical number of its device, converters and wires, and every layer.
 
 One backward pass through chips gives d loss / d ln(number), checked against finite differences on the same chips; then
-layers are
-given back to digital hardware one by one, by gradient and greedily, until an accuracy floor holds.
+layers are moved to digital hardware one by one, by gradient and greedily, until an accuracy floor is kept.
 """
 
 from __future__ import annotations
@@ -30,15 +29,15 @@ class Config(crossbar_study.Setting):
     step: float = 0.1
     """Relative step of the finite differences."""
     checked: int = 60
-    """How many numbers, the largest by gradient first, are checked by finite differences."""
+    """How many numbers are checked by finite differences, those with the largest gradient first."""
     floor: float | None = None
-    """Accuracy that a split of layers into analog and digital has to keep; by default one point below digital."""
+    """Accuracy that a split of layers into analog and digital must keep; by default one point below digital."""
 
 
 def check(config: Config) -> None:
     """Raises UsageError if a setting is invalid."""
     if not 0 <= config.ohm < 1e9:
-        raise UsageError(f"--ohm {config.ohm}: give 0 (ideal wires) or a resistance in ohm a cell.")
+        raise UsageError(f"--ohm {config.ohm}: give 0 (ideal wires) or a resistance in ohm per cell.")
     if not 1e-4 <= config.step <= 0.5:
         raise UsageError(f"--step {config.step}: give a relative step from 0.0001 to 0.5.")
     if config.checked < 0:
@@ -54,7 +53,7 @@ inputs = crossbar_study.inputs
 
 
 def numbers(config: Config) -> list[Any]:
-    """The numbers of the device that an elasticity is asked for: those that are not 0, and g_min."""
+    """The numbers of the device for which elasticities are computed: those that are not 0, and g_min."""
     import devices
 
     found = devices.device_numbers(chosen_devices.find(config.device, config.assume))
@@ -62,7 +61,7 @@ def numbers(config: Config) -> list[Any]:
 
 
 def effects(config: Config) -> tuple[str, ...]:
-    """The imperfections that the device has a law of."""
+    """The imperfections that the device has a law for."""
     device = chosen_devices.find(config.device, config.assume)
     lacks = device.unmeasured
     has = {
@@ -76,7 +75,7 @@ def effects(config: Config) -> tuple[str, ...]:
 
 
 def quantities(config: Config) -> tuple[str, ...]:
-    """Names of all that elasticities are asked for, effects (of all layers together) first."""
+    """Names of everything for which elasticities are computed, effects (of all layers together) first."""
     wires = ("wires",) if config.ohm else ()
     return (*effects(config), "adc_range", "dac_range", *wires, *(n.path for n in numbers(config)))
 
@@ -247,8 +246,8 @@ class Programs:
         return np.asarray(loss, float), np.asarray(accuracy, float)
 
     def difference(self, direction: np.ndarray, step: float, one_sided: bool = False) -> np.ndarray:
-        """Slope of the loss of every chip along a direction, by central (or one-sided) differences of second order."""
-        if one_sided:  # of second order: what starts at 0 bends
+        """Slope of the loss of every chip along a direction, by second-order central (or one-sided) differences."""
+        if one_sided:  # of second order: what starts at 0 is curved
             step = 5 * step
             near, far = (self.read(n * step / 2 * direction)[0] for n in (1, 2))
             return (4 * near - far - 3 * self.read()[0]) / step

@@ -24,7 +24,7 @@ WORDS = {
     "wires": "wire resistance",
 }
 SHOWN = 14  # numbers in the figure
-STEP_TOLERANCE = 0.25  # relative difference of slope and finite difference that is not remarked
+STEP_TOLERANCE = 0.25  # relative difference of slope and finite difference that is not remarked on
 NOTHING = 1e-5  # nat
 
 
@@ -33,8 +33,8 @@ class Row:
     """One line of the table.
 
     Args:
-        name: as people say it. value: with its unit. slope, difference: of every chip [nat]. own: whether it is one of the
-            device's numbers, and no sum over them. note: what must be said of it.
+        name: in plain words. value: with its unit. slope, difference: of every chip [nat]. own: whether it is one of the
+            device's numbers, and not a sum over them. note: what must be stated about it.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Row:
 
     @property
     def trusted(self) -> np.ndarray:
-        """The slope; the finite difference where that says something else (a step that a derivative does not see)."""
+        """The slope; or the finite difference where the two disagree (a step that a derivative does not see)."""
         return self.difference if self.agrees is False else self.slope
 
     @property
@@ -117,7 +117,7 @@ def _values(config: Any) -> dict[str, str]:
     found = {name: f"{100 * typical[name]:.2g} % of the range" for name in effects(config)}
     if "nonlinearity" in found:
         found["nonlinearity"] = f"{100 * typical['nonlinearity']:.2g} % at {volts:g} V"
-    found |= {"adc_range": "calibrated", "dac_range": "calibrated", "wires": f"{config.ohm:g} ohm a cell"}
+    found |= {"adc_range": "calibrated", "dac_range": "calibrated", "wires": f"{config.ohm:g} ohm per cell"}
     for n in numbers(config):
         found[n.path] = quantity(n.value, n.unit) if n.value else f"0 {n.unit}; per 1 % of g_max".replace("  ", " ")
     return found
@@ -184,7 +184,7 @@ def answer(config: Any, results: Results, table: list[Row]) -> list[str]:
         said.append(
             f"Write {names[per_weight]} most carefully: its write errors make "
             f"{100 * write[per_weight].mean() / max(write.mean(-1).sum(), 1e-12):.0f} % of what "
-            "all write errors cost."
+            "all write errors cost together."
         )
     return [*said, *(_split_sentence(config, results, m) for m in layer_split.METHODS)]
 
@@ -203,12 +203,12 @@ def _split_sentence(config: Any, results: Results, method: str) -> str:
         f"{100 * floor:.2f} %: "
         f"{100 * found.accuracy[m, count].mean():.2f} % in the search, {verified.mean():.2f} ± "
         f"{verified.std(ddof=1) / len(verified) ** 0.5:.2f} % "
-        f"(mean ± standard error) with these layers digital as such."
+        f"(mean ± standard error) with these layers truly digital."
     )
 
 
 def disagreements(table: list[Row]) -> tuple[str, ...]:
-    """What must be said of finite differences that do not confirm a slope."""
+    """What must be stated about finite differences that do not confirm a slope."""
     wrong = [r.name for r in table if r.agrees is False]
     if not wrong:
         return ()
@@ -220,23 +220,16 @@ def disagreements(table: list[Row]) -> tuple[str, ...]:
 
 
 METHOD = (
-    "The chips, their keys and their converter ranges are the same in all readings. An elasticity is the change of "
-    "the loss for each relative "
-    "change of a number: of one that is 0, for each percent of g_max. Imperfections are multiplied in all layers "
-    "(write error: what was written less "
-    "the target; mean drift: the course of a typical cell; drift spread: what cells deviate from it; rms read noise). "
-    "ADC ranges follow "
-    "g_max - g_min. Rounding counts as the identity in the backward pass; finite differences meet the rounding "
-    "itself, which makes their "
-    "scatter.",
-    "For the split, a layer that becomes digital has exact cells behind 16-bit output converters that hardly clip, "
-    "and the input converters of "
-    "the settings. By gradient, layers are moved in the order of their slope over their work; greedily, every move "
-    "tries all layers "
-    "that are left, and takes the one that gains most for its work, until the floor holds. The chosen splits are read "
-    "again with these layers "
-    "left out of the transformation, on chips of the same keys. The idea is that of LionHeart (Lammie et al., 2024, "
-    "recalled).",
+    "The chips, their keys and their converter ranges are the same in all readings. An elasticity is the change of the loss "
+    "per relative change of a number; for a number that is 0, per percent of g_max. Imperfections are multiplied in all "
+    "layers (write error: what was written minus the target; mean drift: that of a typical cell; drift spread: the "
+    "deviations of cells from it; rms read noise). ADC ranges follow g_max - g_min. Rounding counts as the identity in the "
+    "backward pass; finite differences include the rounding itself, which makes them scatter.",
+    "For the split, a layer that becomes digital has exact cells behind 16-bit output converters that hardly clip, and the "
+    "input converters of the settings. By gradient, layers are moved in the order of their slope divided by their work; "
+    "greedily, every move tries all remaining layers, and takes the one that gains most for its work, until the floor is "
+    "kept. The chosen splits are read again with these layers left out of the transformation, on chips with the same keys. "
+    "The idea is that of LionHeart (Lammie et al., 2024, recalled).",
 )
 
 

@@ -1,4 +1,4 @@
-"""Who profits from zeros? Energy of a layer against the share of zeros in its inputs and in its weights.
+"""Which hardware profits from zeros? Energy of a layer against the share of zeros in its inputs and in its weights.
 
 The same products on a GPU, whose dense arithmetic multiplies zeros (with 2:4 weights it skips half), on a crossbar that
 reads a frame at a time, on one that is driven by events, and on a digital event-driven chip.
@@ -13,17 +13,17 @@ from experiments import chosen_devices, chosen_macros
 from experiments.framework.errors import UsageError
 from experiments.framework.store import Dimension, Layout, Results, Variable
 
-TITLE = "Who profits from zeros: energy against the sparsity of inputs and weights"
+TITLE = "Which hardware profits from zeros: energy against the sparsity of inputs and weights"
 SYSTEMS = {
     "H100, dense": "roofline, INT8, at the ridge batch: zeros are multiplied like other numbers",
-    "H100, 2:4 weights": "from 50 % zeros in weights on, two of four: twice the operations a second, 5/8 of the bytes",
-    "frame-based crossbar": "the ledger of reads that hold all inputs at once: converters work whatever is zero",
+    "H100, 2:4 weights": "from 50 % zeros in weights on, two of four: twice the operations per second, 5/8 of the bytes",
+    "frame-based crossbar": "the energy of reads of all inputs at once: converters work however many inputs are zero",
     "event-driven crossbar": "the same reads where circuits wait for events: rows at 0 are not driven, addresses travel, and "
-    "integrators and comparators stand for converters",
-    "Loihi": "published energies of a synaptic operation and of a neuron's update: both zeros are skipped",
+    "integrators and comparators replace converters",
+    "Loihi": "published energies of a synaptic operation and of a neuron's update: zeros of both kinds are skipped",
 }
 NEURON_UPDATE = 81e-12  # [J] of Loihi, active: keras-spiking [R]
-TWO_OF_FOUR = 0.5 * (1 + 2 / 8)  # bytes of 2:4 weights of 8 bits: half the values, 2 bits of place each
+TWO_OF_FOUR = 0.5 * (1 + 2 / 8)  # bytes of 2:4 weights of 8 bits: half the values, 2 bits of position each
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Config(chosen_macros.Setting):
     inputs: int = 256
     """Inputs of the layer."""
     outputs: int = 256
-    """Its outputs."""
+    """Outputs of the layer."""
     activation_zeros: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75, 0.9, 0.97, 0.99)
     """Shares of zeros in the inputs."""
     weight_zeros: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75, 0.9)
@@ -43,13 +43,13 @@ class Config(chosen_macros.Setting):
     device: str = "pcm"
     """Memory cell; see `xbar run sensitivity --help`."""
     adc_bits: int | None = None
-    """Resolution of the output converters; 8, or that of the architecture."""
+    """Resolution of the output converters; by default 8, or as in the architecture."""
     vectors: int = 64
-    """Input vectors that are averaged."""
+    """Input vectors to average over."""
     chips: int = 5
     """Chips, with weights and inputs of their own."""
     seed: int = 0
-    """Decides weights, inputs and chips."""
+    """Random seed of the weights, inputs and chips."""
 
 
 def check(config: Config) -> None:
@@ -126,7 +126,7 @@ class Layer:
 
 
 def thinned(key: Any, zeros: Any, shape: tuple[int, ...]) -> Any:
-    """1 and 0, of which a share is 0: those with the smallest of independent uniform draws."""
+    """Ones and zeros with a share `zeros` of zeros: those with the smallest of independent uniform draws."""
     import jax
     import jax.numpy as jnp
 

@@ -1,4 +1,4 @@
-"""What `xbar run sparsity` shows: who profits from zeros in inputs, who from zeros in weights."""
+"""What `xbar run sparsity` shows: which hardware profits from zeros in inputs, and which from zeros in weights."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def present(config: Any, results: Results) -> Presentation:
         )
     crossing = crossover(results)
     said = (
-        f"Dense weights: events cost less than frames from {100 * crossing:.0f} % zeros in the inputs on."
+        f"Dense weights: events cost less than frames at {100 * crossing:.0f} % zeros in the inputs and more."
         if np.isfinite(crossing)
-        else "Dense weights: among these shares of zeros there is none at which events start to cost less than frames."
+        else "Dense weights: at none of these shares of zeros do events start to cost less than frames."
     )
     text = "\n".join([*lines, "", said])
     return Presentation(
@@ -61,7 +61,7 @@ def _saved(results: Results) -> dict[str, dict[str, float]]:
 
 
 def crossover(results: Results) -> float:
-    """The share of zeros in the inputs from which on, with the densest weights, events cost less than frames; NaN if there is
+    """The share of zeros in the inputs above which, with the densest weights, events cost less than frames; NaN if there is
     none. Linear in between."""
     zeros = np.sort(results.coordinates("activation_zeros"))
     dense = min(results.coordinates("weight_zeros"))
@@ -128,12 +128,9 @@ def method(config: Any) -> tuple[str, ...]:
         *(f"{name}: {what}." for name, what in SYSTEMS.items()),
         " ".join(chosen_macros.sentences(config)),
         f"Weights are normal, inputs half-normal, zeros at random places; {config.vectors} vectors on each of "
-        f"{config.chips} chips with "
-        "weights of their own (error bars: standard deviation). Converter ranges are those of dense inputs. A "
-        "non-zero input is "
-        "Unstructured zeros empty no row, column or tile; where they do, whole reads "
-        f"could be left out.",
-        "The power of a GPU depends a little on the bits that toggle, which the roofline leaves out. Host, memory "
-        "outside the chip and "
-        "the work of finding zeros are left out everywhere.",
+        f"{config.chips} chips with weights of their own (error bars: standard deviation). Converter ranges are those of "
+        "dense inputs. A non-zero input is one event. Unstructured zeros do not empty whole rows, columns or tiles; where "
+        "zeros do, whole reads could be left out.",
+        "The power of a GPU depends a little on the bits that toggle, which the roofline leaves out. Host, off-chip memory "
+        "and the work of finding zeros are left out everywhere.",
     )

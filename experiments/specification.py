@@ -1,10 +1,9 @@
-"""What a laboratory has to improve: tolerances of its cells that together keep a network's accuracy.
+"""What a laboratory must improve: tolerances of its cells that together keep a network's accuracy.
 
 The loosest tolerances on write error, drift spread, read noise, on/off ratio, stuck cells and nonlinearity are found by
-an augmented
-Lagrangian over chips with common random numbers, and verified on fresh chips; what one is worth in units of the others;
-the smallest
-improvements of the device as it is; and, for a fitted device file, the next measurement.
+an augmented Lagrangian over chips with common random numbers, and verified on fresh chips. Also shown: what one tolerance is
+worth in units of the others; the smallest improvements of the device as it is; and, for a fitted device file, the next
+measurement.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from experiments import (
 from experiments.framework.errors import UsageError
 from experiments.framework.store import Dimension, Layout, Results, Variable
 
-TITLE = "What a laboratory has to improve: tolerances that keep an accuracy"
+TITLE = "What a laboratory must improve: tolerances that keep an accuracy"
 LOOSEST, LEAST, MEASURE = "loosest together", "least improvement", "next measurement"
 SOFTNESS = 0.25  # of the smooth accuracy, in median margins of the digital network
 DROP = 0.01  # of accuracy, below the digital network, where no floor is given
@@ -40,15 +39,15 @@ class Config(crossbar_study.Setting):
     chips: int = 16
     """Chips of the search, the same for all trials."""
     fresh_chips: int = 64
-    """Fresh chips, of the verification, and as many that the search is held against."""
+    """Fresh chips for the verification, and as many to check the search against."""
     floor: float | None = None
-    """Mean accuracy over chips that has to be kept; by default one point below the digital network."""
+    """Mean accuracy over chips that must be kept; by default one point below the digital network."""
     stuck_high: float = 0.5
-    """Share of stuck cells that is stuck at the highest conductance; the others are stuck at the lowest."""
+    """Share of the stuck cells that are stuck at the highest conductance; the others are stuck at the lowest."""
     rounds: int = 8
     """Rounds of the augmented Lagrangian."""
     draws: int = 24
-    """Draws of a device file's posterior that are read on chips, to check the linearisation."""
+    """Draws from a device file's posterior that are read on chips, to check the linearisation."""
 
 
 def check(config: Config) -> None:
@@ -65,11 +64,11 @@ def check(config: Config) -> None:
     from experiments.networks import accuracy
 
     if chosen_networks.find(config).metric is not accuracy:
-        raise UsageError(f"--network {config.network}: it is not measured by an accuracy, which a specification keeps.")
+        raise UsageError(f"--network {config.network}: its metric is not an accuracy, which a specification needs.")
 
 
 def _check_bent(config: Config) -> None:
-    """Raises UsageError for a macro that only takes ohmic cells: a tolerance of nonlinearity needs others."""
+    """Raises UsageError for a macro that only takes ohmic cells: a tolerance on nonlinearity needs non-ohmic ones."""
     from devices.conduction import Cubic
 
     device = chosen_devices.find(config.device, config.assume)
@@ -80,7 +79,7 @@ inputs = crossbar_study.inputs
 
 
 def known(config: Config) -> tuple[laboratory.Tolerance, ...]:
-    """The tolerances of the device of a run."""
+    """The tolerances of a run's device."""
     return _known(config.device, config.assume, config.time, config.seed, tuple(inputs(config).values()))
 
 
@@ -93,7 +92,7 @@ def _known(name: str, assume: str | None, time: str, seed: int, hashes: Any) -> 
 
 
 def questions(config: Config) -> tuple[str, ...]:
-    """What is asked: about a device file with a posterior also what to measure next."""
+    """The questions of a run: for a device file with a posterior, also what to measure next."""
     try:
         fitted = config.device.endswith(".toml") and chosen_devices.drawn(config.device, 2, config.assume) is not None
     except UsageError:
@@ -136,7 +135,7 @@ def layout(config: Config) -> Layout:
 class Search:
     """Accuracy of chips at given tolerances, smooth and counted; compiled once.
 
-    The smooth accuracy is the mean of `sigmoid(margin/tau)`, with tau a share of the median margin of the digital network.
+    The smooth accuracy is the mean of `sigmoid(margin/tau)`, where tau is a share of the digital network's median margin.
     """
 
     def __init__(self, config: Config):
@@ -149,9 +148,8 @@ class Search:
         self.keys, self.ranges, self.span = self.study.keys(1, config.chips), None, 1.0
 
     def margin(self, logits: Any, labels: Any) -> Any:
-        """By how much the right class leads, or trails the best of the others, over the rms of all centred logits: a
-        gain of the
-        outputs, which changes no decision, changes nothing here."""
+        """How far the right class leads, or trails the best of the others, divided by the rms of all centred logits: a
+        gain of the outputs, which changes no decision, changes nothing here."""
         import jax
         import jax.numpy as jnp
 
@@ -213,7 +211,7 @@ class Search:
         return eqx.filter_jit(read)
 
     def calibrate(self, x: np.ndarray) -> None:
-        """Takes converter ranges of the chips of the search at these tolerances."""
+        """Determines the converter ranges of the chips of the search at these tolerances."""
         import jax.numpy as jnp
 
         self.ranges, self.span = self._calibrated(jnp.asarray(x, jnp.float32), self.study.arrays, self.keys)
@@ -226,7 +224,7 @@ class Search:
         return np.asarray(value, float), np.asarray(slope, float)
 
     def counted(self, x: np.ndarray, purpose: int, count: int) -> np.ndarray:
-        """Accuracy of other chips, each calibrated for itself."""
+        """Accuracy of other chips, each calibrated on its own."""
         import jax.numpy as jnp
 
         return np.asarray(
@@ -248,7 +246,7 @@ def compute(config: Config, state: Search, point: dict[str, Any]) -> dict[str, A
 
 
 def _empty(config: Config) -> dict[str, Any]:
-    """Every variable of a point, unknown."""
+    """Every variable of a point, all NaN."""
     plan = layout(config)
     return {name: np.full(plan.shape(v.dims[1:]), np.nan) for name, v in plan.variables.items()}
 
@@ -260,7 +258,7 @@ def _tolerances(config: Config, state: Search, floor: float, as_it_is: bool) -> 
     today = np.array([t.start if t.today else t.bounds[0] for t in known])
     low, high = np.array([t.bounds for t in known]).T
     start = np.array([t.start for t in known])
-    if as_it_is:  # nothing may become worse, and what the device does not have it does not get
+    if as_it_is:  # nothing may become worse, and imperfections that the device does not have are not added
         start, high = today, today
         low = np.where([t.today > 0 for t in known], low, today)
 
@@ -296,7 +294,7 @@ def _tolerances(config: Config, state: Search, floor: float, as_it_is: bool) -> 
 
 
 def _measurement(config: Config, state: Search) -> dict[str, Any]:
-    """How much of the accuracy's uncertainty each part of the posterior makes."""
+    """How much each part of the posterior contributes to the uncertainty of the accuracy."""
     from devices.physical_numbers import device_numbers, values_of
     from experiments.posterior_reading import PosteriorReading
 

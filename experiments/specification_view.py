@@ -23,8 +23,8 @@ SHORT = {
     "stuck": "stuck cells",
     "nonlinearity": "nonlinearity",
 }
-BALANCED = 0.3  # relative departure of slopes from each other that is not remarked
-ALMOST = 1.02  # factor of an improvement that is none
+BALANCED = 0.3  # relative departure of slopes from each other that is not remarked on
+ALMOST = 1.02  # factor below which an improvement does not count
 
 
 def present(config: Any, results: Results) -> Presentation:
@@ -76,7 +76,7 @@ def _head(config: Any, results: Results) -> list[str]:
         lines.append(f"  {question:<19} {_mean(results.select('accuracy', question=question))}")
     return [
         *lines,
-        f"  mean ± standard error over {config.fresh_chips} fresh chips, stuck cells and decisions counted as such",
+        f"  mean ± standard error over {config.fresh_chips} fresh chips, with fully stuck cells and hard decisions",
     ]
 
 
@@ -103,7 +103,7 @@ def _rates(config: Any, results: Results) -> list[str]:
     own = [i for i, t in enumerate(known(config)) if t.today]
     names = [SHORT[known(config)[i].name] for i in own]
     if len(own) < 2:
-        return ["Exchange rates: the device has one imperfection or none; there is nothing to be exchanged."]
+        return ["Exchange rates: the device has at most one imperfection; there is nothing to exchange."]
     rates = exchange_rates(results.select("slope_today", question=LOOSEST).mean(-1)[own])
     lines = [
         "Exchange rates of the device as it is, d ln(row) / d ln(column) at constant accuracy",
@@ -120,7 +120,7 @@ def _measurement(config: Any, results: Results) -> list[str]:
     )
     parts = results.coordinates("part")
     lines = [
-        "Uncertainty of the accuracy by the posterior of the device file, standard deviation [points]",
+        "Uncertainty of the accuracy due to the posterior of the device file, standard deviation [points]",
         f"{'part':<14}{'alone':>9}{'left once known':>18}{'alone, chips read':>20}  measurement",
     ]
     for i, part in enumerate(parts):
@@ -139,19 +139,22 @@ def answer(config: Any, results: Results) -> list[str]:
     better = sorted((b for b in better if b[0] > ALMOST), key=lambda b: -b[0])
     missing = float(results.select("shortfall", question=LEAST))
     if not better:
-        said.append(f"As it is, the device keeps {100 * floor:.2f} % (it has {_mean(today)}): nothing has to improve.")
+        said.append(
+            f"As it is, the device keeps {100 * floor:.2f} % (it has {_mean(today)}): nothing needs to improve."
+        )
     elif missing > 2 * _error(today):
         said.append(
             f"No improvement of {', '.join(SHORT[b[1].name] for b in better)} that was tried keeps {100 * floor:.2f} "
-            f"%: {100 * missing:.2f} "
-            "points are missing. The converters, the mapping or the training have to change."
+            f"%: {100 * missing:.2f} points are missing. The converters, the mapping or the training must change."
         )
     else:
         steps = "; ".join(f"{SHORT[t.name]} to {t.shown(v)} ({r:.2f} times less)" for r, t, v in better)
-        said.append(f"To keep {100 * floor:.2f} %, improve {steps}: the smallest improvements in all, in logarithms.")
+        said.append(
+            f"To keep {100 * floor:.2f} %, improve {steps}: the smallest improvements in total, on a logarithmic scale."
+        )
     loose = results.select("value", question=LOOSEST)
     everything = "; ".join(f"{t.heading} {t.shown(v)}" for t, v in zip(known(config), loose, strict=True))
-    said.append(f"The loosest tolerances that together keep it: {everything}.")
+    said.append(f"The loosest tolerances that together keep this accuracy: {everything}.")
     room = np.nan_to_num(results.select("room", question=LOOSEST), nan=1.0)
     best = int(np.argmax(room))
     said.append(
@@ -164,19 +167,18 @@ def answer(config: Any, results: Results) -> list[str]:
 def _measure_next(config: Any, results: Results) -> list[str]:
     left, total = (results.select(n, question=MEASURE) for n in ("deviation_left", "deviation"))
     if not np.isfinite(left).any():
-        return ["The posterior leaves nothing open that the accuracy depends on."]
+        return ["The accuracy does not depend on anything that the posterior leaves open."]
     best = results.coordinates("part")[int(np.nanargmin(left))]
     said = (
-        f"Measure next: {MEASUREMENTS[best]}. Knowing the {best.replace('_', ' ')} exactly would shrink the "
-        f"uncertainty of the accuracy from "
-        f"{100 * total[-1]:.2f} to {100 * np.nanmin(left):.2f} points."
+        f"Measure next: {MEASUREMENTS[best]}. Knowing the {best.replace('_', ' ')} exactly would reduce the "
+        f"uncertainty of the accuracy from {100 * total[-1]:.2f} to {100 * np.nanmin(left):.2f} points."
     )
     lacks = chosen_devices.find(config.device, config.assume).unmeasured
     return [said] + ([f"Never measured, and so in no posterior: {', '.join(lacks)}."] if lacks else [])
 
 
 def cautions(config: Any, results: Results) -> tuple[str, ...]:
-    """What is not as it should be."""
+    """Signs that the search did not end as it should."""
     said, floor = [], _floor(results)
     for question in (LOOSEST, LEAST):
         missing = float(results.select("shortfall", question=question))
@@ -186,12 +188,11 @@ def cautions(config: Any, results: Results) -> tuple[str, ...]:
         elif floor - got.mean() > 3 * _error(got):
             said.append(
                 f"{question}: fresh chips have {_mean(got)}, below the accuracy to keep: the chips of the search were "
-                f"better than most. "
-                "More of them (--chips, --fresh-chips) come closer."
+                "better than most. More chips (--chips, --fresh-chips) give a better estimate."
             )
     if (off := float(results.select("imbalance", question=LOOSEST))) > BALANCED:
         said.append(
-            f"{LOOSEST}: slopes differ by {100 * off:.0f} % where they should be equal; more --rounds or --chips come closer."
+            f"{LOOSEST}: slopes differ by {100 * off:.0f} % where they should be equal; more --rounds or --chips help."
         )
     bound = [
         SHORT[t.name] for t, f in zip(known(config), results.select("free", question=LOOSEST), strict=True) if not f
@@ -202,7 +203,7 @@ def cautions(config: Any, results: Results) -> tuple[str, ...]:
 
 
 def _linearisation(results: Results) -> list[str]:
-    """Where chips that were read with draws say something else than the slopes."""
+    """Where chips that were read with draws disagree with the slopes."""
     alone, read = (results.select(n, question=MEASURE) for n in ("deviation", "deviation_read"))
     with np.errstate(divide="ignore", invalid="ignore"):
         apart = np.abs(np.log(alone / read))
@@ -211,30 +212,25 @@ def _linearisation(results: Results) -> list[str]:
         return []
     return [
         f"The accuracy is not linear over the posterior of {', '.join(wrong)}: chips that were read with draws differ from "
-        "the linearisation by more than a factor of two; trust the column of chips that were read."
+        "the linearisation by more than a factor of two; trust the column 'alone, chips read'."
     ]
 
 
 METHOD = (
-    "Write error, drift spread and read noise follow the device's own laws, multiplied; they are named by their size "
-    "in cells in the middle of the "
-    "range, over the range. g_min is a share of g_max; stuck cells are independent of each other; departure from "
-    "Ohm's law is i(v)/(g v) - 1 at the "
-    "read voltage, by the device's own law, or v + k v^3 for an ohmic one. Mean drift stays, and is compensated for globally.",
-    "'loosest together' maximises the sum of the logarithms of all tolerances, each counted alike, so that the mean "
-    "accuracy of chips is kept: "
-    "augmented Lagrangian, inner minimisations by L-BFGS-B, chips with the same random numbers in all trials. "
-    "Decisions are smoothed over a quarter of "
-    "the median margin, stuck cells near the threshold are partly stuck; what that is off is counted on other chips "
-    "before each round, "
-    "and added. 'least improvement' maximises the same sum for what the device has, with nothing worse than today and "
-    "nothing added.",
-    "Verification is by counted decisions and really stuck cells on chips that the search has not seen, each "
-    "calibrated for itself. Test inputs are "
-    "the same everywhere; their own choice is not in the errors.",
+    "Write error, drift spread and read noise follow the device's own laws, multiplied; they are given by their size in "
+    "cells in the middle of the range, divided by the range. g_min is a share of g_max; stuck cells are independent of each "
+    "other; departure from Ohm's law is i(v)/(g v) - 1 at the read voltage, by the device's own law, or v + k v^3 for an "
+    "ohmic one. Mean drift is left as it is, and compensated for globally.",
+    "'loosest together' maximises the sum of the logarithms of all tolerances, with equal weights, so that the mean "
+    "accuracy of chips is kept: augmented Lagrangian, inner minimisations by L-BFGS-B, chips with the same random numbers "
+    "in all trials. Decisions are smoothed over a quarter of the median margin, stuck cells near the threshold are partly "
+    "stuck; the resulting error is measured on other chips before each round, and added. 'least improvement' maximises the "
+    "same sum over the imperfections that the device has, with nothing worse than today and nothing added.",
+    "Verification uses hard decisions and fully stuck cells, on chips that the search has not seen, each calibrated on its "
+    "own. Test inputs are the same everywhere; the uncertainty from their choice is not included in the errors.",
     "At the loosest tolerances an increase of one by 1 % costs a decrease of any other by 1 %, by construction; for "
-    "larger exchanges, 'if halved, others' is the "
-    "factor by which all others may grow together. Exchange rates of the device as it is are ratios of its slopes.",
+    "larger exchanges, 'if halved, others' is the factor by which all others may grow together. Exchange rates of the device "
+    "as it is are ratios of its slopes.",
 )
 
 

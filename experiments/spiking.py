@@ -1,5 +1,5 @@
-"""A rate-coded network of LIF neurons on handwritten digits: accuracy on devices over time, what it does in events, and
-what these cost on crossbars and on event-driven chips, per inference with static power and time."""
+"""A rate-coded network of LIF neurons on handwritten digits: accuracy on devices over time, its events, and what these cost
+on crossbars and on event-driven chips, per inference, including static power and time."""
 
 from __future__ import annotations
 
@@ -26,29 +26,29 @@ class Config:
     """Settings; the defaults take a few minutes on two cores. mnist needs its files below XBAR_DATA."""
 
     data: Literal["mnist", "digits", "fashion-mnist"] = "mnist"
-    """Data set; digits ships."""
+    """Data set; digits is included."""
     devices: tuple[str, ...] = ("ideal", "pcm", "reram")
     """Memory cells."""
     times: tuple[Literal["1s", "1h", "1d", "1mo", "1y"], ...] = ("1s", "1d", "1mo")
-    """Times after programming; a device is asked only for those that its data support."""
+    """Times after programming; each device is evaluated only at those that its data support."""
     adc_bits: int = 6
     """Resolution of the output converters."""
     chips: int = 5
-    """Chips of each device."""
+    """Chips for each device."""
     images: int = 1000
-    """Test images at most, on devices; the digital accuracy is that of all."""
+    """Maximum number of test images on devices; the digital accuracy is that of all images."""
     hidden: int = 256
     """Hidden neurons."""
     rows: int = 256
-    """Word lines of a tile."""
+    """Word lines per tile."""
     cols: int = 256
-    """Bit-line pairs of a tile."""
+    """Bit-line pairs per tile."""
     steps: int = 2000
     """Steps of training."""
     penalty: float = 0.0
     """Penalty on hidden spikes, per neuron and step."""
     seed: int = 0
-    """Decides the training, the chips and the spikes."""
+    """Random seed of the training, the chips and the spikes."""
 
 
 def check(config: Config) -> None:
@@ -62,7 +62,7 @@ def check(config: Config) -> None:
         raise UsageError(f"--penalty {config.penalty}: give a number that is not negative.")
     for device in config.devices:
         if not sensing.known_times(config, chosen_devices.find(device)):
-            raise UsageError(f"--times {' '.join(config.times)}: {device} has data at none of them; add 1s.")
+            raise UsageError(f"--times {' '.join(config.times)}: {device} has no data at any of these times; add 1s.")
     sensing.needs(config.data)
 
 
@@ -89,7 +89,7 @@ def layout(config: Config) -> Layout:
 
 @dataclasses.dataclass(frozen=True)
 class State:
-    """The trained network, test spikes and labels, spikes for converter ranges, and what is said of the network itself."""
+    """The trained network, test spikes and labels, spikes for converter ranges, and results on the network itself."""
 
     network: Any
     layers: Any

@@ -1,4 +1,4 @@
-"""Perceptrons of LIF neurons: how inputs become spikes, the network as a function of its weights, its training."""
+"""Perceptrons of LIF neurons: coding of inputs as spikes, the network as a function of its weights, its training."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class LIFNetwork:
         return spiking.Spiking(layers, neurons, DT)
 
     def __call__(self, layers: list[eqx.nn.Linear], spikes: Shaped[Array, "steps batch inputs"]) -> Array:
-        """Logits: the function that goes on arrays."""
+        """Logits: the function that is mapped to arrays."""
         return spiking.membrane_mean(self.spiking(layers)(spikes).v)
 
     def events(self, layers: list[eqx.nn.Linear], spikes: Array) -> spiking.EventCounts:
@@ -80,7 +80,7 @@ class LIFNetwork:
         batch: int = 128,
         start: list[eqx.nn.Linear] | None = None,
     ) -> list[eqx.nn.Linear]:
-        """Weights after surrogate-gradient training; kept in the cache, so that the same training is done once.
+        """Weights after surrogate-gradient training; kept in the cache, so that the same training is done only once.
 
         Args:
             noise: of weights in the forward pass, a share of the largest. penalty: on hidden spikes, per neuron and step.
@@ -107,7 +107,7 @@ class LIFNetwork:
         return kept("lif", begin, (x, y), settings, make)
 
     def logits(self, layers: Any, x: Any, key: PRNGKeyArray, batch: int = 500) -> Array:
-        """Of many inputs, a batch at a time."""
+        """Logits of many inputs, a batch at a time."""
         run: Callable[..., Array] = eqx.filter_jit(lambda layers, x, k: self(layers, self.encode(x, k)))
         keys = jax.random.split(key, -(-len(x) // batch))
         return jnp.concatenate(

@@ -14,16 +14,16 @@ from experiments.spiking import EVENTS, READOUTS, STEPS
 from xbar.energy import engineering, event_chips
 
 REFERENCE = (
-    "Reference on MNIST, of another program: 784-256-10, 20 steps, Poisson inputs times 0.5: 97.1 %, 277,000 synaptic "
-    "operations an image against 4.07 million of a dense network in every step."
+    "Reference on MNIST, from another program: 784-256-10, 20 steps, Poisson inputs times 0.5: 97.1 %, 277,000 synaptic "
+    "operations per image against 4.07 million of a dense network in every step."
 )
 METHOD = (
     f"Pixels times 0.5 are the probability of a spike in each of {STEPS} steps of 1 ms; LIF neurons (10 ms), trained with "
     "a surrogate gradient; the logits are the mean membranes of output neurons that do not spike. On arrays, spikes "
     "drive word lines through 1-bit drivers.",
-    "Event-driven chips are priced by the events of the same digital run: lowest and highest of what was published, "
-    "static power and time included where they are known. What each counts differs, and stands below; weights of less "
-    "precision than here (TrueNorth, Xylo, Akida) would need training for them.",
+    "The energy of event-driven chips is computed from the events of the same digital run: lowest and highest published "
+    "value, static power and time included where they are known. What each value counts differs, and is listed below; "
+    "weights of lower precision than here (TrueNorth, Xylo, Akida) would need training for them.",
 )
 
 
@@ -75,7 +75,7 @@ def _accuracy(config: Any, results: Results) -> list[str]:
         values = 100 * np.asarray(results.select("accuracy", device=device))
         shown = ("-" if np.isnan(v).all() else f"{v.mean():.2f} ± {v.std(ddof=1):.2f}" for v in values)
         lines.append(f"{device:<8}" + "".join(f"{s:>15}" for s in shown))
-    return [*lines, f"mean ± standard deviation over {config.chips} chips, {config.images} test images at most [%]"]
+    return [*lines, f"mean ± standard deviation over {config.chips} chips, at most {config.images} test images [%]"]
 
 
 def _events(events: dict[str, float]) -> list[str]:

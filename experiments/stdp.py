@@ -1,7 +1,7 @@
 """Learning without labels: spike-timing dependent plasticity on memory cells. Handwritten digits come as spikes; the
 output neuron that fires first inhibits the others and sends pulses to its own cells, up where the input has just spiked,
-down where it has not; a threshold that follows each neuron's activity gives all of them their turn. Labels only name the
-neurons afterwards."""
+down where it has not; a threshold that follows each neuron's activity gives all of them their turn. Labels are only used
+afterwards, to name the neurons."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TITLE = "Unsupervised learning by STDP on memory cells: accuracy against the spr
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """Settings; the defaults take a few minutes on two cores. Needs mnist below XBAR_DATA (digits ships)."""
+    """Settings; the defaults take a few minutes on two cores. Needs mnist below XBAR_DATA (digits is included)."""
 
     data: Literal["mnist", "digits", "fashion-mnist"] = "mnist"
     """Data set."""
@@ -29,15 +29,15 @@ class Config:
     spreads: tuple[float, ...] = (0.0, 0.25, 0.5, 1.0)
     """Relative spread over cells of every device parameter: both steps, both ends of the range, the start."""
     rule: Literal["simplified", "pair"] = "simplified"
-    """STDP: Querlioz's rule of one window, or pairs with exponential windows, as pulses with a probability."""
+    """STDP rule: Querlioz's with one window, or pairs with exponential windows as pulse probabilities."""
     images: int = 10_000
     """Training images, each shown once."""
     test_images: int = 2_000
-    """Test images at most."""
+    """Maximum number of test images."""
     chips: int = 5
-    """Chips of each setting."""
+    """Chips for each setting."""
     seed: int = 0
-    """Decides the cells and the spikes."""
+    """Random seed of the cells and the spikes."""
 
 
 def check(config: Config) -> None:
@@ -116,7 +116,7 @@ def compute(config: Config, state: dict[str, Any], point: dict[str, Any]) -> dic
 
 
 def classified(named: np.ndarray, labels: np.ndarray, tested: np.ndarray, truth: np.ndarray, classes: int) -> float:
-    """Accuracy, once each neuron has the label of the class that it answers most.
+    """Accuracy, once each neuron is labelled with the class that it responds to most.
 
     Args:
         named, tested: spikes `(images, neurons)`. labels, truth: classes of the images.

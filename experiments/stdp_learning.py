@@ -1,4 +1,4 @@
-"""Spiking neurons that learn by STDP on memory cells: a winner takes all, and homeostasis gives each its turn."""
+"""Spiking neurons that learn by STDP on memory cells: winner-takes-all, and homeostasis that gives each its turn."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def made(key: PRNGKeyArray, outputs: int, inputs: int, spread: float, start: flo
 
 
 def run(cells: Population, images: Any, key: PRNGKeyArray, rule: str | None) -> tuple[Any, Any, Any]:
-    """Shows images one after the other to all chips, which see the same spikes.
+    """Shows images one after another to all chips, which see the same spikes.
 
     Args:
         cells: populations with a leading axis of chips. rule: of learning; None: nothing learns.
@@ -103,7 +103,7 @@ def shown(cells: Population, spikes: Any, key: PRNGKeyArray, rule: str | None) -
             since, n = window.step(since, s, fired[None], DT)
             n = n[:, 0]
             g = g.at[winner].set(pulsed(cells, g, n, k, winner))
-        else:  # the change that pairs ask for is a pulse with that probability, to any cell
+        else:  # the change that pairs call for becomes a pulse with that probability, to any cell
             traces, change = pairs.step(traces, s, post, DT)
             n = (jnp.sign(change) * (jax.random.uniform(k, change.shape) < jnp.abs(change))).T.astype(jnp.int32)
             g = pulsed(cells, g, n, k)

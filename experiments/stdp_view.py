@@ -1,4 +1,4 @@
-"""What `xbar run stdp` shows: accuracy against spread, and what neurons have learnt."""
+"""What `xbar run stdp` shows: accuracy against spread, and what neurons have learned."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from experiments.framework.experiment import Presentation
 from experiments.framework.store import Results
 
 METHOD = (
-    "Images come one after the other as random spikes, 15 steps of 20 ms each, 20 Hz for white. The output neuron that "
+    "Images are shown one after another as random spikes, 15 steps of 20 ms each, 20 Hz for white. The output neuron that "
     "passes its threshold first resets all others, and its own cells get a pulse each: up where the input spiked within "
     "50 ms, down elsewhere (rule 'pair': with the probability of an exponential window). A pulse moves a cell by its "
-    "device's law (soft bounds); thresholds follow activity. Nothing sees a label; the last 3,000 training images then "
-    "name each neuron by the class that it answers most.",
-    "Spread: every cell draws both steps, both ends of its range and its start anew, normal with this relative standard "
-    "deviation, cut off at a twentieth of the mean.",
+    "device's law (soft bounds); thresholds follow activity. No label is used in learning; the last 3,000 training images "
+    "then name each neuron by the class that it responds to most.",
+    "Spread: every cell has both steps, both ends of its range and its start drawn independently, normal with this relative "
+    "standard deviation, cut off at a twentieth of the mean.",
 )
 REFERENCE = (
     "Querlioz et al. 2013 (10.1109/TNANO.2013.2250995): tolerance of more than 50 % spread on every device parameter "

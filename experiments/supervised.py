@@ -34,18 +34,18 @@ Forward = Callable[[Any, Array, PRNGKeyArray, Any], Float[Array, "batch classes"
 class Trainer:
     """Adam with a cosine schedule on the loss of a forward pass; compiled once, then run on any data.
 
-    A convenience of experiments: what it puts together are functions of `xbar.training` and Optax, for loops of one's own.
+    A convenience for experiments: it combines functions of `xbar.training` and Optax, which you can use in your own loops.
 
     Args:
         forward: `(model, inputs, key, extra) -> outputs`; `key` is new in each step, `extra` is what `run` was given.
-        steps: gradient steps of one run. batch: inputs a step.
+        steps: gradient steps of one run. batch: inputs per step.
         clip: clip each weight to this many standard deviations after each step, or None; weights, clip_per: which weights, and
             of their tensors or channels, as `xbar.training.clip_weights` takes them.
         loss: `(outputs, labels) -> number`. To distil, `xbar.training.distillation_loss`, with the teacher's logits as labels.
         optimiser: whose updates are multiplied by the rate of a run; Adam with a cosine schedule by default.
         perturb: `(model, key, progress) -> model` in the forward pass only, such as noise on weights; `progress` goes from 0
             to 1, for a schedule of it.
-        gradient: makes another gradient function of one, such as `xbar.training.sharpness_aware`.
+        gradient: turns a gradient function into another one, such as `xbar.training.sharpness_aware`.
     """
 
     def __init__(
@@ -82,8 +82,8 @@ class Trainer:
         """The trained model; `rate` is the initial learning rate.
 
         Args:
-            checkpoint: a file that keeps the state between parts of the run. After a kill, the same run goes on from there and
-                ends with the same weights; it starts anew if anything that it depends on, the program included, has changed.
+            checkpoint: a file that keeps the state between parts of the run. After a kill, the same run resumes from there and
+                ends with the same weights; it starts over if anything that it depends on, the program included, has changed.
         """
         params, static = eqx.partition(model, eqx.is_inexact_array)
         batch = (jnp.asarray(images), jnp.asarray(labels))
@@ -148,16 +148,16 @@ def _holds_convolutions(traced: Any) -> bool:
 
 
 def _parts(keys: Array) -> list[Array]:
-    """The keys of all steps in equal parts, so that one program runs each of them and progress can be shown between."""
+    """The keys of all steps in equal parts, so that one program runs each of them and progress can be shown in between."""
     count = next(n for n in range(20, 0, -1) if len(keys) % n == 0)
     return list(keys.reshape(count, -1))
 
 
 def trained(network: Network, steps: int | None = None, *, key: PRNGKeyArray) -> Any:
-    """The parameters of a network after digital training; those that it has if its weights are given.
+    """The parameters of a network after digital training; its own if its weights are given.
 
-    Training that takes minutes (`network.kept`) is done once: its weights are kept in the cache, under a hash of all that they
-    depend on.
+    Training that takes minutes (`network.kept`) is done once: its weights are kept in the cache, under a hash of everything
+    that they depend on.
 
     Args:
         steps: gradient steps, the network's own number if None.
@@ -179,13 +179,15 @@ def trained(network: Network, steps: int | None = None, *, key: PRNGKeyArray) ->
 
 
 def kept(name: str, first: Any, data: Sequence[ArrayLike], settings: Any, make: Callable[[], Any]) -> Any:
-    """What `make` trains; once, for it is kept in the cache under a hash of all that it depends on.
+    """What `make` trains; done once, as it is kept in the cache under a hash of everything that it depends on.
 
     Args:
         name: of the file. first: parameters before training, of the same structure. data: that it is trained on.
-        settings: all else that decides it, the program included; its `repr` counts.
+        settings: everything else that determines it, the program included; its `repr` counts.
     """
-    said = re.sub(r" at 0x[0-9a-f]+", "", repr((settings, jax.__version__)))  # functions print where they lie
+    said = re.sub(
+        r" at 0x[0-9a-f]+", "", repr((settings, jax.__version__))
+    )  # the repr of functions contains their address
     seen = hashlib.sha256(said.encode())
     for array in (*jax.tree.leaves(eqx.filter(first, eqx.is_array)), *data):
         seen.update(np.ascontiguousarray(array).tobytes())
@@ -194,7 +196,7 @@ def kept(name: str, first: Any, data: Sequence[ArrayLike], settings: Any, make: 
         try:
             return weights.load(first, path)
         except UsageError:
-            pass  # damaged: trained and written anew
+            pass  # damaged: trained and written again
     params = make()
     weights.save(params, path)
     return params

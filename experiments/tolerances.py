@@ -1,6 +1,6 @@
 """Tolerances that together keep a bound, and what one of them is worth in units of the others.
 
-Tolerances `tau_k` are what somebody has to keep within (a write error, a spread); a merit M (an accuracy) falls as they grow.
+Tolerances `tau_k` are limits to keep within (a write error, a spread); a merit M (an accuracy) falls as they grow.
 The loosest ones together solve
 
 $$ \\max_\\tau \\sum_k \\ln \\tau_k \\quad\\text{subject to}\\quad M(\\tau) \\ge M_0 $$
@@ -24,11 +24,11 @@ Merit = Callable[[np.ndarray], tuple[float, np.ndarray]]
 
 @dataclasses.dataclass(frozen=True)
 class Loosest:
-    """What was found.
+    """The tolerances found.
 
     Args:
         x: logarithms of the tolerances. merit: M there. slope: dM/dx there. multiplier: of the bound.
-        shortfall: how far M is below the bound; 0 or less where it holds. free: which tolerances are at no bound of theirs.
+        shortfall: how far M is below the bound; 0 or less where it holds. free: which tolerances are not at a bound.
         imbalance: largest relative departure of a slope of the free ones from their mean, 0 at an exact optimum.
     """
 
@@ -57,9 +57,10 @@ def loosest(
     Args:
         merit: smooth in x; with common random numbers, a function without noise. start, low, high: of x.
         rounds, evaluations: of the outer and inner loops.
-        between: called with x before each round; what it returns is added to the merit, for one that stands for another.
+        between: called with x before each round; what it returns is added to the merit, to correct one that approximates
+            another.
 
-    Breaks when: no x keeps the bound (`shortfall` says so), or the merit has several valleys.
+    Breaks when: no x keeps the bound (`shortfall` says so), or the merit has several local maxima.
     """
     x, weight, offset = np.clip(start, low, high), 4.0, 0.0
     price, short = 0.0, np.inf  # the multiplier [1 / merit], and how far the last round was off
@@ -103,9 +104,8 @@ def _inner(
 def exchange_rates(slope: np.ndarray) -> np.ndarray:
     """`d ln tau_i / d ln tau_j` at constant merit, all others fixed: `-(dM/dx_j)/(dM/dx_i)`, row i and column j.
 
-    How much looser (tighter, if negative) i has to become if j becomes looser. At the loosest tolerances all rates
-    between free ones
-    are -1; elsewhere they are not. NaN where i has no influence.
+    How much looser (tighter, if negative) i must become if j becomes looser. At the loosest tolerances all rates between
+    free ones are -1; elsewhere they are not. NaN where i has no influence.
     """
     slope = np.asarray(slope, float)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -125,10 +125,10 @@ def room_for_others(
     most: float = 3.0,
     steps: int = 7,
 ) -> float:
-    """By how much all other tolerances may grow together if one is made `factor` times tighter; 1 if by nothing.
+    """Factor by which all other tolerances may grow together if one is made `factor` times tighter; 1 if not at all.
 
     Args:
-        merit: `x -> M`. which: number of the one that is tightened. high: bounds of x. most: the largest answer.
+        merit: `x -> M`. which: index of the one that is tightened. high: bounds of x. most: the largest answer.
         steps: bisections of the logarithm.
     """
     others = np.arange(len(x)) != which

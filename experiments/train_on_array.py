@@ -1,7 +1,7 @@
-"""Training on the arrays themselves: accuracy, pulses and joules of any network, device and algorithm.
+"""Training on the arrays themselves: accuracy, pulses and energy of any network, device and algorithm.
 
-Chips start with random weights and learn by pulses to their own cells. Errors go back through the same arrays. What is paid is
-counted: heat of every pulse, converted reads, digital work; beside it the roofline of a GPU for the same training.
+Chips start with random weights and learn by pulses to their own cells. Errors go back through the same arrays. The cost is
+counted: heat of every pulse, converted reads, digital work; and compared with the roofline of a GPU for the same training.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ class Config:
     network: str = "mlp"
     """Network; see `xbar run accuracy-energy --help`."""
     data: str | None = None
-    """Data set, where a network knows several."""
+    """Data set, for networks that support several."""
     device: tuple[str, ...] = ("ecram_lithium_tang2018", "capacitor_li2018")
     """Devices whose pulses are known: published ones, or device files of your own (`my_device.toml`)."""
     algorithm: tuple[str, ...] = ("sgd", "tiki-taka2", "agad", "mixed-precision")
     """Algorithms: sgd, tiki-taka, tiki-taka2, c-tiki-taka2, agad, mixed-precision, manhattan."""
     chips: int = 5
-    """Chips of each device and algorithm; the same number starts from the same weights and sees the same samples."""
+    """Chips for each device and algorithm; chips of the same number start from the same weights and see the same samples."""
     epochs: int = 10
     """Passes over the training data."""
     batch: int = 8
-    """Samples of an update."""
+    """Samples per update."""
     rate: float = 0.1
     """Learning rate of the gradient; it falls to a tenth over the training."""
     weight: float = 1.0
     """The weight at the end of the conductance range."""
     samples: bool = False
-    """Pulses of one sample after another, exactly, instead of those of a batch at once."""
+    """Apply the pulses of one sample after another, exactly, instead of those of a batch at once."""
     v_pulse: float = 1.0
     """Voltage of a programming pulse [V], for its energy."""
     width: float = 1e-7
@@ -50,7 +50,7 @@ class Config:
     adc_bits: int = 8
     """Resolution of the output converters, forward and backward."""
     seed: int = 0
-    """Decides weights, samples and chips."""
+    """Random seed of the weights, samples and chips."""
 
 
 def check(config: Config) -> None:
@@ -69,12 +69,12 @@ def check(config: Config) -> None:
             raise UsageError(f"--{name} {' '.join(given)}: give one or more different names.")
     unknown = [name for name in config.algorithm if name not in ALGORITHMS]
     if unknown:
-        raise UsageError(f"--algorithm {unknown[0]}: unknown; there are {', '.join(ALGORITHMS)}.")
+        raise UsageError(f"--algorithm {unknown[0]}: unknown; choose from {', '.join(ALGORITHMS)}.")
     for name in config.device:
         device(name)
     network = chosen_networks.find(config)
     if not network.teachable:
-        raise UsageError(f"--network {config.network}: there is nothing to train on.")
+        raise UsageError(f"--network {config.network}: it has no data to train on.")
 
 
 def inputs(config: Config) -> dict[str, str]:
@@ -92,7 +92,7 @@ def device(name: str) -> Any:
     found = chosen_devices.find(name)
     if getattr(found.update, "law", None) is None:
         raise UsageError(
-            f"--device {name}: it has no pulse law, so that it cannot learn. Fit pulse trains, or name another."
+            f"--device {name}: it has no pulse law, so it cannot learn. Fit pulse trains, or give another device."
         )
     if not found.conduction.linear:
         raise UsageError(f"--device {name}: its cells are not ohmic, and no backward read is defined for them.")
@@ -181,8 +181,8 @@ def prepare(config: Config) -> State:
 
 
 def compute(config: Config, state: State, point: dict[str, Any]) -> dict[str, Any]:
-    """All chips of one device and algorithm, side by side, epoch by epoch; each epoch is kept, and a run that was
-    killed goes on there."""
+    """All chips of one device and algorithm, side by side, epoch by epoch; each epoch is stored, and a run that was
+    killed resumes there."""
     import jax
     import jax.numpy as jnp
     import numpy as np
@@ -223,7 +223,7 @@ def compute(config: Config, state: State, point: dict[str, Any]) -> dict[str, An
 
 
 class _Seen:
-    """What is written down after each epoch."""
+    """What is recorded after each epoch."""
 
     def __init__(self, config: Config, learned: Any):
         import numpy as np
@@ -236,7 +236,7 @@ class _Seen:
         self.values |= {n: np.zeros(shape, np.float32) for n in ("accuracy", "seconds", "busiest")}
 
     def add(self, epoch: int, learned: Any, accuracy: Any) -> None:
-        """After an epoch."""
+        """Records an epoch."""
         import numpy as np
 
         self.values = {name: np.array(v) for name, v in self.values.items()}
@@ -251,7 +251,7 @@ class _Seen:
         self.values["busiest"][:, epoch] = np.max(each, 0)
 
     def writing(self) -> Any:
-        """Pulses, and conversions of transfers at the ledger's price of a converter."""
+        """Energy of pulses, and of the conversions of transfers at the ledger's energy of a converter."""
         from xbar import energy
 
         tech = energy.Technology()

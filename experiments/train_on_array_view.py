@@ -12,22 +12,22 @@ from experiments.framework.store import Results
 from experiments.train_on_array import GPUS
 from xbar.energy import engineering
 
-BELOW = 0.01  # of accuracy, below floating point: what is called the goal
+BELOW = 0.01  # of accuracy, below floating point: the goal
 
 METHOD = (
-    "Every weight is a cell and a reference cell in the middle of the range. Inputs and errors pass the arrays through "
-    "converters in either direction, with the noise of both. Pulses: coincidences of stochastic trains (31 slots at most), or "
-    "whole steps of a digital sum (mixed precision). The heat of a pulse is V^2 g t at the conductance before it; the voltage "
-    "is a setting and does not change what a pulse does. Backward reads are taken to cost what forward ones of as many "
-    "multiply-accumulates do. Digital operations of updates are counted and not priced; half-selected cells, charge pumps and "
-    "the transport of training data are left out.",
-    "GPU: the roofline of the same network (int8, ridge batch, launches free), three times the operations of an inference for "
-    "a sample. It rounds to nothing, and needs no second pass for reading out.",
+    "Every weight is a cell and a reference cell in the middle of the range. Inputs and errors enter and leave the arrays "
+    "through converters, in either direction, with the noise of both. Pulses: coincidences of stochastic trains (at most 31 "
+    "slots), or whole steps of a digital sum (mixed precision). The heat of a pulse is V^2 g t at the conductance before it; "
+    "the voltage is a setting and does not change what a pulse does. Backward reads are assumed to cost as much as forward "
+    "reads with as many multiply-accumulates. Digital operations of updates are counted, but their energy is not included; "
+    "half-selected cells, charge pumps and the transport of training data are left out.",
+    "GPU: the roofline of the same network (int8, ridge batch, launches free), three times the operations of an inference "
+    "for each sample. Rounding is not modelled, and no second pass for reading out is needed.",
 )
 
 
 def present(config: Any, results: Results) -> Presentation:
-    """The table, the curves, and what was paid."""
+    """The table, the curves, and the cost."""
     digital = results["digital_accuracy"][:, -1]
     samples, epochs = float(results["samples"]), config.epochs
     goal = float(digital.mean()) - BELOW
@@ -56,9 +56,9 @@ def present(config: Any, results: Results) -> Presentation:
             summary[f"{_short(name)}, {algorithm}"] = float(last.mean())
     lines += [
         "",
-        "accuracy after the last epoch, mean +- standard deviation over chips; to digital: paired, of the same weights and "
+        "accuracy after the last epoch, mean +- standard deviation over chips; to digital: paired, with the same weights and "
         "samples",
-        "a cell: pulses to a cell of the busiest layer, on average: what of its endurance is used up",
+        "a cell: average number of pulses to a cell of the busiest layer, to be compared with its endurance",
         f"to goal: energy of the array until the chips reach {100 * goal:.1f} % on average, {100 * BELOW:g} point below "
         "floating point",
     ]
@@ -75,7 +75,7 @@ def _paid(results: Results, at: dict[str, str]) -> Any:
 
 
 def _to(accuracy: Any, joules: Any, goal: float) -> float | None:
-    """What had been paid after the first epoch at whose end the mean over chips is at the goal [J]; None: it never is."""
+    """Energy spent by the end of the first epoch after which the mean over chips is at the goal [J]; None: it never is."""
     there = np.flatnonzero(accuracy.mean(0) >= goal)
     return float(joules[there[0]]) if there.size else None
 
@@ -85,7 +85,7 @@ def _joules(found: float | None) -> str:
 
 
 def _answer(config: Any, results: Results, goal: float) -> str:
-    """Who reaches the goal for the least energy."""
+    """Which device and algorithm reach the goal with the least energy."""
     found = []
     for name in config.device:
         for algorithm in config.algorithm:
@@ -99,14 +99,14 @@ def _answer(config: Any, results: Results, goal: float) -> str:
 
 
 def _rooflines(config: Any, results: Results, goal: float) -> list[str]:
-    """What the GPUs need for it."""
+    """What the GPUs need to reach the goal."""
     curve, samples = results["digital_accuracy"], float(results["samples"])
     epochs = np.arange(1, config.epochs + 1)
     said = []
     for name, each in zip(GPUS, results["roofline"], strict=True):
         joules = _to(curve, each * samples * epochs, goal)
         whole = engineering(float(each) * samples * config.epochs, "J")
-        said.append(f"The same training on an {name} at its roofline: {_joules(joules)} to the goal, {whole} in all.")
+        said.append(f"The same training on an {name} at its roofline: {_joules(joules)} to the goal, {whole} in total.")
     return said
 
 

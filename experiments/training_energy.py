@@ -1,7 +1,7 @@
 """The energy of training a large model, restated: homes, GPUs, brains, and the same operations on other hardware.
 
-A calculator: every assumption is a flag, and nothing is simulated. From a claimed energy follow hours of GPUs, from these
-operations, and from these the energy on each platform at its published energy of a multiply-accumulate.
+A calculator: every assumption is a flag, and nothing is simulated. A claimed energy gives GPU hours, these give operations,
+and these give the energy on each platform at its published energy per multiply-accumulate.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ BRAIN_WATTS = 20.0
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """Settings; nothing is computed for longer than a second."""
+    """Settings; everything is computed within a second."""
 
     energy_mwh: float = 41_000.0
     """Energy that the training is claimed to have taken [MWh]; of GPT-4, as often claimed. There is no official figure."""
     gpu_watts: float = 700.0
     """Power of one GPU [W]: an H100 SXM at its limit."""
     gpu_tflops: float = 989.4
-    """Its peak [10^12 operations a second]: FP16, dense."""
+    """Peak of one GPU [10^12 operations per second]: FP16, dense."""
     utilisation: float = 0.35
     """Share of the peak that training reaches."""
     overhead: float = 1.18
-    """Energy of the data centre over that of the computers (PUE)."""
+    """Energy of the data centre divided by that of the computers (PUE)."""
     home_mwh: float = 10.25
     """Electricity of a home in a year [MWh]."""
     seed: int = 0
-    """Nothing is random here."""
+    """Has no effect: nothing is random here."""
 
 
 def check(config: Config) -> None:
@@ -44,9 +44,11 @@ def check(config: Config) -> None:
         if not 0 < value < float("inf"):
             raise UsageError(f"--{field.name.replace('_', '-')} {value}: give a number above 0.")
     if config.utilisation > 1:
-        raise UsageError(f"--utilisation {config.utilisation}: a share, at most 1.")
+        raise UsageError(f"--utilisation {config.utilisation}: give a share of at most 1.")
     if config.overhead < 1:
-        raise UsageError(f"--overhead {config.overhead}: at least 1, as the computers are part of the data centre.")
+        raise UsageError(
+            f"--overhead {config.overhead}: give at least 1, as the computers are part of the data centre."
+        )
 
 
 def platforms() -> dict[str, tuple[float, float, str, str]]:

@@ -15,18 +15,18 @@ MWH = 3.6e9  # J
 
 
 def present(config: Any, results: Results) -> Presentation:
-    """The restatements, a table of platforms, and the honest reading."""
+    """The restatements, a table of platforms, and how to read them."""
     operations, hours = float(results["operations"]), float(results["gpu_hours"])
     gpu = float(results["gpu_energy"])
     brain_years = gpu / BRAIN_WATTS / (365.25 * 86_400)
     lines = [
-        f"{config.energy_mwh:,.0f} MWh, of which {gpu / MWH:,.0f} MWh in GPUs, are",
+        f"{config.energy_mwh:,.0f} MWh, of which {gpu / MWH:,.0f} MWh in GPUs, correspond to",
         f"  {config.energy_mwh / config.home_mwh:,.0f} homes for a year ({config.home_mwh:g} MWh each)",
-        f"  {hours:.3g} hours of a GPU of {config.gpu_watts:g} W, each as much as {config.gpu_watts / BRAIN_WATTS:.0f} brains",
+        f"  {hours:.3g} hours of a GPU of {config.gpu_watts:g} W, as much as {config.gpu_watts / BRAIN_WATTS:.0f} brains",
         f"  {brain_years:,.0f} years of a brain of {BRAIN_WATTS:g} W",
         f"  {operations:.3g} operations at {100 * config.utilisation:g} % of {config.gpu_tflops:g} TFLOP/s",
         "",
-        f"{'as many multiply-accumulates on':<28}{'MWh':>20}{'of the GPUs':>16}  counted",
+        f"{'same multiply-accumulates on':<28}{'MWh':>20}{'of the GPUs':>16}  counted",
     ]
     made = platforms()
     for name in results.coordinates("platform"):
@@ -36,8 +36,8 @@ def present(config: Any, results: Results) -> Presentation:
         lines.append(f"{name:<28}{band:>20}{share:>16}  {made[name][2]}")
     lines += ["", *READING]
     answer = (
-        f"{config.energy_mwh:,.0f} MWh are what {config.energy_mwh / config.home_mwh:,.0f} homes use in a year, "
-        f"{hours:.3g} hours of a GPU, or {brain_years:,.0f} years of a brain."
+        f"{config.energy_mwh:,.0f} MWh is what {config.energy_mwh / config.home_mwh:,.0f} homes use in a year; it corresponds "
+        f"to {hours:.3g} hours of a GPU, or {brain_years:,.0f} years of a brain."
     )
     summary = {"operations": operations, "gpu_hours": hours, "brain_years": brain_years}
     return Presentation(
@@ -53,9 +53,9 @@ def present(config: Any, results: Results) -> Presentation:
 READING = (
     "Read it with care: the analog chips were measured at inference, with weights that stay where they are; training "
     "rewrites every",
-    "weight in every step, which none of these figures contains. Events are not multiply-accumulates: a brain or a "
+    "weight in every step, which none of these figures includes. Events are not multiply-accumulates: a brain or a "
     "spiking chip",
-    "would not do these operations at all. No memory beyond the arrays, no links between chips, no cooling are counted"
+    "would not do these operations at all. Memory beyond the arrays, links between chips and cooling are not counted"
     " for them.",
 )
 
@@ -64,7 +64,7 @@ def _method(made: dict[str, tuple[float, float, str, str]]) -> tuple[str, ...]:
     sources = "; ".join(f"{name}: {source}" for name, (*_, source) in made.items())
     return (
         "Energy of the GPUs = claimed energy / PUE; hours = that / power of a GPU; operations = hours x peak x "
-        "utilisation; on a platform: half as many multiply-accumulates (or events) at its energy of one.",
+        "utilisation; on a platform: half as many multiply-accumulates (or events), each at the platform's energy.",
         f"Sources: {sources}.",
         "The claim of 41,000 MWh for GPT-4 is often repeated and was never confirmed; one public estimate is 48.8 GWh "
         "for the computers alone (25,000 A100 for 100 days).",
@@ -89,5 +89,5 @@ def _figure(results: Results, gpu: float) -> Any:
     axes.set_xlim(energies.min() / 2, energies.max() * 20)  # room for the labels
     axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
-    axes.set_xlabel("energy of as many operations (MWh); bands as published")
+    axes.set_xlabel("energy of the same number of operations (MWh); bands as published")
     return figure

@@ -1,4 +1,4 @@
-"""Hardware-aware training: what each technique costs without hardware, and saves on chips as they grow older.
+"""Hardware-aware training: what each technique costs without hardware, and what it saves on chips as they age.
 
 {techniques} x {devices} x {times} x {as read, statistics of outputs matched}, over chips that all techniques share, so that
 differences are paired by chip and by input.
@@ -46,26 +46,26 @@ class Config:
     """Settings; the defaults take a few minutes on two cores."""
 
     network: str = "cnn"
-    """Network: mlp and cnn (digits) ship with their data, ecg-cnn (heartbeats) trains fast too; ds-cnn-float (keywords),
+    """Network: mlp and cnn (digits) need no other data, ecg-cnn (heartbeats) trains fast too; ds-cnn-float (keywords),
     resnet8, mobilenet, resnet14, resnet20, transformer take longer. See `xbar run accuracy-energy --help` for all."""
     data: str | None = None
-    """Data set, where a network knows several."""
+    """Data set, for networks that support several."""
     devices: Annotated[tuple[str, ...], tyro.conf.arg(aliases=["--device"])] = ("pcm", "reram_milo2021")
     """Memory cells: pcm (Joshi 2020), reram (Wan 2022), any device that `xbar cite` lists, or a device file (*.toml)."""
     techniques: tuple[Name, ...] = NAMES
     """Techniques; naive is what the others are compared with."""
     times: tuple[Literal["1s", "1h", "1d", "1mo", "1y"], ...] = ("1s", "1d", "1y")
-    """Times after programming; a device is asked only for those that its data support."""
+    """Times after programming; each device is evaluated only at those that its data support."""
     chips: int = 8
-    """Chips programmed with the weights of each technique; of all techniques the same."""
+    """Chips programmed with the weights of each technique; the same chips for all techniques."""
     test_inputs: int = 1000
-    """Test inputs at most."""
+    """Maximum number of test inputs."""
     folds: int = 4
-    """Parts of the test inputs, where there is no training set: each is tested by a network trained on the others."""
+    """Folds of the test inputs, where there is no training set: each is tested by a network trained on the others."""
     training_steps: int = 600
     """Steps of each technique, starting from the digital network."""
     batch: int = 64
-    """Inputs a step."""
+    """Inputs per step."""
     rate: float = 3e-4
     """Initial learning rate of Adam."""
     noise: float = 0.05
@@ -73,23 +73,23 @@ class Config:
     clip: float = 3.0
     """Weights are clipped to this many standard deviations."""
     clip_per: Literal["tensor", "channel"] = "tensor"
-    """Standard deviations of a tensor, or of each of its output channels."""
+    """Whether these are standard deviations of a tensor, or of each of its output channels."""
     temperature: float = 2.0
     """Temperature of distillation."""
     steps: int | None = None
-    """Steps of digital training, of networks without given weights; by default those of the network."""
+    """Steps of digital training, for networks without given weights; by default set by the network."""
     adc_bits: int = 8
     """Resolution of the output converters."""
     dac_bits: int = 8
     """Resolution of the input converters."""
     rows: int = 256
-    """Word lines of a tile."""
+    """Word lines per tile."""
     cols: int = 256
-    """Bit-line pairs of a tile."""
+    """Bit-line pairs per tile."""
     percentile: float = 99.99
     """Converter ranges cover this percentage of what a calibration batch puts on them."""
     seed: int = 0
-    """Decides the training, the chips and the noise."""
+    """Random seed of the training, the chips and the noise."""
 
 
 def check(config: Config) -> None:
@@ -103,7 +103,7 @@ def check(config: Config) -> None:
         if not values or len(set(values)) != len(values):
             raise UsageError(f"--{name}: give one or more different values, not {list(values)}.")
     if "naive" not in config.techniques:
-        raise UsageError("--techniques: naive is what others are compared with; add it.")
+        raise UsageError("--techniques: naive is missing, with which the others are compared; add it.")
     for name in ("adc_bits", "dac_bits"):
         if not 2 <= getattr(config, name) <= 16:
             raise UsageError(f"--{name.replace('_', '-')} {getattr(config, name)}: give 2 to 16 bits.")
@@ -112,7 +112,7 @@ def check(config: Config) -> None:
             raise UsageError(f"--{name} {getattr(config, name)}: give a number above 0 and at most {most:g}.")
     for device in config.devices:
         if not known_times(config, device):
-            raise UsageError(f"--times {' '.join(config.times)}: {device} has data at none of them; add 1s.")
+            raise UsageError(f"--times {' '.join(config.times)}: {device} has no data at any of these times; add 1s.")
     network = chosen_networks.find(config)
     if network.measured_on().y_test.ndim == 1 and network.loss.__name__ != "cross_entropy":
         raise UsageError(
@@ -121,13 +121,13 @@ def check(config: Config) -> None:
 
 
 def inputs(config: Config) -> dict[str, str]:
-    """Contents of the files of devices and of the network, as hashes: a run belongs to them."""
+    """Hashes of the files of devices and of the network, by which a run is identified."""
     files = [pathlib.Path(name) for name in config.devices if name.endswith(".toml")]
     return {str(path): chosen_networks.hash_of(path) for path in files} | chosen_networks.inputs(config)
 
 
 def known_times(config: Config, device: str) -> tuple[int, ...]:
-    """Which of the times the device's data cover; none beyond them, where a law would go on."""
+    """Which of the times the device's data cover; none beyond, although a law would extrapolate."""
     found, made = [], chosen_devices.find(device)
     for i, name in enumerate(config.times):
         if made.extrapolates(t=SECONDS[name]):

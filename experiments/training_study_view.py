@@ -26,7 +26,7 @@ MARKS = ("o", "D")
 
 @dataclasses.dataclass(frozen=True)
 class Unit:
-    """How scores are said.
+    """How scores are written.
 
     Args:
         text: whether they are losses of text, so that less is better.
@@ -40,7 +40,7 @@ class Unit:
 
     @property
     def name(self) -> str:
-        return "nat a character" if self.text else "%"
+        return "nat per character" if self.text else "%"
 
     @property
     def better(self) -> int:
@@ -64,8 +64,8 @@ class Rank:
     """A line of the ranking: a technique and a repair at one time.
 
     Args:
-        score: of its chips. gain: over the naive chips as read, paired. recovered: share of the naive loss that is brought
-            back. behind: what it lacks of the first of the ranking, paired.
+        score: of its chips. gain: over the naive chips as read, paired. recovered: share of the naive loss that is
+            recovered. behind: the difference to the first in the ranking, paired.
     """
 
     technique: str
@@ -94,7 +94,7 @@ def present(config: Any, results: Results) -> Presentation:
 
 
 def ranking(config: Any, results: Results, device: str, time: int, unit: Unit) -> list[Rank]:
-    """All techniques and repairs at one time that are finished, the best first."""
+    """All finished techniques and repairs at one time, best first."""
     at = lambda technique, repair: results.select("score", technique=technique, device=device, repair=repair)[time]  # noqa: E731
     naive = at("naive", "none")
     digital = float(np.mean(results.select("clean", technique="naive", device=device)))
@@ -122,7 +122,7 @@ def ranking(config: Any, results: Results, device: str, time: int, unit: Unit) -
 
 
 def _table(config: Any, results: Results, device: str, unit: Unit) -> list[str]:
-    """One line a technique: without hardware, and at each time as read and with statistics matched."""
+    """One line per technique: without hardware, and at each time as read and with matched statistics."""
     known = known_times(config, device)
     head = f"{device:<20}{'without':>9}" + "".join(f"{SPOKEN[config.times[i]]:>26}" for i in known)
     lines = [head, f"{'':<20}{'hardware':>9}" + f"{'as read':>13}{'matched':>13}" * len(known)]
@@ -154,7 +154,7 @@ def _table(config: Any, results: Results, device: str, unit: Unit) -> list[str]:
 def _ranked(config: Any, device: str, time: str, order: list[Rank], unit: Unit) -> list[str]:
     """The ranking at one time, and sentences on it."""
     if not order:
-        return [f"{device} after {SPOKEN[time]}: the naive chips are not read yet, so that nothing can be ranked."]
+        return [f"{device} after {SPOKEN[time]}: the naive chips have not been read yet, so nothing can be ranked."]
     lines = [
         f"{device} after {SPOKEN[time]}, ranked: gain over naive chips as read, 95 % interval over chips and inputs (paired)",
         f"{'technique':<20}{'repair':<20}{'score':>8}{'gain':>9}{'95 %':>17}{'recovered':>11}",
@@ -171,9 +171,10 @@ def _ranked(config: Any, device: str, time: str, order: list[Rank], unit: Unit) 
 
 
 def _verdicts(config: Any, order: list[Rank], unit: Unit) -> list[str]:
-    """What the ranking says: where nothing was won, and whether a benchmark's bar is met."""
+    """What the ranking says: where nothing was gained, and whether a benchmark's target is met."""
     said = [
-        "=: not distinguishable from the first. Recovered: share of what naive chips as read lose against the digital network."
+        "=: not distinguishable from the first. Recovered: share of what naive chips as read lose compared with the "
+        "digital network."
     ]
     helps = lambda r: unit.better * r.gain.mean > SURE * r.gain.error  # noqa: E731
     lost = [
@@ -202,7 +203,7 @@ def _verdicts(config: Any, order: list[Rank], unit: Unit) -> list[str]:
 def _figure(config: Any, results: Results, device: str, unit: Unit) -> Any:
     """A panel for each time: techniques from top to bottom, as read and with statistics matched."""
     known = known_times(config, device)
-    widths = [3.4, *[2.4] * (len(known) - 1)] if len(known) > 1 else [5.5]  # the legend needs so much
+    widths = [3.4, *[2.4] * (len(known) - 1)] if len(known) > 1 else [5.5]  # the legend needs this much
     figure, axes = plots.subplots(*widths, height=1.5 + 0.33 * len(config.techniques))
     clean = {t: results.select("clean", technique=t, device=device) for t in config.techniques}
     for panel, (ax, i) in enumerate(zip(axes, known, strict=True)):
@@ -229,7 +230,7 @@ def _figure(config: Any, results: Results, device: str, unit: Unit) -> Any:
         ax.set_ylim(len(config.techniques) - 0.5, -0.5)
         ax.set_yticks(range(len(config.techniques)), config.techniques if panel == 0 else [""] * len(config.techniques))
         ax.set_title(f"after {SPOKEN[config.times[i]]}", fontsize=9)
-        ax.set_xlabel("loss (nat a character)" if unit.text else "accuracy (%)")
+        ax.set_xlabel("loss (nat per character)" if unit.text else "accuracy (%)")
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=8)
     figure.suptitle(
@@ -250,8 +251,8 @@ def _method(config: Any) -> tuple[str, ...]:
         f"adapters of rank {RANK}. Converters are ideal in training. The default settings were not tuned on test inputs.",
         f"Chips: differential pairs in tiles of {config.rows} x {config.cols}, {config.dac_bits}-bit input and "
         f"{config.adc_bits}-bit output converters whose ranges cover {config.percentile:g} % of at most {splits.CALIBRATION} "
-        f"unlabelled inputs just after programming, {V_READ:g} V, one factor a tile against drift. Statistics matched: a gain "
-        "and an offset of each output channel, from the same inputs, at the time of reading.",
+        f"unlabelled inputs just after programming, {V_READ:g} V, drift compensated by one factor per tile. "
+        "Statistics matched: a gain and an offset of each output channel, from the same inputs, at the time of reading.",
     ]
     for name in config.devices:
         device = chosen_devices.find(name)

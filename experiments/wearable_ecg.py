@@ -1,5 +1,5 @@
-"""A heartbeat classifier on the wrist: frame and spiking network on PCM and ReRAM, recall of each class, energy of a
-decision with its electrodes counted, days on a coin cell."""
+"""A heartbeat classifier on the wrist: frame and spiking networks on PCM and ReRAM, recall of each class, energy per
+decision including the electrodes, days on a coin cell."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Config(sensing.Setting):
     """Settings; the defaults take a few minutes on two cores. Needs the data set mitbih-beats below XBAR_DATA."""
 
     images: int = 3000
-    """Test beats at most, evenly out of 49,296 of 22 patients who are not in the training set."""
+    """Maximum number of test beats, evenly from 49,296 of 22 patients who are not in the training set."""
 
 
 def check(config: Config) -> None:

@@ -1,4 +1,4 @@
-"""How carefully cells are written: the error that a number of pulses leaves, and which layers are worth the pulses."""
+"""How carefully cells are written: the error left after a number of pulses, and which layers are worth the pulses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from jaxtyping import Array, Float
 def error_after(pulses: ArrayLike) -> Float[Array, "*layers"]:
     """Rms write error of a loop that needs `pulses` on average, as a share of that of a single pulse.
 
-    Every pulse draws the error anew (normal, standard deviation 1), and the loop stops inside a window of half width a:
+    Every pulse redraws the error (normal, standard deviation 1), and the loop stops inside a window of half width a:
 
     $$ n = 1 / \\mathrm{erf}(a / \\sqrt 2), \\qquad s^2 = 1 - 2 a n \\varphi(a) $$
 
@@ -35,12 +35,12 @@ def error_after(pulses: ArrayLike) -> Float[Array, "*layers"]:
 
 
 def shares(costs: np.ndarray, cells: np.ndarray) -> np.ndarray:
-    """Pulses of each layer against the mean over all cells that raise the loss least.
+    """Pulses of each layer, relative to the mean over all cells, that raise the loss least.
 
     With the error of a cell as `1 / n`, `sum F / n^2` at given `sum N n` is least for `n ~ (F / N)^(1/3)`.
 
     Args:
-        costs: F, rise of the loss by each layer's errors at equal effort. cells: N of each layer.
+        costs: F, rise of the loss due to each layer's errors at equal effort. cells: N of each layer.
     """
     floor = 1e-3 * np.max(costs / cells)
     raw = np.maximum(costs / cells, floor if floor > 0 else 1.0) ** (1 / 3)
@@ -48,7 +48,7 @@ def shares(costs: np.ndarray, cells: np.ndarray) -> np.ndarray:
 
 
 def layer_costs(task: Any, model: Any, paths: tuple[str, ...], key: Any, probes: int = 8) -> np.ndarray:
-    """Rise of the loss by equal relative errors of all weights of a layer, for each layer [loss by squared error].
+    """Rise of the loss due to equal relative errors of all weights of a layer, for each layer [loss per squared error].
 
     $$ F_l = \\max_i w_i^2 \\sum_i \\max(H_{ii}, 0) $$
 

@@ -1,4 +1,4 @@
-"""Where JAX keeps what it compiled from one command to the next."""
+"""Where JAX keeps compiled programs from one command to the next."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ def keep_compiled_programs() -> None:
     """Lets JAX keep what it compiles in the user's cache folder, so that a second `xbar fit` starts at once.
 
     Not where `JAX_COMPILATION_CACHE_DIR` names a folder, `JAX_ENABLE_COMPILATION_CACHE=false` forbids it, or nothing can be
-    written. Each kind of processor has a folder of its own: programs of one may not run on another that shares the home.
+    written. Each kind of processor has a folder of its own: programs of one may not run on another that shares the home
+    directory.
     """
     if "JAX_COMPILATION_CACHE_DIR" in os.environ:
         return

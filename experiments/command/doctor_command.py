@@ -47,18 +47,18 @@ EXTRAS = {
     "torch": (("torch", "torchax"), "xbar.from_torch"),
     "nir": (("nir",), "spiking networks of other simulators"),
     "distributed": (("distributed",), "--scheduler, a Dask cluster"),
-    "codesign": (("pymoo",), "NSGA-II beside xbar run codesign"),
+    "codesign": (("pymoo",), "NSGA-II in xbar run codesign"),
 }
 
 
 @dataclasses.dataclass(frozen=True)
 class Doctor:
-    """Shows what is installed, found and writable; leaves with 1 if something that xbar needs is broken."""
+    """Shows what is installed, found and writable; exits with code 1 if something that xbar needs is broken."""
 
     out: pathlib.Path = pathlib.Path("results")
-    """Folder of results that is tried for writing."""
+    """Folder of results that is tested for write access."""
     json: bool = False
-    """Print one JSON document on standard output, and nothing else there."""
+    """Print one JSON document to standard output, and nothing else."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,7 +105,7 @@ def text(found: Sequence[Finding]) -> str:
 
 
 def examine(out: pathlib.Path) -> list[Finding]:
-    """Everything that is looked at."""
+    """Everything that is checked."""
     return [*_versions(), *_machine(), *_extras(), *_folders(out), *_data()]
 
 
@@ -179,7 +179,7 @@ def _size(folder: str | os.PathLike[str]) -> str:
 
 
 def _written(out: pathlib.Path) -> str:
-    """Writes where results would go, and takes it away again."""
+    """Writes a file where results would go, and removes it again."""
     there = next(p for p in (out.absolute(), *out.absolute().parents) if p.exists())
     with tempfile.NamedTemporaryFile(dir=there, prefix=".xbar-doctor-") as file:
         file.write(b"x")
@@ -192,9 +192,7 @@ def _data() -> list[Finding]:
     from experiments.public_data.places import located
     from experiments.public_data.registry import entries
 
-    found = [
-        _tried("data sets", "digits", lambda: f"ships, {len(datasets.load('digits').x_train)} images for training")
-    ]
+    found = [_tried("data sets", "digits", lambda: f"included, {len(datasets.load('digits').x_train)} training images")]
     root = os.environ.get("XBAR_DATA")
     if root and not pathlib.Path(root).is_dir():
         found.append(Finding("data sets", "XBAR_DATA", f"{root} is not a folder", "broken"))

@@ -17,7 +17,7 @@ DONE, FAILED, USAGE = 0, 1, 2  # an interrupted command leaves with `INTERRUPTIO
 
 
 def attempt(work: Callable[[], Outcome], interrupted: str, debug: bool) -> Outcome | int:
-    """What `work` returns, or the exit code of how else it ended, which was said in a sentence."""
+    """What `work` returns, or the exit code of any other ending, after reporting it in a sentence."""
     INTERRUPTION.outcome = interrupted
     try:
         return work()
@@ -27,7 +27,7 @@ def attempt(work: Callable[[], Outcome], interrupted: str, debug: bool) -> Outco
         say(INTERRUPTION.sentence)
         return INTERRUPTION.code
     except Exception as error:
-        if INTERRUPTION.received:  # a library made another error of it
+        if INTERRUPTION.received:  # a library turned it into another error
             say(INTERRUPTION.sentence)
             return INTERRUPTION.code
         if debug:
@@ -37,13 +37,13 @@ def attempt(work: Callable[[], Outcome], interrupted: str, debug: bool) -> Outco
 
 
 def complain(message: str) -> int:
-    """Says what was wrong with the command; the exit code for it."""
+    """Says what was wrong with the command; returns the exit code for it."""
     say(f"xbar: {message}")
     return USAGE
 
 
 def show(text: str) -> None:
-    """Prints results, in letters that the terminal has."""
+    """Prints results, in characters that the terminal has."""
     encoding = getattr(sys.stdout, "encoding", None) or "ascii"
     print(_spelt(text, encoding), flush=True)
 
@@ -65,7 +65,9 @@ def finish_output(code: int, failure: OSError | None = None) -> int:
         say(f"xbar: results could not be printed ({error.strerror}). Files that were written are complete.")
         failed = code or FAILED
     with contextlib.suppress(OSError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left shall not fail again at exit
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+        )  # so that what is left does not fail again at exit
     return failed
 
 
@@ -84,5 +86,5 @@ def _spelt(text: str, encoding: str) -> str:
 
 def _said(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename and error.strerror:
-        return f"{error.filename}: {error.strerror}. What was stored before is kept, and the same command goes on from there."
+        return f"{error.filename}: {error.strerror}. What was stored before is kept, and the same command resumes from there."
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

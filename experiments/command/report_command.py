@@ -34,17 +34,17 @@ class Report:
     paths: tyro.conf.Positional[tuple[pathlib.Path, ...]] = (pathlib.Path("results"),)
     """A run's folder, two of them, or a folder with runs below it."""
     csv: pathlib.Path | None = None
-    """Of one run: write every value into this file, one a row, coordinates as columns with units."""
+    """For one run: write every value to this file, one per row, with coordinates as columns with units."""
     overwrite: bool = False
-    """Let --csv replace a file."""
+    """Let --csv replace an existing file."""
     json: bool = False
-    """Print one JSON document on standard output, and nothing else there."""
+    """Print one JSON document to standard output, and nothing else."""
     debug: bool = False
     """Show the traceback of an error."""
 
 
 def carry_out(flags: Sequence[str]) -> int:
-    """Carries out `xbar report ...`; the exit code: 2 also for an unfinished run, or one that its experiment cannot show."""
+    """Carries out `xbar report ...`; the exit code: 2 also for an unfinished run or one that its experiment cannot show."""
     try:
         settings = tyro.cli(Report, prog="xbar report", args=flags, config=(tyro.conf.FlagCreatePairsOff,))
     except SystemExit as leave:
@@ -88,7 +88,7 @@ def _one(run: SavedRun, settings: Report) -> Shown:
         files += written
         said = shown.text
     except UsageError as error:
-        problems.append(f"{error} What any results show is shown instead; report.html is left as it is.")
+        problems.append(f"{error} A plain summary of the results is shown instead; report.html is left as it is.")
         said = plain_tables.text(run.results)
     document = {
         "folder": str(run.folder),
@@ -106,7 +106,7 @@ def _published(run: SavedRun) -> tuple[Presentation, list[str]]:
     """What the experiment shows of a run, and the files that are written again.
 
     Raises:
-        UsageError: if the experiment is gone, is another one by now, or fails to show these results.
+        UsageError: if the experiment no longer exists, has changed, or fails to show these results.
     """
     from experiments.framework import runner
 

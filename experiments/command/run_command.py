@@ -16,7 +16,7 @@ from experiments.framework.errors import UsageError
 from experiments.framework.experiment import Source
 from experiments.framework.known_experiments import EXPERIMENTS
 
-_KEPT = "finished points are kept, and the same command goes on from there"
+_KEPT = "finished points are kept, and the same command resumes from there"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,13 +26,13 @@ class Output:
     out: pathlib.Path = pathlib.Path("results")
     """Folder of results."""
     json: bool = False
-    """Print one JSON document on standard output, and nothing else there."""
+    """Print one JSON document to standard output, and nothing else."""
     fresh: bool = False
-    """Start anew even if the same run is there already."""
+    """Start a new run even if the same one exists already."""
     debug: bool = False
     """Show the traceback of an error."""
     workers: int = 1
-    """Processes of this machine that compute points; each needs the memory of a whole run. 1: this process itself."""
+    """Processes on this machine that compute points; each needs the memory of a whole run. 1: this process itself."""
     scheduler: str = ""
     """Address of a Dask scheduler whose workers compute the points, such as tcp://host:8786."""
 
@@ -68,8 +68,8 @@ def find(name: str) -> Source:
     if name.endswith(".py") or "/" in name:
         return Source.of_file(name)
     close = difflib.get_close_matches(name, EXPERIMENTS, 1, 0.6)
-    hint = f" Did you mean {close[0]!r}?" if close else f" There are: {', '.join(EXPERIMENTS)}."
-    raise UsageError(f"there is no experiment {name!r}.{hint} A file of your own ends with .py.")
+    hint = f" Did you mean {close[0]!r}?" if close else f" Available: {', '.join(EXPERIMENTS)}."
+    raise UsageError(f"there is no experiment {name!r}.{hint} The name of a file of your own must end with .py.")
 
 
 def _parse(program: str, title: str, config: type, flags: list[str]) -> tuple[Output, Any]:
@@ -89,7 +89,7 @@ def _parse(program: str, title: str, config: type, flags: list[str]) -> tuple[Ou
 def _check_separators(flags: list[str]) -> None:
     for name, value in itertools.pairwise(["", *flags]):
         if re.fullmatch(r"-?[\d.e-]+(,-?[\d.e-]+)+,?", value):
-            raise UsageError(f"{name} {value}: separate values by blanks: {value.replace(',', ' ').strip()}.")
+            raise UsageError(f"{name} {value}: separate values with spaces: {value.replace(',', ' ').strip()}.")
 
 
 def _execute(source: Source, output: Output, configs: list[Any]) -> list[Any]:
@@ -99,7 +99,7 @@ def _execute(source: Source, output: Output, configs: list[Any]) -> list[Any]:
     if output.workers < 1:
         raise UsageError(f"--workers {output.workers}: give at least 1.")
     if output.workers > 1 and output.scheduler:
-        raise UsageError("--workers and --scheduler: give one of them; a cluster brings its own workers.")
+        raise UsageError("--workers and --scheduler: give only one of the two; a cluster brings its own workers.")
     workers = Workers(output.workers, output.scheduler)
     return runner.execute(source, configs, out=output.out, fresh=output.fresh, workers=workers)
 

@@ -12,7 +12,7 @@ from experiments.framework.known_experiments import EXPERIMENTS
 
 
 def carry_out(name: str) -> int:
-    """Prints it; the exit code."""
+    """Prints it; returns the exit code."""
     try:
         show(_experiment(name) if name in EXPERIMENTS or name.endswith(".py") else _device(name))
     except UsageError as error:
@@ -35,7 +35,7 @@ def _default(field: dataclasses.Field) -> str:
 
 
 def _device(name: str) -> str:
-    """The catalogue's words on a published device or compact model, and the laws of a device."""
+    """The catalogue's description of a published device or compact model, and the laws of a device."""
     import devices
     from experiments import chosen_devices
 

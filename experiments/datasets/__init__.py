@@ -1,4 +1,4 @@
-"""Data sets, by name, with a fixed split: `load(name)`; `folder(name)` is where the files of one lie."""
+"""Data sets, by name, with a fixed split: `load(name)`; `folder(name)` is the folder of its files."""
 
 from __future__ import annotations
 
@@ -35,5 +35,5 @@ def load(name: str) -> Dataset:
         UsageError: for an unknown name, or files that are missing or damaged.
     """
     if name not in SETS:
-        raise UsageError(f"data set {name!r} is unknown; there are {', '.join(NAMES)}.")
+        raise UsageError(f"data set {name!r} is unknown; choose from {', '.join(NAMES)}.")
     return SETS[name]()

@@ -18,8 +18,9 @@ class Dataset:
     """Inputs `(n, ...)` as float32 and labels as int32, with a fixed split; `x_train` is empty where there is no training set.
 
     Args:
-        name: of the set. notes: sentences on what was made of the files, for reports.
-        in_runs: whether neighbours are alike, as inputs of one person or of one label lie side by side in the files.
+        name: of the set. notes: sentences on how the files were processed, for reports.
+        in_runs: whether neighbours are similar, because inputs of one person or of one label are next to each other in the
+            files.
     """
 
     name: str
@@ -32,12 +33,12 @@ class Dataset:
 
     @property
     def classes(self) -> int:
-        """How many labels there are."""
+        """Number of classes."""
         return int(max(a.max() for a in (self.y_train, self.y_test) if a.size)) + 1
 
     def some(self, part: Literal["train", "test"], most: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """At most so many inputs and labels that are like the whole: the first ones; of a fixed random order where neighbours
-        are alike. Fewer of them are the beginning of more."""
+        """At most `most` inputs and labels that represent the whole: the first ones, in a fixed random order where
+        neighbours are similar. A smaller number gives the beginning of a larger one."""
         x, y = (self.x_train, self.y_train) if part == "train" else (self.x_test, self.y_test)
         if not self.in_runs:
             return x[:most], y[:most]
@@ -49,7 +50,7 @@ def read_npz(path: pathlib.Path, *names: str) -> dict[str, np.ndarray]:
     """Arrays of a NumPy archive, all of them or those of these names; no pickles.
 
     Raises:
-        UsageError: for a file that is missing, damaged, or lacks one of them.
+        UsageError: for a file that is missing or damaged, or lacks one of them.
     """
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:

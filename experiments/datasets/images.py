@@ -26,7 +26,7 @@ _IDX = {
 
 
 def digits() -> Dataset:
-    """Handwritten digits, 8 x 8; they ship with the project."""
+    """Handwritten digits, 8 x 8; they are included with xbar."""
     here = pathlib.Path(__file__).parents[1]
     places = [here.parent / "data" / "digits.h5", here / "data" / "digits.h5"]  # source tree, installed wheel
     path = next((p for p in places if p.is_file()), None)
@@ -48,11 +48,11 @@ def idx(name: str) -> Dataset:
     """MNIST or Fashion-MNIST, from their four files."""
     hint = " or install Debian's package dataset-fashion-mnist" if name == "fashion-mnist" else ""
     holds = f"{_IDX['x_train']}-ubyte.gz and its three companions"
-    place = folder(name, holds, f"{hint}, or use digits, which ship: --network mlp or cnn --data digits")
+    place = folder(name, holds, f"{hint}, or use digits, which are included: --network mlp or cnn --data digits")
     arrays = {field: _read_idx(place, stem) for field, stem in _IDX.items()}
     for part in ("train", "test"):
         if len(arrays[f"x_{part}"]) != len(arrays[f"y_{part}"]) or arrays[f"x_{part}"].ndim != 3:
-            raise UsageError(f"{place}: images and labels of the {part} set do not belong together. Fetch them again.")
+            raise UsageError(f"{place}: the images and labels of the {part} set do not match. Fetch them again.")
     x_train, x_test = (_unit(arrays[f"x_{part}"]) for part in ("train", "test"))
     y_train, y_test = (arrays[f"y_{part}"].astype(np.int32) for part in ("train", "test"))
     return Dataset(name, x_train, y_train, x_test, y_test)
@@ -72,7 +72,7 @@ def _read_idx(place: pathlib.Path, stem: str) -> np.ndarray:
 
 
 def cifar10() -> Dataset:
-    """CIFAR-10 whole: 50,000 training and 10,000 test images, `(n, 32, 32, 3)`, from its authors' binary files."""
+    """All of CIFAR-10: 50,000 training and 10,000 test images, `(n, 32, 32, 3)`, from its authors' binary files."""
     place = folder("cifar10", "data_batch_1.bin to data_batch_5.bin and test_batch.bin")
     train = [_records(place / f"data_batch_{i}.bin") for i in range(1, 6)]
     x_test, y_test = _records(place / "test_batch.bin")
@@ -118,7 +118,7 @@ def _records(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray]:
 def wake_words() -> Dataset:
     """The 1,000 images of MLPerf Tiny's visual wake words, `(n, 96, 96, 3)` RGB; 1 is a person. There is no training set.
 
-    The JPEG files hold blue where red belongs, as the benchmark's runner wants them; they are swapped back here.
+    The JPEG files have red and blue swapped, as the benchmark's runner wants them; they are swapped back here.
     """
     path = folder("mlperf-tiny", "vww_images.zip") / "vww_images.zip"
     try:

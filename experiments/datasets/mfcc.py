@@ -15,11 +15,11 @@ FLOOR = 1e-6  # added to a band's magnitude before the logarithm
 
 
 def features(audio: Float[np.ndarray, "*clips samples"]) -> Float[np.ndarray, "*clips 49 10"]:
-    """MFCCs of clips of at most one second at 16 kHz; shorter ones are followed by silence.
+    """MFCCs of clips of at most one second at 16 kHz; shorter ones are padded with silence at the end.
 
-    Each clip is divided by its largest sample (not magnitude, as the benchmark does it); frames of 30 ms every 20 ms under a
-    periodic Hann window; magnitudes of a 512-point Fourier transform; 40 triangular bands, linear in mel, from 20 Hz to 4 kHz;
-    `ln(band + 1e-6)`; an orthonormal DCT-II but for its first coefficient, of which the first ten are kept:
+    Each clip is divided by its largest value (not its largest magnitude), as in the benchmark; frames of 30 ms every 20 ms
+    under a periodic Hann window; magnitudes of a 512-point Fourier transform; 40 triangular bands, linear in mel, from 20 Hz
+    to 4 kHz; `ln(band + 1e-6)`; a DCT-II, orthonormal except for its first coefficient, of which the first ten are kept:
 
     $$ c_k = \\sqrt{2/40} \\sum_m \\ln(b_m + 10^{-6}) \\cos(\\pi k (m + 1/2) / 40) $$
 
@@ -34,7 +34,7 @@ def features(audio: Float[np.ndarray, "*clips samples"]) -> Float[np.ndarray, "*
     """
     audio = np.asarray(audio, np.float64)
     if audio.shape[-1] > RATE:
-        raise ValueError(f"features: clips have {audio.shape[-1]} samples; give at most {RATE}, a second at 16 kHz.")
+        raise ValueError(f"features: clips have {audio.shape[-1]} samples; give at most {RATE}, one second at 16 kHz.")
     top = audio.max(-1, keepdims=True)
     audio = np.divide(audio, top, out=np.zeros_like(audio), where=top > 0)
     padded = np.concatenate([audio, np.zeros((*audio.shape[:-1], RATE - audio.shape[-1]))], -1)
@@ -47,7 +47,7 @@ def features(audio: Float[np.ndarray, "*clips samples"]) -> Float[np.ndarray, "*
 
 
 def bands() -> Float[np.ndarray, "257 40"]:
-    """Weights of the spectrum's lines in each mel band: triangles, linear in mel; the line at 0 Hz belongs to none."""
+    """Weights of the spectral lines in each mel band: triangles, linear in mel; the line at 0 Hz belongs to none."""
     mel = lambda f: 1127.0 * np.log1p(f / 700.0)  # noqa: E731
     edges = np.linspace(mel(LOWEST), mel(HIGHEST), BANDS + 2)
     lines = mel(np.linspace(0, RATE / 2, FFT // 2 + 1))[:, None]

@@ -9,8 +9,8 @@ from experiments.datasets.dataset import Dataset, no_training, read_npz
 from experiments.framework.errors import UsageError
 from experiments.public_data.places import find as folder
 
-LOCAL = 10  # intervals before a beat that its own are held against
-PATIENT = 100  # beats over which a patient's usual beat is told
+LOCAL = 10  # intervals before a beat that its own are compared with
+PATIENT = 100  # beats over which a patient's usual beat is averaged
 BEATS = ("normal", "supraventricular", "ventricular", "fusion", "unknown")  # AAMI's five kinds
 MILLIVOLT = 200.0  # units of the beats' samples
 NEW_SPEAKER = "theo"
@@ -24,7 +24,7 @@ def keywords() -> Dataset:
     codes = found["inputs"].astype(np.float32) - np.float32(found["zero_point"])
     x, y = (codes * np.float32(found["scale"])).astype(np.float32), found["labels"].astype(np.int32)
     if x.ndim != 3 or len(x) != len(y):
-        raise UsageError(f"{path}: inputs {x.shape} and labels {y.shape} do not belong together. Fetch it again.")
+        raise UsageError(f"{path}: inputs {x.shape} and labels {y.shape} do not match. Fetch it again.")
     return Dataset("keywords", *no_training(x, y), x, y)
 
 
@@ -36,7 +36,7 @@ def spoken_digits() -> Dataset:
     path = folder("fsdd", "fsdd.npz") / "fsdd.npz"
     found = read_npz(path, "audio", "length", "digit", "index", "rate")
     if int(found["rate"]) != SPEECH_RATE or found["length"].sum() != len(found["audio"]):
-        raise UsageError(f"{path}: its clips do not fit its lengths, or are not at 8 kHz. Fetch it again.")
+        raise UsageError(f"{path}: its clips do not match its lengths, or are not at 8 kHz. Fetch it again.")
     clips = np.split(found["audio"], np.cumsum(found["length"])[:-1])
     padded = np.zeros((len(clips), mfcc.RATE))
     for row, clip in zip(padded, clips, strict=True):
@@ -45,12 +45,12 @@ def spoken_digits() -> Dataset:
     x = np.concatenate([mfcc.features(padded[i : i + 300]) for i in range(0, len(padded), 300)])
     y, test = found["digit"].astype(np.int32), found["index"] < 5
     cut = int((found["length"] > SPEECH_RATE).sum())
-    notes = (f"{cut} clips of more than a second are cut there.",)
+    notes = (f"{cut} clips of more than one second are cut at one second.",)
     return Dataset("fsdd", x[~test], y[~test], x[test], y[test], notes, in_runs=True)
 
 
 def spoken_digits_of_new_speakers() -> Dataset:
-    """The same clips, tested on the 500 of a speaker (theo) of whom there is none among the 2,500 for training."""
+    """The same clips, tested on the 500 of a speaker (theo) who does not occur among the 2,500 for training."""
     path = folder("fsdd", "fsdd.npz") / "fsdd.npz"
     known, order = spoken_digits(), read_npz(path, "index", "speaker")
     test = order["index"] < 5
@@ -63,10 +63,10 @@ def spoken_digits_of_new_speakers() -> Dataset:
 def heartbeats_in_context() -> Dataset:
     """Normal, supraventricular and ventricular beats with what came before them, `(n, 260)`, of the patients of DS1 and DS2.
 
-    128 samples in mV; the same less the patient's usual beat (a running mean over the last 100); and four numbers: the
-    interval before the beat, and the one after it, over the mean of the ten before; the one before over the one after; the
-    one before over the patient's mean so far; each less 1. Fusion and unknown beats are left out. A beat can be classified
-    once the next one has come.
+    128 samples in mV; the same minus the patient's usual beat (a running mean over the last 100); and four numbers: the
+    interval before the beat, and the one after it, divided by the mean of the ten before; the one before divided by the one
+    after; the one before divided by the patient's mean so far; each minus 1. Fusion and unknown beats are left out. A beat
+    can be classified once the next one has occurred.
     """
     path = folder("mitbih-beats", "mitbih_beats.npz") / "mitbih_beats.npz"
     found = read_npz(path, "beats", "aami", "ds1", "rr", "record")
@@ -83,7 +83,7 @@ def heartbeats_in_context() -> Dataset:
 
 
 def _usual_beat(beats: np.ndarray) -> np.ndarray:
-    """Running mean of a record's beats before each of them; the first one's is itself."""
+    """Running mean of a record's beats before each of them; for the first one, the beat itself."""
     usual, mean = np.empty_like(beats), beats[0].copy()
     for i, beat in enumerate(beats):
         usual[i] = mean
@@ -92,7 +92,7 @@ def _usual_beat(beats: np.ndarray) -> np.ndarray:
 
 
 def _intervals(rr: np.ndarray) -> np.ndarray:
-    """Intervals of a record's beats, relative to others, less 1; 0 where one is missing."""
+    """Intervals of a record's beats, relative to others, minus 1; 0 where one is missing."""
     before, after = (np.where(r > 0, r, np.nan).astype(np.float64) for r in rr.T)
     known = np.where(np.isnan(before), np.nanmean(before), before)
     sums = np.concatenate([[0.0], np.cumsum(known)])
@@ -113,5 +113,5 @@ def heartbeats() -> Dataset:
     found = read_npz(path, "beats", "aami", "ds1")
     x, y, train = found["beats"].astype(np.float32) / MILLIVOLT, found["aami"].astype(np.int32), found["ds1"]
     if x.shape != (len(y), 128) or train.shape != y.shape or train.dtype != bool:
-        raise UsageError(f"{path}: beats {x.shape} and labels {y.shape} do not belong together. Fetch it again.")
+        raise UsageError(f"{path}: beats {x.shape} and labels {y.shape} do not match. Fetch it again.")
     return Dataset("mitbih-beats", x[train], y[train], x[~train], y[~train], in_runs=True)

@@ -1,1 +1,1 @@
-"""What every experiment stands on: the command, runs and their folders, results, figures, reports."""
+"""What every experiment is built on: the command, runs and their folders, results, figures, reports."""

@@ -2,4 +2,4 @@
 
 
 class UsageError(Exception):
-    """Bad usage or bad input; the message says what, and what to do about it."""
+    """Bad usage or bad input; the message says what is wrong and what to do about it."""

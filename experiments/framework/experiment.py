@@ -10,11 +10,11 @@ def layout(config): ...           # -> store.Layout: axes, variables, which axes
 def compute(config, state, point): ...   # -> {variable: values without the point's axes}; may fill others too
 def present(config, results): ... # -> Presentation
 
-Left out, these do nothing:
+Optional:
 def check(config): ...            # raises UsageError if a setting is invalid
-def inputs(config): ...           # -> {file: hash}: what else a run belongs to, beside its settings
-def memory(config): ...           # -> {what for: bytes}: memory of a point, beside its results
-def prepare(config): ...          # -> anything: data, trained networks; called only if a point is missing, once a worker
+def inputs(config): ...           # -> {file: hash}: what else identifies a run, besides its settings
+def memory(config): ...           # -> {what for: bytes}: memory of a point, besides its results
+def prepare(config): ...          # -> anything: data, trained networks; called only if a point is missing, once per worker
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ REQUIRED = ("Config", "TITLE", "layout", "compute", "present")
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """A table of the report, sorted by a click on a heading.
+    """A table of the report, which a click on a heading sorts.
 
     Args:
-        title: what it shows, with units. heads: of the columns. rows: cells: a text, a number, or `(number, text)`: sorted by
-            the number, shown as the text.
+        title: what it shows, with units. heads: of the columns. rows: of cells; each is a text, a number, or `(number, text)`,
+            which is sorted by the number and shown as the text.
         note: a sentence below it.
 
     Raises:
-        ValueError: for a row that has not as many cells as there are heads.
+        ValueError: for a row whose number of cells is not the number of heads.
     """
 
     title: str
@@ -62,7 +62,7 @@ class Table:
 
 @dataclasses.dataclass(frozen=True)
 class Presentation:
-    """What people look at.
+    """What the user sees of a run.
 
     Args:
         text: the terminal's tables and sentences. figures: matplotlib figures by file name.
@@ -70,7 +70,7 @@ class Presentation:
         summary: a few numbers for `--json`, and the columns of a sweep's table.
         answer: what the run found, in a sentence or two. captions: of the figures, by name.
         tables: of the report, instead of `text`.
-        warnings: what weakens the result: parts that were never measured, extrapolation, what did not converge.
+        warnings: what weakens the result: parts that were never measured, extrapolation, searches that did not converge.
         energy: assumptions of the energy model. cite: BibTeX of what was used.
     """
 
@@ -124,7 +124,7 @@ class Source:
 
     @property
     def inputs(self) -> dict[str, str]:
-        """What a run of a user's file belongs to: the file's content."""
+        """What identifies a run of a user's file: a hash of its content."""
         return {self.path: hashlib.sha256(self.text.encode()).hexdigest()[:12]} if self.path else {}
 
     def load(self) -> Any:

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
-    """A temporary file beside `path` to write to; it is on the disk before it takes its place, and goes if anything fails.
+    """A temporary file beside `path` to write to; it is on disk before it replaces `path`, and is removed if anything fails.
 
     Raises:
-        OSError: that names `path`, if it cannot be written.
+        OSError: naming `path`, if it cannot be written.
     """
     from xbar.storage import whole_files
 
@@ -36,5 +36,5 @@ def write_text(path: pathlib.Path, text: str) -> None:
 
 
 def printable(text: str) -> str:
-    """Text with an escape for what no encoding has: bytes of a file's name that are no UTF-8."""
+    """Text with escapes for what cannot be encoded: bytes of a file name that are not UTF-8."""
     return text.encode("utf-8", "backslashreplace").decode()

@@ -8,7 +8,7 @@ EXPERIMENTS = {  # name: (module, what it shows, time on two cores)
     ),
     "benchmark": (
         "experiments.benchmark",
-        "how long common tasks take, beside a reference timed in the same run",
+        "how long common tasks take, against a reference timed in the same run",
         "1 min",
     ),
     "device-zoo": (
@@ -23,12 +23,12 @@ EXPERIMENTS = {  # name: (module, what it shows, time on two cores)
     ),
     "scale": (
         "experiments.scale",
-        "what chips cost a computer: memory and time by the number of weights, and for a billion of them",
+        "what simulating chips costs: memory and time by the number of weights, and for a billion of them",
         "1 min",
     ),
     "reproduce": (
         "experiments.reproduce",
-        "published results repeated: published, here, tolerance, verdict (--case E1, E2, E3, E4, E5, E6, E7)",
+        "published results reproduced: published, here, tolerance, verdict (--case E1, E2, E3, E4, E5, E6, E7)",
         "2 to 15 min",
     ),
     "platforms": (
@@ -38,17 +38,17 @@ EXPERIMENTS = {  # name: (module, what it shows, time on two cores)
     ),
     "mlperf-tiny": (
         "experiments.mlperf_tiny",
-        "the networks of MLPerf Tiny on any device and macro: accuracy over time, uJ and ms, beside measured boards",
+        "the networks of MLPerf Tiny on any device and macro: accuracy over time, uJ and ms, against measured boards",
         "7 min",
     ),
     "sparsity": (
         "experiments.sparsity",
-        "who profits from zeros in inputs and weights: GPU, frame-based and event-driven crossbars, Loihi",
+        "which hardware profits from zeros in inputs and weights: GPU, frame-based and event-driven crossbars, Loihi",
         "1 min",
     ),
     "codesign": (
         "experiments.codesign",
-        "weights and physics together by gradient, from accuracy to low energy, beside grid, random search and NSGA-II",
+        "weights and physics optimised together by gradient, from accuracy to low energy; against grid, random, NSGA-II",
         "4 min",
     ),
     "train-on-array": (
@@ -58,17 +58,17 @@ EXPERIMENTS = {  # name: (module, what it shows, time on two cores)
     ),
     "asymmetry-map": (
         "experiments.asymmetry_map",
-        "which pulses training on arrays bears: accuracy over asymmetry, number of states and error of references",
+        "which pulses training on arrays tolerates: accuracy against asymmetry, number of states, reference errors",
         "3 min",
     ),
     "refresh": (
         "experiments.refreshing",
-        "drift, and what refreshing a chip by training on its arrays brings and takes",
+        "drift, and what refreshing a chip by training on its arrays gains and costs",
         "2 min",
     ),
     "training-energy": (
         "experiments.training_energy",
-        "the energy of training a large model, on its own and on other hardware; every assumption is a setting",
+        "the energy of training a large model, on GPUs and on other hardware; every assumption is a setting",
         "1 s",
     ),
     "training-study": (
@@ -83,7 +83,7 @@ EXPERIMENTS = {  # name: (module, what it shows, time on two cores)
     ),
     "specification": (
         "experiments.specification",
-        "what a laboratory has to improve: tolerances that keep an accuracy, their exchange rates, the next measurement",
+        "what a laboratory must improve: tolerances that keep an accuracy, their exchange rates, the next measurement",
         "2 min",
     ),
     "yield": (
@@ -113,7 +113,7 @@ EXPERIMENTS = {  # name: (module, what it shows, time on two cores)
     ),
     "sense": (
         "experiments.sense",
-        "which network, device and converter meets a budget (--max-uj 1 --min-accuracy 90), beside measured boards",
+        "which network, device and converter meets a budget (--max-uj 1 --min-accuracy 90), against measured boards",
         "6 min",
     ),
     "stdp": (

@@ -1,4 +1,4 @@
-"""Memory that is planned before it is spent: a sentence with numbers, instead of a program that the system kills."""
+"""Memory is planned before it is used: a message with numbers, instead of a program that the system kills."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_b
 
 
 def available_memory() -> int | None:
-    """Bytes that this program may still take [B]: free memory, or the limit of a container or of `ulimit -v` if that is
+    """Bytes that this program may still use [B]: free memory, or the limit of a container or of `ulimit -v` if that is
     less; None if unknown."""
     found = [b for b in (_free(), _container(), _limit()) if b is not None]
     return min(found) if found else None
 
 
 def check_memory(needs: Mapping[str, float], hint: str) -> None:
-    """Refuses what does not fit.
+    """Refuses a run that does not fit into memory.
 
     Args:
-        needs: bytes by what they are for [B]. hint: which settings make it less.
+        needs: bytes by what they are for [B]. hint: which settings reduce it.
 
     Raises:
         UsageError: if the sum is more than what is available.
@@ -35,7 +35,7 @@ def check_memory(needs: Mapping[str, float], hint: str) -> None:
 
 
 class Programs:
-    """Compiled programs of a process that goes through many runs: JAX keeps thousands of them, of runs long done.
+    """Compiled programs of a process that goes through many runs: JAX keeps thousands of them, from runs long finished.
 
     Args:
         growth: bytes by which the process may grow before they are dropped [B].
@@ -45,7 +45,7 @@ class Programs:
         self.growth, self._least = growth, None
 
     def tidy(self) -> bool:
-        """Drops what was compiled if the process has grown that much since the first call or the last drop; whether it did."""
+        """Drops compiled programs if the process has grown this much since the first call or the last drop; True if it did."""
         now = resident_memory()
         if now is None or self._least is None or now < self._least:
             self._least = now
@@ -63,7 +63,7 @@ class Programs:
 
 
 def resident_memory() -> int | None:
-    """Bytes of memory that this process holds [B]; None if unknown."""
+    """Bytes of memory that this process uses [B]; None if unknown."""
     try:
         pages = int(pathlib.Path("/proc/self/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")

@@ -33,7 +33,7 @@ details { margin: .8rem 0; } summary { cursor: pointer; font-weight: 600; } tabl
 @media print { details > * { display: block; } }
 """
 
-# A click on a heading sorts its column: by the number that a cell begins with, or as text. A second click turns it round.
+# A click on a heading sorts its column: by the number that a cell begins with, or as text. A second click reverses the order.
 SCRIPT = """
 for (const table of document.querySelectorAll("table.sortable")) {
   const heads = [...table.tHead.rows[0].cells], body = table.tBodies[0];

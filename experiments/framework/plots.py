@@ -35,11 +35,11 @@ STYLE: Any = {
 
 
 def prefixed(label: str, largest: float) -> tuple[float, str]:
-    """The factor for values on a linear axis, and its label, so that they read as 12 uA, not 1.2 with 1e-5 at the corner.
+    """The factor for values on a linear axis, and its label, so that they read as 12 uA, not 1.2 with 1e-5 in the corner.
 
     Args:
         label: ends with its unit in brackets, such as "current [A]"; any other label stays as it is.
-        largest: magnitude among the values.
+        largest: largest magnitude of the values.
     """
     found = re.fullmatch(r"(.*)([\[(])(A|S|V|s|Hz|J|ohm)([\])])", label)
     if found is None or not 0 < largest < float("inf") or 0.05 <= largest < 1e4:
@@ -71,7 +71,7 @@ def grid(rows: int, cols: int, width: float, height: float) -> tuple[Figure, Any
 
 
 def save(figure: Figure, stem: pathlib.Path) -> None:
-    """Writes `stem.png` and `stem.svg`, each complete or not at all."""
+    """Writes `stem.png` and `stem.svg`, each completely or not at all."""
     with plt.rc_context(STYLE):
         picture = io.BytesIO()
         figure.savefig(picture, format="png")

@@ -1,4 +1,4 @@
-"""Tables that were printed for a terminal, as tables that can be sorted."""
+"""Tables printed for a terminal, turned into tables that can be sorted."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from experiments.framework.experiment import Table
 
-LEAST_CELLS = 6  # in a table; what has fewer stays as it was printed
+LEAST_CELLS = 6  # in a table; tables with fewer stay as they were printed
 PREFIXES = {"": 0, "a": -18, "f": -15, "p": -12, "n": -9, "u": -6, "µ": -6, "m": -3, "k": 3, "M": 6, "G": 9, "T": 12}
 _QUANTITY = re.compile(r"[x~<>]?\s*[-+]?\d[\d.,e+-]*\s*(%|[a-zA-Zµ]{1,3})?(\s*(±|\.\.|\s-\s).*)?")  # no heading
 _NUMBER = re.compile(
@@ -17,9 +17,9 @@ _NUMBER = re.compile(
 
 
 def pieces(text: str) -> Iterator[str | Table]:
-    """Paragraphs and tables of a printed text, in order; what is no table for certain stays text.
+    """Paragraphs and tables of a printed text, in order; anything that is not certainly a table stays text.
 
-    A table is consecutive lines that fall into as many cells (two or more) where two spaces or more stand between them.
+    A table is a sequence of lines with the same number of cells (two or more), separated by two spaces or more.
     """
     for block in re.split(r"\n\s*\n", text):
         lines, start = block.splitlines(), 0
@@ -47,7 +47,7 @@ def _cells(line: str) -> list[str]:
 
 
 def _end(lines: list[str], start: int) -> int:
-    """Where the rows end that have as many cells as the one at `start`."""
+    """Where the rows with as many cells as the one at `start` end."""
     count, end = len(_cells(lines[start])), start
     while count > 1 and end < len(lines) and len(_cells(lines[end])) == count:
         end += 1
@@ -55,7 +55,7 @@ def _end(lines: list[str], start: int) -> int:
 
 
 def _cell(text: str) -> tuple[float, str] | str:
-    """A text with the number it is sorted by: that which it begins with, SI prefixes counted."""
+    """A text with the number it is sorted by: the one it begins with, including SI prefixes."""
     match = _NUMBER.match(text)
     if match is None:
         return text

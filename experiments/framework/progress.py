@@ -1,4 +1,4 @@
-"""What a command says while it works: on standard error, so that standard output holds results alone."""
+"""Progress messages of a command: on standard error, so that standard output holds only results."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ EVERY = 10.0
 
 
 def say(message: str) -> None:
-    """One line on standard error; a run does not end because nobody can hear it."""
+    """One line on standard error; a run does not end because nobody can read it."""
     with contextlib.suppress(OSError):
         print(printable(message), file=sys.stderr, flush=True)
 
 
 class Progress:
-    """Points that are done, and the time that is left: bars on a terminal, lines elsewhere. A context manager."""
+    """Points that are done, and the remaining time: bars on a terminal, lines elsewhere. A context manager."""
 
     def __init__(self, name: str, total: int):
         self.name, self.total, self.done = name, total, 0
@@ -45,14 +45,14 @@ class Progress:
             self._bars.stop()
 
     def starting(self, point: Mapping[str, Any]) -> None:
-        """A point is being worked on, the only one at this time."""
+        """Work on a point starts; it is the only one at this time."""
         if self._bars is not None:
             self._bars.update(self._all, description=printable(f"{self.name}: {_named(point)}"))
         else:
             say(f"{self.name}: point {self.done + 1} of {self.total}: {_named(point)}{self._left()}")
 
     def finished(self, point: Mapping[str, Any], among_others: bool = False) -> None:
-        """A point is done; `among_others`: several are worked on at a time, so that `starting` was not called."""
+        """A point is done; `among_others`: several are computed at a time, so that `starting` was not called."""
         self.done += 1
         if self._bars is not None:
             self._bars.advance(self._all)
@@ -60,7 +60,7 @@ class Progress:
             say(f"{self.name}: {self.done} of {self.total} points done: {_named(point)}{self._left()}")
 
     def steps(self, items: Sequence[Item], what: str) -> Iterator[Item]:
-        """Passes on steps inside a point."""
+        """Yields the steps of a point, and shows how far they are."""
         began = last = time.monotonic()
         bars: Any = self._bars
         task = None if bars is None else bars.add_task(what, total=len(items))
@@ -87,7 +87,7 @@ _CURRENT: Progress | None = None
 
 
 def steps(items: Iterable[Item], what: str) -> Iterator[Item]:
-    """Passes on the steps of a long point, and shows how far they are. Workers show nothing.
+    """Yields the steps of a long point, and shows how far they are. Workers show nothing.
 
     Args:
         what: what is being done, such as "training".
@@ -96,7 +96,7 @@ def steps(items: Iterable[Item], what: str) -> Iterator[Item]:
 
 
 def track(name: str, points: Iterable[Mapping[str, Any]]) -> Iterator[Any]:
-    """Passes on points one by one, and shows how far they are."""
+    """Yields points one by one, and shows how far they are."""
     points = list(points)
     with Progress(name, len(points)) as progress:
         for point in points:
@@ -106,7 +106,7 @@ def track(name: str, points: Iterable[Mapping[str, Any]]) -> Iterator[Any]:
 
 
 def duration(seconds: float) -> str:
-    """A time that is about to pass."""
+    """A remaining time, in words."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

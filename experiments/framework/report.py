@@ -27,7 +27,7 @@ def page(
     versions: dict[str, str],
     remarks: Sequence[str] = (),
 ) -> str:
-    """The page as text; figures are embedded, nothing is loaded from elsewhere. `remarks` stand above everything."""
+    """The page as text; figures are embedded, nothing is loaded from elsewhere. `remarks` come before everything else."""
     parts = [
         *(f"<p><strong>{html.escape(remark)}</strong></p>" for remark in remarks),
         f'<p class="answer">{html.escape(shown.answer)}</p>' if shown.answer else "",
@@ -48,7 +48,7 @@ def page(
 
 
 def _numbers(shown: Presentation) -> list[str]:
-    """Tables that can be sorted, with the printed output below them; else that output."""
+    """Tables that can be sorted, with the printed output below them; or that output alone."""
     printed = f"<pre>{html.escape(shown.text)}</pre>"
     above = "\n".join((shown.answer, *shown.warnings))
     found = [
@@ -61,7 +61,7 @@ def _numbers(shown: Presentation) -> list[str]:
 
 
 def document(title: str, body: str, kind: str = "") -> str:
-    """A whole page around its content; `kind` says above the title what it is."""
+    """A whole page around its content; `kind`, above the title, says what kind of page it is."""
     head = (
         '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{html.escape(title)}</title><style>{STYLE}</style>"
@@ -74,7 +74,7 @@ def document(title: str, body: str, kind: str = "") -> str:
 
 def image(name: str, figure: Any, caption: str = "") -> str:
     """A figure inside the page: SVG, sharp at any size, or PNG where it holds too many points."""
-    from experiments.framework import plots  # loads matplotlib, which listing experiments does without
+    from experiments.framework import plots  # loads matplotlib, which listing experiments does not need
 
     data, kind = plots.svg(figure), "svg+xml"
     if len(data) > LARGEST_SVG:
@@ -90,7 +90,7 @@ def image(name: str, figure: Any, caption: str = "") -> str:
 
 
 def sortable(one: Table) -> str:
-    """A table whose columns sort by a click on their headings; columns of numbers are set to the right."""
+    """A table whose columns are sorted by a click on their headings; columns of numbers are right-aligned."""
     right = [bool(one.rows) and all(_numeric(row[k]) for row in one.rows) for k in range(len(one.heads))]
     mark = lambda k: ' class="number"' if right[k] else ""  # noqa: E731
     heads = "".join(f"<th{mark(k)}>{html.escape(head)}</th>" for k, head in enumerate(one.heads))
@@ -109,7 +109,7 @@ def _numeric(value: Any) -> bool:
 
 
 def _key(value: Any) -> str:
-    """What a cell is sorted by, where that is not its text."""
+    """The value that a cell is sorted by, if not its text."""
     return f' data-value="{value[0]:.9g}"' if isinstance(value, tuple) else ""
 
 
@@ -128,7 +128,7 @@ def listed(items: Iterable[str]) -> str:
 
 
 def folded(title: str, content: str) -> str:
-    """What is shown on a click."""
+    """Content that is shown on a click."""
     return f"<details><summary>{html.escape(title)}</summary>{content}</details>"
 
 
@@ -145,10 +145,10 @@ def _plain(value: Any) -> str:
 
 
 def command_line(words: Iterable[str], config: Any, without: Sequence[str] = ()) -> str:
-    """A command with those settings that are not the defaults.
+    """A command with the settings that differ from the defaults.
 
     Args:
-        words: it begins with. without: fields that do not belong to it.
+        words: the beginning of the command. without: fields that do not belong to it.
     """
     words = list(words)
     for field in dataclasses.fields(config):

@@ -29,7 +29,7 @@ class RunFolder:
     is_new: bool
 
     def load(self, layout: Layout) -> Results:
-        """What is there already."""
+        """The results stored so far."""
         file = self.path / "results.h5"
         if not file.exists():
             return Results(layout)
@@ -39,7 +39,7 @@ class RunFolder:
             raise UsageError(f"{file} is damaged beyond reading. Move it away or use --fresh.")
         results = Results.load(file, layout)
         if results.damaged:
-            say(f"{file}: {results.damaged} points do not have their checksum; they are computed again")
+            say(f"{file}: {results.damaged} points do not match their checksum; they are computed again")
         results.save(file)
         return results
 
@@ -60,7 +60,7 @@ class RunFolder:
 
 @contextlib.contextmanager
 def open_run(parent: pathlib.Path, config: Any, versions: dict[str, str], fresh: bool) -> Iterator[RunFolder]:
-    """The newest folder of the same settings and versions, or a new one; nobody else may write there meanwhile.
+    """The newest folder of the same settings and versions, or a new one; no other process can write there meanwhile.
 
     Args:
         parent: folder of all runs of this experiment. fresh: always a new one.
@@ -71,7 +71,7 @@ def open_run(parent: pathlib.Path, config: Any, versions: dict[str, str], fresh:
     with contextlib.ExitStack() as locks:
         try:
             parent.mkdir(parents=True, exist_ok=True)
-            with _locked(parent):  # two that start at once shall not both find nothing
+            with _locked(parent):  # so that two runs started at once do not both find nothing
                 found = None if fresh else _earlier(parent, config, versions)
                 path = found or _new_folder(parent, config, versions)
             locks.enter_context(_locked(path, f"{path}: another process works on this run; waiting for it"))
@@ -85,7 +85,7 @@ def open_run(parent: pathlib.Path, config: Any, versions: dict[str, str], fresh:
 
 @contextlib.contextmanager
 def _locked(folder: pathlib.Path, waiting: str = "") -> Iterator[None]:
-    """Holds the folder's lock, which the system takes away from a process that ends in whatever way."""
+    """Holds the folder's lock, which the system releases when the process ends, in whatever way."""
     import filelock
 
     lock = filelock.FileLock(folder / LOCK)
@@ -105,7 +105,7 @@ def _locked(folder: pathlib.Path, waiting: str = "") -> Iterator[None]:
 
 
 def _try_writing(folder: pathlib.Path) -> None:
-    """Fails before hours of work if their results could not be kept; clears what a killed process left half-written."""
+    """Fails before hours of work if their results could not be stored; removes what a killed process left half-written."""
     for stale in folder.glob(".*.*"):
         stale.unlink(missing_ok=True)
     write_text(folder / ".trial", "x" * 4096)
@@ -127,7 +127,7 @@ def _earlier(parent: pathlib.Path, config: Any, versions: dict[str, str]) -> pat
 
 
 def _new_folder(parent: pathlib.Path, config: Any, versions: dict[str, str]) -> pathlib.Path:
-    """A folder that holds its settings from the moment it has its name."""
+    """A folder that contains its settings from the moment it has its name."""
     unnamed = parent / NEW
     shutil.rmtree(unnamed, ignore_errors=True)  # of a process that was killed here
     unnamed.mkdir()

@@ -1,6 +1,6 @@
 """Runs experiments: a folder for each, points one by one or by several workers, figures and a report.
 
-Points are stored as they finish. The same command finds the unfinished folder of the same settings and versions and goes on
+Points are stored as they finish. The same command finds the unfinished folder of the same settings and versions and resumes
 there; other settings get another folder.
 """
 
@@ -38,7 +38,7 @@ class Outcome:
 
 @dataclasses.dataclass
 class _Run:
-    """A run that is being worked on."""
+    """A run in progress."""
 
     module: Any
     config: Any
@@ -54,7 +54,7 @@ class _Run:
 def execute(
     source: Source, configs: Sequence[Any], *, out: pathlib.Path, fresh: bool = False, workers: Workers | None = None
 ) -> list[Outcome]:
-    """Runs what is missing of an experiment with each of these settings, and shows all of it.
+    """Computes the missing points of an experiment with each of these settings, and shows all results.
 
     Args:
         configs: settings of each run. out: folder of results. fresh: do not look for earlier runs.
@@ -66,9 +66,7 @@ def execute(
     layouts = [_check(module, config) for config in configs]
     with contextlib.ExitStack() as folders:
         runs: dict[int, _Run] = {}
-        for i in sorted(
-            range(len(configs)), key=lambda i: repr(configs[i])
-        ):  # whoever locks some of them does so in this order
+        for i in sorted(range(len(configs)), key=lambda i: repr(configs[i])):  # every process locks them in this order
             config, layout = configs[i], layouts[i]
             versions = current_versions() | source.inputs | getattr(module, "inputs", lambda config: {})(config)
             folder = folders.enter_context(open_run(out / source.name, config, versions, fresh))
@@ -84,7 +82,7 @@ def execute(
 
 
 def _check(module: Any, config: Any) -> Layout:
-    """The layout of a run whose settings can be used."""
+    """The layout of a run, after checking its settings."""
     check_seed(config.seed)
     getattr(module, "check", lambda config: None)(config)
     layout = module.layout(config)
@@ -104,11 +102,11 @@ def _say_what_is_there(run: _Run) -> None:
     total, missing = len(run.layout.points()), len(run.missing())
     if not run.folder.is_new and missing < total:
         said = f"{run.folder.path}: {total - missing} of {total} points are there already"
-        say(said + (", going on" if missing else ""))
+        say(said + (", resuming" if missing else ""))
 
 
 def _compute(source: Source, runs: Sequence[_Run], workers: Workers) -> None:
-    """Computes what is missing of all runs, by one pool of workers, and stores each point as it is done."""
+    """Computes the missing points of all runs with one pool of workers, and stores each point as it is done."""
     owners: dict[int, _Run] = {}
     tasks: list[Task] = []
     for run in runs:

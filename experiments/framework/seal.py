@@ -1,6 +1,6 @@
-"""A checksum at the end of a file: damage is seen before any library reads it, as some end the program over a wrong byte.
+"""A checksum at the end of a file: damage is found before any library reads it, as some crash on a single wrong byte.
 
-HDF5 ignores what stands behind its own end.
+HDF5 ignores what follows its own end.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ with h5py.File(sys.argv[1]) as file:
 
 
 def sealed(content: bytes) -> bytes:
-    """The content with its checksum behind it."""
+    """The content followed by its checksum."""
     return content + _MARK + hashlib.sha256(content).hexdigest().encode()
 
 
@@ -38,7 +38,7 @@ def is_whole(path: pathlib.Path) -> bool:
 
 
 def ends_its_reader(path: pathlib.Path) -> bool:
-    """Whether HDF5 ends the program that reads this damaged file, tried in a program of its own."""
+    """Whether HDF5 crashes the program that reads this damaged file, tried in a separate process."""
     try:
         done = subprocess.run([sys.executable, "-c", _READ_ALL, str(path)], capture_output=True, timeout=60)
     except subprocess.TimeoutExpired:

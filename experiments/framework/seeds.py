@@ -1,4 +1,4 @@
-"""Seeds: whole numbers that every generator takes."""
+"""Seeds: whole numbers that every generator accepts."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Ctrl-C and SIGTERM: a sentence and the exit code that belongs to them, wherever the program is.
+"""Ctrl-C and SIGTERM: a message and the right exit code, wherever the program is.
 
 Python hands a signal to the main thread only between two of its own instructions: a compilation in C++ can keep it waiting for
 minutes, a library that calls back into Python can lose the exception, and in the middle of an import it can crash the process.
-So a thread of its own reads the signal and ends the program at once. Nothing is lost, as files are written whole or not at all
-and locks go with their process. Code that has something to finish first says so by `catching`.
+So a separate thread reads the signal and ends the program at once. Nothing is lost, as files are written completely or not at
+all and locks end with their process. Code that has something to finish first says so by `catching`.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ import time
 from typing import Any
 
 PATIENCE = 120.0
-"""Seconds that code which catches an interruption has to say that it is finishing: a compilation may hold it up."""
+"""Seconds within which code that catches an interruption has to say that it is finishing: a compilation may delay it."""
 NAMES = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 SHOW_CURSOR = "\x1b[?25h"
 
 
 class Interruption:
-    """Whether somebody asked this program to stop, and what to say then.
+    """Whether the user asked this program to stop, and what to say then.
 
     Attributes:
         catching: the first signal raises KeyboardInterrupt in the main thread instead of ending the program.
@@ -43,7 +43,7 @@ class Interruption:
 
     @property
     def received(self) -> bool:
-        """Whether somebody asked to stop."""
+        """Whether the user asked to stop."""
         return self._number is not None
 
     @property
@@ -66,7 +66,7 @@ class Interruption:
         self._listening = True
 
     def over(self) -> None:
-        """Says that all is done and said: while Python ends, signals are not listened to any more."""
+        """Says that everything is done and reported: while Python exits, signals are ignored."""
         if self._listening:
             for number in NAMES:
                 signal.signal(number, signal.SIG_IGN)

@@ -23,7 +23,7 @@ Coordinate = str | int | float
 
 @dataclasses.dataclass(frozen=True)
 class Dimension:
-    """The values along one axis, and what they are. Counted ones may be a `range`."""
+    """The values along one axis, and what they are. Consecutive integers may be a `range`."""
 
     values: Sequence[Coordinate]
     title: str
@@ -41,7 +41,7 @@ class Variable:
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """Everything that an experiment will know when it is done.
+    """All results that an experiment will have when it is done.
 
     Args:
         dimensions, variables: by name. point_dims: the axes along which the work is divided; a point is one value of each.
@@ -59,7 +59,7 @@ class Layout:
         return 8 * math.prod(self.shape(self.variables[variable].dims))
 
     def shared(self, variable: str) -> bool:
-        """Whether a variable lacks an axis of the points, so that all of them must find the same."""
+        """Whether a variable lacks an axis of the points, so that points must agree on its value."""
         return not set(self.point_dims) <= set(self.variables[variable].dims)
 
     def points(self) -> list[dict[str, Coordinate]]:
@@ -86,7 +86,7 @@ class Results:
         return tuple(self.layout.dimensions[dim].values)
 
     def axis(self, dim: str, value: Coordinate) -> int:
-        """Where `value` stands along `dim`."""
+        """The index of `value` along `dim`."""
         return self.coordinates(dim).index(value)
 
     def select(self, name: str, **at: Coordinate) -> np.ndarray:
@@ -97,11 +97,11 @@ class Results:
         return bool(self.finished[self._place(point)])
 
     def put(self, point: Mapping[str, Coordinate], found: Mapping[str, Any]) -> None:
-        """Enters what a point found; each value has the variable's axes without the point's.
+        """Stores the results of a point; each value has the variable's axes without the point's.
 
         Raises:
             ValueError: for other shapes, or if a variable that all points share differs from that of an earlier point;
-                nothing of the point is entered then.
+                nothing of the point is stored then.
         """
         places = {name: self._checked_place(point, name, value) for name, value in found.items()}
         for name, place in places.items():
@@ -132,14 +132,14 @@ class Results:
         return tuple(self.axis(d, point[d]) for d in self.layout.point_dims)
 
     def _checksum(self, point: Mapping[str, Coordinate]) -> bytes:
-        """Of the point's coordinates and of all that belongs to it alone."""
+        """Checksum of the point's coordinates and of all values that belong to it alone."""
         content = hashlib.sha256(json.dumps({k: str(v) for k, v in point.items()}, sort_keys=True).encode())
         for name in sorted(n for n in self.layout.variables if not self.layout.shared(n)):
             content.update(name.encode() + np.ascontiguousarray(self.select(name, **point)).tobytes())
         return content.hexdigest().encode()
 
     def _forget_damaged(self) -> int:
-        """Makes points unfinished whose checksum is not that of their values; how many there were."""
+        """Marks points whose values do not match their checksum as unfinished; returns how many there were."""
         damaged = [p for p in self.layout.points() if self.checksums[self._place(p)] != self._stored_as(p)]
         for point in damaged:
             for name in self.layout.variables:
@@ -152,7 +152,7 @@ class Results:
         return self._checksum(point) if self.is_finished(point) else b""
 
     def as_json(self) -> dict[str, Any]:
-        """Plain lists, with null for what is not known."""
+        """Plain lists, with null for unknown values."""
         known = lambda v: [known(x) for x in v] if isinstance(v, list) else v if np.isfinite(v) else None  # noqa: E731
         plain = {name: known(v.tolist()) for name, v in self.values.items()}
         return {
@@ -164,7 +164,7 @@ class Results:
         }
 
     def save(self, path: pathlib.Path) -> None:
-        """Writes the file, whole or not at all."""
+        """Writes the file, completely or not at all."""
         image = io.BytesIO()  # HDF5 answers a full disk in many ways, and a plain file in one
         with h5py.File(image, "w") as file:
             self._write(file)
@@ -206,22 +206,24 @@ class Results:
                 results.checksums = _of_shape(own(file, "sha256"), results.checksums.shape, "S")
                 results.damaged = results._forget_damaged()
         except Exception as error:  # h5py raises whatever HDF5 makes of damaged bytes
-            raise UsageError(f"{path} is damaged or of another kind ({error}). Move it away or use --fresh.") from error
+            raise UsageError(
+                f"{path} is damaged or not a results file ({error}). Move it away or use --fresh."
+            ) from error
         return results
 
 
 def own(file: h5py.File, name: str) -> h5py.Dataset:
-    """A data set that lies in this very file."""
+    """A data set that is stored in this file itself."""
     found: Any = file[name] if isinstance(file.get(name, getlink=True), h5py.HardLink) else None
     if not isinstance(found, h5py.Dataset):
         raise ValueError(f"it has no {name}")
     if found.is_virtual or found.id.get_create_plist().get_external_count():
-        raise ValueError(f"its {name} lies in another file")
+        raise ValueError(f"its {name} is stored in another file")
     return found
 
 
 def _of_shape(dataset: h5py.Dataset, shape: tuple[int, ...], kind: str) -> np.ndarray:
-    """The numbers, if they are of the kind that is written."""
+    """The numbers, if they have the expected type and shape."""
     if dataset.shape != shape or dataset.dtype.kind != kind:
         raise ValueError(f"its {dataset.name} is {dataset.dtype} of shape {dataset.shape}, not of shape {shape}")
     return np.array(dataset[()])
@@ -231,7 +233,7 @@ def _checked(dataset: h5py.Dataset, shape: tuple[int, ...], kind: str) -> np.nda
     """The numbers, if they are those that were written."""
     values = _of_shape(dataset, shape, kind)
     if dataset.attrs.get("sha256") != _digest(values):
-        raise ValueError(f"its {dataset.name} does not have its checksum")
+        raise ValueError(f"its {dataset.name} does not match its checksum")
     return values
 
 

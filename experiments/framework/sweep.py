@@ -53,7 +53,7 @@ def swept_config(config: type) -> type:
 
 
 def _explanations(config: type) -> dict[str, str]:
-    """The texts below the fields of a class and of those it is made of, by name."""
+    """The docstrings of the fields of a class and its base classes, by name."""
     said: dict[str, str] = {}
     for one in reversed(config.__mro__):
         said |= _explained_in(one)
@@ -90,7 +90,7 @@ def combinations(config: type, values: Any) -> tuple[tuple[str, ...], list[Any]]
     """The settings that take several values, and the settings of every run.
 
     Raises:
-        UsageError: for a setting without a value, or with the same one twice; for more than 10000 runs.
+        UsageError: for a setting without a value, or with the same value twice; for more than 10000 runs.
     """
     given = {field.name: getattr(values, field.name) for field in dataclasses.fields(values)}
     single = [name for name in given if isinstance(given[name], tuple) and not _many(config, name)]
@@ -100,7 +100,7 @@ def combinations(config: type, values: Any) -> tuple[tuple[str, ...], list[Any]]
             raise UsageError(f"{flag} {' '.join(map(str, given[name]))}: give one or more different values.")
     count = math.prod(len(given[name]) for name in single)
     if count > MOST:
-        raise UsageError(f"a sweep of {count} runs; at most {MOST} are done at once. Give fewer values.")
+        raise UsageError(f"a sweep of {count} runs; at most {MOST} are allowed. Give fewer values.")
     grid = itertools.product(*(given[name] for name in single))
     runs = [config(**given | dict(zip(single, at, strict=True))) for at in grid]
     return tuple(name for name in single if len(given[name]) > 1), runs
@@ -128,7 +128,7 @@ def numbers(summary: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """Runs that differ in their seed alone."""
+    """Runs that differ only in their seed."""
 
     settings: dict[str, Any]
     numbers: dict[str, list[float]]
@@ -173,7 +173,7 @@ def _aligned(lines: Sequence[Sequence[str]]) -> str:
 def publish(
     name: str, title: str, swept: Sequence[str], configs: Sequence[Any], outcomes: Sequence[Outcome], out: pathlib.Path
 ) -> tuple[str, dict[str, Any], pathlib.Path]:
-    """Writes a folder for the sweep, and returns its table, the same for machines, and the folder."""
+    """Writes a folder for the sweep, and returns its table, its machine-readable form, and the folder."""
     table = rows(swept, configs, outcomes)
     shown = text(table, len({c.seed for c in configs}))
     runs = [
@@ -195,7 +195,7 @@ def publish(
 
 
 def _csv(swept: Sequence[str], configs: Sequence[Any], outcomes: Sequence[Outcome]) -> str:
-    """One line a run: settings, then numbers."""
+    """One line per run: settings, then numbers."""
     import csv
     import io
 

@@ -1,4 +1,4 @@
-"""Which code a run belongs to: packages, commit, source, machine."""
+"""The code and machine that a run was made with: packages, commit, source, platform."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 
 
 def current_versions() -> dict[str, str]:
-    """Everything whose change could change a number."""
+    """Every version that could affect a number."""
     import jax
 
     packages = {p: installed(p) for p in ("xbar-sim", "jax", "jaxlib", "numpy", "equinox", "optax")}
@@ -47,6 +47,6 @@ def _commit() -> str:
 
 
 def source() -> str:
-    """Hash of the code that computes: a working tree can change between two runs of one commit."""
+    """Hash of the code that computes: a working tree can change between two runs at the same commit."""
     files = sorted(f for package in ("devices", "xbar", "experiments") for f in (ROOT / package).rglob("*.py"))
     return hashlib.sha256(b"".join(hashlib.sha256(f.read_bytes()).digest() for f in files)).hexdigest()[:12]

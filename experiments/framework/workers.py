@@ -1,7 +1,7 @@
 """Where points are computed: in this process, in several on this machine, or on a Dask cluster.
 
 Engines are `concurrent.futures` executors. A worker loads the experiment, prepares it once, and computes points; results are
-written by the one process that asked for them. Seeds are settings, so that it does not matter who computes a point.
+written only by the process that asked for them. Seeds are settings, so it does not matter who computes a point.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from experiments.framework.memory import Programs
 from experiments.framework.versions import current_versions
 
 LOST = 3
-"""Times in a row that workers may be lost before another point is finished."""
+"""How often in a row workers may be lost before another point is finished."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Task:
 
     @property
     def job(self) -> str:
-        """What tasks share that are prepared together."""
+        """What tasks that are prepared together share."""
         return f"{self.source.name}\n{self.source.text}\n{self.settings!r}"
 
 
@@ -62,7 +62,7 @@ class Workers:
         return not self.scheduler and min(self.count, len(tasks)) <= 1
 
     def results(self, tasks: Sequence[Task], starting: Callable[[Any], None]) -> Iterator[tuple[Task, dict[str, Any]]]:
-        """Tasks with what they found, as they finish.
+        """Tasks with their results, as they finish.
 
         Args:
             starting: called with each point before it is computed, where this process does so itself.
@@ -105,7 +105,7 @@ def _prepared(task: Task, module: Any, config: Any) -> Any:
 
 
 def forget_states() -> None:
-    """Lets go of what was prepared."""
+    """Releases what was prepared."""
     _STATES.clear()
 
 
@@ -117,7 +117,7 @@ _versions = functools.cache(current_versions)
 
 
 def _start_worker() -> None:
-    """A worker leaves Ctrl-C to the process that started it, and ends when that is gone."""
+    """A worker leaves Ctrl-C to the process that started it, and ends when that process does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is not None:
@@ -144,7 +144,7 @@ def _in_processes(tasks: Sequence[Task], count: int) -> Iterator[tuple[Task, dic
             lost += 1
             if lost == LOST:
                 raise RuntimeError(
-                    f"workers ended {LOST} times before they finished a point, perhaps for lack of memory. Finished points "
+                    f"workers died {LOST} times before they finished a point, perhaps for lack of memory. Finished points "
                     "are kept; try fewer --workers."
                 ) from error
         finally:
@@ -177,7 +177,7 @@ def _on_cluster(tasks: Sequence[Task], address: str) -> Iterator[tuple[Task, dic
 
 
 def _check_address(address: str) -> None:
-    """Refuses an address where nothing listens, before Dask spends its time on it."""
+    """Refuses an address where nothing listens, before Dask waits for it."""
     found = re.fullmatch(r"(\w+)://(.+):(\d+)", address)
     if not found:
         raise UsageError(f"--scheduler {address}: give an address such as tcp://host:8786.")
@@ -198,7 +198,7 @@ def _finished(pool: Any, tasks: Iterable[Task]) -> Iterator[tuple[Task, dict[str
             there, found = done.result()
             if there != here:
                 unequal = [f"{k} {there.get(k)}, here {v}" for k, v in here.items() if there.get(k) != v]
-                raise UsageError(f"a worker has {'; '.join(unequal)}. Give all workers the same versions.")
+                raise UsageError(f"a worker has {'; '.join(unequal)}. Install the same versions on all workers.")
             yield waiting[done], found
     finally:
         for future in waiting:

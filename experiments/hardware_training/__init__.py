@@ -1,1 +1,1 @@
-"""Hardware-aware training as experiments compare it: what is trained on, the techniques, and chips that are read."""
+"""Hardware-aware training as experiments compare it: the training data, the techniques, and the chips that are read."""

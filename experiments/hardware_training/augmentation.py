@@ -1,4 +1,4 @@
-"""Training inputs changed a little in every step, by kind of input."""
+"""Augmentation of training inputs: small changes in every step, by kind of input."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
-PIXELS = 3  # an image moves by up to this many
+PIXELS = 3  # an image is shifted by up to this many
 FRAMES = 3  # and a keyword by up to this many frames of 20 ms
 PLAIN = ("digits", "mnist", "fashion-mnist", "mitbih-beats", "tinyshakespeare", "fsdd")
 
 
 def augmented(name: str, x: Array, key: PRNGKeyArray) -> Array:
-    """A batch of inputs of a data set: images of objects mirrored at random and moved, keywords moved in time, others as
-    they are."""
+    """A batch of inputs of a data set, augmented: images of objects are mirrored at random and shifted, keywords shifted in
+    time, others left as they are."""
     if name == "keywords":
         return _moved(x, key, (FRAMES,))
     if name not in PLAIN and x.ndim == 4:

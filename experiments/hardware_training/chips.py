@@ -1,4 +1,4 @@
-"""Chips that are programmed with trained weights and read at several times, as they are and with statistics matched."""
+"""Chips programmed with trained weights and read at several times, as they are and with matched statistics."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from xbar import training
 
 REPAIRS = ("none", "statistics matched")
 BATCH = 100
-"""Test inputs that a chip reads at a time: patches of convolutions are the memory."""
+"""Test inputs that a chip reads at a time: the patches of convolutions take most of the memory."""
 
 
 def scores(outputs: jax.Array, labels: jax.Array) -> jax.Array:
-    """What each input counts: 1 where it is classified correctly, else 0; of text, the mean loss of a window [nat]."""
+    """The score of each input: 1 where it is classified correctly, else 0; for text, the mean loss of a window [nat]."""
     if labels.ndim > 1:
         return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(outputs, labels), -1)
     return (jnp.argmax(outputs, -1) == labels).astype(outputs.dtype)
 
 
 def in_batches(f: Any, x: Any, y: Any) -> np.ndarray:
-    """`scores` of `f(x)`, some inputs at a time.
+    """`scores` of `f(x)`, a batch of inputs at a time.
 
-    Batches are a loop of Python: on a CPU, XLA's convolutions take ten times as long in a loop of its own.
+    Batches are a Python loop: on a CPU, convolutions take ten times as long in an XLA loop.
     """
     count = len(x)
     size = min(BATCH, count)
@@ -43,7 +43,7 @@ class Reader:
     """One network on one macro; compiled once for all weights and chips.
 
     Args:
-        percentile: of what converters see in calibration, that their ranges cover.
+        percentile: of the converters' signals in calibration that their ranges cover.
     """
 
     def __init__(self, network: Network, tile: xbar.Tile, percentile: float):

@@ -1,4 +1,4 @@
-"""Means over chips and test inputs, with the two errors apart."""
+"""Means over chips and test inputs, with the two errors separated."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
-    """Of values by chip and by test input.
+    """Summary of values by chip and by test input.
 
     $$ x_{ci} = m + a_c + b_i + e_{ci}, \\qquad
        \\mathrm{var}(\\bar x) = \\frac{s_a^2}{C} + \\frac{s_b^2}{N} + \\frac{s_e^2}{C N} $$
 
     Args:
         mean: `m`. spread: standard deviation over chips `s_a`, without what a finite test set adds to it. over_chips,
-            over_inputs: standard errors of the mean by the choice of chips and of inputs; the latter is what a longer test set
-            would make smaller.
+            over_inputs: standard errors of the mean due to the choice of chips and of inputs; a larger test set would reduce
+            the latter.
     """
 
     mean: float
@@ -27,14 +27,14 @@ class Summary:
 
     @property
     def error(self) -> float:
-        """Standard error of the mean, of both."""
+        """Standard error of the mean, from both."""
         return float(np.hypot(self.over_chips, self.over_inputs))
 
 
 def summary(values: np.ndarray) -> Summary:
-    """Mean and errors of `values[chip, input]`; of a difference of two such arrays, those of the paired difference.
+    """Mean and errors of `values[chip, input]`; for a difference of two such arrays, those of the paired difference.
 
-    Breaks when: chips of different folds share nothing: their number is then that of chips times folds, and the error over
+    Breaks when: chips of different folds share nothing: the number of chips is then chips times folds, and the error over
     chips is overstated.
     """
     chips, count = values.shape

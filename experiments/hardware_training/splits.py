@@ -1,4 +1,4 @@
-"""What a network is trained on and what it is tested on, never the same: a training set, or folds of a test set."""
+"""Training and test data of a network, which never overlap: a training set, or folds of a test set."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Fold:
     Args:
         x_train, y_train: to train on; `y_train` is None where there are no labels to learn from.
         x_cal: unlabelled inputs that converter ranges and statistics of outputs are taken from; none of them is tested.
-        x_test, y_test: to test on. places: where they stand among all test inputs of the run.
+        x_test, y_test: to test on. places: their indices among all test inputs of the run.
     """
 
     x_train: np.ndarray
@@ -33,13 +33,13 @@ class Fold:
 
 
 def folds(network: Any, count: int, limit: int) -> list[Fold]:
-    """The one split of a network with a training set; `count` folds of the test inputs otherwise.
+    """A single split for a network with a training set; `count` folds of the test inputs otherwise.
 
-    A fold tests every `count`-th input and trains on all others, without their labels. Keywords are joined by spoken digits,
-    words of another task, if they are here.
+    A fold tests every `count`-th input and trains on all others, without their labels. To keywords, spoken digits (words of
+    another task) are added, if they are available.
 
     Args:
-        limit: test inputs at most.
+        limit: maximum number of test inputs.
     """
     data = network.measured_on()
     chosen = _spread(len(data.x_test), limit)
@@ -49,14 +49,14 @@ def folds(network: Any, count: int, limit: int) -> list[Fold]:
         return [Fold(data.x_train, data.y_train, x_cal, x, y, np.arange(len(x)))]
     if len(x) < max(count, 2):
         raise UsageError(
-            f"--folds {count}: there are {len(x)} test inputs; give at most as many folds, and two or more."
+            f"--folds {count}: there are {len(x)} test inputs; give at least two folds, and no more than there are inputs."
         )
     more = _other_speech() if data.name == "keywords" else None
     return [_fold(x, y, np.arange(i, len(x), count), more) for i in range(count)]
 
 
 def _spread(count: int, most: int) -> np.ndarray:
-    """At most `most` of `count` places, evenly spread: recordings of one person lie side by side."""
+    """At most `most` of `count` indices, evenly spread: recordings of one person are next to each other."""
     return np.arange(count) if count <= most else np.linspace(0, count - 1, most).astype(int)
 
 
@@ -69,8 +69,8 @@ def _fold(x: np.ndarray, y: np.ndarray, tested: np.ndarray, more: np.ndarray | N
 
 
 def _other_speech() -> np.ndarray | None:
-    """Spoken digits through the keywords' front end, each at a place of its own within the second; None if they are not
-    here."""
+    """Spoken digits through the keywords' front end, each at a random position within the second; None if they are not
+    available."""
     from experiments import datasets
 
     try:
@@ -91,12 +91,12 @@ def sentence(network: Any, count: int) -> str:
             "training, converter ranges and matched statistics never see."
         )
     more = (
-        " and on spoken digits (FSDD) through the benchmark's front end, where they are here"
+        " and on spoken digits (FSDD) through the benchmark's front end, if available"
         if data.name == "keywords"
         else ""
     )
     return (
         f"{data.name} has no training set: {count} networks are trained, each on the test inputs of the other folds{more},"
-        " and tested on its own fold alone. No label is used: the digital network's outputs are what is learned. Converter "
-        "ranges and statistics are of those training inputs too."
+        " and tested on its own fold alone. No labels are used: the networks learn the digital network's outputs. Converter "
+        "ranges and statistics are also taken from those training inputs."
     )

@@ -1,4 +1,4 @@
-"""Techniques of hardware-aware training, each a configuration of one trainer: what is put together is `xbar.training`."""
+"""Techniques of hardware-aware training, each a configuration of one trainer, built from parts of `xbar.training`."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class Technique:
         what: in words. perturbed: what is random in the forward pass: normal noise on weights, cells that are open, or the
             device's own spread and drift at a time that is drawn in each step.
         trains: whether there is any training. clips: weights are clipped after each step. distils: the digital network's
-            outputs are learned instead of labels. flat: gradients are sharpness-aware. adapts: weights stay; digital low-rank
-            matrices beside them are trained.
+            outputs are learned instead of labels. flat: gradients are sharpness-aware. adapts: weights are fixed; digital
+            low-rank matrices beside them are trained.
     """
 
     what: str
@@ -46,8 +46,8 @@ class Technique:
 
 TECHNIQUES = {
     "naive": Technique("the digital network as it is", trains=False, clips=False),
-    "longer": Technique("trained on digitally, for as many steps: the control", clips=False),
-    "clipped": Technique("weights clipped while training on"),
+    "longer": Technique("digital training continued for as many steps: the control", clips=False),
+    "clipped": Technique("digital training continued, with weights clipped"),
     "drop-connect": Technique("cells open at random, clipped", "open cells"),
     "noise": Technique("normal noise on weights, clipped", "weights"),
     "flat": Technique("noise on weights, sharpness-aware gradients, clipped", "weights", flat=True),
@@ -58,7 +58,7 @@ TECHNIQUES = {
     "device, distilled": Technique(
         "the device's own spread and drift, clipped, learning the digital network's outputs", "device", distils=True
     ),
-    "lora": Technique("low-rank digital adapters beside weights that stay", "device", clips=False, adapts=True),
+    "lora": Technique("low-rank digital adapters beside fixed weights", "device", clips=False, adapts=True),
 }
 RANK = 4  # of adapters
 
@@ -68,7 +68,7 @@ class Recipe:
     """Numbers of the training.
 
     Args:
-        steps, batch: gradient steps, and inputs a step. rate: initial learning rate of Adam, with a cosine schedule.
+        steps, batch: gradient steps, and inputs per step. rate: initial learning rate of Adam, with a cosine schedule.
         noise: standard deviation of weights as a share of the largest of their channel. clip: standard deviations that weights
             are clipped to, clip_per: of a tensor or of a channel. temperature: of distillation. drop: share of cells that are
             open.
@@ -106,8 +106,8 @@ def train(
     """A network after training by one technique.
 
     Args:
-        params: of the digital network, the start and the teacher. tile: the macro whose device is trained for.
-        times: after programming [s], that a step's is drawn from.
+        params: of the digital network, the starting point and the teacher. tile: the macro whose device is trained for.
+        times: after programming [s], from which that of each step is drawn.
     """
     technique = TECHNIQUES[name]
     if not technique.trains:
@@ -142,7 +142,7 @@ def train(
 
 
 class _Forward:
-    """Outputs of the network that is trained and of the digital one, on the same changed inputs."""
+    """Outputs of the network in training and of the digital one, on the same augmented inputs."""
 
     def __init__(self, technique: Technique, network: Network, tile: Any, times: Any, key: Any, fold: Fold):
         self.technique, self.network, self.times = technique, network, jnp.asarray(times)
@@ -152,7 +152,7 @@ class _Forward:
         if technique.perturbed == "device":
             bare = dataclasses.replace(
                 tile, dac=xbar.DAC(bits=None), adc=xbar.ADC(bits=None), read_noise="frozen"
-            )  # one draw of cells a step, as on a chip
+            )  # one draw of cells per step, as on a chip
             drawn = training.moment_matched(bare, tuple(times), key=jax.random.fold_in(key, 1))
             self.analog = xbar.analog(network.f, drawn, gradient="straight_through")
 
@@ -192,7 +192,7 @@ def _adapters(network: Network, params: Any, fold: Fold, tile: xbar.Tile, key: P
 
 
 def _checkpoint(name: str, network: Network, recipe: Recipe, tile: Any, times: Any, key: Any) -> pathlib.Path:
-    """Where the state of the training is kept, and its end: the same training is not done twice."""
+    """Where the state and the result of the training are kept: the same training is not done twice."""
     where = () if tile is None else (tile, tuple(times), repr(tile))
     mark = checkpoints.fingerprint(dataclasses.astuple(recipe), jax.random.key_data(key), where)
     return cache().parent / "training" / f"{network.name}-{name.replace(', ', '-')}-{mark[:16]}.npz".replace("/", "_")

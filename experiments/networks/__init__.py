@@ -1,4 +1,4 @@
-"""The networks that experiments run: `find(name_or_path, key)` makes one of the table, or of a file of the user's."""
+"""The networks that experiments run: `find(name_or_path, key)` makes one from the table, or from a user's file."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def find(name: str, key: PRNGKeyArray, data: str | None = None) -> Network:
     """The network of this name, or of this Python file (`./mine.py`), with what it is measured on.
 
     Args:
-        key: decides random weights, where none are given. data: a data set other than the network's own.
+        key: for random weights, where none are given. data: a data set other than the network's own.
 
     Raises:
-        UsageError: if there is none, or its weights or data are not here, or not as expected.
+        UsageError: if there is none, or its weights or data are missing or not as expected.
     """
     if _is_file(name):
         if data is not None:
@@ -32,22 +32,22 @@ def find(name: str, key: PRNGKeyArray, data: str | None = None) -> Network:
         close = difflib.get_close_matches(name, NAMES, 1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
         raise UsageError(
-            f"--network {name}: unknown network.{hint} There are {', '.join(NAMES)}; or give a Python file, ./mine.py."
+            f"--network {name}: unknown network.{hint} Choose from {', '.join(NAMES)}; or give a Python file, ./mine.py."
         )
     return known(name, key, data)
 
 
 def files(name: str) -> tuple[pathlib.Path, ...]:
-    """The files that a network is read from: a run belongs to their contents.
+    """The files that a network is read from: their contents identify a run.
 
     Raises:
-        UsageError: if one is not here.
+        UsageError: if one is missing.
     """
     path = pathlib.Path(name) if _is_file(name) else weights_file(name)
     if path is None:
         return ()
     if not path.is_file():
-        raise UsageError(f"--network {name}: {path} is not here.")
+        raise UsageError(f"--network {name}: {path} is missing.")
     return (path,)
 
 

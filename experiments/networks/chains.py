@@ -1,4 +1,4 @@
-"""Networks that are a chain of linear layers with ReLU between them, layer by layer: what can be made to spike."""
+"""Networks that are a chain of linear layers with ReLU between them, layer by layer: those that can be made to spike."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ Layer = Callable[[Array], Array]
 
 
 class Link(eqx.Module):
-    """One layer, with the form its input has to have: "flat", "channel" (one is put in front), "mean" (over positions), or
-    as it is."""
+    """One layer, with the form its input must have: "flat", "channel" (an axis is added in front), "mean" (over positions),
+    or as it is."""
 
     layer: Layer
     form: str = eqx.field(static=True, default="")
@@ -27,7 +27,7 @@ class Link(eqx.Module):
 
 
 def links(model: Any) -> list[Link] | None:
-    """The layers of a network that is such a chain, in order; None for another one."""
+    """The layers of a network that is such a chain, in order; None for any other network."""
     if isinstance(model, digits.MLP):
         return [Link(layer, "" if i else "flat") for i, layer in enumerate(model.layers)]
     if isinstance(model, digits.CNN):

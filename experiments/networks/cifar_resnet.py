@@ -18,7 +18,7 @@ FIRST_EPSILON, EPSILON = 1e-3, 1e-5  # of the first batch norm, and of all other
 
 
 class Block(eqx.Module):
-    """Two 3 x 3 convolutions, and a way around them."""
+    """Two 3 x 3 convolutions, and a skip connection."""
 
     conv1: eqx.nn.Conv2d
     conv2: eqx.nn.Conv2d

@@ -1,4 +1,4 @@
-"""What experiments call a network: a function with its parameters, and what it is measured on."""
+"""What experiments call a network: a function with its parameters, and the data it is measured on."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Score = Callable[[Array, ArrayLike], Float[Array, ""]]
 
 
 def forward(model: Callable[[Array], Array], inputs: Array) -> Array:
-    """Outputs of a batch of a network for one input: the function that experiments hand to `xbar.analog`."""
+    """Outputs for a batch, of a network written for one input: the function that experiments pass to `xbar.analog`."""
     return jax.vmap(model)(inputs)
 
 
@@ -47,11 +47,11 @@ class Network:
         name: as it was asked for.
         f: `f(params, inputs) -> outputs` of a batch.
         params: a pytree; an Equinox module for the networks of this package.
-        data: what it is trained and measured on; None where none is to be had, with the reason in `no_data`.
+        data: what it is trained and measured on; None where none is available, with the reason in `no_data`.
         trained: whether the weights are given. Such a network is not trained digitally.
         steps, rate: of digital training otherwise: gradient steps, and the initial learning rate.
         kept: whether trained weights are kept in the cache.
-        loss: what training makes small. metric: what experiments report.
+        loss: what training minimises. metric: what experiments report.
     """
 
     name: str
@@ -78,9 +78,9 @@ class Network:
             UsageError: if there is none.
         """
         if self.data is None:
-            raise UsageError(f"network {self.name!r} has nothing to be measured on here: {self.no_data}")
+            raise UsageError(f"network {self.name!r} has no data to be measured on: {self.no_data}")
         return self.data
 
     def unlabelled(self, most: int) -> np.ndarray:
-        """At most so many inputs to calibrate converters with: of the training set, where there is one."""
+        """At most `most` inputs to calibrate converters with: of the training set, where there is one."""
         return self.measured_on().some("train" if self.teachable else "test", most)[0]

@@ -1,4 +1,4 @@
-"""A network of the user's: a Python file."""
+"""A user's own network: a Python file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from experiments.networks.network import Network
 
 WANTED = (
     "It defines f (f(params, x) -> logits of a batch) and params, or module (a torch.nn.Module in evaluation mode); and x, y "
-    "(inputs (n, ...) and whole labels to test on); and, to be trained for the hardware, x_train and y_train"
+    "(inputs (n, ...) and integer labels to test on); and, for hardware-aware training, x_train and y_train"
 )
 
 
@@ -37,7 +37,9 @@ def own(path: str) -> Network:
     x, y = parts[""] or _lacks(path, "x and y")
     x_train, y_train = parts["_train"] or (x[:0], y[:0])
     if x_train.shape[1:] != x.shape[1:]:
-        raise UsageError(f"--network {path}: x_train holds {x_train.shape[1:]}, x {x.shape[1:]}; they must be alike.")
+        raise UsageError(
+            f"--network {path}: x_train holds inputs of shape {x_train.shape[1:]}, x of {x.shape[1:]}; they must match."
+        )
     _check_outputs(path, function, params, x, y)
     data = Dataset(pathlib.Path(path).name, x_train, y_train, x, y, in_runs=True)  # they may be sorted
     return Network(path, function, params, data, trained=True)
@@ -82,14 +84,14 @@ def _examples(path: str, names: Mapping[str, Any], part: str) -> tuple[np.ndarra
     x, y = (np.asarray(a) for a in found)
     if x.ndim < 1 or x.dtype.kind not in "fiub" or y.dtype.kind not in "iu" or len(x) != len(y) or not len(x):
         raise UsageError(
-            f"--network {path}: x{part} is {x.dtype} {x.shape} and y{part} {y.dtype} {y.shape}; numbers (n, ...) and as many "
-            "whole labels are expected."
+            f"--network {path}: x{part} is {x.dtype} {x.shape} and y{part} {y.dtype} {y.shape}; numbers (n, ...) and n "
+            "integer labels are expected."
         )
     return (x.astype(np.float32) if x.dtype.kind == "f" else x), y.astype(np.int32)
 
 
 def _check_outputs(path: str, f: Any, params: Any, x: np.ndarray, y: np.ndarray) -> None:
-    """Logits for the first two inputs, a class for every label."""
+    """Checks the logits of the first two inputs, and that there is a class for every label."""
     try:
         out = jax.numpy.asarray(f(params, x[:2]))
     except Exception as error:
@@ -102,7 +104,7 @@ def _check_outputs(path: str, f: Any, params: Any, x: np.ndarray, y: np.ndarray)
         )
     if y.min() < 0 or y.max() >= out.shape[-1]:
         raise UsageError(
-            f"--network {path}: y goes from {y.min()} to {y.max()}; f gives {out.shape[-1]} classes, 0 to "
+            f"--network {path}: y ranges from {y.min()} to {y.max()}, but f gives {out.shape[-1]} classes, 0 to "
             f"{out.shape[-1] - 1}."
         )
 

@@ -1,4 +1,4 @@
-"""The digital baseline of integers: a network with weights and activations of a few bits."""
+"""The digital integer baseline: a network with weights and activations of a few bits."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import Any
 import devices
 import xbar
 
-LINES = 8192  # of the largest matrix that gets one scale a channel
+LINES = 8192  # of the largest matrix that gets one scale per channel
 
 
 def integer_network(f: Any, params: Any, inputs: Any, *, key: Any, bits: int = 8) -> xbar.Chip:
-    """A network whose products are those of integers: call it as `network(inputs)`.
+    """A network whose products are integer products: call it as `network(inputs)`.
 
     $$ w_q = \\frac{s_c}{L} \\mathrm{round}(L w / s_c), \\qquad
        x_q = \\frac{r}{L} \\mathrm{round}(L \\mathrm{clip}(x / r, -1, 1)), \\qquad L = 2^{b-1} - 1 $$
 
     Symmetric, `s_c` the largest magnitude of an output channel's weights, `r` the largest of a layer's activations in the
-    calibration inputs; sums, biases and what lies between products are exact. It is `xbar.analog` on a cell of `2^(b-1)` exact
-    conductances with converters at the inputs alone, so everything that maps to arrays has such a baseline.
+    calibration inputs; sums, biases and everything between products are exact. It is `xbar.analog` on a cell of `2^(b-1)`
+    exact conductances with converters at the inputs alone, so everything that maps to arrays has such a baseline.
 
     Args:
         f, params: the network, `f(params, inputs)`. inputs: a batch to calibrate on. bits: of weights and activations.

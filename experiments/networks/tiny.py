@@ -132,7 +132,7 @@ def _separable(
 
 
 def _chain(layers: Layers, x: Float[Array, "channels height width"]) -> Float[Array, " classes"]:
-    """Convolutions with ReLU one after the other, the mean over positions, and the dense layer."""
+    """Convolutions with ReLU one after another, the mean over positions, and the dense layer."""
     pairs = range(1, len(layers) // 2)
     for name in ("conv0", *(f"{kind}{i}" for i in pairs for kind in ("dw", "pw"))):  # a pytree sorts its names
         x = jax.nn.relu(layers[name](x))

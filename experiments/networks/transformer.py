@@ -44,10 +44,10 @@ class Block(eqx.Module):
 
 
 class Transformer(eqx.Module):
-    """Embeddings of symbols and positions, equal blocks, a layer norm, a dense layer: logits of the next symbol at each place.
+    """Embeddings of symbols and positions, equal blocks, a layer norm, a dense layer: next-symbol logits at each position.
 
     Args:
-        symbols: how many there are. context: longest window. width, depth, heads: of the blocks.
+        symbols: number of symbols. context: longest window. width, depth, heads: of the blocks.
     """
 
     symbol: Float[Array, "symbols width"]

@@ -1,4 +1,4 @@
-"""Trained weights from files into networks, and batch norm into the layer before it."""
+"""Puts trained weights from files into networks, and folds batch norm into the layer before it."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def read(path: str | pathlib.Path) -> dict[str, np.ndarray]:
     """The arrays of a `.npz` or `.safetensors` file, by name.
 
     Raises:
-        UsageError: for another ending, a file that is missing or damaged, or a missing package.
+        UsageError: for another suffix, a file that is missing or damaged, or a missing package.
     """
     path = pathlib.Path(path)
     if path.suffix == ".npz":
@@ -82,11 +82,11 @@ def put(model: Model, arrays: Arrays, source: str = "weights") -> Model:
     found, tree = jax.tree_util.tree_flatten_with_path(model)
     names = [_name(path) if hasattr(leaf, "shape") else None for path, leaf in found]
     wanted = {name for name in names if name}
-    for what, odd in (("lacks", wanted - set(arrays)), ("has, beside what is needed,", set(arrays) - wanted)):
+    for what, odd in (("lacks", wanted - set(arrays)), ("has, besides what is needed,", set(arrays) - wanted)):
         if odd:
             shown = ", ".join(sorted(odd)[:5]) + (" and more" if len(odd) > 5 else "")
             raise UsageError(
-                f"{source} {what} {shown}. Needed are {', '.join(sorted(wanted)[:5])} ... ({len(wanted)})."
+                f"{source} {what} {shown}. It needs {', '.join(sorted(wanted)[:5])} ... ({len(wanted)} in all)."
             )
     leaves = [
         _fitted(arrays[n], leaf, f"{source}: {n}") if n else leaf for n, (_, leaf) in zip(names, found, strict=True)
@@ -111,7 +111,7 @@ def load(model: Model, path: str | pathlib.Path, renamed: Callable[[Arrays], Arr
 
 
 def save(model: Any, path: pathlib.Path) -> None:
-    """Writes the arrays of a model under their paths to a `.npz` file, which `load` reads; whole or not at all."""
+    """Writes the arrays of a model under their paths to a `.npz` file, which `load` reads; completely or not at all."""
     found = jax.tree_util.tree_flatten_with_path(model)[0]
     file = io.BytesIO()
     np.savez(file, **{_name(at): np.asarray(leaf) for at, leaf in found if hasattr(leaf, "shape")})  # pyright: ignore[reportArgumentType]

@@ -1,4 +1,4 @@
-"""The networks that experiments know by name: how each is made, what it is measured on, where its weights are."""
+"""The networks that experiments know by name: how each is made, what it is measured on, where its weights come from."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from experiments.networks.network import Network, Score, accuracy, cross_entropy
 
 GREY = ("digits", "mnist", "fashion-mnist")
 NO_SOUNDS = (
-    "ToyADMOS, the recordings of machines that it was made for, has a licence of its own and is not among the data sets. "
+    "ToyADMOS, the machine recordings that it was made for, has a licence of its own and is not among the data sets. "
     "Give inputs of your own: --network mine.py with f, params, x and y."
 )
 
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """A line of the table.
+    """One row of the table.
 
     Args:
         what: in words. make: `(data, key) -> module` with random weights. data: sets it can be measured on, its own first.
@@ -152,7 +152,7 @@ def weights_file(name: str) -> pathlib.Path | None:
     """The file of given weights of a network of the table; None for a network without.
 
     Raises:
-        UsageError: if its folder is not here.
+        UsageError: if its folder is missing.
     """
     entry = ZOO.get(name)
     if entry is None or entry.weights is None:
@@ -164,6 +164,6 @@ def weights_file(name: str) -> pathlib.Path | None:
 def _chosen(name: str, entry: Entry, data: str | None) -> str | None:
     if data is not None and data not in entry.data:
         raise UsageError(
-            f"--data {data}: network {name!r} is measured on {' or '.join(entry.data) or 'no data set that is here'}."
+            f"--data {data}: network {name!r} is measured on {' or '.join(entry.data) or 'no data set that is available'}."
         )
     return data or (entry.data[0] if entry.data else None)

@@ -1,1 +1,1 @@
-"""Public data sets: where they come from (`data/registry.toml`), where they lie on this machine, and how they get there."""
+"""Public data sets: where they come from (`data/registry.toml`), where they are on this machine, and how they get there."""

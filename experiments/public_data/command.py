@@ -26,16 +26,16 @@ HELP = """usage: xbar data list [NAME ...] [--json]
        xbar data fetch NAME [NAME ...] [--offline] [--again]
        xbar data path [NAME]
 
-Public data sets: which there are and which are here, fetching into the cache, the folder of one.
+Public data sets: list them and see which are on this machine, fetch them into the cache, print the folder of one.
 
-A copy of your own is found below XBAR_DATA (in datasets/NAME, measured/NAME or NAME) and is used first. XBAR_OFFLINE=1
-forbids the network.
+A copy of your own is looked for below XBAR_DATA (in datasets/NAME, measured/NAME or NAME) and is used first. XBAR_OFFLINE=1
+forbids network access.
 """
 
 
 @dataclasses.dataclass(frozen=True)
 class List:
-    """Names, sizes, places and licences; with names, everything known about these."""
+    """Lists names, sizes, places and titles; with names, everything known about these data sets."""
 
     names: tyro.conf.Positional[tuple[str, ...]] = ()
     """Data sets."""
@@ -45,21 +45,21 @@ class List:
 
 @dataclasses.dataclass(frozen=True)
 class Fetch:
-    """Loads data sets into the cache, checks and unpacks them."""
+    """Downloads data sets into the cache, checks and unpacks them."""
 
     names: tyro.conf.Positional[Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME [NAME ...]")]] = ()
     """Data sets."""
     offline: bool = False
-    """Use no network: succeed only if they are here."""
+    """Do not use the network: succeed only if they are already here."""
     again: bool = False
-    """Fetch anew what is here already."""
+    """Fetch again what is here already."""
     timeout: float = 30.0
-    """Longest silence of a server [s]."""
+    """How long to wait for a silent server [s]."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Path:
-    """Prints the folder of a data set; without a name that of the cache."""
+    """Prints the folder of a data set; without a name, that of the cache."""
 
     name: tyro.conf.Positional[str] = ""
     """Data set."""
@@ -73,13 +73,13 @@ def run(arguments: Sequence[str]) -> int:
         return DONE
     name, *flags = arguments
     if name not in actions:
-        return complain(f"data has no action {name!r}; there are {', '.join(actions)}. See xbar data --help.")
+        return complain(f"data has no action {name!r}; choose from {', '.join(actions)}. See xbar data --help.")
     settings, act = actions[name]
     try:
         parsed = tyro.cli(settings, prog=f"xbar data {name}", args=flags, config=(tyro.conf.FlagCreatePairsOff,))
     except SystemExit as leave:
         return leave.code if isinstance(leave.code, int) else USAGE
-    kept = "what was loaded is kept, and the same command goes on from there"
+    kept = "what was downloaded is kept, and the same command resumes from there"
     outcome = attempt(lambda: act(parsed), kept, debug=False)
     if isinstance(outcome, int):
         return outcome
@@ -104,7 +104,7 @@ def _place(data: Entry) -> str:
 
 
 def _details(data: Entry) -> str:
-    lines = [f"{data.name}: {data.title}", f"here: {_place(data) or 'no'}", f"to load: {_megabytes(data.size)}"]
+    lines = [f"{data.name}: {data.title}", f"here: {_place(data) or 'no'}", f"download: {_megabytes(data.size)}"]
     lines += [f"licence: {data.licence}", *(f"holds: {shape}" for shape in data.shapes)]
     lines += [f"note: {data.note}"] if data.note else []
     for source in data.files:
@@ -156,7 +156,7 @@ def meter(name: str) -> Iterator[Progress]:
 
 
 def _lines(name: str, every: float = 5.0) -> Progress:
-    """Says how far a file is, at most every few seconds [s]."""
+    """Says how much of a file has arrived, at most every few seconds [s]."""
     began = last = time.monotonic()
     first: int | None = None
 

@@ -1,4 +1,4 @@
-"""What is made of published files after they were unpacked: the form in which loaders read a data set."""
+"""Conversion of published files after unpacking, into the form in which loaders read a data set."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from experiments.public_data.unpacking import ArchiveError
 
 def spoken_digits(folder: pathlib.Path) -> tuple[str, ...]:
     """`recordings/{digit}_{speaker}_{index}.wav` (8 kHz, mono, 16 bit) -> `fsdd.npz`: `audio` int16, all clips one after
-    the other; `length`, `digit`, `speaker`, `index` of each clip; `rate` [Hz].
+    another; `length`, `digit`, `speaker`, `index` of each clip; `rate` [Hz].
 
     Raises:
-        ArchiveError: if a recording is damaged or of another kind.
+        ArchiveError: if a recording is damaged or has another format.
     """
     import numpy as np
 
@@ -81,10 +81,10 @@ def keyword_inputs(folder: pathlib.Path) -> tuple[str, ...]:
 
 
 def held_against_its_sums(folder: pathlib.Path) -> tuple[str, ...]:
-    """Compares every file that `SHA256SUMS.txt` lists with its checksum; makes nothing.
+    """Compares every file that `SHA256SUMS.txt` lists with its checksum; writes nothing.
 
     Raises:
-        ArchiveError: if the list is missing or empty, or a file is missing or another.
+        ArchiveError: if the list is missing or empty, or a file is missing or differs.
     """
     path = folder / "SHA256SUMS.txt"
     lines = path.read_text("utf-8").splitlines() if path.is_file() else []

@@ -1,4 +1,4 @@
-"""From the registry to a folder in the cache: loaded, checked, unpacked, and in place only when it is whole."""
+"""From the registry to a folder in the cache: downloaded, checked, unpacked, and in place only when complete."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def fetch(
     """The folder of a data set, fetched into the cache unless it is on this machine already.
 
     Args:
-        offline: use no network. again: fetch anew even if it is there. timeout: longest silence of a server [s].
-        say: one line of progress. meter: shows the bytes of one file.
+        offline: use no network. again: fetch again even if it is there. timeout: how long to wait for a silent server [s].
+        say: shows one line of progress. meter: shows the bytes of one file.
 
     Raises:
-        UsageError: offline without a copy, or without the package pooch.
-        FetchError: if a server does not answer, a checksum is wrong, or the disk is full. Nothing half-made is in place;
-            what was loaded is kept, and another call goes on from there.
+        UsageError: if offline without a copy, or without the package pooch.
+        FetchError: if a server does not answer, a checksum is wrong, or the disk is full. Nothing incomplete is left in
+            place; what was downloaded is kept, and another call resumes from there.
     """
     found = located(entry.name)
     if found is not None and not again:
@@ -50,7 +50,7 @@ def fetch(
     if offline:
         looked = ", ".join(map(str, searched(entry.name)))
         raise UsageError(
-            f"data set {entry.name!r} is not here (looked in {looked}), and this is offline. Leave out --offline and "
+            f"data set {entry.name!r} is not here (looked in {looked}), and the network is not used. Leave out --offline and "
             f"XBAR_OFFLINE, or copy the folder from another machine into {cache()}, or set XBAR_DATA to a folder that "
             "holds it."
         )
@@ -91,7 +91,9 @@ def _load(
     target = staging / source.name
     target.parent.mkdir(parents=True, exist_ok=True)
     known = f"sha256:{source.sha256}" if source.sha256 else None
-    if known is None and target.is_file():  # whole, as pooch renames; no checksum says whether it is the right one
+    if (
+        known is None and target.is_file()
+    ):  # complete, as pooch renames it; no checksum says whether it is the right one
         return
     failures: list[str] = []
     for url in source.urls:
@@ -110,11 +112,11 @@ def _load(
         except DownloadError as error:
             failures.append(str(error))
         except ValueError as error:  # what pooch raises for a wrong checksum; the file is gone
-            failures.append(f"{url}: its SHA-256 is not {source.sha256}; it was thrown away ({_first_line(error)})")
+            failures.append(f"{url}: its SHA-256 is not {source.sha256}; it was deleted ({_first_line(error)})")
     raise FetchError(
-        f"{entry.name}/{source.name} could not be fetched: {'; '.join(failures)}. Check the network (a proxy is named by "
-        "HTTPS_PROXY) and run the same command again, which goes on from what is loaded; or put the files of the data "
-        f"set into a folder {entry.name}/ by hand and set XBAR_DATA to the folder around it."
+        f"{entry.name}/{source.name} could not be fetched: {'; '.join(failures)}. Check the network (a proxy is set with "
+        "HTTPS_PROXY) and run the same command again, which resumes the download; or put the files of the data "
+        f"set into a folder {entry.name}/ by hand and set XBAR_DATA to the folder that contains it."
     )
 
 
@@ -134,7 +136,7 @@ def _finish(entry: Entry, staging: pathlib.Path, home: pathlib.Path, say: Say) -
         shutil.rmtree(final, ignore_errors=True)
         shutil.rmtree(staging, ignore_errors=True)
         raise FetchError(
-            f"{entry.name}: {error}. What was loaded was thrown away; run the same command again."
+            f"{entry.name}: {error}. What was downloaded was deleted; run the same command again."
         ) from error
     record = {
         "name": entry.name,
@@ -156,7 +158,7 @@ def _finish(entry: Entry, staging: pathlib.Path, home: pathlib.Path, say: Say) -
 
 
 def _contents(entry: Entry, staging: pathlib.Path, final: pathlib.Path) -> tuple[str, ...]:
-    """Puts the files of a data set into `final`; the names of those that are made here."""
+    """Puts the files of a data set into `final`; returns the names of those that are made here."""
     for source in entry.files:
         if source.unpack:
             unpack(staging / source.name, final, source.unpack, source.strip)
@@ -167,7 +169,7 @@ def _contents(entry: Entry, staging: pathlib.Path, final: pathlib.Path) -> tuple
 
 
 def _described(source: Source, path: pathlib.Path, say: Say) -> dict[str, Any]:
-    """What is remembered of a published file; a checksum that nobody knew is recorded now, and that is said."""
+    """What is recorded about a published file; a checksum that was unknown is recorded now, and reported."""
     with open(path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if not source.sha256:
@@ -189,8 +191,8 @@ def _room(entry: Entry, folder: pathlib.Path) -> None:
 def _disk(error: OSError, entry: Entry) -> str:
     where = error.filename or cache()
     return (
-        f"{entry.name} could not be written: {where}: {error.strerror or error}. Make room there or allow writing, or set "
-        "XDG_CACHE_HOME to another folder; what is loaded is kept."
+        f"{entry.name} could not be written: {where}: {error.strerror or error}. Free some space there, allow writing, or set "
+        "XDG_CACHE_HOME to another folder; what was downloaded is kept."
     )
 
 

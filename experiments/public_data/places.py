@@ -1,4 +1,4 @@
-"""Where data sets lie on this machine: local copies first, then the cache."""
+"""Where data sets are on this machine: local copies first, then the cache."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from experiments.framework.errors import UsageError
 from experiments.public_data.registry import entries
 
-RECORD = "SOURCE.json"  # in each folder that was fetched: written last, so that a folder with it is whole
+RECORD = "SOURCE.json"  # in each folder that was fetched: written last, so that a folder with it is complete
 
 
 def cache() -> pathlib.Path:
@@ -20,7 +20,7 @@ def cache() -> pathlib.Path:
 
 
 def searched(name: str) -> list[pathlib.Path]:
-    """Where a data set may lie, in the order in which it is looked for."""
+    """Where a data set may be, in the order in which it is looked for."""
     root = os.environ.get("XBAR_DATA")
     local = [pathlib.Path(root) / sub / name for sub in ("datasets", "measured", ".")] if root else []
     known = entries().get(name)
@@ -39,8 +39,8 @@ def find(name: str, holds: str = "its files", otherwise: str = "", also: Sequenc
     """The folder of a data set: below `XBAR_DATA`, where the system's packages put it, or in the cache.
 
     Args:
-        holds, otherwise: what the message says of its files, and of other ways to get on. also: data sets that hold the
-            same files and serve in its place.
+        holds, otherwise: what the message says about its files, and about alternatives. also: data sets that hold the same
+            files and can be used instead.
 
     Raises:
         UsageError: if it is in none of these places; the message says how to get it.

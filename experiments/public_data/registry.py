@@ -1,4 +1,4 @@
-"""`data/registry.toml`: which public data sets there are, where they come from, under which licence."""
+"""`data/registry.toml`: the public data sets, where they come from, and their licences."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from experiments.framework.errors import UsageError
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """One file as its publisher has it.
+    """One file as published.
 
     Args:
         name: path inside the folder of the data set; the name of the archive if it is unpacked.
-        urls: where it lies, the first that answers is taken.
+        urls: its addresses; the first that answers is used.
         sha256: of the published bytes; "" where no checksum is known.
         size: [byte]; 0 where it is unknown.
-        unpack: "zip", "tar" or "" for a file that stays as it is. strip: leading folders of members that are dropped.
+        unpack: "zip", "tar", or "" for a file that stays as it is. strip: number of leading folders of members to drop.
         note: where the checksum was read, or why there is none.
     """
 
@@ -41,8 +41,8 @@ class Entry:
     """One data set.
 
     Args:
-        name: also the folder that it becomes. shapes: what the files hold, a line each.
-        licence, citation: what its publisher asks for. also: folders where packages of systems put it.
+        name: also that of its folder. shapes: what the files hold, one line each.
+        licence, citation: what its publisher asks for. also: folders where system packages put it.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Entry:
 
     @property
     def size(self) -> int | None:
-        """What is loaded [byte], or None where a part is unknown."""
+        """Size of the download [byte], or None where a part is unknown."""
         sizes = [source.size for source in self.files]
         return sum(sizes) if all(sizes) else None
 
@@ -65,7 +65,7 @@ def registry_path() -> pathlib.Path:
     """The file: in a source tree, or in an installed copy.
 
     Raises:
-        UsageError: if it is at neither place.
+        UsageError: if it is in neither place.
     """
     here = pathlib.Path(__file__).parents[1]
     places = [here.parent / "data" / "registry.toml", here / "data" / "registry.toml"]
@@ -98,7 +98,7 @@ def entry(name: str) -> Entry:
     known = entries()
     if name not in known:
         close = difflib.get_close_matches(name, known, 1)
-        hint = f"Did you mean {close[0]!r}?" if close else f"There are: {', '.join(known)}."
+        hint = f"Did you mean {close[0]!r}?" if close else f"Available: {', '.join(known)}."
         raise UsageError(f"there is no data set {name!r} in the registry. {hint}")
     return known[name]
 
@@ -120,19 +120,19 @@ def _entry(name: str, table: dict[str, Any]) -> Entry:
 
 
 def _source(file: dict[str, Any], bases: tuple[str, ...]) -> Source:
-    """A file; without `urls` of its own it lies under each of `bases`, at `path` or at its name."""
+    """A file; without `urls` of its own it is found under each of `bases`, at `path` or at its name."""
     name, relative = file["name"], urllib.parse.quote(file.get("path", file["name"]))
     parts = pathlib.PurePosixPath(name).parts
     if not parts or ".." in parts or parts[0] == "/" or any(p.startswith(".") for p in parts) or "\\" in name:
-        raise ValueError(f"{name!r} does not lie inside a folder")
+        raise ValueError(f"{name!r} is not inside the folder of its data set")
     urls = tuple(file.get("urls", ())) or tuple(base + relative for base in bases)
     if not urls or not all(url.startswith(("http://", "https://")) for url in urls):
         raise ValueError(f"{name!r} has no http address")
     sha256 = file.get("sha256", "")
     if sha256 and not re.fullmatch("[0-9a-f]{64}", sha256):
-        raise ValueError(f"sha256 of {name!r} has not 64 hexadecimal digits")
+        raise ValueError(f"sha256 of {name!r} does not have 64 hexadecimal digits")
     if not sha256 and not file.get("note"):
-        raise ValueError(f"{name!r} has neither a checksum nor a note why")
+        raise ValueError(f"{name!r} has neither a checksum nor a note saying why")
     if file.get("unpack", "") not in ("", "zip", "tar"):
         raise ValueError(f"{name!r} cannot be unpacked as {file['unpack']!r}")
     options = {k: file[k] for k in ("size", "unpack", "strip", "note") if k in file}

@@ -1,4 +1,4 @@
-"""One file over HTTP: goes on where an earlier try stopped, and says in a sentence why it failed."""
+"""One file over HTTP: resumes where an earlier attempt stopped, and says in a sentence why it failed."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from typing import Any
 
 BLOCK = 1 << 16
 MOST = 8 << 30  # [byte]; nothing in the registry comes near
-TRIES = 3  # of a transfer that breaks off, each from where the last one stopped
+TRIES = 3  # of a transfer that is interrupted, each from where the last one stopped
 
 Progress = Callable[[int, "int | None"], None]  # bytes that are there, bytes in all
 
 
 class DownloadError(Exception):
-    """An address that did not give its file; the message says why."""
+    """A file that could not be downloaded from its address; the message says why."""
 
 
 class _BrokenOff(Exception):
-    """A transfer that stopped early: it may be taken up again."""
+    """A transfer that stopped early: it may be resumed."""
 
 
 def download(url: str, part: pathlib.Path, progress: Progress, *, timeout: float = 30.0, size: int = 0) -> None:
-    """Loads `url` into `part`, from where an earlier try stopped if the server allows it (HTTP Range).
+    """Downloads `url` into `part`, from where an earlier attempt stopped if the server allows it (HTTP Range).
 
     Args:
-        part: the file; what it holds of an earlier try is kept if its server vouches that it is the same (`If-Range`).
-        progress: told the bytes that are there and those in all, or None where the server does not say.
-        timeout: longest silence of the server [s]. size: [byte] that are expected; 0 for any.
+        part: the file; what it holds from an earlier attempt is kept if the server confirms that it is the same (`If-Range`).
+        progress: called with the bytes received and the total, or None where the server does not say.
+        timeout: how long to wait for a silent server [s]. size: expected [byte]; 0 for any.
 
     Raises:
-        DownloadError: if it cannot be had. What came is kept in `part` for the next try.
+        DownloadError: if it cannot be downloaded. What was received is kept in `part` for the next attempt.
     """
     for attempt in range(TRIES):
         try:
@@ -60,9 +60,9 @@ def _transfer(url: str, part: pathlib.Path, progress: Progress, timeout: float, 
             _remember(part, url, response)
             _receive(url, response, part, progress, start, whole, size)
     except urllib.error.HTTPError as error:
-        if error.code == 416:  # what is kept is no beginning of this file
+        if error.code == 416:  # what is kept is not the beginning of this file
             forget(part)
-            raise _BrokenOff("the server refuses to go on where the last try stopped") from error
+            raise _BrokenOff("the server refuses to resume where the last attempt stopped") from error
         if error.code in (429, 500, 502, 503, 504):
             raise _BrokenOff(f"the server answers {error.code} ({error.reason})") from error
         raise DownloadError(f"{url}: the server answers {error.code} ({error.reason})") from error
@@ -87,7 +87,7 @@ def _open(url: str, have: int, tag: str, timeout: float) -> Any:
 def _receive(
     url: str, response: Any, part: pathlib.Path, progress: Progress, start: int, whole: int | None, size: int
 ) -> None:
-    """Appends what comes, to the end or to where the connection breaks."""
+    """Appends what is received, until the end or until the connection breaks."""
     have, most = start, whole or size or MOST
     with open(part, "r+b" if start else "wb") as file:
         file.seek(start)
@@ -96,7 +96,7 @@ def _receive(
         while block := response.read1(BLOCK):
             have += len(block)
             if have > most:
-                raise DownloadError(f"{url}: more than the {most} bytes that were announced")
+                raise DownloadError(f"{url}: it sends more than the {most} bytes announced")
             file.write(block)
             progress(have, whole)
         file.flush()
@@ -106,12 +106,12 @@ def _receive(
 
 
 def _start(response: Any, have: int) -> int:
-    """Where the server goes on: 0 where it sends the whole file again."""
+    """Where the server resumes: 0 where it sends the whole file again."""
     if response.status != 206:
         return 0
     found = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
     if not found or int(found[1]) != have:
-        raise DownloadError(f"{response.url}: the server sends another part than was asked for")
+        raise DownloadError(f"{response.url}: the server sends a different part from the one requested")
     return have
 
 
@@ -121,7 +121,7 @@ def _whole(response: Any, start: int) -> int | None:
 
 
 def _kept(part: pathlib.Path, url: str) -> tuple[int, str]:
-    """How many bytes an earlier try left, and what the server called that version of the file."""
+    """How many bytes an earlier attempt left, and the server's tag for that version of the file."""
     note = _note(part)
     try:
         found, tag = note.read_text("utf-8").split("\n", 1)
@@ -131,14 +131,14 @@ def _kept(part: pathlib.Path, url: str) -> tuple[int, str]:
 
 
 def _remember(part: pathlib.Path, url: str, response: Any) -> None:
-    """Keeps the name of this version: only with a strong one may a later try go on."""
+    """Keeps the tag of this version: only with a strong one may a later attempt resume."""
     tag = response.headers.get("ETag", "")
     tag = "" if tag.startswith("W/") else tag or response.headers.get("Last-Modified", "")
     _note(part).write_text(f"{url}\n{tag}", "utf-8")
 
 
 def forget(part: pathlib.Path, keep_bytes: bool = False) -> None:
-    """Drops what an earlier try left."""
+    """Deletes what an earlier attempt left."""
     _note(part).unlink(missing_ok=True)
     if not keep_bytes:
         part.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Archives of strangers, unpacked without surprises: plain files inside one folder, up to a bound."""
+"""Untrusted archives, unpacked safely: plain files inside one folder, up to a size limit."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ BLOCK = 1 << 20
 
 
 class ArchiveError(Exception):
-    """An archive that is damaged or holds what it must not."""
+    """An archive that is damaged or holds something it must not hold."""
 
 
 def unpack(archive: pathlib.Path, folder: pathlib.Path, kind: str, strip: int = 0) -> list[str]:
     """Writes the plain files of an archive into `folder` and returns their names.
 
     Args:
-        kind: "zip" or "tar" (of any compression). strip: leading folders of each member that are dropped.
+        kind: "zip" or "tar" (of any compression). strip: number of leading folders of each member to drop.
 
     Raises:
-        ArchiveError: if it is damaged, holds links or devices, paths that lead outside or lie there already, or
-            becomes larger than 50 times its own size. What was written by then stays in `folder`.
+        ArchiveError: if it is damaged, holds links or devices, or paths that lead outside or exist already, or becomes larger
+            than 50 times its own size. What was written by then stays in `folder`.
     """
     left = max(MOST_TIMES * archive.stat().st_size, LEAST)
     members = {"zip": _zip_members, "tar": _tar_members}[kind]
@@ -41,7 +41,7 @@ def unpack(archive: pathlib.Path, folder: pathlib.Path, kind: str, strip: int = 
             if len(written) == MOST_FILES:
                 raise ArchiveError(f"{archive.name} holds more than {MOST_FILES} files")
             target.parent.mkdir(parents=True, exist_ok=True)
-            with open(target, "xb") as file:  # a name that comes twice is refused
+            with open(target, "xb") as file:  # a name that occurs twice is refused
                 while block := stream.read(BLOCK):
                     left -= len(block)
                     if left < 0:
@@ -58,7 +58,7 @@ def unpack(archive: pathlib.Path, folder: pathlib.Path, kind: str, strip: int = 
 
 
 def _inside(folder: pathlib.Path, name: str, strip: int) -> pathlib.Path | None:
-    """The place of a member, or None for one that `strip` leaves nothing of."""
+    """The path of a member, or None for one that `strip` leaves nothing of."""
     path = pathlib.PurePosixPath(name.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts or any(":" in part or "\0" in part for part in path.parts):
         raise ArchiveError(f"a member of the archive leads outside its folder: {name!r}")
@@ -79,7 +79,7 @@ def _zip_members(archive: pathlib.Path) -> Iterator[tuple[str, IO[bytes]]]:
 
 
 def _tar_members(archive: pathlib.Path) -> Iterator[tuple[str, IO[bytes]]]:
-    with tarfile.open(archive, "r|*") as file:  # a stream: nothing is seeked, nothing kept
+    with tarfile.open(archive, "r|*") as file:  # a stream: no seeking, nothing kept
         for info in file:
             if info.isdir() or info.type == tarfile.XGLTYPE:
                 continue

@@ -1,4 +1,4 @@
-"""Published results and how they are done again here: one file a case, listed as `CASES`."""
+"""Published results and how they are reproduced here: one file per case, listed as `CASES`."""
 
 from experiments.published import (
     chip_trained_cnn,

@@ -1,4 +1,4 @@
-"""What a published case is: parts that are measured, and claims that are held against them."""
+"""What a published case is: parts that are measured, and claims that they are compared with."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 Found = Mapping[str, np.ndarray]
-"""What was measured, by quantity: one number a draw, NaN where a quantity is not of this part."""
+"""What was measured, by quantity: one number per draw, NaN where a quantity does not belong to this part."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,10 +17,10 @@ class Claim:
     """One line of the table.
 
     Args:
-        what: in words. published: the figure, as text, with its unit; "" if none was read. source: where it stands.
+        what: in words. published: the figure, as text, with its unit; "" if none was read. source: where it is found.
         ours: the numbers of all draws from what was measured. low, high: bounds of their mean.
         read: whether the published figure was read, so that agreement may be called a reproduction.
-        scale, unit: what to multiply with for the table.
+        scale, unit: factor and unit for the table.
     """
 
     what: str

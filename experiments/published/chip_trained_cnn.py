@@ -97,9 +97,9 @@ CASE = Case(
     method=(
         "Two 3 x 3 convolutions of stride 2 with 8 and 16 channels and a dense layer; Adam at 1e-3 with a cosine "
         "schedule, batches of 64, 20 epochs. Each weight's cells have an error of 30 % of their "
-        "conductance; in training, fresh ones in each step. The notebook speaks of errors independent of the state; "
-        'its code passes the string "False", which is true, and proportional errors are what comes out. Only those '
-        "are compared.",
+        "conductance; in training, fresh ones in each step. The notebook describes errors independent of the state, but "
+        'its code passes the string "False", which is true, so that it uses proportional errors. Only those are '
+        "compared.",
     ),
     minutes=8,
 )

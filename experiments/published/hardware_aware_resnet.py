@@ -1,4 +1,4 @@
-"""E3: ResNet-20 trained with noise on its weights, and read on three memories; then with its statistics matched."""
+"""E3: ResNet-20 trained with noise on its weights, and read on three memories; then with matched statistics."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class State:
         return self.accuracy(lambda x: chip(x, key=noise)), self.accuracy(lambda x: matched(x, key=noise))
 
     def accuracy(self, f: Any) -> float:
-        """Share of images whose largest output is the label's; batch by batch in Python, as convolutions are slow in XLA's
+        """Share of images whose largest output is the label's; batch by batch in Python, as convolutions are slow in XLA
         loops."""
         import jax.numpy as jnp
 
@@ -130,12 +130,12 @@ def measure(state: State, part: str, key: Any) -> dict[str, Any]:
 
 
 def _gain(place: str) -> Any:
-    """What matching statistics adds to the recipe, chip by chip."""
+    """What matching the statistics adds to the recipe, chip by chip."""
     return lambda found: found[f"{place} trained, matched"] - found[f"{place} trained"]
 
 
 def _lower_limit(place: str) -> Any:
-    """The lower 95 % limit of that gain over chips: a mean less 1.96 standard errors."""
+    """The lower 95 % limit of that gain over chips: the mean minus 1.96 standard errors."""
 
     def limit(found: Found) -> np.ndarray:
         gain = _gain(place)(found)
@@ -191,11 +191,11 @@ CASE = Case(
     ),
     method=(
         f"Folded ResNet-20; SGD with momentum 0.9 at {RATE:g}, cosine schedule, batches of {BATCH}, gradient norm of at most"
-        f" 1, {EPOCHS} epochs of 5,000 images with mirroring and moves by up to 3 pixels; in each step normal noise of "
+        f" 1, {EPOCHS} epochs of 5,000 images with mirroring and shifts by up to 3 pixels; in each step normal noise of "
         f"{100 * NOISE:g} % of a layer's largest weight on every weight, then each layer clipped at {CLIP:g} standard "
-        "deviations. One seed of training. Chips: one tile and one scale a layer, no converters; ReRAM with write errors "
-        "alone, PCM with drift (one factor a layer against it) and read noise. Matched: a gain and an offset of each channel "
-        f"from {CALIBRATION} training images without labels, at the time of reading.",
+        "deviations. One training seed. Chips: one tile and one scale per layer, no converters; ReRAM with write errors "
+        "alone, PCM with drift (compensated by one factor per layer) and read noise. Matched: a gain and an offset of each "
+        f"channel from {CALIBRATION} training images without labels, at the time of reading.",
     ),
     minutes=10,
 )

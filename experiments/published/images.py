@@ -16,7 +16,7 @@ from devices import noise
 from experiments import datasets, networks
 
 BATCH = 100
-"""Images that a chip reads at a time: patches of a convolution are the memory."""
+"""Images that a chip reads at a time: the patches of a convolution take most of the memory."""
 
 
 class Images(eqx.Module):

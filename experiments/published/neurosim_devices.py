@@ -1,4 +1,4 @@
-"""E4: seven measured devices that learn MNIST by pulses, one image after another, as NeuroSim's benchmark has them."""
+"""E4: seven measured devices that learn MNIST by pulses, one image after another, as in NeuroSim's benchmark."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SHORT, SHORT_EPOCHS = ("EpiRAM", "PCMO"), 5
 
 
 def device(name: str) -> Any:
-    """A device whose pulses follow the benchmark's exponential sweeps; signs of labels say which way the sweep
+    """A device whose pulses follow the benchmark's exponential sweeps; the signs of the labels say which way a sweep
     bends."""
     import jax.numpy as jnp
 
@@ -38,7 +38,7 @@ def device(name: str) -> Any:
     middle = (g_min + g_max) / 2
 
     def sweep(pulses: int, label: float) -> tuple[float, float]:
-        """Where a sweep leads, and the constant of its exponential in pulses."""
+        """Where a sweep ends, and the constant of its exponential in pulses."""
         a = pulses * float(np.sign(label) * a_from_label(jnp.asarray(abs(label))))
         return g_min - RANGE / float(np.expm1(-pulses / a)), a
 
@@ -73,7 +73,7 @@ def forward(p: Any, x: Any) -> Any:
 
 
 def tile(name: str) -> Any:
-    """Both layers on one tile each: one bit in, eight bits out (nine with the sign that no current has), and half of the
+    """Both layers on one tile each: one bit in, eight bits out (nine with a sign, which no current has), and half of the
     range to subtract from every cell."""
     import xbar
 
@@ -157,8 +157,8 @@ CASE = Case(
         "digitally; hidden activations passed on as one bit; 8-bit converters; squared error, learning rates of 0.4 and "
         "0.2 for weights 2 g - 1. After each image n = round(change x pulses of a sweep) pulses follow the device's "
         "exponential curves, and noise of sqrt(n) times the cycle-to-cycle spread is added. Epochs of 8,000 images drawn at "
-        "random; the published runs have 125 of them, here 5 (--epochs), of two devices (--full: all seven). "
-        "Differences: pulses up and down are worked out with one mean number of states; converters round to nearest.",
+        "random; the published runs have 125 of them, here 5 (--epochs), on two devices (--full: all seven). "
+        "Differences: pulses up and down are computed with one mean number of states; converters round to nearest.",
     ),
     minutes=8,
 )

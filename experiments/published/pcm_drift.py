@@ -92,10 +92,10 @@ CASE = Case(
         Claim("ResNet-32 compensated after 1 y", "", "a prototype", _of("resnet32 compensated 1 y"), 0.70, read=False),
     ),
     method=(
-        "Cells of Joshi et al. with an exponent of drift each and 1/f read noise; one tile a layer, no converters, no "
-        "batch-norm re-calibration. Compensation is one factor a layer, the sum of its currents just after programming"
-        " over that at the time of reading. Networks are not trained for the device here; the published chip, trained "
-        "for it, kept above 93.5 % for a day.",
+        "Cells of Joshi et al., each with its own drift exponent and 1/f read noise; one tile per layer, no converters, no "
+        "batch-norm re-calibration. Compensation is one factor per layer, the sum of its currents just after programming"
+        " divided by that at the time of reading. Networks are not trained for the device here; the published chip, "
+        "trained for it, stayed above 93.5 % for a day.",
     ),
     minutes=9,
 )

@@ -1,4 +1,4 @@
-"""E1: what errors of programming leave of CIFAR ResNets on four devices."""
+"""E1: the accuracy of CIFAR ResNets with the programming errors of four devices."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _published(name: str) -> Callable[[], Any]:
 
 
 def wan_of_crosssim() -> Any:
-    """NeuRRAM's cells after one second as CrossSim fits them; aihwkit's fit of the same has a third of the spread at 0 S.
+    """NeuRRAM's cells after one second as CrossSim fits them; aihwkit's fit has a third of the spread at 0 S.
 
     $$ \\sigma = 1.053 + 0.2374 G - 1.167 \\cdot 10^{-2} G^2 + 1.536 \\cdot 10^{-4} G^3, \\qquad G \\le 39.26 $$
 
@@ -124,13 +124,13 @@ def _mean(values: np.ndarray) -> float:
 
 
 def _order(found: Found) -> np.ndarray:
-    """1 where the means of ResNet-14 stand in the order SONOS, PCM, Milo, Wan."""
+    """1 where the means of ResNet-14 are in the order SONOS, PCM, Milo, Wan."""
     means = [_mean(found[f"resnet14 {d}"]) for d in ORDER]
     return np.array([np.nan if np.isnan(means).any() else float(np.all(np.diff(means) < 0))])
 
 
 CASE = Case(
-    title="errors of programming on CIFAR-10 ResNets, 8-bit weights, differential cells, one tile a layer",
+    title="programming errors of CIFAR-10 ResNets, 8-bit weights, differential cells, one tile per layer",
     parts=PARTS,
     quantities=QUANTITIES,
     prepare=State,
@@ -190,9 +190,9 @@ CASE = Case(
     method=(
         "Batch normalisation is folded into the convolutions; each layer's weights are rounded to 8 bits and written "
         "on pairs of cells of one tile with one scale, the unused cell at the lowest conductance; both get the "
-        "device's write error. No read noise; no converters unless said. The published figures are one draw on 5,000 "
-        "images with 8-bit converters; here are several draws on the first 1,000 test images, whose own standard error"
-        " is 1 point at 89 %.",
+        "device's write error. No read noise; no converters unless stated. The published figures are one draw on 5,000 "
+        "images with 8-bit converters; here there are several draws on the first 1,000 test images, whose own standard "
+        "error is 1 point at 89 %.",
     ),
     minutes=6,
 )

@@ -1,4 +1,4 @@
-"""E5: MNIST trained by stochastic pulses, and which imperfections of the cells it bears (Gokmen and Vlasov's study)."""
+"""E5: MNIST trained by stochastic pulses, and which cell imperfections it tolerates (Gokmen and Vlasov's study)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PARTS = ("floating point", "stochastic", "coarse step", "asymmetry", "tight boun
 
 
 def device(part: str) -> Any:
-    """The cells of a part: one thing differs from ideal steps of 0.001, or all of the paper's baseline together."""
+    """The cells of a part: one property differs from ideal steps of 0.001, or the paper's whole baseline."""
     import devices
     from devices import steps, updates
 
@@ -34,8 +34,8 @@ def device(part: str) -> Any:
 
 
 def tile(part: str) -> Any:
-    """One tile a layer, a digital reference, and read noise where it belongs: 0.06 of a full-scale input times a
-    weight of 1."""
+    """One tile per layer, a digital reference, and read noise in the parts that have it: 0.06 of a full-scale input
+    times a weight of 1."""
     import dataclasses
 
     import xbar
@@ -165,13 +165,11 @@ CASE = Case(
         _claim("bound of 0.1: excess", "> 0.3", "tight bound", 0.05),
     ),
     method=(
-        "Sigmoids and a softmax, biases on a row of their own, learning rate 0.01, one update an image. Rows "
-        "and columns "
-        "carry Bernoulli trains of 10 slots whose largest probabilities are made equal; coincidences are pulses "
-        "of 0.001. Baseline: "
-        "pulses and cells differ by 30 %, directions by 2 %, bounds are 0.6 +- 30 %, reads have noise of 0.06. "
+        "Sigmoids and a softmax, biases on a row of their own, learning rate 0.01, one update per image. Rows and columns "
+        "carry Bernoulli trains of 10 slots whose largest probabilities are made equal; coincidences are pulses of 0.001. "
+        "Baseline: pulses and cells vary by 30 %, directions by 2 %, bounds are 0.6 +- 30 %, reads have noise of 0.06. "
         "Short: 2 epochs of 10,000 images each, error after the last one, which only shows that it runs (in floating point "
-        "the error is then still 16 %); --full: 10 epochs of all 60,000, mean of the last five.",
+        "the error is still 16 % then); --full: 10 epochs of all 60,000, mean of the last five.",
     ),
     minutes=15,
 )

@@ -1,4 +1,4 @@
-"""E7: how errors of products grow with the size of an array with resistive wires, and on what they depend."""
+"""E7: how errors of products grow with the size of an array with resistive wires, and what they depend on."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Runs that are done: shown again, compared, listed, as tables and as xarray."""
+"""Finished runs: shown again, compared, listed, as tables and as xarray."""

@@ -14,9 +14,9 @@ from experiments.saved_runs.saved_run import SavedRun, read_run
 def open_results(path: str | os.PathLike[str]) -> Any:
     """The results of a run as an `xarray.Dataset` in memory, every number checked against its checksum.
 
-    Coordinates and variables carry `units` and `long_name`; the attributes of the whole are `experiment`, `began` (UTC),
-    `points_finished`, `points`, and `config`, `versions`, `summary` as JSON. What is not computed is NaN, and `finished` says
-    which points are.
+    Coordinates and variables carry `units` and `long_name`; the attributes of the data set are `experiment`, `began` (UTC),
+    `points_finished`, `points`, and `config`, `versions`, `summary` as JSON. Values that are not computed are NaN, and
+    `finished` says which points are computed.
 
     Args:
         path: the folder of a run, or its `results.h5`.

@@ -25,7 +25,7 @@ class Difference:
     Args:
         at: the compared coordinates along each axis, as (that of A, that of B). a, b: means over replicates.
         difference: of the means. half: half width of the 95 % interval of the difference, by Student's t; NaN without
-            replicates. n: replicates that both have (paired), or the smaller number of both. over: the axes of replicates.
+            replicates. n: replicates that both have (paired), or the smaller of the two numbers. over: the replicate axes.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Difference:
 
     @property
     def certain(self) -> np.ndarray:
-        """Whether the interval leaves out 0."""
+        """Whether the interval excludes 0."""
         return np.isfinite(self.half) & (np.abs(self.difference) > self.half)
 
     @property
@@ -77,7 +77,7 @@ def _differing(a: dict[str, Any], b: dict[str, Any]) -> dict[str, tuple[Any, Any
 def compare(a: SavedRun, b: SavedRun) -> Comparison:
     """B - A, wherever both have a value.
 
-    Chips are paired if both runs have the same seed and number of them: chip by chip they share their random draws, so that
+    Chips are paired if both runs have the same seed and number of chips: chip by chip they share their random draws, so that
     the spread of the differences counts, not that of the chips. Otherwise the intervals are Welch's.
 
     Raises:
@@ -120,13 +120,13 @@ def _difference(name: str, a: SavedRun, b: SavedRun) -> Difference | str:
 
 
 def _matched(ours: Any, theirs: Any) -> list[tuple[Coordinate, Coordinate]]:
-    """Coordinates that both have; if each has a single one, these two."""
+    """Coordinates that both have; if each has only one, these two."""
     common = [(v, v) for v in ours if v in theirs]
     return common or ([(ours[0], theirs[0])] if len(ours) == len(theirs) == 1 else [])
 
 
 def _arranged(run: SavedRun, name: str, rest: list[str], again: list[str], at: dict, side: int) -> np.ndarray:
-    """Values at the compared coordinates: the axes `rest`, then one of all replicates."""
+    """Values at the compared coordinates: the axes `rest`, then one axis of all replicates."""
     dims, values = run.results.layout.variables[name].dims, run.results[name]
     values = np.transpose(values, [dims.index(d) for d in (*rest, *again)])
     for i, d in enumerate(rest):
@@ -174,7 +174,7 @@ def _unpaired(a: np.ndarray, b: np.ndarray) -> _Means:
 
 
 def as_json(found: Comparison) -> dict[str, Any]:
-    """Everything as plain lists, with null for what is not known."""
+    """Everything as plain lists, with null for unknown values."""
     return {
         "a": str(found.a.folder),
         "b": str(found.b.folder),
@@ -219,14 +219,14 @@ def _table(found: Difference) -> list[str]:
     if equal := int((known & found.equal).sum()):
         lines.append(f"  {equal} of {int(known.sum())} are equal in both")
     if missing := int((~known).sum()):
-        lines.append(f"  {missing} of {known.size} are not known in both")
+        lines.append(f"  {missing} of {known.size} are missing in one or both")
     if not shown:
         return lines
     head = [*found.at, "A", "B", "B - A"]
     body = [[*_coordinates(found, i), *_numbers(found, i)] for i in shown]
     widths = [max(len(row[k]) for row in (head, *body)) for k in range(len(head))]
     rows = ("  " + "  ".join(c.rjust(w) for c, w in zip(row, widths, strict=True)) for row in (head, *body))
-    rest = f"  ... the {len(shown)} clearest of {len(places)}; --json has all"
+    rest = f"  ... the {len(shown)} clearest of {len(places)}; --json shows all"
     return [*lines, _about(found, places), *rows, *([rest] if len(shown) < len(places) else [])]
 
 
@@ -239,7 +239,7 @@ def _about(found: Difference, places: list[tuple[int, ...]]) -> str:
     many = f"{counts.min()}" if counts.min() == counts.max() else f"{counts.min()} to {counts.max()}"
     chance = (1 - CONFIDENCE) * counts.size
     return (
-        f"  95 % intervals over {found.over}, n = {many} ({how}); * {int(found.certain.sum())} of {counts.size} leave out 0, "
+        f"  95 % intervals over {found.over}, n = {many} ({how}); * {int(found.certain.sum())} of {counts.size} exclude 0, "
         f"where chance alone would make about {chance:.2g}"
     )
 

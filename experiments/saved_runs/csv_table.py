@@ -1,4 +1,4 @@
-"""Results as a tidy table: one row a value, its coordinates in columns with units."""
+"""Results as a tidy table: one row per value, its coordinates in columns with units."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from experiments.saved_runs.saved_run import SavedRun
 
 
 def write_csv(run: SavedRun, path: pathlib.Path, overwrite: bool = False) -> int:
-    """Writes `variable, value, unit, finished`, and a column for each axis; how many rows there are.
+    """Writes `variable, value, unit, finished`, and a column for each axis; returns the number of rows.
 
-    A value that is not known is an empty cell, never 0. `finished` is 1 where the point of the value is computed. An axis
+    An unknown value is an empty cell, never 0. `finished` is 1 where the point of the value is computed. An axis
     that a variable does not have is an empty cell.
 
     Raises:
-        UsageError: if the file is there already, or its folder is not.
+        UsageError: if the file exists already, or its folder does not.
     """
     if path.exists() and not overwrite:
-        raise UsageError(f"{path} is there already. Give another name, or --overwrite.")
+        raise UsageError(f"{path} exists already. Give another name, or --overwrite.")
     if path.is_dir() or not path.parent.is_dir():
         raise UsageError(
             f"{path}: {'it is a folder' if path.is_dir() else f'there is no folder {path.parent}'}. Give a file."
@@ -54,7 +54,7 @@ def rows(run: SavedRun) -> Iterator[list[object]]:
 
 
 def _finished(run: SavedRun, dims: tuple[str, ...]) -> np.ndarray:
-    """Whether the point of each value is computed; for values that points share, whether any of theirs is."""
+    """Whether the point of each value is computed; for values that points share, whether any of these points is."""
     layout = run.results.layout
     kept = [d for d in layout.point_dims if d in dims]
     shared = tuple(i for i, d in enumerate(layout.point_dims) if d not in dims)

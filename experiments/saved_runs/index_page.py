@@ -26,7 +26,7 @@ MOST_NUMBERS = 6  # of a summary on the page and in the terminal
 
 @dataclasses.dataclass(frozen=True)
 class Line:
-    """A run on the page. `state`: "finished", "3 of 5 points", "no point yet", or what is wrong with it."""
+    """A run on the page. `state`: "finished", "3 of 5 points", "no point yet", or the problem with it."""
 
     folder: pathlib.Path
     experiment: str
@@ -66,7 +66,7 @@ def _line(folder: pathlib.Path) -> Line:
 
 
 def _state(file: pathlib.Path) -> str:
-    """How far a run came.
+    """How far a run has progressed.
 
     Raises:
         UsageError: if the file is damaged.
@@ -78,7 +78,7 @@ def _state(file: pathlib.Path) -> str:
         with h5py.File(file) as opened:
             finished = np.asarray(own(opened, "finished")).astype(bool)
     except Exception as error:  # h5py raises whatever HDF5 makes of another kind of file
-        raise UsageError(f"{file} is of another kind ({error}).") from error
+        raise UsageError(f"{file} is not a results file ({error}).") from error
     return "finished" if finished.all() else f"{int(finished.sum())} of {finished.size} points"
 
 
@@ -131,14 +131,14 @@ def _rows(group: list[Line]) -> list[list[Any]]:
 
 
 def _shown(value: Any) -> str:
-    """A cell; a number that is not known is a dash."""
+    """A cell; an unknown number is a dash."""
     if isinstance(value, float):
         return f"{value:.5g}" if math.isfinite(value) else "-"
     return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def as_json(lines: list[Line]) -> list[dict[str, Any]]:
-    """The same for machines."""
+    """The same in machine-readable form."""
     finite = lambda found: {n: v if math.isfinite(v) else None for n, v in found.items()}  # noqa: E731
     plain = [dataclasses.asdict(line) for line in lines]
     return [line | {"folder": str(line["folder"]), "numbers": finite(line["numbers"])} for line in plain]

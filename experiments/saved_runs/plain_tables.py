@@ -1,4 +1,4 @@
-"""What can be said of any results, without the experiment that made them."""
+"""A summary of any results, without the experiment that made them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from experiments.framework.store import Results
 
 
 def text(results: Results) -> str:
-    """A line for each variable: its axes, how much of it is known, smallest, mean and largest value."""
+    """One line for each variable: its axes, how many values are known, smallest, mean and largest value."""
     rows = [["variable", "axes", "known", "smallest", "mean", "largest", "unit"]]
     for name, variable in results.layout.variables.items():
         values = results[name]

@@ -1,4 +1,4 @@
-"""A run as it lies in its folder: settings, versions, results with their checksums, how far it came."""
+"""A run as stored in its folder: settings, versions, results with their checksums, how far it has progressed."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from experiments.framework.memory import check_memory
 from experiments.framework.seal import is_whole
 from experiments.framework.store import Dimension, Layout, Results, Variable, own
 
-_BOOKKEEPING = ("finished", "sha256")  # what a file holds beside the experiment's variables
+_BOOKKEEPING = ("finished", "sha256")  # what a file holds besides the experiment's variables
 
 
 @dataclasses.dataclass(frozen=True)
 class SavedRun:
-    """What is known of a run without its experiment. `summary`: its key numbers, None if it never came to its end."""
+    """What is known about a run without its experiment. `summary`: its key numbers, None if it never finished."""
 
     folder: pathlib.Path
     config: dict[str, Any]
@@ -35,7 +35,7 @@ class SavedRun:
 
     @property
     def name(self) -> str:
-        """Of the experiment: its folders lie in one of that name."""
+        """Name of the experiment: its runs are in a folder of that name."""
         return self.folder.resolve().parent.name
 
     @property
@@ -50,11 +50,11 @@ class SavedRun:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What must be said wherever its numbers are shown."""
+        """What must be stated wherever its numbers are shown."""
         done, total = self.points
         if done == total:
             return ()
-        return (f"{self.folder} is unfinished: {done} of {total} points. The command that made it goes on from there.",)
+        return (f"{self.folder} is unfinished: {done} of {total} points. The command that made it resumes from there.",)
 
 
 def began(folder: pathlib.Path) -> str:
@@ -69,10 +69,10 @@ def is_run(path: pathlib.Path) -> bool:
 
 
 def read_run(path: pathlib.Path) -> SavedRun:
-    """The run in a folder, or around a `results.h5`.
+    """The run in a folder, or in the folder of a `results.h5`.
 
     Raises:
-        UsageError: if there is none, if it has not finished a point, or if a file of it is damaged.
+        UsageError: if there is none, if it has not finished a point, or if one of its files is damaged.
     """
     if not path.exists():
         raise UsageError(
@@ -87,7 +87,7 @@ def read_run(path: pathlib.Path) -> SavedRun:
     config, versions = (read_json(folder / name) for name in ("config.json", "versions.json"))
     if not file.exists():
         raise UsageError(
-            f"{folder} is unfinished: no point of it is computed yet. The command that made it goes on there."
+            f"{folder} is unfinished: no point of it is computed yet. The command that made it resumes there."
         )
     summary = read_json(folder / "summary.json") if (folder / "summary.json").is_file() else None
     return SavedRun(folder, config, versions, Results.load(file, layout_of(file)), summary)
@@ -106,7 +106,7 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
             f"{path} cannot be read ({error}). Move its folder away, or run the experiment again."
         ) from error
     if not isinstance(found, dict):
-        raise UsageError(f"{path} holds no JSON object. Move its folder away, or run the experiment again.")
+        raise UsageError(f"{path} does not hold a JSON object. Move its folder away, or run the experiment again.")
     return found
 
 
@@ -114,7 +114,7 @@ def layout_of(path: pathlib.Path) -> Layout:
     """The axes and variables that a file of results describes, as dimension scales and attributes.
 
     Raises:
-        UsageError: if it is not as it was written, of another kind, or too large for the memory.
+        UsageError: if it is not as it was written, not a results file, or too large for the memory.
     """
     check_whole(path)
     try:
@@ -127,13 +127,13 @@ def layout_of(path: pathlib.Path) -> Layout:
                 for n, s in sets.items()
                 if not s.is_scale and n not in _BOOKKEEPING
             }
-            order = dict.fromkeys(d for v in variables.values() for d in v.dims)  # as the experiment thought of them
+            order = dict.fromkeys(d for v in variables.values() for d in v.dims)  # in the order of the experiment
             layout = Layout(
                 {d: axes[d] for d in (*order, *(axes.keys() - order))}, variables, _dims(own(file, "finished"))
             )
             needs = {name: 2.0 * layout.size(name) for name in variables}
     except Exception as error:  # h5py raises whatever HDF5 makes of damaged bytes
-        raise UsageError(f"{path} is damaged or of another kind ({error}). Run the experiment again.") from error
+        raise UsageError(f"{path} is damaged or not a results file ({error}). Run the experiment again.") from error
     check_memory(needs, f"{path} is larger than any run here could write.")
     return layout
 
@@ -142,7 +142,7 @@ def check_whole(path: pathlib.Path) -> None:
     """Refuses a file of results that is not as it was written.
 
     Raises:
-        UsageError: if it cannot be read, or does not have its checksum.
+        UsageError: if it cannot be read, or does not match its checksum.
     """
     try:
         whole = is_whole(path)
@@ -151,7 +151,7 @@ def check_whole(path: pathlib.Path) -> None:
     if not whole:
         raise UsageError(
             f"{path} is damaged, or of an earlier version: it does not end with its checksum. The command "
-            "that made the run keeps the points that are whole and computes the others again."
+            "that made the run keeps the points that are intact and computes the others again."
         )
 
 
@@ -180,7 +180,7 @@ def experiment_of(run: SavedRun) -> Any:
     files = [key for key in run.versions if key.endswith(".py") and pathlib.Path(key).stem == run.name]
     if not files:
         raise UsageError(
-            f"{run.folder}: there is no experiment {run.name!r}, and the run names no file of a user's own."
+            f"{run.folder}: there is no experiment {run.name!r}, and the run does not name a file of your own."
         )
     return Source.of_file(files[0]).load()
 
@@ -189,7 +189,7 @@ def settings_of(module: Any, run: SavedRun) -> Any:
     """The settings of a run, as its experiment takes them.
 
     Raises:
-        UsageError: if the experiment has other settings today.
+        UsageError: if the experiment has different settings by now.
     """
     known = {field.name for field in dataclasses.fields(module.Config)}
     if known != run.config.keys():
@@ -200,7 +200,7 @@ def settings_of(module: Any, run: SavedRun) -> Any:
 
 
 def _typed(value: Any, hint: Any) -> Any:
-    """A value out of JSON, with tuples where they belong."""
+    """A value from JSON, with tuples where they belong."""
     if isinstance(value, list):
         return tuple(_typed(item, None) for item in value)
     if isinstance(value, dict) and dataclasses.is_dataclass(hint) and isinstance(hint, type):

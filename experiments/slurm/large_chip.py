@@ -1,4 +1,4 @@
-"""One chip of as many weights as a cluster can hold: programs equal dense layers over all devices, and reads a batch.
+"""One chip with as many weights as a cluster can hold: programs equal dense layers over all devices, and reads a batch.
 
     srun python -m experiments.slurm.large_chip --layers 16 --width 8192        (1.07e9 weights; see large_chip.sh)
 

@@ -94,12 +94,12 @@ def test_files(run):
         (["--chips", "0"], "at least 1"),
         (["--percentile", "0"], "at most 100"),
         (["--clip", "0"], "above 0"),
-        (["--devices", "reram", "--times", "1y"], "reram has data at none"),
+        (["--devices", "reram", "--times", "1y"], "reram has no data at any of these times"),
         (["--devices", "pcm", "--posterior"], "none of pcm is a device file"),
         (["--assume", "no-such-device"], "--assume no-such-device: there is no device"),
         (["--devices", "pcm", "--assume", "0.03"], "it has no law that pcm lacks"),
         (["--network", "mpl"], "unknown network. Did you mean 'mlp'"),
-        (["--network", "./none.py"], "none.py is not here"),
+        (["--network", "./none.py"], "none.py is missing"),
         (
             ["--network", "mlp", "--data", "cifar10-subset"],
             "network 'mlp' is measured on digits or mnist or fashion-mnist",
@@ -183,7 +183,7 @@ def test_what_was_never_measured_is_said_wherever_its_accuracy_stands(tmp_path, 
         next(pathlib.Path(told["bare"]["folder"]).glob(ending)).read_text() for ending in ("report.html", "*.svg")
     )
     for text in (page, figure):
-        assert "bare has no law of write errors, drift, read noise" in text
+        assert "bare has no law for write errors, drift, read noise" in text
     assert "bare extrapolates: t = 1 s is beyond the 0.5 s that its data reach" in page
     assert "± none" in page and "± 0.0" not in page
 

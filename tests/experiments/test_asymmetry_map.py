@@ -11,7 +11,7 @@ from experiments.framework.errors import UsageError
 @pytest.mark.parametrize(
     ("module", "setting", "said"),
     [
-        (asymmetry_map, dict(algorithm=("adam",)), "unknown; there are sgd"),
+        (asymmetry_map, dict(algorithm=("adam",)), "unknown; choose from sgd"),
         (asymmetry_map, dict(asymmetry=(1.5,)), "from 0"),
         (asymmetry_map, dict(states=(2,)), "4 or more"),
         (refreshing, dict(device="pcm_joshi2020"), "no pulse law"),

@@ -91,7 +91,7 @@ def test_damaged_files_are_named(mnist):
 
 def test_images_without_their_labels(mnist):
     idx(mnist, "train-labels-idx1", np.arange(5))
-    with pytest.raises(UsageError, match="do not belong together"):
+    with pytest.raises(UsageError, match="set do not match"):
         datasets.load("mnist")
 
 
@@ -101,7 +101,7 @@ def test_absent_data_says_where_it_belongs(monkeypatch, tmp_path):
     with pytest.raises(UsageError, match=r"XBAR_DATA is not set.*Run `xbar data fetch mnist`"):
         datasets.load("mnist")
     monkeypatch.setenv("XBAR_DATA", str(tmp_path))
-    with pytest.raises(UsageError, match=r"use digits, which ship: --network mlp or cnn"):
+    with pytest.raises(UsageError, match=r"use digits, which are included: --network mlp or cnn"):
         datasets.load("mnist")
     with pytest.raises(UsageError, match="unknown"):
         datasets.load("cifar")

@@ -316,8 +316,8 @@ def test_what_is_fitted_when_the_user_stops_is_kept(tmp_path, monkeypatch, capsy
         == 130
     )
     said = capsys.readouterr()
-    assert "left out: what was not fitted when you interrupted; fitted is" in said.err
-    assert "still at work" in pages[0] and "still at work" not in pathlib.Path("my.html").read_text()
+    assert "left out: what was not yet fitted when you interrupted; fitted so far:" in said.err
+    assert "still running" in pages[0] and "still running" not in pathlib.Path("my.html").read_text()
     assert (
         len([line for line in said.out.splitlines() if " passed " in line or " rejected " in line or " none " in line])
         >= 2

@@ -16,7 +16,7 @@ def test_more_devices_than_there_are(monkeypatch, count):
     """JAX has started; processes that are started later must not be told to make as many."""
     jax.devices()
     monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_enable_fast_math=false")
-    with pytest.raises(UsageError, match=f"--mesh {count}: there are"):
+    with pytest.raises(UsageError, match=f"--mesh {count}: only {len(jax.devices())} devices"):
         mesh.check_mesh(count)
     assert os.environ["XLA_FLAGS"] == "--xla_cpu_enable_fast_math=false"
 

@@ -72,7 +72,7 @@ def test_autoencoder_on_ideal_crossbars():
     chip = xbar.analog(network.f, EXACT).program(network.params, x, key=KEY)
     np.testing.assert_allclose(network.f(network.params, x), h, atol=1e-3)
     np.testing.assert_allclose(chip(x), h, atol=1e-3)
-    with pytest.raises(UsageError, match=r"nothing to be measured on here: ToyADMOS.*--network mine\.py"):
+    with pytest.raises(UsageError, match=r"has no data to be measured on: ToyADMOS.*--network mine\.py"):
         network.measured_on()
 
 
@@ -135,7 +135,7 @@ def test_weights_from_files(ending, tmp_path):
     "change, says",
     [
         ({"layers.0.bias": None}, r"lacks layers\.0\.bias"),
-        ({"extra": np.ones(3, np.float32)}, "has, beside what is needed, extra"),
+        ({"extra": np.ones(3, np.float32)}, "has, besides what is needed, extra"),
         ({"layers.0.weight": np.ones((2, 3), np.float32)}, r"weight is float32 \(2, 3\); floats of shape \(3, 2\)"),
         ({"layers.0.weight": np.ones((3, 2), np.int8)}, "weight is int8"),
         ({"layers.0.bias": np.full(3, np.nan, np.float32)}, "bias is not finite"),
@@ -216,12 +216,12 @@ def test_a_file_of_ones_own(tmp_path):
         ("x = 1", "it lacks f and params, or module.*It defines f"),
         (MINE + "del y", "it lacks both of x and y"),
         (MINE + "del x, y", "it lacks x and y"),
-        (MINE + "y = y / 2", r"y float64 \(4,\); numbers \(n, ...\) and as many whole labels"),
+        (MINE + "y = y / 2", r"y float64 \(4,\); numbers \(n, ...\) and n integer labels"),
         (MINE + "y = y[:3]", r"y int64 \(3,\)"),
-        (MINE + "y = y + 1", "y goes from 1 to 3; f gives 3 classes, 0 to 2"),
+        (MINE + "y = y + 1", "y ranges from 1 to 3, but f gives 3 classes, 0 to 2"),
         (MINE + "f = lambda p, x: p['v']", r"f\(params, x\[:2\]\) fails: KeyError: 'v'"),
         (MINE + "f = lambda p, x: x.sum()", r"gives float64 \(\)|gives float32 \(\)"),
-        (MINE + "x_train, y_train = x[:, :2], y", r"x_train holds \(2,\), x \(3,\)"),
+        (MINE + "x_train, y_train = x[:, :2], y", r"x_train holds inputs of shape \(2,\), x of \(3,\)"),
         (MINE + "1 / 0", "line 6: ZeroDivisionError"),
         ("f = (", "SyntaxError"),
         ("raise SystemExit", "SystemExit"),

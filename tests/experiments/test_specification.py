@@ -207,7 +207,7 @@ def test_a_small_yield(tmp_path):
     "name, flags, says",
     [
         ("sensitivity", ["--step", "0"], "relative step"),
-        ("sensitivity", ["--ohm", "-1"], "ohm a cell"),
+        ("sensitivity", ["--ohm", "-1"], "ohm per cell"),
         ("sensitivity", ["--chips", "1"], "at least 2"),
         ("specification", ["--floor", "95"], "between 0 and 1"),
         ("specification", ["--device", "reram", "--time", "1y"], "measured at"),

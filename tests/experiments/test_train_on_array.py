@@ -10,7 +10,7 @@ from experiments.framework.errors import UsageError
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
-        (dict(algorithm=("adam",)), "unknown; there are sgd"),
+        (dict(algorithm=("adam",)), "unknown; choose from sgd"),
         (dict(device=("pcm_joshi2020",)), "no pulse law"),
         (dict(epochs=0), "at least 1"),
         (dict(rate=0.0), "above 0"),

@@ -73,7 +73,7 @@ def test_interrupted_run_keeps_points_and_goes_on(xbar, monkeypatch):
     monkeypatch.setattr(fake, "stop_at", None)
     fake.computed.clear()
     code, out, err = xbar("run", "line")
-    assert code == 0 and "sum 18" in out and "2 of 3 points are there already, going on" in err
+    assert code == 0 and "sum 18" in out and "2 of 3 points are there already, resuming" in err
     assert fake.computed == ["prepare", 3.0] and len(folders()) == 1
 
 
@@ -196,7 +196,7 @@ def test_store_round_trip_with_scales_and_units(tmp_path):
     with h5py.File(tmp_path / "r.h5") as file:
         assert file["y"].dims[0][0].name == "/slope" and file["y"].attrs["units"] == "m"
         assert [x.decode() for x in file["y"].dims[1][0][:]] == ["a", "b"]
-    with pytest.raises(UsageError, match="another kind"):
+    with pytest.raises(UsageError, match="not a results file"):
         Results.load(tmp_path / "r.h5", fake.layout(fake.Config(slopes=(1.0,))))
 
 
@@ -252,7 +252,7 @@ def _elsewhere(file):
 
 @pytest.mark.parametrize("damage, said", [
     (_resize, "its /y is float64 of shape .1, 2., not of shape .3, 2."), (_move, "its slope is .9.0"),
-    (_elsewhere, "it has no y"), (_share, "its /total does not have its checksum"),
+    (_elsewhere, "it has no y"), (_share, "its /total does not match its checksum"),
 ])  # fmt: skip
 def test_results_that_are_not_those_that_were_written_are_refused(xbar, tmp_path, damage, said):
     assert xbar("run", "line")[0] == 0
@@ -260,7 +260,7 @@ def test_results_that_are_not_those_that_were_written_are_refused(xbar, tmp_path
     with h5py.File(path, "r+") as file:
         damage(file)
     code, out, err = xbar("run", "line")
-    assert code == 2 and out == "" and "is damaged or of another kind" in err and re.search(said, err)
+    assert code == 2 and out == "" and "is damaged or not a results file" in err and re.search(said, err)
 
 
 def test_points_that_are_not_those_that_were_written_are_computed_again(xbar, tmp_path):
@@ -271,7 +271,7 @@ def test_points_that_are_not_those_that_were_written_are_computed_again(xbar, tm
         _change(file)
     fake.computed.clear()
     code, out, err = xbar("run", "line")
-    assert code == 0 and "1 points do not have their checksum" in err and fake.computed == ["prepare", 1.0]
+    assert code == 0 and "1 points do not match their checksum" in err and fake.computed == ["prepare", 1.0]
     assert out.splitlines()[0] == table
 
 

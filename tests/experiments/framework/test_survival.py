@@ -336,7 +336,7 @@ def test_a_sweep_as_json(monkeypatch, capsys, tmp_path):
 @pytest.mark.parametrize("flags, said", [
     (("--noise", "0.1", "0.1"), "--noise 0.1 0.1: give one or more different values"),
     (("--seed", "0..99999"), "0..99999: give a range of at most"), (("--workers", "0"), "--workers 0"),
-    (("--workers", "2", "--scheduler", "tcp://127.0.0.1:1"), "give one of them"),
+    (("--workers", "2", "--scheduler", "tcp://127.0.0.1:1"), "give only one of the two"),
     (("--scheduler", "nowhere"), "--scheduler nowhere: give an address such as tcp://host:8786"),
     (("--scheduler", "tcp://127.0.0.1:1"), "--scheduler tcp://127.0.0.1:1: nothing answers there"),
 ])  # fmt: skip

@@ -113,9 +113,7 @@ def test_fetching_beside_a_local_copy_says_which_is_used(data, monkeypatch, tmp_
 def test_a_wrong_checksum_leaves_nothing(data, server):
     server.files["a.bin"] = BODY[::-1]
     code, out, err = data("fetch", "toy")
-    assert (
-        code == 1 and out == "" and "SHA-256 is not" in err and "thrown away" in err and "run the same command" in err
-    )
+    assert code == 1 and out == "" and "SHA-256 is not" in err and "deleted" in err and "run the same command" in err
     assert not list(cache().rglob("a.bin")) and not (cache() / "toy").exists()
 
 
@@ -191,7 +189,7 @@ def test_ctrl_c_leaves_no_half_file_in_place(data, server, tmp_path):
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=30)
-    assert process.returncode == 130 and out == "" and "the same command goes on" in err and "Traceback" not in err
+    assert process.returncode == 130 and out == "" and "the same command resumes" in err and "Traceback" not in err
     assert not (cache() / "toy").exists() and 0 < part.stat().st_size < len(body)
     server.pause = 0.0
     assert data("fetch", "toy")[0] == 0 and server.log[-1][1] and (find("toy") / "a.bin").read_bytes() == body
@@ -270,11 +268,11 @@ def test_a_list_of_checksums_is_believed(tmp_path):
 
 
 @pytest.mark.parametrize("file, said", [
-    ({"name": "../a", "note": "n", "urls": ["http://x/a"]}, "inside a folder"),
-    ({"name": "/a", "note": "n", "urls": ["http://x/a"]}, "inside a folder"),
+    ({"name": "../a", "note": "n", "urls": ["http://x/a"]}, "inside the folder"),
+    ({"name": "/a", "note": "n", "urls": ["http://x/a"]}, "inside the folder"),
     ({"name": "a", "note": "n", "urls": ["file:///a"]}, "no http address"), ({"name": "a", "note": "n"}, "no http"),
     ({"name": "a", "sha256": "12", "urls": ["http://x/a"]}, "64 hexadecimal"),
-    ({"name": "a", "urls": ["http://x/a"]}, "note why"),
+    ({"name": "a", "urls": ["http://x/a"]}, "note saying why"),
     ({"name": "a", "note": "n", "urls": ["http://x/a"], "unpack": "rar"}, "unpacked"),
 ])  # fmt: skip
 def test_a_registry_that_cannot_be_is_refused(data, file, said):

@@ -173,8 +173,9 @@ def _unit(file):
 
 @pytest.mark.parametrize("name, content, said, listed", [
     ("results.h5", b"no HDF5", "damaged", "damaged"), ("results.h5", b"", "damaged", "damaged"),
-    ("results.h5", seal.sealed(b"no HDF5"), "another kind", "damaged"), ("config.json", b"{", "cannot be read", "damaged"),
-    ("versions.json", b"[]", "no JSON object", "finished"), ("versions.json", None, "cannot be read", "finished"),
+    ("results.h5", seal.sealed(b"no HDF5"), "not a results file", "damaged"),
+    ("config.json", b"{", "cannot be read", "damaged"),
+    ("versions.json", b"[]", "does not hold a JSON object", "finished"), ("versions.json", None, "cannot be read", "finished"),
     ("results.h5", -700, "damaged", "damaged"), ("results.h5", -1, "damaged", "damaged"),
 ])  # fmt: skip
 def test_damaged_files_are_sentences(xbar, name, content, said, listed):
@@ -201,7 +202,7 @@ def test_results_that_were_changed_are_refused(xbar, change):
     refused(xbar, folder, "damaged")
 
 
-@pytest.mark.parametrize("change, said", [(_unscaled, "of another kind"), (_elsewhere, "lies in another file")])
+@pytest.mark.parametrize("change, said", [(_unscaled, "not a results file"), (_elsewhere, "is stored in another file")])
 def test_a_seal_is_not_trusted(xbar, change, said):
     folder = made()
     changed(change)(folder, True)
@@ -251,7 +252,7 @@ def test_chips_of_the_same_seed_are_paired(xbar):
     code, out, _ = xbar("report", a, b)
     assert (
         "paired" in out
-        and "* 4 of 4 leave out 0" in out
+        and "* 4 of 4 exclude 0" in out
         and "gain: 0.0 in A, 0.005 in B" in out
         and "2 of 2 are equal in both" in out
     )
@@ -286,8 +287,8 @@ def test_missing_values_stay_missing(xbar):
     assert code == 2 and document["unfinished"] == [str(b)] and "unfinished" in err
     assert [row[1] for row in document["variables"]["accuracy"]["difference"]] == [None, None]
     code, out, _ = xbar("report", a, b)
-    assert code == 2 and "reram" not in out.split("leave out 0")[1].split("energy")[0] and "nan" not in out
-    assert "2 of 4 are not known in both" in out
+    assert code == 2 and "reram" not in out.split("exclude 0")[1].split("energy")[0] and "nan" not in out
+    assert "2 of 4 are missing in one or both" in out
 
 
 def test_coordinates_are_matched_and_what_cannot_be_is_said(xbar):
