@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import pathlib
+import types
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
@@ -18,6 +19,8 @@ from experiments.framework.errors import UsageError
 from experiments.framework.store import Dimension, Layout, Results, Variable
 
 if TYPE_CHECKING:
+    import numpy as np
+
     import xbar
     from experiments.datasets import Dataset
     from experiments.networks import Network
@@ -272,16 +275,14 @@ class _Tools:
         chip = self._analog(bits).program(model, images[:1], key=write).with_ranges(ranges)
         return xbar.compensate(chip)(images, t=jax.random.choice(when, times), key=read)
 
-    def _chip(self, model: Any, ranges: Any, bits: Any, images: Any, key: Any, device: Any = None) -> xbar.Chip:
-        """One chip with the ranges that its network was trained with, or calibrated on training images if None."""
+    def _chip(self, model: Any, bits: Any, images: Any, key: Any, device: Any) -> xbar.Chip:
+        """One chip, calibrated on training images, with drift compensation."""
         import jax
 
         import xbar
 
         write, read = jax.random.split(key)
         chip = self._analog(bits, device).program(model, images[:1], key=write)
-        if ranges is not None:
-            return xbar.compensate(chip.with_ranges(ranges))
         return xbar.calibrate(chip, images, key=read, method="percentile", percentile=self.config.percentile)
 
     def train(self, state: State, bits: Any, key: Any) -> tuple[Any, Any]:
@@ -297,7 +298,7 @@ class _Tools:
         times = jnp.asarray([self.times[i] for i in self.known])
         for i, rate in enumerate(RATES):
             chip_key, train_key = jax.random.split(jax.random.fold_in(key, i))
-            ranges = self._ranges(model, bits, state.calibration, chip_key)
+            ranges = self._programs.made(model, bits, state.calibration, chip_key, None).ranges
             model = self.trainer.run(
                 model, data.x_train, data.y_train, key=train_key, rate=rate, extra=(bits, ranges, times)
             )
@@ -305,58 +306,63 @@ class _Tools:
 
     def evaluate(self, model: Any, ranges: Any, bits: Any, x_cal: Any, x: Any, y: Any, chips: Any) -> dict[str, Any]:
         """Accuracy and energy of every chip at every time; NaN at times without data."""
-        import jax.numpy as jnp
+        import jax
         import numpy as np
 
-        times = jnp.asarray([self.times[i] for i in self.known])
-        given = (model, ranges, bits, x_cal, x, y, times, chips)
-        found = {name: np.asarray(value) for name, value in self._read(*given, None).items()}
+        found = self._read(model, ranges, bits, x_cal, x, y, chips, [None] * len(chips))
         found["accuracy_posterior"] = np.full(found["accuracy"].shape, np.nan)
-        if (
-            self.config.posterior
-            and (drawn := chosen_devices.drawn(self.name, len(chips), self.config.assume)) is not None
-        ):
-            found["accuracy_posterior"] = np.asarray(self._read(*given, drawn)["accuracy"])
+        if self.config.posterior:
+            drawn = chosen_devices.drawn(self.name, len(chips), self.config.assume)
+            if drawn is not None:
+                devices = [jax.tree.map(lambda a, i=i: a[i], drawn) for i in range(len(chips))]
+                again = self._read(model, ranges, bits, x_cal, x, y, chips, devices)
+                found["accuracy_posterior"] = again["accuracy"]
         full = {}
         for name, value in found.items():
             full[name] = np.full((len(self.times), *value.shape[1:]), np.nan)
             full[name][self.known] = value
         return full
 
-    @functools.cached_property
-    def _ranges(self) -> Any:
-        import equinox as eqx
-
-        return eqx.filter_jit(lambda model, bits, images, key: self._chip(model, None, bits, images, key).ranges)
-
-    @functools.cached_property
-    def _read(self) -> Any:
-        import equinox as eqx
-        import jax
+    def _read(
+        self, model: Any, ranges: Any, bits: Any, x_cal: Any, x: Any, y: Any, keys: Any, devices: list[Any]
+    ) -> dict[str, np.ndarray]:
+        """Accuracy and energy `(times, chips, ...)`, one chip after another; with the ranges that the network was trained
+        with, or those of its calibration if None."""
         import jax.numpy as jnp
+        import numpy as np
 
-        from experiments import in_turns
+        run, rows = self._programs, []
+        for key, device in zip(keys, devices, strict=True):
+            chip = run.made(model, bits, x_cal, key, device)
+            chip = chip if ranges is None else chip.with_ranges(ranges)
+            for i in self.known:
+                now = run.taken(chip, jnp.asarray(self.times[i]))
+                rows.append({"accuracy": run.accuracy(now, x, y, key), **run.priced(now, x[:ENERGY_INPUTS])})
+        shape = (len(keys), len(self.known))
+        found = {n: np.stack([np.asarray(row[n]) for row in rows]) for n in rows[0]}
+        found = {n: np.swapaxes(v.reshape(*shape, *v.shape[1:]), 0, 1) for n, v in found.items()}
+        return {**found, "energy_quantile": found["energy_quantile"].mean(1)}
 
-        @eqx.filter_jit
-        def read(model, ranges, bits, x_cal, x, y, times, chips, drawn):
-            def one(key, device):
-                chip = self._chip(model, ranges, bits, x_cal, key, device)
-                return jax.lax.map(lambda t: at(chip.at(t), key), times)
+    @functools.cached_property
+    def _programs(self) -> Any:
+        """What a chip goes through, compiled part by part: as one program it would take twice as long to compile, and once
+        more for the ranges of a trained network."""
+        import equinox as eqx
 
-            def at(chip, key):
-                ledger = chip.energy(
-                    x[:ENERGY_INPUTS],
-                    inferences=len(x[:ENERGY_INPUTS]),
-                    **chosen_macros.prices(self.config, self.device),
-                )
-                accuracy = self.network.metric(chip(x, key=key), y)
-                return {"accuracy": accuracy, "energy": ledger.by_component, "quantiles": ledger.quantiles((0.1, 0.9))}
+        def accuracy(chip, x, y, key):
+            return self.network.metric(chip(x, key=key), y)
 
-            found = in_turns.over(one, chips, drawn)
-            quantile = jnp.mean(found.pop("quantiles"), axis=0)
-            return {**{n: jnp.swapaxes(v, 0, 1) for n, v in found.items()}, "energy_quantile": quantile}
+        def priced(chip, x):
+            ledger = chip.energy(x, inferences=len(x), **chosen_macros.prices(self.config, self.device))
+            return {"energy": ledger.by_component, "energy_quantile": ledger.quantiles((0.1, 0.9))}
 
-        return read
+        taken = eqx.filter_jit(lambda chip, t: chip.at(t))
+        return types.SimpleNamespace(
+            made=eqx.filter_jit(self._chip),
+            taken=taken,
+            accuracy=eqx.filter_jit(accuracy),
+            priced=eqx.filter_jit(priced),
+        )
 
 
 @functools.lru_cache(maxsize=4)
