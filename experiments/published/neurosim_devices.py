@@ -160,13 +160,14 @@ CASE = Case(
         Claim("rank correlation with the table", "1", TABLE, _spearman, 0.85, read=False, scale=1.0, unit=""),
     ),
     method=(
-        "Images of 20 x 20 pixels, black or white; weights g - 1/2 on one cell, g from 0 to 1, read in whole steps of an "
-        "8-bit converter from a reference in the middle of the range, relative to the current at g_max; hidden activations "
-        "passed on as one bit, 1/2 as 1; squared error, learning rates of 0.4 and 0.2 for weights 2 g - 1. After "
-        "each image n = round(change x pulses of a sweep) pulses follow the device's exponential curves, and noise of sqrt(n) times the cycle-to-cycle spread is added. Epochs of 8,000 images drawn at "
-        "random; the published runs have 125 of them, here 5 (--epochs), on two devices (--full: all seven). "
-        "Differences: pulses up and down are computed with one mean number of states; the reference is subtracted before "
-        "the converter, which rounds the difference to nearest, where the benchmark rounds both down.",
+        "Images of 20 x 20 pixels, black or white; weights g - 1/2 on one cell, g from 0 to 1, read in whole steps of "
+        "an 8-bit converter from a reference in the middle of the range, relative to the current at g_max; hidden "
+        "activations passed on as one bit, 1/2 as 1; squared error, learning rates of 0.4 and 0.2 for weights 2 g - 1. "
+        "After each image n = round(change x pulses of a sweep) pulses follow the device's exponential curves, and "
+        "noise of sqrt(n) times the cycle-to-cycle spread is added. Epochs of 8,000 images drawn at random; the "
+        "published runs have 125 of them, here 5 (--epochs), on two devices (--full: all seven). Differences: pulses up "
+        "and down are computed with one mean number of states; the reference is subtracted before the converter, which "
+        "rounds the difference to nearest, where the benchmark rounds both down.",
     ),
     minutes=8,
 )
