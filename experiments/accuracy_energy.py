@@ -40,7 +40,7 @@ TRAININGS = ("naive", "hardware-aware")
 
 @dataclasses.dataclass(frozen=True)
 class Config(chosen_macros.Setting):
-    """Settings; the defaults take about four minutes on two cores."""
+    """Settings; the defaults take about two minutes on two cores."""
 
     network: str = "cnn"
     """Network: mlp, cnn, lenet5, resnet8, ds-cnn, mobilenet, resnet14, resnet20, resnet32, gru, lstm, speech-cnn, ecg-cnn,

@@ -4,7 +4,7 @@ EXPERIMENTS = {  # name: (module, what it shows, time on two cores)
     "accuracy-energy": (
         "experiments.accuracy_energy",
         "accuracy of a network on crossbars over time, against the energy of an inference",
-        "4 min",
+        "2 min",
     ),
     "benchmark": (
         "experiments.benchmark",
