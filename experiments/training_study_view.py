@@ -141,7 +141,7 @@ def _table(config: Any, results: Results, device: str, unit: Unit) -> list[str]:
         lines.append(line)
     beyond = [SPOKEN[t] for i, t in enumerate(config.times) if i not in known]
     if beyond:
-        lines.append(f"{', '.join(beyond)}: no data of {device}.")
+        lines.append(f"{', '.join(beyond)}: no data for {device}.")
     what = "perplexity" if unit.text else "accuracy [%]"
     error = f"{unit.factor * max(errors):.2g} {'nat' if unit.text else 'points'}" if errors else "not known yet"
     said = (

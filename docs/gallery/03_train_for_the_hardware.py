@@ -70,7 +70,7 @@ aware = train(lambda p, xs, key: network(p, xs, key=key, t=DAY), clipped, 400, 2
 # The control: the same number of further steps without devices. A gain that longer training alone would give is not due to
 # hardware-aware training.
 
-longer = train(lambda p, xs, key: mlp(p, xs), clipped, 400, 2e-3, second)
+longer = train(lambda p, xs, key: mlp(p, xs), clipped, 400, 2e-3, jax.random.clone(second))  # the same batches
 
 # %%
 # Twelve chips each, read a day after programming. All three networks run on the same cells (same keys), so differences

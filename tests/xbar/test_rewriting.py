@@ -114,7 +114,7 @@ def test_wafers_are_rewritten_chip_by_chip():
 
 
 def test_what_cannot_be_rewritten_says_so():
-    with pytest.raises(ValueError, match="there are 'a', 'b'"):
+    with pytest.raises(ValueError, match="its layers are 'a', 'b'"):
         chip().pulse("c", 1)
     with pytest.raises(ValueError, match="13 inputs and 6 outputs"):
         chip().pulse("a", jnp.ones((6, 13)))

@@ -98,7 +98,7 @@ def test_a_data_set_that_is_missing_or_a_group(copy):
 )
 def test_conductances_that_no_cell_has(copy, change, match):
     with h5py.File(copy, "r+") as file:
-        rewritten(file, G, change(file[G][()]).astype(file[G].dtype if "no cell" in match else None))
+        rewritten(file, G, change(file[G][()]).astype(file[G].dtype if "impossible" in match else None))
     refused(copy, match)
 
 

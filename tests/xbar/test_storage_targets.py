@@ -104,7 +104,7 @@ def test_what_is_refused(tmp_path):
     with pytest.raises(xbar.ChipFileError, match=r"written as \.csv or \.h5"):
         xbar.export_targets(tmp_path / "t.txt", network, {"w": W}, X)
     other = xbar.analog(lambda p, x: x @ p["w"].T, tile).program({"w": W}, jnp.ones((2, 10)), key=KEY)
-    with pytest.raises(xbar.ChipFileError, match="other layers"):
+    with pytest.raises(xbar.ChipFileError, match="does not have the layers"):
         xbar.export_targets(tmp_path / "t.csv", network, {"w": W}, X, chip=other)
     wafer = jax.vmap(lambda k: network.program({"w": W}, X, key=k))(jax.random.split(KEY, 2))
     with pytest.raises(xbar.ChipFileError, match="is a wafer"):

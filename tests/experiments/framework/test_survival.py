@@ -183,7 +183,7 @@ def test_workers_that_always_end_are_given_up(monkeypatch):
 
     monkeypatch.setattr(workers.futures, "ProcessPoolExecutor", Dying)
     task = workers.Task(workers.Source("x"), {}, {})
-    with pytest.raises(RuntimeError, match=r"ended 3 times before they finished a point.*fewer --workers"):
+    with pytest.raises(RuntimeError, match=r"died 3 times before they finished a point.*fewer --workers"):
         list(workers.Workers(2).results([task, task], print))
 
 

@@ -166,7 +166,7 @@ def test_every_architecture_says_what_it_knows(name):
 
 def test_settings_that_cannot_be():
     for wrong in (lambda: isaac("core"), lambda: hermes(2), lambda: neurram(input_pulses="fitted")):
-        with pytest.raises(ValueError, match=r" = .*; it is "):
+        with pytest.raises(ValueError, match=r" = .*; it must be "):
             wrong()
 
 

@@ -82,7 +82,7 @@ def test_what_data_sets_unpack_to_counts(path):
     with h5py.File(path, "w") as file:
         for name in (V, I):
             file.create_dataset(name, (2 * 10**8,), "f4", chunks=(65536,))
-    refused(path, "unpack to 3200 MB, more than the 1024 MB .*`max_megabytes = 3200")
+    refused(path, "unpack to 3200 MB, more than the limit of 1024 MB.*`max_megabytes = 3200")
 
 
 @pytest.mark.parametrize(
@@ -214,7 +214,7 @@ def test_a_matlab_structure_counts_unpacked(tmp_path):
         tmp_path / "a.mat", {"s": {"V": np.zeros(2_000_000), "I": np.zeros(2_000_000)}}, do_compression=True
     )
     assert (tmp_path / "a.mat").stat().st_size < 100_000
-    refused(tmp_path / "a.mat", "unpacks to 1. MB or more, more than the 10 MB", sidecar={"max_megabytes": 10})
+    refused(tmp_path / "a.mat", "unpacks to 1. MB or more, above the limit of 10 MB", sidecar={"max_megabytes": 10})
 
 
 def test_matlab_7_3_reads_no_other_file(tmp_path):
