@@ -2,7 +2,7 @@
 Run a network on a chip
 =======================
 
-How accurate is a network on phase-change memory, a second and a year after it was programmed, and what does an inference
+How accurate is a network on phase-change memory, from seconds to a year after it was programmed, and what does an inference
 cost?
 
 We take real handwritten digits (they ship with xbar) and the simplest network there is: a linear classifier, one matrix of
