@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import pathlib
 import types
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -125,8 +124,7 @@ def adc_bits(config: Config) -> tuple[int, ...]:
 
 def inputs(config: Config) -> dict[str, str]:
     """Hashes of the files of devices and of the network, by which a run is identified."""
-    files = [pathlib.Path(name) for name in (*config.devices, config.assume or "") if name.endswith(".toml")]
-    return {str(path): chosen_networks.hash_of(path) for path in files} | chosen_networks.inputs(config)
+    return chosen_devices.inputs(*config.devices, config.assume) | chosen_networks.inputs(config)
 
 
 def trainings(config: Config) -> tuple[str, ...]:
@@ -365,8 +363,13 @@ class _Tools:
         )
 
 
-@functools.lru_cache(maxsize=4)
 def _tools(config: Config, device: str) -> _Tools:
+    files = chosen_devices.inputs(device, config.assume) | chosen_networks.inputs(config)
+    return _made(config, device, tuple(files.values()))
+
+
+@functools.lru_cache(maxsize=4)
+def _made(config: Config, device: str, hashes: tuple[str, ...]) -> _Tools:
     return _Tools(config, device)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pathlib
 from collections.abc import Iterable
 from typing import Any
 
+from experiments import chosen_networks
 from experiments.framework.errors import UsageError
 
 SHORT = {"pcm": "pcm_joshi2020", "reram": "reram_wan2022"}
@@ -20,6 +22,12 @@ def find(name: str, assume: str | None = None) -> Any:
         UsageError: if there is no such device, or it cannot be programmed.
     """
     return _completed(_found(name, "--devices"), assume)
+
+
+def inputs(*names: str | None) -> dict[str, str]:
+    """Hashes of the device files among these names, by which a run is identified."""
+    files = [pathlib.Path(name) for name in names if name is not None and name.endswith(".toml")]
+    return {str(path): chosen_networks.hash_of(path) for path in files}
 
 
 def citations(names: Iterable[str]) -> tuple[str, ...]:

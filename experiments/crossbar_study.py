@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import pathlib
 from typing import Any, Literal
 
 from experiments import chosen_devices, chosen_macros, chosen_networks
@@ -68,8 +67,7 @@ def check(config: Any) -> None:
 
 def inputs(config: Any) -> dict[str, str]:
     """Hashes of the files of the device and of the network, by which a run is identified."""
-    files = [pathlib.Path(name) for name in (config.device, config.assume or "") if name.endswith(".toml")]
-    return {str(path): chosen_networks.hash_of(path) for path in files} | chosen_networks.inputs(config)
+    return chosen_devices.inputs(config.device, config.assume) | chosen_networks.inputs(config)
 
 
 def layers(config: Any) -> tuple[str, ...]:

@@ -7,7 +7,6 @@ counted: heat of every pulse, converted reads, digital work; and compared with t
 from __future__ import annotations
 
 import dataclasses
-import pathlib
 from typing import Any
 
 from experiments import chosen_devices, chosen_networks
@@ -79,8 +78,7 @@ def check(config: Config) -> None:
 
 def inputs(config: Config) -> dict[str, str]:
     """Files of the network and of devices, as hashes."""
-    files = {name: chosen_networks.hash_of(pathlib.Path(name)) for name in config.device if name.endswith(".toml")}
-    return chosen_networks.inputs(config) | files
+    return chosen_networks.inputs(config) | chosen_devices.inputs(*config.device)
 
 
 def device(name: str) -> Any:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import pathlib
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import numpy as np
@@ -122,8 +121,7 @@ def check(config: Config) -> None:
 
 def inputs(config: Config) -> dict[str, str]:
     """Hashes of the files of devices and of the network, by which a run is identified."""
-    files = [pathlib.Path(name) for name in config.devices if name.endswith(".toml")]
-    return {str(path): chosen_networks.hash_of(path) for path in files} | chosen_networks.inputs(config)
+    return chosen_devices.inputs(*config.devices) | chosen_networks.inputs(config)
 
 
 def known_times(config: Config, device: str) -> tuple[int, ...]:
@@ -195,8 +193,13 @@ def tile(config: Config, device: str) -> Any:
     )
 
 
-@functools.lru_cache(maxsize=4)
 def _reader(config: Config, device: str) -> Reader:
+    files = chosen_devices.inputs(device) | chosen_networks.inputs(config)
+    return _made(config, device, tuple(files.values()))
+
+
+@functools.lru_cache(maxsize=4)
+def _made(config: Config, device: str, hashes: tuple[str, ...]) -> Reader:
     from experiments.hardware_training.chips import Reader
 
     return Reader(chosen_networks.find(config), tile(config, device), config.percentile)

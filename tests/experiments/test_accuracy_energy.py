@@ -12,7 +12,7 @@ import pytest
 
 import devices
 import devices.device_file
-from experiments import accuracy_energy, networks, supervised
+from experiments import accuracy_energy, networks, supervised, training_study
 from experiments.command import cli
 from xbar.energy import COMPONENTS
 
@@ -196,6 +196,24 @@ def test_a_run_belongs_to_the_contents_of_the_file_it_assumes(tmp_path, monkeypa
         devices.device_file.save(devices.assume_spread(devices.Device(1e-6, 1e-4), share), "other.toml")
         seen.append(accuracy_energy.inputs(config)["other.toml"])
     assert seen[0] != seen[1]
+
+
+@pytest.mark.parametrize(
+    "module, kept",
+    [
+        (accuracy_energy, lambda config: accuracy_energy._tools(config, "my.toml").device),
+        (training_study, lambda config: training_study._reader(config, "my.toml").analog.tile.device),
+    ],
+)
+def test_a_file_that_changes_is_read_again(module, kept, tmp_path, monkeypatch):
+    """Compiled programs are kept for a device; a file of the same name may hold another one later."""
+    monkeypatch.chdir(tmp_path)
+    config, seen = module.Config(devices=("my.toml",), network="mlp"), []
+    for g_max in (1e-4, 2e-4):
+        devices.device_file.save(devices.Device(1e-6, g_max), "my.toml")
+        assert kept(config) is kept(config)
+        seen.append(float(kept(config).g_max))
+    assert seen == [pytest.approx(1e-4), pytest.approx(2e-4)]
 
 
 @pytest.mark.slow
