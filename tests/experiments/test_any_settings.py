@@ -60,7 +60,7 @@ SMALL = {
         adc_bits=st.sampled_from([(2,), (8,), (16,)]), times=st.sampled_from([("1s",), ("1d", "1s")]),
         dac_bits=st.integers(2, 9), encoding=st.sampled_from(["amplitude", "bit_serial"]), chips=st.integers(1, 3),
         rows=st.integers(1, 70), cols=st.integers(1, 70), test_images=st.integers(1, 50), steps=st.integers(1, 30),
-        hardware_steps=st.integers(0, 5), percentile=st.floats(1, 100), clip=st.floats(0.1, 10),
+        hardware_steps=st.integers(0, 5), percentile=st.floats(2, 100), clip=st.floats(0.1, 10),
         seed=st.integers(0, 2**32 - 1),
     ),
     "ir-drop": dict(
