@@ -51,11 +51,18 @@ def data_folder() -> pathlib.Path | None:
 
 @pytest.fixture(autouse=True, scope="module")
 def room_for_compiled_code():
-    """Drops compiled functions before a worker has used up its memory maps (65,530 a process on Linux), where XLA crashes."""
-    yield
-    maps = pathlib.Path("/proc/self/maps")
-    if maps.is_file() and len(maps.read_bytes().splitlines()) > MOST_MAPS:
-        jax.clear_caches()
+    """Drops compiled functions before a worker has used up its memory maps (65,530 a process on Linux), where XLA crashes.
+
+    After every module; a test that compiles hundreds of them calls it in between.
+    """
+
+    def drop():
+        maps = pathlib.Path("/proc/self/maps")
+        if maps.is_file() and len(maps.read_bytes().splitlines()) > MOST_MAPS:
+            jax.clear_caches()
+
+    yield drop
+    drop()
 
 
 @pytest.fixture

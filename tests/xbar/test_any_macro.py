@@ -70,12 +70,13 @@ def tile(**parts):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::UserWarning")
-def test_any_network_on_any_macro():
+def test_any_network_on_any_macro(room_for_compiled_code):
     """300 draws: outputs and energies are finite, energies positive; the same key gives the same output."""
 
     @hypothesis.given(DRAWS)
     @hypothesis.settings(max_examples=300, deadline=None, derandomize=True, database=None)
     def check(draw):
+        room_for_compiled_code()
         f, params, x, keys = built(draw)
         part = {n: draw[n] for n in ("device", "mapping", "wires", "rows", "cols", "dac", "adc")}
         network = xbar.analog(f, tile(**part, read_noise=draw["noise"]))
