@@ -104,8 +104,6 @@ def check(config: Config) -> None:
         chosen_macros.check_fits(config, chosen_devices.find(device, config.assume))
         if config.posterior:
             chosen_devices.drawn(device, config.chips, config.assume)
-        if not _tools(config, device).known:
-            raise UsageError(f"--times {' '.join(config.times)}: {device} has no data at any of these times; add 1s.")
     chosen_networks.find(config).measured_on()
     if config.assume is not None and not any(
         chosen_devices.completes(device, config.assume) for device in config.devices
@@ -113,6 +111,9 @@ def check(config: Config) -> None:
         raise UsageError(
             f"--assume {config.assume}: it has no law that {' or '.join(config.devices)} lacks. Leave it out."
         )
+    for device in config.devices:  # now that all files are known to be there
+        if not _tools(config, device).known:
+            raise UsageError(f"--times {' '.join(config.times)}: {device} has no data at any of these times; add 1s.")
 
 
 def adc_bits(config: Config) -> tuple[int, ...]:
