@@ -253,8 +253,8 @@ def method(config: Any, results: Results, weights: str) -> tuple[str, ...]:
         *(
             (
                 "With --posterior every chip is read a second time, as a chip of a device drawn from the posterior in the "
-                "device file (what the measurements leave open); the keys, and so the chip's unit random numbers, are the "
-                "same both times.",
+                "device file, which holds the uncertainty of the fit; the keys, and so the chip's unit random numbers, "
+                "are the same both times.",
             )
             if config.posterior
             else ()

@@ -92,9 +92,8 @@ def _layers(name: str, data: str | None, seed: int, hashes: tuple[str, ...]) -> 
         seen[path] = None
 
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore"
-        )  # nothing is mapped here: warnings about what stays digital belong to real chips
+        # nothing is mapped here: warnings about what stays digital belong to real chips
+        warnings.simplefilter("ignore")
         x = jnp.asarray(network.measured_on().x_test[:1])
         xbar.analog(network.f, choose).program(network.params, x, key=jax.random.key(0))
     if not seen:

@@ -361,8 +361,8 @@ class Chip(eqx.Module):
         return self.with_arrays({i: dataclasses.replace(a, ranges=ranges[i]) for i, a in self.arrays.items()})
 
     def with_corrections(self, corrections: dict[int, Correction]) -> Chip:
-        """This chip with digital corrections of some layers: what one gives (gain, offset, low-rank matrices) replaces
-        what was there, what it leaves out stays."""
+        """This chip with digital corrections of some layers: a gain, an offset or low-rank matrices
+        that one gives replace the present ones; what it does not give is kept."""
         unknown = corrections.keys() - self.arrays.keys()
         if unknown:
             raise ValueError(f"corrections for layers {sorted(unknown)}; the chip has layers {sorted(self.arrays)}.")

@@ -34,7 +34,7 @@ OVERFLOW = 1e30  # a magnitude that neither a reading nor its inverse has: instr
 
 
 class FileError(ValueError):
-    """A file that cannot be used: what is wrong, which value, what is allowed, and what to do about it, in one message.
+    """A file that cannot be used. Its message says what was found, what is allowed and what to do.
 
     Args:
         needs: what the sidecar must say in addition for the file to be read, with values to be corrected.

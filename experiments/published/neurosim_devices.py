@@ -80,7 +80,7 @@ def forward(p: Any, x: Any) -> Any:
 
 def tile(name: str) -> Any:
     """Both layers on one tile each: one bit in; out, 255 steps of the current of all cells at g_max, in whole steps from
-    the current of a column in the middle of the range."""
+    the current of reference cells in the middle of the range."""
     import xbar
 
     def of(path: str, shape: tuple[int, ...]) -> Any:

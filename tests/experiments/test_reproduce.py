@@ -1,12 +1,14 @@
 """Published results done again: verdicts, and the one case that takes seconds."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import xbar
 from experiments import reproduce, reproduce_view
 from experiments.framework.store import Results
-from experiments.published import CASES, Claim, wire_drop
+from experiments.published import CASES, Claim, neurosim_devices, wire_drop
 
 
 def claim(low, high, read=True):
@@ -46,3 +48,11 @@ def test_what_is_not_finished_is_not_shown_as_a_number():
     results = Results(reproduce.layout(config))
     shown = reproduce_view.present(config, results)
     assert "not run" in shown.text and "reproduces" not in shown.text and "nan" not in shown.text
+
+
+def test_an_activation_of_exactly_one_half_passes_as_one():
+    """As in NeuroSim; with all hidden weights 0, a hundred activations of 1/2 reach the output, or none does."""
+    p = {"hidden": jnp.zeros((400, 100)), "output": jnp.full((100, 10), 0.25), "lost": jnp.asarray(0.1)}
+    x = jnp.ones((1, 400))
+    chip = xbar.analog(neurosim_devices.forward, neurosim_devices.tile("EpiRAM")).program(p, x, key=jax.random.key(0))
+    np.testing.assert_allclose(chip(x), 1, atol=1e-3)

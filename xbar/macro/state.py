@@ -82,7 +82,7 @@ class Correction(eqx.Module):
         return y + beside(beside(x, self.a), self.b).astype(y.dtype)
 
     def over(self, old: Correction | None) -> Correction:
-        """This correction, with `old` filling in what this one leaves out."""
+        """This correction; what it does not give is taken from `old`."""
         names = [field.name for field in dataclasses.fields(self)]
         return (
             self if old is None else Correction(*(getattr(old if getattr(self, n) is None else self, n) for n in names))
