@@ -23,7 +23,12 @@ JOSHI = Provenance(
     doi="10.1038/s41467-020-16108-9",
     also=("10.1109/ICECS46596.2019.8964852",),
     measured="write error, drift exponents and 1/f noise of arrays of phase-change cells",
-    notes=("t = 0 is 20 s after programming; a year is an extrapolation of the fitted power law.", _READS),
+    span=(0.0, 86_400.0),
+    notes=(
+        "t = 0 is 20 s after programming. The span is the day for which the paper's networks were followed on hardware (its "
+        "abstract); how long single cells were was not read.",
+        _READS,
+    ),
 )
 
 

@@ -68,8 +68,8 @@ for t, s in zip(times, scores, strict=True):
     print(f"{t:>12,.0f} s: {s.mean():.1f} +- {s.std(ddof=1):.1f} % (n = {s.size} chips)")
 
 # %%
-# The device's drift was measured for hours; a year is an extrapolation, and xbar says so where it matters
-# (``Device.extrapolates``). Error bars are standard deviations over chips.
+# Hardware was followed for a day; beyond it, the drift law extrapolates, and a warning says so once (``Device.extrapolates``).
+# Error bars are standard deviations over chips.
 
 figure, axes = plt.subplots(figsize=(6, 3.6), layout="constrained")
 axes.errorbar(times, scores.mean(1), scores.std(1, ddof=1), fmt="o-", capsize=3, label="PCM, 8-bit converters")

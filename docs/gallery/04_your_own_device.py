@@ -53,7 +53,7 @@ print(trace.shape)
 # %%
 # Published devices say where their numbers come from. ``xbar cite reram_wan2022`` prints the BibTeX.
 
-print(devices.describe("reram_wan2022"))
+devices.describe("reram_wan2022")
 
 # %%
 # Compact models

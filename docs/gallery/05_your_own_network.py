@@ -24,7 +24,7 @@ chip = xbar.analog(forward, tile).program(model, x, key=jax.random.key(2))
 
 # %%
 # Which weight sits on which tiles, what stays digital, and why. Products of two activations (attention scores) have no
-# stationary operand: they are listed here, with one warning. Nothing stays digital silently.
+# stationary operand: they stay digital and are listed here. Of a product that is unexpectedly left out, a warning says why.
 
 print(chip.layers)
 print(chip.digital_products(x))

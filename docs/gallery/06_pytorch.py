@@ -5,7 +5,7 @@ Bring a PyTorch model
 ``xbar.from_torch`` uses torchax to turn a module into a function of JAX arrays, with its parameters under their own names.
 Keyword inputs, dictionaries and tuples are passed through; shared weights are stored on one array.
 
-Needs the extra ``[torch]``: ``pip install 'xbar-sim[torch]'``.
+Needs the extra ``torch``: ``pip install -e '.[torch]'`` in a clone.
 """
 
 import jax

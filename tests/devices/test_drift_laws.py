@@ -108,6 +108,7 @@ def test_beyond_the_data_is_said_once():
         device.conductance(cells, 432_000.0)
     assert "0.8 V is beyond the 0.5 V" in (devices.reram_milo2021().extrapolates(v=0.8) or "")
     assert devices.reram_milo2021().extrapolates(1e9, 0.5) is None
+    assert "beyond the 86400 s" in (devices.pcm_joshi2020().extrapolates(90_000.0) or "")
     with pytest.warns(UserWarning, match="reram_milo2021 extrapolates: 0.8 V"):
         xbar.Tile(device=devices.reram_milo2021(), v_read=0.8)
     with warnings.catch_warnings():
