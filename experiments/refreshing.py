@@ -170,8 +170,9 @@ class _Chips:
         x = self.course.x[:256]
         program, reads, begin = (jax.random.fold_in(key, i) for i in (2, 3, 4))
         chip = self.analog.program(self.course.whole(weights), x, key=program)
-        chip = xbar.calibrate(chip, x, key=reads, compensate_drift=self.compensated)
-        return self.rule.init(chip, key=begin)
+        chip = xbar.calibrate(chip, x, key=reads, compensate_drift=False)
+        learned = self.rule.init(chip, key=begin)
+        return dataclasses.replace(learned, chip=xbar.compensate(chip)) if self.compensated else learned
 
     def visit(self, learned: Any, key: Any, dt: Any, i: Any, refreshed: bool) -> Any:
         """The chip `dt` [s] later, and its accuracies before and after it is refreshed."""

@@ -24,7 +24,7 @@ from xbar.graph.nodes import Layer, Traced
 from xbar.graph.tracing import Frame, Function, Given, trace
 from xbar.macro.disturbing import Selection, check_reads, check_selection
 from xbar.macro.layout import to_cells
-from xbar.macro.programming import stacked_keys
+from xbar.macro.programming import keys_of_stack
 from xbar.macro.reading import draws_at_read
 from xbar.macro.sharding import check_automatic
 from xbar.macro.state import Correction, ProgrammedArray, Ranges
@@ -225,6 +225,9 @@ class Chip(eqx.Module):
     ) -> Chip:
         """Applies programming pulses to the cells of one layer; those of all other layers age by `t`.
 
+        Converter ranges stay as they are. The reference for drift compensation is read again: the layer keeps the gain that
+        it has at `t`.
+
         Args:
             layer: path of its parameter, as `chip.layers` names it.
             n: pulses, up if positive, down if negative: one number, one for each weight (of shape (inputs, outputs), with a
@@ -283,6 +286,9 @@ class Chip(eqx.Module):
     ) -> Chip:
         """Rewrites the weights of one layer, or of some of its rows; all other cells age by `t`.
 
+        Converter ranges stay as they are: calibrate again if the weights differ much. The reference for drift compensation is
+        read again: rows that are written start with a gain of 1, like a new chip, others keep theirs.
+
         Args:
             layer: path of its parameter, as `chip.layers` names it.
             w: all weights of the layer, in the shape of its parameter as the product uses it, or of its matrix.
@@ -314,13 +320,7 @@ class Chip(eqx.Module):
     def _rewritten(self, i: int, rewrite: Callable, values: tuple, t: Any, key: PRNGKeyArray | None) -> Chip:
         """This chip with layer `i` rewritten `t` later, and everything else older by `t`."""
         lengths = self.plan_layers[i].lengths
-        keys = typed_key(jax.random.key(0) if key is None else key)
-        for length in lengths:
-            keys = (
-                stacked_keys(keys.reshape(-1)[0], length)
-                if keys.ndim == 0
-                else jax.vmap(lambda k, n=length: stacked_keys(k, n))(keys)
-            )
+        keys = keys_of_stack(typed_key(jax.random.key(0) if key is None else key), lengths)
         check_one_time(t)
         when = jnp.broadcast_to(jnp.asarray(t, at_least_float32(jnp.result_type(float))), lengths)
         array = rewrite_layer(self.plan_layers[i], rewrite, self.tiles[i], self.arrays[i], *values, when, keys)

@@ -22,7 +22,7 @@ from xbar.graph.digital import warn_of_digital
 from xbar.graph.nodes import Layer, Traced
 from xbar.graph.stationary_weights import weights
 from xbar.graph.tracing import Function, aval_of, flatten, trace
-from xbar.macro.programming import Job, program_all, stacked_keys
+from xbar.macro.programming import Job, keys_of_stack, program_all
 from xbar.macro.sharding import check_automatic
 from xbar.macro.state import Correction, ProgrammedArray, Ranges
 from xbar.macro.tile import Tile
@@ -262,9 +262,7 @@ def _jobs(
     """What is programmed: the matrix of each layer with its tile and its key."""
     jobs = {}
     for i, w in weights(traced, leaves, captured, frozenset(tiles)).items():
-        own = jax.random.fold_in(key, i)
-        for length in traced.layers[i].lengths:  # a stack gets devices of its own at every step
-            own = jax.vmap(lambda k, n=length: stacked_keys(k, n))(own.reshape(-1)).reshape(*own.shape, length)
+        own = keys_of_stack(jax.random.fold_in(key, i), traced.layers[i].lengths)  # every step has devices of its own
         jobs[i] = Job(tiles[i], w.astype(at_least_float32(w.dtype)), own)
     return jobs
 

@@ -106,6 +106,29 @@ def test_one_block_of_many_is_pulsed():
     assert (age[1] == 0).all() and (age[[0, 3]] == 150).all()
 
 
+def test_a_change_of_weights_is_not_taken_for_drift():
+    """The reference follows the weights: a chip with drift compensation computes what one without does, before any drift."""
+    plain = chip()
+    compensated, sparse = xbar.compensate(plain), jnp.where(jnp.abs(P["a"]) > 0.3, P["a"], 0)
+    n = jnp.zeros((2, 13, 6), int).at[0, :7].set(9)
+    for change in (
+        lambda c: c.reprogram("a", sparse, key=jax.random.key(4)),
+        lambda c: c.pulse("a", n),
+    ):
+        assert np.abs(change(plain)(X) - plain(X)).max() > 0.1
+        np.testing.assert_allclose(change(compensated)(X), change(plain)(X), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("per", ["tile", "column"])
+def test_compensation_outlives_a_rewrite(per):
+    """Weights that are rewritten as they were, all or some, leave the reference as it was. Pulses leave the gain as it is."""
+    before = xbar.compensate(chip(), per=per)
+    for rows in (None, [0, 4, 12]):
+        after = before.reprogram("a", P["a"], rows=rows, t=1e6, key=jax.random.key(4))
+        np.testing.assert_allclose(after.arrays[0].reference, before.arrays[0].reference, rtol=1e-4)
+    np.testing.assert_allclose(before.pulse("a", 0, t=1e6)(X, t=1e6), before(X), rtol=1e-3, atol=1e-3)
+
+
 def test_wafers_are_rewritten_chip_by_chip():
     network = xbar.analog(f, TILE)
     wafer = jax.vmap(lambda k: network.program(P, X, key=k))(jax.random.split(jax.random.key(0), 3))

@@ -327,6 +327,13 @@ def stacked_keys(key: PRNGKeyArray, n: int) -> Key[Array, " n"]:
     return jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(n))
 
 
+def keys_of_stack(key: PRNGKeyArray, lengths: Sequence[int]) -> Key[Array, "*stack"]:
+    """A key for each matrix of a stack, whose axes have these lengths; the key itself where there is no stack."""
+    for length in lengths:
+        key = jax.vmap(lambda k, n=length: stacked_keys(k, n))(key.reshape(-1)).reshape(*key.shape, length)
+    return key
+
+
 def _rearranged(x: Array, move: Callable[[Array], Array]) -> Array:
     """`move(x)`; of keys via their words, because JAX's check for reused keys takes moved keys for used ones."""
     if not jnp.issubdtype(x.dtype, jax.dtypes.prng_key):

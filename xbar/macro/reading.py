@@ -72,10 +72,30 @@ def settled(
         variance = None if variance is None else mapping.combine_variance(variance, code)
         modes = None if modes is None else mapping.combine_variance(modes, code)
     net = mapping.combine(g, code)
-    mask = beside_rows(part.weights_mask()).astype(g.dtype)[None]
-    readout = jnp.sum(jnp.abs(net) * mask, axis=(0, 3))
+    readout = jnp.sum(magnitudes(net, part), axis=(0, 3))
     found = Settled(g, net if residual is None else net + residual, variance, modes, error, readout, admittance)
     return found if tile.sharding is None else _kept(tile.sharding, found)
+
+
+def magnitudes(
+    net: Float[Array, "reads blocks row_tiles rows col_tiles cols"], part: Partition
+) -> Float[Array, "reads blocks row_tiles rows col_tiles cols"]:
+    """The magnitude of every weight's conductance [S], 0 where a tile holds no weight."""
+    return jnp.abs(net) * beside_rows(part.weights_mask()).astype(net.dtype)[None]
+
+
+def drift_gain(
+    reference: Float[Array, "blocks row_tiles col_tiles one_or_cols"],
+    readout: Float[Array, "blocks row_tiles col_tiles cols"],
+) -> Float[Array, "blocks row_tiles col_tiles one_or_cols"]:
+    """The factor of drift compensation for tiles, or columns, whose conductances now add up to `readout` [S]."""
+    now = per_tile_or_column(readout, reference)
+    return jnp.where(now > 0, reference / jnp.where(now > 0, now, 1), 1)  # a tile of zeros has no gain
+
+
+def per_tile_or_column(readout: Float[Array, "*tiles cols"], reference: Array) -> Float[Array, "*tiles one_or_cols"]:
+    """A sum over each column, or over each tile where the reference is one for each tile."""
+    return readout if reference.shape[-1] == readout.shape[-1] else jnp.sum(readout, -1, keepdims=True)
 
 
 def _kept(sharding: Sharding, x: Settled) -> Settled:
@@ -367,9 +387,7 @@ def _digital(
     row tiles."""
     value = reported * (1 / tile.v_read.astype(reported.dtype))  # one division, not one for each output
     if array.reference is not None:
-        now = now if array.reference.shape[-1] == now.shape[-1] else jnp.sum(now, -1, keepdims=True)
-        gain = jnp.where(now > 0, array.reference / jnp.where(now > 0, now, 1), 1)  # a tile of zeros has no gain
-        value = value * gain[None, :, :, None].astype(value.dtype)
+        value = value * drift_gain(array.reference, now)[None, :, :, None].astype(value.dtype)
     value = tile.mapping.decode(value, total[..., None], array.code)
     if array.ones is not None:
         value = 2 * value - array.ones.astype(value.dtype)

@@ -17,6 +17,7 @@ from xbar.macro.disturbing import Selection, disturbed, read_often, unselected
 from xbar.macro.layout import beside_rows, to_cells
 from xbar.macro.partition import Partition
 from xbar.macro.programming import line_keys, stored
+from xbar.macro.reading import drift_gain, magnitudes, per_tile_or_column, settle
 from xbar.macro.sharding import BY_TILE, CELLS
 from xbar.macro.state import ProgrammedArray
 from xbar.macro.tile import Tile
@@ -47,11 +48,12 @@ def pulse(
         select: what other cells see of the pulses.
     """
     counts = to_cells(n, part, array.cells.g.shape[-1] - part.used_cols)
-    array = pulse_cells(tile, array, part, counts, t, key, most=most)
-    if tile.device.disturb is None:
-        return array
-    n = counts.astype(array.cells.g.dtype)
-    return disturbed(tile, array, unselected(jnp.maximum(n, 0), jnp.maximum(-n, 0), select, tile.device.disturb))
+    pulsed = pulse_cells(tile, array, part, counts, t, key, most=most)
+    if tile.device.disturb is not None:
+        n = counts.astype(array.cells.g.dtype)
+        worth = unselected(jnp.maximum(n, 0), jnp.maximum(-n, 0), select, tile.device.disturb)
+        pulsed = disturbed(tile, pulsed, worth)
+    return dataclasses.replace(pulsed, reference=_renewed_reference(tile, part, array, pulsed, t))
 
 
 def pulse_cells(
@@ -107,7 +109,8 @@ def reprogram(
     hit = to_cells(where, part, cells.g.shape[-1] - part.used_cols) | whole  # then cells beyond the matrix as well
     one = lambda cells, x, k: tile.device.reprogram(cells, x[0], x[1], key=k, t=t)  # noqa: E731
     cells = _by_line(tile, one, cells, (beside_rows(targets), hit), part, key)
-    return dataclasses.replace(array, code=code, cells=cells)
+    written = dataclasses.replace(array, code=code, cells=cells)
+    return dataclasses.replace(written, reference=_renewed_reference(tile, part, array, written, t, rows))
 
 
 def retarget(
@@ -121,7 +124,36 @@ def retarget(
 ) -> ProgrammedArray:
     """Writes the cells in `where` to `targets` [S], `t` [s] after the array's cells were last returned; its code stays."""
     one = lambda cells, x, k: tile.device.reprogram(cells, x[0], x[1], key=k, t=t)  # noqa: E731
-    return dataclasses.replace(array, cells=_by_line(tile, one, array.cells, (targets, where), part, key))
+    written = dataclasses.replace(array, cells=_by_line(tile, one, array.cells, (targets, where), part, key))
+    return dataclasses.replace(written, reference=_renewed_reference(tile, part, array, written, t))
+
+
+def _renewed_reference(
+    tile: Tile,
+    part: Partition,
+    old: ProgrammedArray,
+    new: ProgrammedArray,
+    t: Float[Array, ""],
+    rows: Bool[Array, " k"] | None = None,
+) -> Array | None:
+    """The reference for drift compensation [S], read again once an array has been rewritten `t` [s] after it was returned.
+
+    Else the gain would take the change of the weights for drift. Rows that are programmed anew start without a gain, like
+    a new chip. All others keep the gain that they have, so that it makes up for the drift before and after.
+
+    Args:
+        rows: that are programmed anew; None: none.
+    """
+    if old.reference is None:
+        return None
+    first = jnp.asarray(tile.device.first_time, t.dtype)
+    gain = drift_gain(old.reference, settle(tile, old, t + first, part).readout)
+    each = magnitudes(settle(tile, new, first, part).net, part)
+    anew = jnp.zeros(part.k, bool) if rows is None else rows
+    anew = part.split_inputs(jnp.broadcast_to(anew, (part.groups, 1, part.k)).astype(each.dtype))
+    anew = jnp.swapaxes(anew, -1, -2)[None, ..., None]  # [1, block, row tile, row, 1, 1]
+    fresh, kept = (per_tile_or_column(jnp.sum(each * share, (0, 3)), old.reference) for share in (anew, 1 - anew))
+    return (fresh + jnp.where(kept > 0, gain * kept, 0)).astype(old.reference.dtype)
 
 
 def _by_line(tile: Tile, f: Callable, cells: Cells, values: Any, part: Partition, key: PRNGKeyArray) -> Cells:

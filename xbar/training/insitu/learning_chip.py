@@ -17,7 +17,7 @@ from xbar.arguments import check_one_time, typed_key
 from xbar.chip import Chip
 from xbar.graph.nodes import Layer
 from xbar.macro.disturbing import read_often
-from xbar.macro.programming import stacked_keys
+from xbar.macro.programming import keys_of_stack, stacked_keys
 from xbar.macro.reading import settle
 from xbar.macro.state import ProgrammedArray, Settled
 from xbar.macro.updating import wait
@@ -94,7 +94,11 @@ class LearningRule(Protocol):
     """An `optax.GradientTransformationExtraArgs` whose parameters are a chip."""
 
     def init(self, chip: Chip, key: PRNGKeyArray | None = None) -> OnArrays:
-        """The state before the first update. Arrays that an algorithm keeps for itself are made with `key`."""
+        """The state before the first update. Arrays that an algorithm keeps for itself are made with `key`.
+
+        Raises:
+            ValueError: for a wafer, or a chip that was taken at a time or compensates drift.
+        """
         ...
 
     def update(
@@ -183,7 +187,7 @@ class _Rule:
         for i, array in chip.arrays.items():
             layer, site = chip.plan_layers[i], self.site(chip, i)
             start = _over_stack(layer, lambda a, k, site=site: self.algorithm.start(site, a, k))
-            layers[i] = start(array, _stack_keys(layer, jax.random.fold_in(keys, i)))
+            layers[i] = start(array, keys_of_stack(jax.random.fold_in(keys, i), layer.lengths))
         spent = {i: Spent.of() for i in chip.arrays}
         total = {i: Total.start(s) for i, s in spent.items()}
         digital = self.digital.init(eqx.filter(chip.leaves, eqx.is_inexact_array))
@@ -200,6 +204,7 @@ class _Rule:
         **_: Any,
     ) -> tuple[Any, OnArrays]:
         check_one_time(t)
+        _check(state.chip)
         chip, keys = state.chip, typed_key(key)
         when = jnp.asarray(t, at_least_float32(jnp.result_type(float)))
         arrays, layers, spent = dict(chip.arrays), dict(state.layers), {}
@@ -226,7 +231,7 @@ class _Rule:
         worn = lambda a: read_often(site.tile, a, jnp.asarray(reads))  # noqa: E731
         learn = lambda a, s, x, d, k: _learn(self.algorithm, site, self.order, worn(a), s, x, d, rate, when, k)  # noqa: E731
         array, kept, took = _over_stack(layer, learn)(
-            chip.arrays[i], kept, factors.x, factors.d, _stack_keys(layer, key)
+            chip.arrays[i], kept, factors.x, factors.d, keys_of_stack(key, layer.lengths)
         )
         return array, kept, took.summed()
 
@@ -257,12 +262,6 @@ def _over_stack(layer: Layer, f: Callable) -> Callable:
     return f
 
 
-def _stack_keys(layer: Layer, key: PRNGKeyArray) -> Any:
-    for length in layer.lengths:
-        key = jax.vmap(lambda k, n=length: stacked_keys(k, n))(key.reshape(-1)).reshape(*key.shape, length)
-    return key
-
-
 def _check(chip: Chip) -> None:
     if not isinstance(chip, Chip):
         raise TypeError(
@@ -273,4 +272,9 @@ def _check(chip: Chip) -> None:
     if chip.taken is not None:
         raise ValueError(
             "on_arrays: this chip was taken at a time by chip.at(...), for reads only. Use the chip it came from."
+        )
+    if any(array.reference is not None for array in chip.arrays.values()):
+        raise ValueError(
+            "on_arrays: this chip compensates drift, and what is learnt would be taken for drift. Train one of "
+            "xbar.calibrate(..., compensate_drift=False); xbar.compensate(state.chip) sets the reference afterwards."
         )

@@ -123,3 +123,5 @@ def test_what_cannot_learn_says_so():
         insitu.on_arrays(insitu.SGD(), 0.1, order="random")
     with pytest.raises(ValueError, match="taken at a time"):
         rule.init(chip.at(0.0))
+    with pytest.raises(ValueError, match="compensates drift"):
+        rule.init(xbar.compensate(chip))
