@@ -226,7 +226,7 @@ class Chip(eqx.Module):
         """Applies programming pulses to the cells of one layer; those of all other layers age by `t`.
 
         Converter ranges stay as they are. The reference for drift compensation is read again: the layer keeps the gain that
-        it has at `t`.
+        it has at `t`. What is subtracted for offset inputs changes with the product with ones.
 
         Args:
             layer: path of its parameter, as `chip.layers` names it.
@@ -292,7 +292,7 @@ class Chip(eqx.Module):
         Args:
             layer: path of its parameter, as `chip.layers` names it.
             w: all weights of the layer, in the shape of its parameter as the product uses it, or of its matrix.
-            rows: inputs whose word lines are written; None: all.
+            rows: inputs whose word lines are written; None: all. The digital side needs the other rows in `w` as they are.
             t: time since the chip's cells were last returned [s]. key: for all that is drawn when cells are written.
 
         Raises:

@@ -162,6 +162,22 @@ def test_calibrated_ranges_are_the_largest_values():
     assert float(ranges.adc[0, 1, 2]) == pytest.approx(float(jnp.abs(volts @ g).max()), rel=0.02)
 
 
+def test_calibration_does_not_depend_on_how_negative_inputs_are_applied():
+    """The first pass is with ideal converters, for which nothing is subtracted."""
+    first, second = jnp.split(jax.random.normal(jax.random.key(8), (2 * 10, 10)), 2)
+
+    def ranges(negative):
+        tile = xbar.Tile(
+            device=devices.ideal(), rows=8, cols=4, dac=xbar.DAC(10, negative=negative), adc=xbar.ADC(None)
+        )
+        chip = xbar.analog(lambda p, x: jax.nn.relu(x @ p[0]) @ p[1], tile).program(
+            (first, second), X[:, :10], key=jax.random.key(0)
+        )
+        return [r.dac for r in xbar.calibrate(chip, X[:, :10]).ranges.values()]
+
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), ranges("offset"), ranges("bipolar"))
+
+
 def test_percentile_and_moving_calibration():
     tile = xbar.Tile(device=devices.ideal(), rows=13, cols=10)
     chip = program(tile=tile)

@@ -1,5 +1,7 @@
 """Cells that are written again: pulses, re-programming and waiting, on a chip of several layers."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -146,3 +148,20 @@ def test_what_cannot_be_rewritten_says_so():
     ideal = chip(tile=xbar.Tile(device=devices.ideal(), rows=8, cols=4, dac=xbar.DAC(None), adc=xbar.ADC(None)))
     with pytest.raises(ValueError, match="no pulse law"):
         ideal.pulse("a", 1)
+
+
+def test_what_is_subtracted_for_offset_inputs_follows_the_weights():
+    """Chips that are read with offset inputs and with bipolar ones are rewritten alike, with the same results."""
+    new = P["a"][:, ::-1] * jnp.where(jnp.arange(13) == 4, 1.0, 1.5)[:, None]
+    some = P["a"].at[4].multiply(0.5)
+    n = jnp.zeros((2, 13, 6), int).at[0, :7].set(3)
+    offset, bipolar = (
+        chip(tile=dataclasses.replace(TILE, dac=xbar.DAC(None, negative=how))) for how in ("offset", "bipolar")
+    )
+    for change in (
+        lambda c: c,
+        lambda c: c.reprogram("a", new, key=jax.random.key(4)),
+        lambda c: c.reprogram("a", some, rows=[4], key=jax.random.key(4)),
+        lambda c: c.pulse("a", n),
+    ):
+        np.testing.assert_allclose(change(offset)(X), change(bipolar)(X), rtol=1e-4, atol=1e-4)

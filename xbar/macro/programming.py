@@ -117,7 +117,7 @@ def _targets(tile: Tile, w: Float[Array, "groups k n"], key: PRNGKeyArray | None
         if tile.sharding is not None:
             residual = tile.sharding.keep(residual, CELLS)
     if tile.dac.negative == "offset":
-        ones = ideal_ones(tile, part, targets, code)
+        ones = product_with_ones(tile, part, beside_rows(targets), code)
     keys = None if key is None else line_keys(key, part, targets.shape[0])
     return _Targets(targets, keys, code, residual, ones)
 
@@ -223,12 +223,12 @@ def stored(device: Device, cells: Cells) -> Cells:
     return cells.compact() if device.update is None else cells
 
 
-def ideal_ones(
-    tile: Tile, part: Partition, targets: Float[Array, "cells blocks row_tiles col_tiles rows lines"], code: Any
+def product_with_ones(
+    tile: Tile, part: Partition, g: Float[Array, "cells blocks row_tiles rows col_tiles lines"], code: Any
 ) -> Float[Array, "blocks row_tiles 1 col_tiles cols"]:
-    """The product with 1 on every word line in use, if all cells were on target."""
-    driven = part.rows_in_use().astype(targets.dtype)  # [block, row tile, 1, row]
-    current = jnp.sum(beside_rows(targets) * jnp.swapaxes(driven, -1, -2)[None, ..., None], 3, keepdims=True)
+    """The product of cells of conductance `g` [S] with 1 on every word line in use."""
+    driven = part.rows_in_use().astype(g.dtype)  # [block, row tile, 1, row]
+    current = jnp.sum(g * jnp.swapaxes(driven, -1, -2)[None, ..., None], 3, keepdims=True)
     total = jnp.sum(driven, -1)[..., None, None]
     return tile.mapping.decode(tile.mapping.combine(current, code), total, code)
 

@@ -389,7 +389,7 @@ def _digital(
     if array.reference is not None:
         value = value * drift_gain(array.reference, now)[None, :, :, None].astype(value.dtype)
     value = tile.mapping.decode(value, total[..., None], array.code)
-    if array.ones is not None:
+    if tile.dac.negative == "offset" and array.ones is not None:  # ideal converters in their place have no offset
         value = 2 * value - array.ones.astype(value.dtype)
     value = value * full_scale[..., None]
     if tile.spread:  # every device its own row tiles, and then one sum over devices

@@ -101,7 +101,8 @@ class ProgrammedArray(eqx.Module):
         settled: what reads at one time need, worked out once for all of them; or None, for each call to do so.
         residual: zeros with the derivative of ideal cells with respect to the weights [S], for straight-through
             gradients; or None.
-        ones: the ideal product with a vector of ones for each row of tiles, where inputs are offset to be positive; or None.
+        ones: the product with a vector of ones for each row of tiles, as for cells on target, where inputs are offset
+            to be positive; or None.
         frozen: deviation of the net conductance [S] that all reads of a call share, or None.
         correction: a digital correction of the products, or None.
     """

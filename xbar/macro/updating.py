@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +17,7 @@ from devices.device import not_above
 from xbar.macro.disturbing import Selection, disturbed, read_often, unselected
 from xbar.macro.layout import beside_rows, to_cells
 from xbar.macro.partition import Partition
-from xbar.macro.programming import line_keys, stored
+from xbar.macro.programming import line_keys, product_with_ones, stored
 from xbar.macro.reading import drift_gain, magnitudes, per_tile_or_column, settle
 from xbar.macro.sharding import BY_TILE, CELLS
 from xbar.macro.state import ProgrammedArray
@@ -46,6 +47,8 @@ def pulse(
 
     Args:
         select: what other cells see of the pulses.
+
+    What is subtracted where inputs are offset changes by as much as the product with ones.
     """
     counts = to_cells(n, part, array.cells.g.shape[-1] - part.used_cols)
     pulsed = pulse_cells(tile, array, part, counts, t, key, most=most)
@@ -53,6 +56,11 @@ def pulse(
         n = counts.astype(array.cells.g.dtype)
         worth = unselected(jnp.maximum(n, 0), jnp.maximum(-n, 0), select, tile.device.disturb)
         pulsed = disturbed(tile, pulsed, worth)
+    if array.ones is not None:
+        first, ones = jnp.asarray(tile.device.first_time, t.dtype), functools.partial(product_with_ones, tile, part)
+        before = ones(tile.device.conductance(array.cells, t + first), array.code)
+        after = ones(tile.device.conductance(pulsed.cells, first), array.code)
+        pulsed = dataclasses.replace(pulsed, ones=array.ones + (after - before))
     return dataclasses.replace(pulsed, reference=_renewed_reference(tile, part, array, pulsed, t))
 
 
@@ -109,7 +117,10 @@ def reprogram(
     hit = to_cells(where, part, cells.g.shape[-1] - part.used_cols) | whole  # then cells beyond the matrix as well
     one = lambda cells, x, k: tile.device.reprogram(cells, x[0], x[1], key=k, t=t)  # noqa: E731
     cells = _by_line(tile, one, cells, (beside_rows(targets), hit), part, key)
-    written = dataclasses.replace(array, code=code, cells=cells)
+    ones = array.ones
+    if ones is not None:
+        ones = jnp.where(none, ones, product_with_ones(tile, part, beside_rows(targets), code))
+    written = dataclasses.replace(array, code=code, cells=cells, ones=ones)
     return dataclasses.replace(written, reference=_renewed_reference(tile, part, array, written, t, rows))
 
 

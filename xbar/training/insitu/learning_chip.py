@@ -97,7 +97,7 @@ class LearningRule(Protocol):
         """The state before the first update. Arrays that an algorithm keeps for itself are made with `key`.
 
         Raises:
-            ValueError: for a wafer, or a chip that was taken at a time or compensates drift.
+            ValueError: for a wafer, or a chip that was taken at a time, compensates drift or is read with offset inputs.
         """
         ...
 
@@ -272,6 +272,12 @@ def _check(chip: Chip) -> None:
     if chip.taken is not None:
         raise ValueError(
             "on_arrays: this chip was taken at a time by chip.at(...), for reads only. Use the chip it came from."
+        )
+    offset = [chip.plan_layers[i].path for i, tile in chip.tiles.items() if tile.dac.negative == "offset"]
+    if offset:
+        raise ValueError(
+            f"on_arrays: {', '.join(offset)} is read with offset inputs, and what is subtracted for them would have to follow "
+            'the weights. Use DAC(negative="bipolar") or "two_phase".'
         )
     if any(array.reference is not None for array in chip.arrays.values()):
         raise ValueError(

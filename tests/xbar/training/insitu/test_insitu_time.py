@@ -125,3 +125,6 @@ def test_what_cannot_learn_says_so():
         rule.init(chip.at(0.0))
     with pytest.raises(ValueError, match="compensates drift"):
         rule.init(xbar.compensate(chip))
+    offset = dataclasses.replace(chip.tiles[0], dac=xbar.DAC(negative="offset"))
+    with pytest.raises(ValueError, match="offset inputs"):
+        rule.init(dataclasses.replace(chip, tiles={0: offset}))
