@@ -19,7 +19,7 @@ from xbar.architectures.architecture import Architecture
 from xbar.arguments import check_inputs, check_one_time, inferences_of, layer_times, needs_key, spread_values, typed_key
 from xbar.energy import Ledger, Schedule, Technology
 from xbar.energy.counting import Counter, elements_of, ledger
-from xbar.execution import Watch, rewrite_layer, run_layers, settle_layers
+from xbar.execution import Watch, rewrite_layer, run_layers, settle_layers, wait_layers
 from xbar.graph.nodes import Layer, Traced
 from xbar.graph.tracing import Frame, Function, Given, trace
 from xbar.macro.disturbing import Selection, check_reads, check_selection
@@ -30,7 +30,7 @@ from xbar.macro.sharding import check_automatic
 from xbar.macro.state import Correction, ProgrammedArray, Ranges
 from xbar.macro.tile import Tile
 from xbar.macro.tile_summary import preformatted
-from xbar.macro.updating import pulse, reprogram, wait
+from xbar.macro.updating import pulse, reprogram
 from xbar.macro.wires.noise_map import warn_of_error
 from xbar.macro.write_counts import Writes, pulse_writes
 from xbar.summaries import chip_text
@@ -211,7 +211,7 @@ class Chip(eqx.Module):
             return self.each_chip(lambda chip, _: chip.wait(t, reads=reads))
         self._check_writable("wait")
         when, often = jnp.asarray(t), check_reads(reads, self.tiles)
-        return self.with_arrays({i: wait(self.tiles[i], a, when, often) for i, a in self.arrays.items()})
+        return self.with_arrays(wait_layers(self.plan_layers, self.tiles, self.arrays, when, often))
 
     def pulse(
         self,
@@ -324,8 +324,8 @@ class Chip(eqx.Module):
         check_one_time(t)
         when = jnp.broadcast_to(jnp.asarray(t, at_least_float32(jnp.result_type(float))), lengths)
         array = rewrite_layer(self.plan_layers[i], rewrite, self.tiles[i], self.arrays[i], *values, when, keys)
-        others = {j: array if j == i else wait(self.tiles[j], a, jnp.asarray(t)) for j, a in self.arrays.items()}
-        return self.with_arrays(others)
+        older = wait_layers(self.plan_layers, self.tiles, self.arrays, jnp.asarray(t))
+        return self.with_arrays({**older, i: array})
 
     def _find(self, layer: str | int) -> tuple[int, Array]:
         """The number of a layer, and which of its steps are meant where equal blocks share a stack."""

@@ -16,6 +16,7 @@ from xbar.macro.programming import stacked_keys
 from xbar.macro.reading import freeze, read, read_in_turn, settle
 from xbar.macro.state import ProgrammedArray, Signals
 from xbar.macro.tile import Tile
+from xbar.macro.updating import wait
 
 Watch = Callable[[int, Tile, ProgrammedArray, Signals], Any]
 
@@ -99,3 +100,20 @@ def rewrite_layer(layer: Layer, rewrite: Callable, tile: Tile, array: Programmed
     for _ in layer.lengths:
         one = jax.vmap(one)
     return one(array, *values)
+
+
+def wait_layers(
+    layers: tuple[Layer, ...],
+    tiles: dict[int, Tile],
+    arrays: dict[int, ProgrammedArray],
+    t: Array,
+    reads: Array | float = 0.0,
+) -> dict[int, ProgrammedArray]:
+    """The arrays `t` [s] later, each of their cells read `reads` times."""
+    later = {}
+    for i, array in arrays.items():
+        one = lambda a, i=i: wait(tiles[i], a, t, reads)  # noqa: E731
+        for _ in layers[i].lengths:
+            one = jax.vmap(one)
+        later[i] = one(array)
+    return later

@@ -1,6 +1,7 @@
 """Cells that are written again: pulses, re-programming and waiting, on a chip of several layers."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -106,6 +107,20 @@ def test_one_block_of_many_is_pulsed():
     again = after.reprogram("1", params[1], t=50.0, key=jax.random.key(1))
     age = np.asarray(again.arrays[0].cells.age)
     assert (age[1] == 0).all() and (age[[0, 3]] == 150).all()
+
+
+def test_blocks_that_share_a_stack_grow_older():
+    """Of a device without a pulse law, whose cells have no ages until they wait; also while another layer is rewritten."""
+    device = devices.Device(1e-6, 1e-4, drift=PowerLawDrift(0.05, 0.01, 1e-4, 1.0))
+    params = [jax.random.normal(jax.random.key(i), (4, 4)) for i in range(3)]
+    last, x = jax.random.normal(jax.random.key(2), (4, 3)), jnp.ones((2, 4))
+    deep = lambda p, x: functools.reduce(lambda x, w: jnp.tanh(x @ w), p[0], x) @ p[1]  # noqa: E731
+    tile = dataclasses.replace(TILE, device=device)
+    before = xbar.analog(deep, tile).program((params, last), x, key=jax.random.key(0))
+    assert [layer.lengths for layer in before.plan_layers] == [(3,), ()]
+    np.testing.assert_allclose(before.wait(60.0).wait(40.0)(x, t=50.0), before(x, t=150.0), rtol=1e-5, atol=1e-5)
+    again = before.reprogram("1", last, t=100.0, key=jax.random.key(1))
+    assert again(x, t=50.0).shape == (2, 3) and float(again.arrays[0].cells.age.max()) == 100.0
 
 
 def test_a_change_of_weights_is_not_taken_for_drift():

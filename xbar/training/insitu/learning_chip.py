@@ -15,12 +15,12 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from devices._numerics import at_least_float32
 from xbar.arguments import check_one_time, typed_key
 from xbar.chip import Chip
+from xbar.execution import wait_layers
 from xbar.graph.nodes import Layer
 from xbar.macro.disturbing import read_often
 from xbar.macro.programming import keys_of_stack, stacked_keys
 from xbar.macro.reading import settle
 from xbar.macro.state import ProgrammedArray, Settled
-from xbar.macro.updating import wait
 from xbar.training.insitu.algorithm import AbstractAlgorithm, Lines
 from xbar.training.insitu.backpropagation import Factors, Gradients
 from xbar.training.insitu.site import Site
@@ -210,7 +210,8 @@ class _Rule:
         arrays, layers, spent = dict(chip.arrays), dict(state.layers), {}
         for i, array in chip.arrays.items():
             if i not in gradients.layers:  # an array that no sample has read
-                arrays[i], spent[i] = wait(chip.tiles[i], array, when), Spent.of()
+                arrays.update(wait_layers(chip.plan_layers, chip.tiles, {i: array}, when))
+                spent[i] = Spent.of()
                 continue
             own = jax.random.fold_in(keys, i)
             arrays[i], layers[i], spent[i] = self._one(chip, i, layers[i], gradients.layers[i], state.number, when, own)
