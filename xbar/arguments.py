@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -108,12 +109,30 @@ def spread_values(layer: Layer, chosen: Array, values: Array, cells: int = 0) ->
     lengths, sizes = layer.lengths, layer.product.sizes
     own = lengths if bool(chosen.all()) else lengths[1:]
     lead = (cells,) if cells else ()
-    if values.ndim and values.shape[-2:] != sizes[1:]:
-        raise ValueError(
-            f"{layer.path}: values of shape {values.shape} do not fit its matrix of {sizes[1]} inputs and {sizes[2]} outputs."
-        )
-    if values.ndim and sizes[0] == 1 and values.ndim != len(own) + len(lead) + 3:
-        values = jnp.expand_dims(values, -3)
+    if values.ndim:
+        values = values.reshape(_with_all_axes(layer, values.shape, own, lead))
     full = jnp.broadcast_to(values, (*own, *lead, *sizes))
     full = jnp.broadcast_to(full, (*lengths, *lead, *sizes))
     return full * chosen.reshape(*chosen.shape, *(1,) * (full.ndim - chosen.ndim)).astype(full.dtype)
+
+
+def _with_all_axes(
+    layer: Layer, shape: tuple[int, ...], steps: tuple[int, ...], cells: tuple[int, ...]
+) -> tuple[int, ...]:
+    """The shape of values as [*steps, *cells, groups, k, n], of length 1 where they have no such axis."""
+    groups, *matrix = layer.product.sizes
+    said = f"{layer.path}: values of shape {shape}"
+    if shape[-2:] != tuple(matrix):
+        raise ValueError(f"{said} do not fit its matrix of {matrix[0]} inputs and {matrix[1]} outputs.")
+    axes, fitting = (steps, cells, (groups,)), set()
+    for kept in itertools.product((True, False), repeat=len(axes)):
+        given = [axis if keep else () for axis, keep in zip(axes, kept, strict=True)]
+        if sum(given, ()) == shape[:-2] and (kept[-1] or groups == 1 or len(shape) == 2):
+            fitting.add(sum((own or (1,) * len(axis) for own, axis in zip(given, axes, strict=True)), ()))
+    if len(fitting) == 1:
+        return (*fitting.pop(), *matrix)
+    names = ", ".join([*("steps" for _ in steps), *("cells" for _ in cells), "groups", "inputs", "outputs"])
+    raise ValueError(
+        f"{said} {'fit in more than one way' if fitting else 'do not fit'}. Give all axes ({names}): "
+        f"{(*steps, *cells, groups, *matrix)}."
+    )

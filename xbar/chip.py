@@ -230,9 +230,9 @@ class Chip(eqx.Module):
 
         Args:
             layer: path of its parameter, as `chip.layers` names it.
-            n: pulses, up if positive, down if negative: one number, one for each weight (of shape (inputs, outputs), with a
-                leading axis of groups or steps where the layer has them), or one for each cell, with an axis of the mapping's
-                cells (positive and negative of a pair) in front of inputs and outputs.
+            n: pulses, up if positive, down if negative: one number, one for each weight, or one for each cell. The axes are
+                (steps, cells, groups, inputs, outputs). Those of steps, cells (positive and negative of a pair) and groups may
+                be left out, and all of them get the same pulses then; that of several groups only if the others are too.
             t: time since the chip's cells were last returned, by programming or by another call of this kind [s].
             key: for laws with noise. most: largest number of pulses to any cell; needed where `n` is traced.
             select: what cells that are not selected see, which `Device(disturb=)` turns into steps: `"transistor"`, no

@@ -109,6 +109,23 @@ def test_one_block_of_many_is_pulsed():
     assert (age[1] == 0).all() and (age[[0, 3]] == 150).all()
 
 
+@pytest.mark.parametrize("steps", [2, 3])
+def test_pulses_of_one_step_of_a_stack_go_to_all_cells_of_its_weights(steps):
+    """Where steps and cells are as many, their axes have to be given."""
+    scanned = lambda p, x: jax.lax.scan(lambda h, w: (jnp.tanh(h @ w), None), x, p)[0]  # noqa: E731
+    params, x = jnp.full((steps, 4, 4), 0.1).at[:, 0].set(1.0), jnp.ones((2, 4))
+    before = xbar.analog(scanned, TILE).program(params, x, key=jax.random.key(0))
+    n = jnp.zeros((steps, 4, 4), int).at[1].set(2)
+    if steps == 2:
+        with pytest.raises(ValueError, match=r"more than one way.*\(2, 2, 1, 4, 4\)"):
+            before.pulse(0, n)
+        n = jnp.broadcast_to(n[:, None, None], (2, 2, 1, 4, 4))
+    moved = before.pulse(0, n).arrays[0].cells.g - before.arrays[0].cells.g
+    np.testing.assert_array_equal(
+        np.asarray(moved.max((2, 3, 4, 5, 6)) > 0), [[step == 1] * 2 for step in range(steps)]
+    )
+
+
 def test_blocks_that_share_a_stack_grow_older():
     """Of a device without a pulse law, whose cells have no ages until they wait; also while another layer is rewritten."""
     device = devices.Device(1e-6, 1e-4, drift=PowerLawDrift(0.05, 0.01, 1e-4, 1.0))
@@ -158,6 +175,10 @@ def test_what_cannot_be_rewritten_says_so():
         chip().pulse("c", 1)
     with pytest.raises(ValueError, match="13 inputs and 6 outputs"):
         chip().pulse("a", jnp.ones((6, 13)))
+    with pytest.raises(
+        ValueError, match=r"do not fit. Give all axes \(cells, groups, inputs, outputs\): \(2, 1, 13, 6\)"
+    ):
+        chip().pulse("a", jnp.ones((3, 13, 6)))
     with pytest.raises(ValueError, match="taken at a time"):
         chip().at(10.0).pulse("a", 1)
     ideal = chip(tile=xbar.Tile(device=devices.ideal(), rows=8, cols=4, dac=xbar.DAC(None), adc=xbar.ADC(None)))
