@@ -147,7 +147,7 @@ class Device(Checked):
         Raises:
             ValueError: as for `program`, for targets in `where`.
         """
-        _check_seconds(t)
+        check_seconds(t)
         cells = cells.whole()
         hit = jnp.broadcast_to(jnp.asarray(where), cells.g.shape)
         wanted = jnp.where(hit, jnp.asarray(target, cells.g.dtype), self.g_min.astype(cells.g.dtype))
@@ -188,7 +188,7 @@ class Device(Checked):
                 f"{self.provenance.name} has no pulse law: it can only be programmed to a target. "
                 "Give Device(update=...) a law from devices.updates."
             )
-        _check_seconds(t)
+        check_seconds(t)
         cells = cells.whole()
         hit = n != 0
         most = most_pulses(n) if most is None else most
@@ -227,7 +227,7 @@ class Device(Checked):
         Raises:
             ValueError: if a concrete `t` is negative or not finite.
         """
-        _check_seconds(t)
+        check_seconds(t)
         return dataclasses.replace(cells, age=self._age(cells, t))
 
     def conductance(self, cells: Cells, t: Float[Array, ""] | float) -> Float[Array, "*cells"]:
@@ -324,7 +324,7 @@ class Device(Checked):
         """Raises ValueError if a concrete `t` [s] is one that the device's data do not reach, for cells of an `age` [s]."""
         if isinstance(t, Tracer):
             return
-        _check_seconds(t)
+        check_seconds(t)
         times, span = self.provenance.times, self.provenance.span
         if isinstance(age, Tracer) or (times is None and span is None):
             return
@@ -368,7 +368,7 @@ class Device(Checked):
             )
 
 
-def _check_seconds(t: Float[Array, ""] | float) -> None:
+def check_seconds(t: Float[Array, ""] | float) -> None:
     if isinstance(t, Tracer):
         return
     seconds = np.asarray(t, float)

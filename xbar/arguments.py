@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -16,6 +16,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from devices import Device
 from devices._numerics import at_least_float32
+from devices.device import check_seconds
 from xbar.graph.nodes import Layer, Traced
 from xbar.graph.tracing import is_array
 from xbar.macro.tile import Tile
@@ -88,6 +89,21 @@ def check_one_time(t: Any) -> None:
     )
 
 
+def check_elapsed(t: Any) -> None:
+    """Raises for what is no time since cells were last returned [s]."""
+    if t is None:
+        raise TypeError("t=None: give the time since the chip's cells were last returned, in seconds.")
+    check_one_time(t)
+    check_seconds(t)
+
+
+def check_weights(layers: Sequence[Layer], finite: dict[int, Array]) -> None:
+    """Raises ValueError for layers some of whose weights are not finite."""
+    bad = [layers[i].path for i, ok in finite.items() if not isinstance(ok, Tracer) and not bool(ok)]
+    if bad:
+        raise ValueError(f"{', '.join(bad)}: a weight is NaN or infinite; a conductance cannot hold it.")
+
+
 def needs_key(device: Device) -> bool:
     """Whether what a pulse does to a cell depends on a key."""
     if device.update is None:
@@ -100,7 +116,21 @@ def needs_key(device: Device) -> bool:
     return False
 
 
-def spread_values(layer: Layer, chosen: Array, values: Array, cells: int = 0) -> Array:
+def find_layer(layers: Sequence[Layer], mapped: Collection[int], name: str | int) -> tuple[int, np.ndarray]:
+    """The number of a layer on arrays, and which of its steps are meant where equal blocks share a stack."""
+    for i in mapped:
+        own = layers[i]
+        if name == i or (name == own.path and not own.paths):
+            return i, np.ones(own.lengths, bool)
+        if name in own.paths:
+            chosen = np.zeros(own.lengths, bool)
+            chosen[own.paths.index(name)] = True
+            return i, chosen
+    known = ", ".join(repr(path) for i in mapped for path in layers[i].names)
+    raise ValueError(f"layer {name!r} is not on this chip's arrays; its layers are {known}.")
+
+
+def spread_values(layer: Layer, chosen: np.ndarray, values: Array, cells: int = 0) -> Array:
     """Values of one layer with all its axes, [*stack, cells, groups, k, n], 0 in the steps that are not chosen.
 
     Raises:

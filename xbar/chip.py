@@ -16,7 +16,18 @@ from jaxtyping import Array, Float, Num, PRNGKeyArray
 from devices._numerics import at_least_float32
 from devices.device import most_pulses
 from xbar.architectures.architecture import Architecture
-from xbar.arguments import check_inputs, check_one_time, inferences_of, layer_times, needs_key, spread_values, typed_key
+from xbar.arguments import (
+    check_elapsed,
+    check_inputs,
+    check_one_time,
+    check_weights,
+    find_layer,
+    inferences_of,
+    layer_times,
+    needs_key,
+    spread_values,
+    typed_key,
+)
 from xbar.energy import Ledger, Schedule, Technology
 from xbar.energy.counting import Counter, elements_of, ledger
 from xbar.execution import Watch, rewrite_layer, run_layers, settle_layers, wait_layers
@@ -180,9 +191,7 @@ class Chip(eqx.Module):
     def wafer(self) -> tuple[int, ...]:
         """The number of chips, axis by axis; empty for a single chip."""
         for i, array in self.arrays.items():
-            g: Array = jax.tree.leaves(array.settled if array.cells is None else array.cells)[
-                0
-            ]  # conductances come first
+            g: Array = jax.tree.leaves(array.cells or array.settled)[0]  # conductances come first
             return g.shape[: max(g.ndim - 6 - len(self.plan_layers[i].lengths), 0)]
         return ()
 
@@ -245,7 +254,7 @@ class Chip(eqx.Module):
         if self.wafer:
             return self.each_chip(lambda chip, k: chip.pulse(layer, n, t=t, key=k, most=most, select=select), key)
         self._check_writable("pulse")
-        i, chosen = self._find(layer)
+        i, chosen = find_layer(self.plan_layers, self.arrays, layer)
         if key is None and needs_key(self.tiles[i].device):
             raise ValueError("chip.pulse needs key=: pulses of this device are noisy. Pass key=jax.random.key(0).")
         most = most_pulses(n) if most is None else most
@@ -266,7 +275,7 @@ class Chip(eqx.Module):
         if self.wafer:
             how = dict(v_up=v_up, v_down=v_down, width=width, t=t)
             return self.each_chip(lambda chip, _: chip.pulse_writes(layer, n, **how))
-        i, chosen = self._find(layer)
+        i, chosen = find_layer(self.plan_layers, self.arrays, layer)
         tile, array, sizes = self.tiles[i], self.arrays[i], self.plan_layers[i].product.sizes
         part, g = tile.partition(*sizes), tile.device.conductance(array.cells, t)
         spread = lambda n: to_cells(n, part, g.shape[-1] - part.used_cols)  # noqa: E731
@@ -296,15 +305,17 @@ class Chip(eqx.Module):
             t: time since the chip's cells were last returned [s]. key: for all that is drawn when cells are written.
 
         Raises:
-            ValueError: for a layer that the chip does not have, weights of another shape, or a chip taken at a time.
+            ValueError: for a layer that the chip does not have, weights of another shape or not finite, or a chip taken at a
+                time.
             RuntimeError: if some rows are written with weights for which the scale of a column would have to change.
         """
         if self.wafer:
             return self.each_chip(lambda chip, k: chip.reprogram(layer, w, rows=rows, t=t, key=k), key)  # pyright: ignore[reportArgumentType]
         self._check_writable("reprogram")
-        i, chosen = self._find(layer)
+        i, chosen = find_layer(self.plan_layers, self.arrays, layer)
         product = self.plan_layers[i].product
         w = jnp.asarray(w, self.arrays[i].cells.g.dtype)
+        check_weights(self.plan_layers, {i: jnp.all(jnp.isfinite(w))})
         stack = w.ndim - len(product.w_shape)
         if w.shape[max(stack, 0) :] == product.w_shape:
             as_matrix = product.matrix
@@ -321,22 +332,11 @@ class Chip(eqx.Module):
         """This chip with layer `i` rewritten `t` later, and everything else older by `t`."""
         lengths = self.plan_layers[i].lengths
         keys = keys_of_stack(typed_key(jax.random.key(0) if key is None else key), lengths)
-        check_one_time(t)
+        check_elapsed(t)
         when = jnp.broadcast_to(jnp.asarray(t, at_least_float32(jnp.result_type(float))), lengths)
         array = rewrite_layer(self.plan_layers[i], rewrite, self.tiles[i], self.arrays[i], *values, when, keys)
         older = wait_layers(self.plan_layers, self.tiles, self.arrays, jnp.asarray(t))
         return self.with_arrays({**older, i: array})
-
-    def _find(self, layer: str | int) -> tuple[int, Array]:
-        """The number of a layer, and which of its steps are meant where equal blocks share a stack."""
-        for i in self.arrays:
-            own = self.plan_layers[i]
-            if layer == i or (layer == own.path and not own.paths):
-                return i, jnp.ones(own.lengths, bool)
-            if layer in own.paths:
-                return i, jnp.zeros(own.lengths, bool).at[own.paths.index(layer)].set(True)
-        known = ", ".join(repr(name) for i in self.arrays for name in self.plan_layers[i].names)
-        raise ValueError(f"layer {layer!r} is not on this chip's arrays; its layers are {known}.")
 
     def _check_writable(self, what: str) -> None:
         if self.taken is not None:

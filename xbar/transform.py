@@ -14,7 +14,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from devices._numerics import at_least_float32
-from xbar.arguments import check_inputs, check_one_time, layer_times, typed_key
+from xbar.arguments import check_inputs, check_one_time, check_weights, layer_times, typed_key
 from xbar.calibration import Per
 from xbar.calibration import compensate as compensated
 from xbar.chip import Chip
@@ -185,7 +185,7 @@ class Analog(eqx.Module):
         arrays, finite = traced.kept(("program", self.straight_through), programming)(
             _first_equal(tiles), leaves, given.captured, tiles, key, times
         )
-        _check_weights(traced.layers, finite)
+        check_weights(traced.layers, finite)
         needed = traced.pruned(mapped).inputs_used(mapped)[: len(leaves)]
         kept = tuple(leaf if used else None for leaf, used in zip(leaves, needed, strict=True))
         return Chip(
@@ -265,9 +265,3 @@ def _jobs(
         own = keys_of_stack(jax.random.fold_in(key, i), traced.layers[i].lengths)  # every step has devices of its own
         jobs[i] = Job(tiles[i], w.astype(at_least_float32(w.dtype)), own)
     return jobs
-
-
-def _check_weights(layers: Sequence[Layer], finite: dict[int, Array]) -> None:
-    bad = [layers[i].path for i, ok in finite.items() if not isinstance(ok, Tracer) and not bool(ok)]
-    if bad:
-        raise ValueError(f"{', '.join(bad)}: a weight is NaN or infinite; a conductance cannot hold it.")

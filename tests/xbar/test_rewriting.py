@@ -163,6 +163,12 @@ def test_compensation_outlives_a_rewrite(per):
     np.testing.assert_allclose(before.pulse("a", 0, t=1e6)(X, t=1e6), before(X), rtol=1e-3, atol=1e-3)
 
 
+def test_chips_are_rewritten_inside_jit():
+    change = lambda c, n: c.pulse("a", n, t=5.0, most=2).reprogram("b", 2 * P["b"], key=jax.random.key(0))  # noqa: E731
+    n = jnp.full((13, 6), 2)
+    np.testing.assert_allclose(jax.jit(change)(chip(), n)(X), change(chip(), n)(X), rtol=1e-5, atol=1e-5)
+
+
 def test_wafers_are_rewritten_chip_by_chip():
     network = xbar.analog(f, TILE)
     wafer = jax.vmap(lambda k: network.program(P, X, key=k))(jax.random.split(jax.random.key(0), 3))
@@ -181,6 +187,13 @@ def test_what_cannot_be_rewritten_says_so():
         chip().pulse("a", jnp.ones((3, 13, 6)))
     with pytest.raises(ValueError, match="taken at a time"):
         chip().at(10.0).pulse("a", 1)
+    for t in (-50.0, float("nan")):
+        with pytest.raises(ValueError, match="seconds >= 0"):
+            chip().pulse("a", 1, t=t)
+        with pytest.raises(ValueError, match="seconds >= 0"):
+            chip().reprogram("a", P["a"], t=t, key=jax.random.key(0))
+    with pytest.raises(ValueError, match="a: a weight is NaN or infinite"):
+        chip().reprogram("a", P["a"].at[0, 0].set(jnp.nan), key=jax.random.key(0))
     ideal = chip(tile=xbar.Tile(device=devices.ideal(), rows=8, cols=4, dac=xbar.DAC(None), adc=xbar.ADC(None)))
     with pytest.raises(ValueError, match="no pulse law"):
         ideal.pulse("a", 1)

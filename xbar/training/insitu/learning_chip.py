@@ -13,7 +13,7 @@ import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from devices._numerics import at_least_float32
-from xbar.arguments import check_one_time, typed_key
+from xbar.arguments import check_elapsed, typed_key
 from xbar.chip import Chip
 from xbar.execution import wait_layers
 from xbar.graph.nodes import Layer
@@ -203,7 +203,7 @@ class _Rule:
         t: Float[Array, ""] | float = 0.0,
         **_: Any,
     ) -> tuple[Any, OnArrays]:
-        check_one_time(t)
+        check_elapsed(t)
         _check(state.chip)
         chip, keys = state.chip, typed_key(key)
         when = jnp.asarray(t, at_least_float32(jnp.result_type(float)))
