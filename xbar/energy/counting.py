@@ -229,6 +229,7 @@ def costs_of(name: str, layer: Layer, tile: Tile, blocks: int) -> LayerCosts:
         outputs=tile.cols * tile.mapping.reads,
         tiles=part.tiles * stack // blocks,
         row_tiles=part.row_tiles,
+        col_tiles=part.col_tiles,
         g_max=tile.device.g_max,
         r_row=getattr(wires, "r_row", None),
         r_col=getattr(wires, "r_col", None),

@@ -299,12 +299,11 @@ def _moved(recipe: Recipe) -> jax.Array:
     rows = []
     for i, (cost, use) in enumerate(_pairs(recipe)):
         ratio_in, ratio_out = activities(use, tech)
-        copies = max(cost.tiles // cost.row_tiles, 1)  # tiles that get the same inputs
         sums = use.outputs * (cost.row_tiles - 1) * 2.0  # partial sums, twice as wide, go to a neighbour
-        bits = ratio_out * (use.outputs * hops[i + 1] + sums) + (ratio_in * use.inputs * (copies - 1))
+        bits = ratio_out * (use.outputs * hops[i + 1] + sums) + (ratio_in * use.inputs * (cost.col_tiles - 1))
         if tech.events:  # an address for each driven row, on its way from the layer before to all tiles of this one
             share = tech.packet_bits / tech.activation_bits / cost.planes
-            bits = events_in(cost, use) * (hops[i] + copies - 1) * share + ratio_out * sums
+            bits = events_in(cost, use) * (hops[i] + cost.col_tiles - 1) * share + ratio_out * sums
         row = {"hop": bits}
         if i == 0:
             row["hop"] = bits if tech.events else bits + ratio_in * recipe.elements[0] * hops[0]
@@ -319,7 +318,7 @@ def _moved(recipe: Recipe) -> jax.Array:
 
 def events_in(cost: LayerCosts, use: Usage) -> jax.Array:
     """Driven rows of a run, each counted once however many tiles it crosses."""
-    return use.driven_rows / max(cost.tiles // cost.row_tiles, 1)
+    return use.driven_rows / cost.col_tiles
 
 
 def _area(cost: LayerCosts, tech: Technology, copies: int) -> dict[str, jax.Array]:

@@ -23,7 +23,8 @@ class LayerCosts(eqx.Module):
         encoding: of the inputs: "amplitude", "bit_serial" or "pulse_width".
         planes: reads of an array for one input vector: bit planes and phases, of all groups that share a tile in turns.
         outputs: values that the converters of one tile give in one read; None: `cols / 2`.
-        tiles: physical arrays of the layer. row_tiles: those whose outputs are summed.
+        tiles: physical arrays of the layer, of all groups and steps. row_tiles: those whose outputs are summed.
+        col_tiles: those that get the same inputs.
         g_max: largest conductance of a cell [S], which sets the size of an access transistor.
         r_row, r_col: resistance of a line, one cell long [ohm]; None: from the technology.
     """
@@ -40,6 +41,7 @@ class LayerCosts(eqx.Module):
     outputs: int | None = eqx.field(static=True, default=None)
     tiles: int = eqx.field(static=True, default=1)
     row_tiles: int = eqx.field(static=True, default=1)
+    col_tiles: int = eqx.field(static=True, default=1)
     g_max: ArrayLike = 10e-6
     r_row: ArrayLike | None = None
     r_col: ArrayLike | None = None

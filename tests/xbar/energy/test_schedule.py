@@ -178,6 +178,30 @@ def test_idle_arrays_leak_and_links_cost(chip):
     assert float(outside.by_component[link]) == pytest.approx((2 * 64 + 5) * 8 * 8e-12, rel=1e-5)
 
 
+def test_inputs_go_to_the_column_tiles_of_their_own_matrix():
+    """Hops by hand: an output goes to the next layer, an input from each column tile to the next one. Four groups of 8 x 6,
+    on two column tiles each, and two steps of a scan; with events, an address for each driven row. Fails if the tiles of
+    other groups or steps get copies."""
+    tile = xbar.Tile(device=devices.ideal(), rows=8, cols=3, dac=xbar.DAC(8), pack_groups=False)
+    values, addresses = Technology(toggling=0.0), Technology(toggling=0.0, events=True)
+    price = float(values.at_node(values.hop))
+
+    def bits(f, w, x):
+        ledger = xbar.analog(f, tile).program(w, x, key=KEY).energy(x, technology=values)
+        carried = [
+            found.by_component[COMPONENTS.index("network")] for found in (ledger, ledger.with_technology(addresses))
+        ]
+        return np.asarray(carried) / price
+
+    w, x = jnp.ones((4, 8, 6)), jnp.ones((1, 4, 8))
+    by_hand = 8 * (4 * 6 + 4 * 8 + 4 * 8), 32 * 4 * 8 * 2  # outputs, inputs to the chip, inputs once more
+    np.testing.assert_allclose(bits(lambda w, x: jnp.einsum("bgk,gkn->bgn", x, w), w, x), by_hand, rtol=1e-5)
+    w, x = jnp.ones((2, 6, 6)), jnp.ones((1, 6))
+    by_hand = 8 * (2 * 6 + 6 + 2 * 6), 32 * 2 * 6 * 2
+    steps = lambda w, x: jax.lax.scan(lambda h, own: (h @ own, None), x, w)[0]  # noqa: E731
+    np.testing.assert_allclose(bits(steps, w, x), by_hand, rtol=1e-5)
+
+
 @pytest.mark.slow
 def test_a_wafer_has_its_own_times_and_sensitivities():
     """Ledgers of a wafer: one number a chip for all that a ledger says."""
