@@ -60,6 +60,15 @@ def test_array_energy_is_the_sum_over_cells(device):
         assert array_joules(ledger) == pytest.approx(explicit(chip, tile, t=t) / 32, rel=1e-3)
 
 
+def test_a_reference_column_costs_in_a_partly_filled_tile_too():
+    """3 outputs on tiles of 2 columns: 3 columns of weights and 2 of references, all at the same conductance. Fails if the
+    references of the tile that is not full are free (4/6)."""
+    tile = xbar.Tile(device=devices.ideal(), rows=16, cols=2, mapping=xbar.Offset(reference="column"), dac=xbar.DAC(8))
+    chips = {n: program(tile, jnp.zeros((13, n)), jnp.ones((1, 13))) for n in (3, 4)}
+    full, partly = (array_joules(chips[n].energy(jnp.ones((1, 13)))) for n in (4, 3))
+    assert partly / full == pytest.approx(5 / 6, rel=1e-3)
+
+
 def test_array_energy_falls_with_drift_and_with_sparse_inputs():
     """Data and time decide the array's energy; a fixed cost per product would give ratios of 1."""
     tile = xbar.Tile(device=devices.pcm_joshi2020(), rows=16, cols=16, dac=xbar.DAC(8, range=4.0))

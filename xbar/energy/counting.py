@@ -126,9 +126,10 @@ def _set_bits(level: Array, bits: Any) -> Array:
 
 
 def _held(mask: Array, signals: Signals) -> Float[Array, "row_tiles col_tiles rows lines"]:
-    """1 for cells in use; lines besides those of weights are in use, too."""
+    """1 for cells in use; lines besides those of weights are in use on every row that is."""
     lines = signals.conductance.shape[-1] - mask.shape[-1]
-    return jnp.pad(mask, ((0, 0), (0, 0), (0, 0), (0, lines)), mode="edge").astype(signals.conductance.dtype)
+    beside = jnp.repeat(jnp.max(mask, -1, keepdims=True), lines, -1)
+    return jnp.concatenate([mask, beside], -1).astype(signals.conductance.dtype)
 
 
 def array_joules(
