@@ -139,13 +139,10 @@ class _Magnitude:
         x = jnp.abs(jax.lax.stop_gradient(getattr(signals, self.signal)))
         part = tile.partition(*self.layers[i].product.sizes)
         axes = (2, 3) if self.signal == "inputs" else (0, 1, 4, 6)
+        # the axes of inputs, or of currents
+        used = part.rows_in_use() if self.signal == "inputs" else part.columns_in_use()[None, None]
         if self.percentile == 100:
-            return jnp.max(x, axis=axes)
-        rows, columns = (
-            part.rows_in_use(),
-            part.columns_in_use()[None, None],
-        )  # as the axes of inputs and of currents are
-        used = rows if self.signal == "inputs" else columns
+            return jnp.max(jnp.where(used > 0, x, 0), axis=axes)
         return percentile_of_magnitudes(jnp.where(used > 0, x, jnp.nan), self.percentile, axes)
 
 

@@ -178,6 +178,17 @@ def test_calibration_does_not_depend_on_how_negative_inputs_are_applied():
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), ranges("offset"), ranges("bipolar"))
 
 
+def test_columns_without_a_weight_set_no_range():
+    """3 outputs on tiles of 2 columns: the empty column of offset digits carries a full negative current. Fails if the range
+    of its tile is the largest of both columns."""
+    tile = xbar.Tile(devices.ideal(), 13, 2, mapping=xbar.BitSliced(5, 2, encoding="offset"))
+    chip = xbar.calibrate(program(jnp.abs(W[:, :3]), jnp.abs(X), tile), jnp.abs(X))
+    look = lambda i, tile, array, signals: jnp.abs(signals.current[..., 1, :]).max((0, 1, 2, 3, 4))  # noqa: E731
+    weights, empty = chip.watch((jnp.abs(X),), watch=look)[1][0]
+    assert float(chip.ranges[0].adc[0, 0, 1]) == pytest.approx(float(weights), rel=1e-5)
+    assert float(empty) > 2 * float(weights)
+
+
 def test_percentile_and_moving_calibration():
     tile = xbar.Tile(device=devices.ideal(), rows=13, cols=10)
     chip = program(tile=tile)
