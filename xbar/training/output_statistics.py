@@ -64,7 +64,8 @@ def match_statistics(
         layers: `path -> bool`, which are corrected; all by default.
 
     Returns:
-        The chip with gains and offsets in place of those that it had; low-rank adapters stay.
+        The chip with gains and offsets in place of those that it had. The gain multiplies a low-rank adapter's `B`, too: the
+        adapter keeps its share of the output.
 
     Raises:
         ValueError: for parameters of other shapes than those programmed.
@@ -117,7 +118,7 @@ def _matched(
 
     pairs = {i: (array, wanted[i]) for i, array in arrays.items()}
     seen = plan.run([*kept, *inputs], key, Context(pairs, scans, read_layer, jnp.add, captured))[1]
-    return {i: _correction(seen[i], wanted[i]) for i in chosen}
+    return {i: _with_adapter(_correction(seen[i], wanted[i]), arrays[i].correction) for i in chosen}
 
 
 def _digital_statistics(
@@ -162,10 +163,22 @@ def _correction(seen: Moments, goal: Statistics) -> Correction:
     return Correction(gain, goal.mean - gain * found.mean)
 
 
+def _with_adapter(found: Correction, old: Correction | None) -> Correction:
+    """The correction of an array's products and of those of the adapter beside it."""
+    if old is None or old.b is None or found.gain is None:
+        return found
+    return dataclasses.replace(found, b=old.b * found.gain.astype(old.b.dtype))
+
+
 def _without_affine(array: ProgrammedArray) -> ProgrammedArray:
-    if array.correction is None:
+    """The array without gain and offset; an adapter keeps its share of the output."""
+    old = array.correction
+    if old is None:
         return array
-    return dataclasses.replace(array, correction=dataclasses.replace(array.correction, gain=None, offset=None))
+    b = old.b
+    if b is not None and old.gain is not None:
+        b = b / jnp.where(old.gain == 0, 1, old.gain).astype(b.dtype)
+    return dataclasses.replace(array, correction=Correction(a=old.a, b=b))
 
 
 def _uses(plan: Plan, layer: Layer, i: int) -> int:

@@ -92,6 +92,23 @@ def test_statistics_are_met_exactly():
     )
 
 
+def test_statistics_of_chips_with_adapters():
+    """The spread of array and adapter together is matched, their shares stay, and doing it again changes nothing. Fails if the
+    gain is found for both and applied to the array alone."""
+    network, params = xbar.analog(lambda p, x: x @ p["a"], xbar.Tile(FADING, 16, 16, **EXACT)), {"a": PARAMS["a"]}
+    chip = network.program(params, X, key=jax.random.key(0))
+    adapter = training.low_rank_adapters(chip, 2, key=A)[0]
+    taught = dataclasses.replace(adapter, b=0.5 * jax.random.normal(A, adapter.b.shape))
+    chip = chip.with_corrections({0: taught})
+    matched = training.match_statistics(chip, params, X, t=86_400.0)
+    np.testing.assert_allclose(matched(X, t=86_400.0).std(0), (X @ PARAMS["a"]).std(0), rtol=1e-4)
+    found = matched.arrays[0].correction
+    np.testing.assert_allclose(found.b, found.gain * taught.b, rtol=1e-6)
+    assert float(jnp.abs(found.gain - 1).max()) > 0.05
+    again = training.match_statistics(matched, params, X, t=86_400.0).arrays[0].correction
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-6), again, found)
+
+
 @pytest.mark.slow
 def test_statistics_of_wafers_of_loops_and_of_some_layers():
     """A wafer is corrected chip by chip; a matrix that a loop uses three times gets one gain; `layers` chooses."""
