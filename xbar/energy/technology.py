@@ -19,7 +19,7 @@ from xbar.energy.adc import AbstractADCModel, Andrulis
 from xbar.energy.coefficient import AT_LEAST_0, POSITIVE, TAGS, Coefficient, FloatNumber, Part
 from xbar.energy.scaling import area_scale, energy_scale, nominal_supply, scaling_notes
 from xbar.energy.units import concrete, engineering, interpolate
-from xbar.macro.wires.geometry import HALF_PITCH, ohm_per_cell
+from xbar.macro.wires.geometry import HALF_PITCH, WIRES
 
 _VOLTS = POSITIVE.but(unit="V", likely=100.0, optional=True, advice="Voltages are in volts: 800 mV is 0.8.")
 _METRES = POSITIVE.but(unit="m", high=1e-3, advice="Lengths are in metres: 22 nm is 22e-9.")
@@ -29,7 +29,6 @@ _RATIO = FloatNumber(low=0.0, high=1.0)
 
 _NODES = np.array(sorted(HALF_PITCH), float) * 1e-9
 _PITCHES = np.array([HALF_PITCH[k] for k in sorted(HALF_PITCH)]) * 1e-9
-_OHMS = np.array([ohm_per_cell(float(n), cell=(1, 1))[0] for n in _NODES]) / _PITCHES  # [ohm/m]
 
 
 def _coefficient(*args: Any, **kwargs: Any) -> Any:
@@ -236,9 +235,11 @@ class Technology(Checked):
 
     @property
     def ohm_per_metre(self) -> jax.Array:
-        """Resistance of the array's wires [ohm/m], from the table behind `xbar.ohm_per_cell`, at the node's half
-        pitch."""
-        return jnp.exp(interpolate(jnp.log(self.node), np.log(_NODES), np.log(_OHMS)))
+        """Resistance of the array's wires [ohm/m] at their half pitch, as in `xbar.ohm_per_cell`; beyond its table, the
+        resistivity and the aspect ratio of its ends."""
+        width = self.half_pitch * 1e9
+        resistivity, aspect = (interpolate(jnp.log(width), np.log(WIRES[:, 0]), WIRES[:, k]) for k in (1, 2))
+        return resistivity / (width**2 * aspect) * 1e9  # nohm m / nm^2 = 1e9 ohm/m
 
     def line_capacitance(self, cells: ArrayLike, bit_line: bool = False) -> jax.Array:
         """Capacitance of one word line, or bit line, across this many cells [F]: cells * length * c_wire."""

@@ -92,6 +92,15 @@ def test_settling():
     assert float(tech.settling(128, 256, 8) / tech.settling(64, 128, 8)) == pytest.approx(4, rel=1e-5)
 
 
+@pytest.mark.parametrize("half_pitch", [15e-9, 30e-9, 40e-9, 175e-9])
+def test_wires_of_another_half_pitch_have_its_resistance(half_pitch):
+    """Of one width in length, capacitance and resistance, between the table's widths too. Fails if ohms follow the node."""
+    wide = Technology(node=22e-9, feature=half_pitch)
+    ohms = xbar.ohm_per_cell(half_pitch=half_pitch)
+    assert float(wide.ohm_per_metre) * 12 * half_pitch == pytest.approx(ohms[0], rel=1e-5)
+    assert float(wide.settling(64, 128, 8)) == pytest.approx(float(wide.settling(64, 128, 8, *ohms)), rel=1e-5)
+
+
 def test_copies_share_the_vectors(chip):
     """Three copies of the convolution: 12 vectors each; its events cost the same, leakage and area follow the arrays."""
     chip, x = chip

@@ -10,7 +10,7 @@ import numpy as np
 from xbar.macro.wires.wire_checks import real_number
 
 # NeuroSim's table of wires (DNN_NeuroSim V1.4, Param.cpp): half pitch [nm], effective resistivity [nohm m], height over width
-_WIRES = np.array(
+WIRES = np.array(
     [
         (15, 49.8, 2.0), (20, 41.7, 2.0), (22, 39.5, 2.0), (32, 32.5, 2.0), (40, 29.7, 1.9), (56, 26.3, 1.8), (80, 23.7, 1.7),
         (105, 22.1, 1.7), (110, 22.0, 1.6), (175, 20.1, 1.6),
@@ -59,7 +59,7 @@ def ohm_per_cell(node: Any = None, *, half_pitch: Any = None, cell: Any = "1T1R"
             f"ohm_per_cell: half_pitch={half_pitch} m is outside the table, 15e-9 .. 175e-9 m{_in_metres(half_pitch)}."
         )
     along, across = _lengths(cell)
-    resistivity, aspect = (np.interp(np.log(width), np.log(_WIRES[:, 0]), _WIRES[:, k]) for k in (1, 2))
+    resistivity, aspect = (np.interp(np.log(width), np.log(WIRES[:, 0]), WIRES[:, k]) for k in (1, 2))
     square = float(resistivity / (width * aspect))  # nohm m / nm = ohm: of a wire as long as it is wide
     return along * square, across * square
 
