@@ -137,12 +137,17 @@ def answer(config: Any, results: Results) -> list[str]:
     least = results.select("value", question=LEAST)
     better = [(t.today / least[i], t, least[i]) for i, t in enumerate(known(config)) if t.today]
     better = sorted((b for b in better if b[0] > ALMOST), key=lambda b: -b[0])
-    missing = float(results.select("shortfall", question=LEAST))
-    if not better:
+    missing = _missing(results, LEAST)
+    if missing and not better:
+        said.append(
+            f"The device has {_mean(today)}: {100 * missing:.2f} points are missing to {100 * floor:.2f} %, and no "
+            "improvement of its cells was found. The converters, the mapping or the training must change."
+        )
+    elif not better:
         said.append(
             f"As it is, the device keeps {100 * floor:.2f} % (it has {_mean(today)}): nothing needs to improve."
         )
-    elif missing > 2 * _error(today):
+    elif missing:
         said.append(
             f"No improvement of {', '.join(SHORT[b[1].name] for b in better)} that was tried keeps {100 * floor:.2f} "
             f"%: {100 * missing:.2f} points are missing. The converters, the mapping or the training must change."
@@ -152,16 +157,30 @@ def answer(config: Any, results: Results) -> list[str]:
         said.append(
             f"To keep {100 * floor:.2f} %, improve {steps}: the smallest improvements in total, on a logarithmic scale."
         )
+    return [*said, *_loosest(config, results)] + (
+        _measure_next(config, results) if MEASURE in results.coordinates("question") else []
+    )
+
+
+def _missing(results: Results, question: str) -> float:
+    """Accuracy by which a search ended below what has to be kept, or 0 if within two standard errors."""
+    missing = float(results.select("shortfall", question=question))
+    return missing if missing > 2 * _error(results.select("accuracy", question=question)) else 0.0
+
+
+def _loosest(config: Any, results: Results) -> list[str]:
+    """The loosest tolerances, and the one that buys most, if there are tolerances that keep the accuracy."""
+    if _missing(results, LOOSEST):
+        return [f"No tolerances that were tried keep {100 * _floor(results):.2f} %."]
     loose = results.select("value", question=LOOSEST)
     everything = "; ".join(f"{t.heading} {t.shown(v)}" for t, v in zip(known(config), loose, strict=True))
-    said.append(f"The loosest tolerances that together keep this accuracy: {everything}.")
     room = np.nan_to_num(results.select("room", question=LOOSEST), nan=1.0)
     best = int(np.argmax(room))
-    said.append(
+    return [
+        f"The loosest tolerances that together keep this accuracy: {everything}.",
         f"From there, {SHORT[known(config)[best].name]} buys most: if it is halved, all others may grow by "
-        f"{100 * (room[best] - 1):.0f} %."
-    )
-    return said + (_measure_next(config, results) if MEASURE in results.coordinates("question") else [])
+        f"{100 * (room[best] - 1):.0f} %.",
+    ]
 
 
 def _measure_next(config: Any, results: Results) -> list[str]:
@@ -181,9 +200,8 @@ def cautions(config: Any, results: Results) -> tuple[str, ...]:
     """Signs that the search did not end as it should."""
     said, floor = [], _floor(results)
     for question in (LOOSEST, LEAST):
-        missing = float(results.select("shortfall", question=question))
         got = results.select("accuracy", question=question)
-        if missing > 2 * _error(got):
+        if missing := _missing(results, question):
             said.append(f"{question}: the search ended {100 * missing:.2f} points below the accuracy to keep.")
         elif floor - got.mean() > 3 * _error(got):
             said.append(

@@ -12,9 +12,19 @@ from scipy import stats
 
 import devices
 import xbar
-from experiments import chip_yield, laboratory, layer_split, next_measurement, sensitivity, tolerances
+from experiments import (
+    chip_yield,
+    laboratory,
+    layer_split,
+    next_measurement,
+    sensitivity,
+    specification,
+    specification_view,
+    tolerances,
+)
 from experiments.command import cli
 from experiments.crossbar_study import Study
+from experiments.framework.store import Results
 from experiments.networks.network import Network, squared_error
 
 # -- tolerances ---------------------------------------------------------------------------------------------------------
@@ -74,6 +84,26 @@ def test_a_device_is_built_at_its_tolerances(key):
     assert float(made.faults.p_low + made.faults.p_high) == pytest.approx(0.2, rel=1e-4)
     assert float(made.conduction(jnp.asarray(1.0), jnp.asarray(0.2))) == pytest.approx(0.2 * 1.3, rel=1e-4)
     assert known[3].shown(0.1) == "10" and known[4].shown(0.001) == "99.9 %"
+
+
+@pytest.mark.parametrize("missing, says", [(0.5, "must change"), (0.0, "nothing needs to improve")])
+def test_ideal_cells_may_miss_the_accuracy(missing, says):
+    """Cells without an imperfection behind poor converters: that something is missing is said before that nothing is left to
+    improve, and no tolerances are claimed to keep an accuracy that no search kept."""
+    config = specification.Config(device="ideal", adc_bits=2, chips=2, fresh_chips=2)
+    found = Results(specification.layout(config))
+    given = {
+        "floor": 0.96,
+        "accuracy": 0.96 - missing,
+        "accuracy_today": 0.96 - missing,
+        "shortfall": missing,
+        "room": 1.0,
+    }
+    for name, value in {**given, "value": 0.1}.items():
+        found.values[name][...] = value
+    said = specification_view.answer(config, found)
+    assert says in said[0]
+    assert any("loosest tolerances" in line for line in said) == (missing == 0)
 
 
 def test_the_next_measurement_is_of_the_part_that_leaves_least():
