@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from experiments.chosen_macros import V_READ
-
 
 @dataclasses.dataclass(frozen=True)
 class Tolerance:
@@ -53,15 +51,15 @@ class Tolerance:
         return {"on_off": "on/off ratio (at least)", "stuck": "cells that work (at least)"}.get(self.name, self.what)
 
 
-def tolerances(device: Any, t: float, key: Any) -> tuple[Tolerance, ...]:
+def tolerances(device: Any, t: float, volts: float, key: Any) -> tuple[Tolerance, ...]:
     """The imperfections of a device that the specification is about, with their values today.
 
     Write error, drift spread and read noise are those of cells in the middle of the range, as shares of it, and follow the
     device's own laws; those without a law are left out. On/off ratio (as `g_min / g_max`), stuck cells and nonlinearity
-    (`i(v)/(g v) - 1` at the read voltage) are always included.
+    (`i(v)/(g v) - 1` at `volts`) are always included.
 
     Args:
-        t: time since programming [s]. key: for the cells that are sampled.
+        t: time since programming [s]. volts: the read voltage [V]. key: for the cells that are sampled.
     """
     from devices.physical_numbers import departure_from_ohm, typical_cell
 
@@ -80,7 +78,7 @@ def tolerances(device: Any, t: float, key: Any) -> tuple[Tolerance, ...]:
     found.append(Tolerance("on_off", "g_min over g_max", 0.01, ratio, min(1e-4, ratio or 1), max(0.5, ratio)))
     stuck = _stuck(device)
     found.append(Tolerance("stuck", "stuck cells", 1e-3, stuck, min(1e-5, stuck or 1), 0.5))
-    bent = abs(departure_from_ohm(device, V_READ))
+    bent = abs(departure_from_ohm(device, volts))
     reference = bent or 0.01
     found.append(
         Tolerance(
@@ -102,10 +100,11 @@ def _stuck(device: Any) -> float:
     return float(own.p_low + own.p_high + own.p_open) if isinstance(own, StuckAt) else 0.0
 
 
-def built(device: Any, known: tuple[Tolerance, ...], x: Any, high: float, graded: bool) -> Any:
+def built(device: Any, known: tuple[Tolerance, ...], x: Any, volts: float, high: float, graded: bool) -> Any:
     """The device at these logarithms of its tolerances.
 
     Args:
+        volts: the read voltage, at which nonlinearity is given [V].
         high: share of the stuck cells that are stuck at the highest conductance; the others are at the lowest.
         graded: stuck cells with a derivative (`devices.amplification.PartlyStuck`), or completely stuck.
     """
@@ -129,5 +128,5 @@ def built(device: Any, known: tuple[Tolerance, ...], x: Any, high: float, graded
         faults = SumOfFaults((device.faults, faults))
     changes: dict[str, Any] = {"g_min": g_min, "faults": faults}
     if device.conduction.linear:
-        changes["conduction"] = Cubic(value["nonlinearity"] / V_READ**2)
+        changes["conduction"] = Cubic(value["nonlinearity"] / volts**2)
     return dataclasses.replace(made, **changes)

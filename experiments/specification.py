@@ -80,15 +80,18 @@ inputs = crossbar_study.inputs
 
 def known(config: Config) -> tuple[laboratory.Tolerance, ...]:
     """The tolerances of a run's device."""
-    return _known(config.device, config.assume, config.time, config.seed, tuple(inputs(config).values()))
+    volts = chosen_macros.v_read(config)
+    return _known(config.device, config.assume, config.time, config.seed, volts, tuple(inputs(config).values()))
 
 
 @functools.lru_cache(maxsize=4)
-def _known(name: str, assume: str | None, time: str, seed: int, hashes: Any) -> tuple[laboratory.Tolerance, ...]:
+def _known(
+    name: str, assume: str | None, time: str, seed: int, volts: float, hashes: Any
+) -> tuple[laboratory.Tolerance, ...]:
     import jax
 
     device = chosen_devices.find(name, assume)
-    return laboratory.tolerances(device, crossbar_study.SECONDS[time], jax.random.key(seed))
+    return laboratory.tolerances(device, crossbar_study.SECONDS[time], volts, jax.random.key(seed))
 
 
 def questions(config: Config) -> tuple[str, ...]:
@@ -158,7 +161,8 @@ class Search:
         return lead / jnp.sqrt(jnp.mean((logits - logits.mean(-1, keepdims=True)) ** 2))
 
     def _device(self, x: Any, graded: bool) -> Any:
-        return laboratory.built(self.study.device, self.known, x, self.config.stuck_high, graded)
+        volts, high = chosen_macros.v_read(self.config), self.config.stuck_high
+        return laboratory.built(self.study.device, self.known, x, volts, high, graded)
 
     @functools.cached_property
     def _smooth(self) -> Any:

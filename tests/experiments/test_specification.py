@@ -4,7 +4,10 @@ import contextlib
 import dataclasses
 import io
 import json
+import types
+from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -12,6 +15,7 @@ from scipy import stats
 
 import devices
 import xbar
+from devices.physical_numbers import departure_from_ohm
 from experiments import (
     chip_yield,
     laboratory,
@@ -71,19 +75,34 @@ def test_a_device_is_built_at_its_tolerances(key):
     """At today's values it is the device of today; a share of stuck cells, an on/off ratio and a curvature are those
     asked for."""
     device = devices.pcm_joshi2020()
-    known = laboratory.tolerances(device, 3600.0, key)
+    known = laboratory.tolerances(device, 3600.0, 0.2, key)
     assert [t.name for t in known] == ["write", "drift_spread", "read_noise", "on_off", "stuck", "nonlinearity"]
     at = lambda **values: jnp.array(  # noqa: E731
         [np.log(values.get(t.name, t.today or t.low) / t.reference) for t in known], jnp.float32
     )
     target = jnp.linspace(1e-6, 2.4e-5, 50)
-    one, other = (d.program(target, key=key).g for d in (device, laboratory.built(device, known, at(), 0.5, False)))
+    one, other = (
+        d.program(target, key=key).g for d in (device, laboratory.built(device, known, at(), 0.2, 0.5, False))
+    )
     np.testing.assert_allclose(one, other, rtol=1e-4)
-    made = laboratory.built(device, known, at(on_off=0.1, stuck=0.2, nonlinearity=0.3), 0.5, False)
+    made = laboratory.built(device, known, at(on_off=0.1, stuck=0.2, nonlinearity=0.3), 0.2, 0.5, False)
     assert float(made.g_max / made.g_min) == pytest.approx(10, rel=1e-4)
     assert float(made.faults.p_low + made.faults.p_high) == pytest.approx(0.2, rel=1e-4)
     assert float(made.conduction(jnp.asarray(1.0), jnp.asarray(0.2))) == pytest.approx(0.2 * 1.3, rel=1e-4)
     assert known[3].shown(0.1) == "10" and known[4].shown(0.001) == "99.9 %"
+
+
+def test_nonlinearity_is_that_at_the_read_voltage_of_the_macro():
+    """NeuRRAM reads at 0.5 V: departure from Ohm's law of today's device, and of ohmic cells with a tolerance of 0.3."""
+    config, cells = specification.Config(device="reram_milo2021", architecture="neurram"), devices.reram_milo2021()
+    today = {t.name: t.today for t in specification.known(config)}["nonlinearity"]
+    assert today == pytest.approx(abs(departure_from_ohm(cells, 0.5)))
+    assert today > 2 * abs(departure_from_ohm(cells, 0.2))
+    search: Any = object.__new__(specification.Search)
+    search.config, search.study = config, types.SimpleNamespace(device=devices.ideal())
+    search.known = laboratory.tolerances(devices.ideal(), 1.0, 0.5, jax.random.key(0))
+    made = search._device(np.array([np.log(0.3 / t.reference) for t in search.known]), False)
+    assert float(made.conduction(jnp.asarray(1.0), jnp.asarray(0.5))) == pytest.approx(1.3 * 0.5, rel=1e-4)
 
 
 @pytest.mark.parametrize("missing, says", [(0.5, "must change"), (0.0, "nothing needs to improve")])
