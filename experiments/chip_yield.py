@@ -19,6 +19,7 @@ from experiments.framework.store import Dimension, Layout, Results, Variable
 TITLE = "How many chips are good enough, against cell yield and spread"
 DROP = 0.02  # of accuracy, below the digital network, where no threshold is given
 LEVEL = 0.95  # of the intervals
+ROUNDING = 1e-6  # of accuracies, which are float32 numbers; one of 100,000 test inputs is ten times as much
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,6 +139,11 @@ def intervals(good: int, chips: int) -> dict[str, tuple[float, float]]:
 
 
 _METHODS = {"Clopper-Pearson": "exact", "Wilson": "wilson"}
+
+
+def good(accuracies: np.ndarray, bar: float) -> np.ndarray:
+    """Which chips have the accuracy `bar` or more. Accuracies are whole numbers of test inputs, so that many equal the bar."""
+    return np.asarray(accuracies) >= bar - ROUNDING
 
 
 def needed_yield(cell_yields: np.ndarray, shares: np.ndarray, wanted: float) -> float | None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from experiments import chosen_devices, crossbar_study
-from experiments.chip_yield import DROP, intervals, needed_yield
+from experiments.chip_yield import DROP, good, intervals, needed_yield
 from experiments.framework import plots
 from experiments.framework.experiment import Presentation
 from experiments.framework.store import Results
@@ -18,7 +18,7 @@ WANTED = 0.9  # share of good chips that the sentence asks about
 def present(config: Any, results: Results) -> Presentation:
     """Table, sentence and figure of a finished run."""
     bar = float(results["digital_accuracy"]) - DROP if config.bar is None else config.bar
-    counts = (results["accuracy"] >= bar).sum(-1)
+    counts = good(results["accuracy"], bar).sum(-1)
     said = sentences(config, results, counts, bar)
     remarks = crossbar_study.sentences(config)
     summary = {

@@ -210,6 +210,15 @@ def test_intervals_of_shares():
     assert chip_yield.intervals(0, 50)["Clopper-Pearson"] == pytest.approx((0, 1 - 0.025 ** (1 / 50)))
 
 
+def test_chips_exactly_at_the_bar_are_good():
+    """Accuracies are float32 shares of 500 inputs, the bar is 10 inputs below the digital network: 10 fewer are good, 11 are
+    not, whatever the network's accuracy."""
+    right = np.arange(11, 501)
+    share = lambda n: (n / 500).astype(np.float32).astype(float)  # noqa: E731
+    bars = share(right) - chip_yield.DROP
+    assert all(chip_yield.good(share(right - 10), bars)) and not any(chip_yield.good(share(right - 11), bars))
+
+
 def test_the_yield_that_is_needed_is_the_smallest_from_which_on_all_are_enough():
     cells = np.array([0.9, 1.0, 0.99, 0.999])
     assert chip_yield.needed_yield(cells, np.array([0.0, 1.0, 0.8, 0.95]), 0.9) == 0.999
