@@ -152,7 +152,7 @@ def kind_of(
     Raises:
         FileError: if no kind has them.
     """
-    columns, flags = _read_over_time(columns, side)
+    columns, flags = _read_over_time(file, columns, side)
     beside = ("v", "i", "v_drive") if "g" in columns else ()
     loose = [RESISTANCES.get(name, name) for name in ("v_gate", "temperature", "g", *beside, *sorted(unsure))]
     asked = side.get("kind", side.get("wanted"))
@@ -202,7 +202,7 @@ def _kinds(columns: Collection[str]) -> list[str]:
 
 
 def _read_over_time(
-    columns: dict[str, np.ndarray], side: Mapping[str, Any]
+    file: File, columns: dict[str, np.ndarray], side: Mapping[str, Any]
 ) -> tuple[dict[str, np.ndarray], list[Flag]]:
     """A current at one voltage is a conductance; one that is read at times decades apart, a retention from its first read."""
     flags = []
@@ -220,9 +220,32 @@ def _read_over_time(
     asked = "retention" in (side.get("kind"), side.get("wanted"))
     if not asked and (side.get("wanted") or not _decades_apart(columns["t"], device)):
         return columns, flags
-    _, first, cell = np.unique(device, return_index=True, return_inverse=True)
-    reason = "G at times decades apart is a retention; the first read of each device was taken as g0, the start."
-    return {**columns, "g0": columns["g"][first][cell]}, [*flags, Flag("assumed start", reason)]
+    reason = (
+        "G at times decades apart is a retention; the first read of each device was taken as g0, the start, and t is "
+        "counted from it."
+    )
+    return {**columns, **_since_first_read(file, columns, device)}, [*flags, Flag("assumed start", reason)]
+
+
+def _since_first_read(file: File, columns: Mapping[str, np.ndarray], device: np.ndarray) -> dict[str, np.ndarray]:
+    """Times [s] since the earliest read of each device, which is the start g0 [S] and says nothing else: at t = 0, no
+    model takes it for an observation.
+
+    Raises:
+        FileError: if a device has several reads at its earliest time.
+    """
+    t = np.where(np.isfinite(columns["g"]), columns["t"], np.nan)
+    order = np.lexsort((t, device))  # NaN comes last
+    _, cell = np.unique(device, return_inverse=True)
+    first = order[np.unique(device[order], return_index=True)[1]]
+    begin = t[first]
+    twice = np.bincount(cell, t == begin[cell]) > 1
+    if twice.any():
+        raise FileError(
+            f"{file.path}: {twice.sum()} of {len(twice)} devices have several reads at their earliest time; which one is "
+            "the start is not known. Leave the others out, or name a column of devices or of starts (`device`, `g0`)."
+        )
+    return {"t": columns["t"] - begin[cell], "g0": columns["g"][first][cell]}
 
 
 def _still(v: np.ndarray) -> bool:

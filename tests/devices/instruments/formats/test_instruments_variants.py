@@ -175,9 +175,20 @@ def test_reads_at_times_decades_apart_are_a_retention(tmp_path):
     (trace,) = read(write(tmp_path, "Cell,Time (s),G (uS)\n" + rows(np.repeat([1, 2], 5), t, g)))
     assert trace.kind == "retention" and "assumed start" in flags(trace)
     np.testing.assert_allclose(trace["g0"], np.repeat([50e-6, 45e-6], 5))
+    np.testing.assert_allclose(trace["t"], t - 1, err_msg="the first read is no observation after the start")
     even = write(tmp_path, "Time (s),G (uS)\n" + rows(np.arange(10), g), "even.csv")
     assert read(even)[0].kind == "noise"
     assert read(even, kind="retention")[0].kind == "retention"
+
+
+def test_the_start_of_a_retention_is_the_earliest_read_that_was_made(tmp_path):
+    text = "Cell,Time (s),G (uS)\n" + rows([1, 2, 1, 2, 1, 2], [1000, 2, 10, 200, 1, 1], [7, 5, 8, 4, 9, "nan"])
+    (trace,) = read(write(tmp_path, text), kind="retention")
+    np.testing.assert_allclose(trace["g0"], np.tile([9e-6, 5e-6], 3))
+    np.testing.assert_allclose(trace["t"], [999, 0, 9, 198, 0, -1])
+    twice = write(tmp_path, "Cell,Time (s),G (uS)\n" + rows([1, 1, 1, 2, 2], [1, 1, 9, 1, 9], [9, 8, 7, 6, 5]), "b.csv")
+    with pytest.raises(FileError, match="1 of 2 devices have several reads at their earliest time"):
+        read(twice, kind="retention")
 
 
 def test_dates_are_no_times_since_a_write(tmp_path):
