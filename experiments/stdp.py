@@ -14,6 +14,7 @@ from experiments import datasets, sensing
 from experiments.framework.errors import UsageError
 from experiments.framework.store import Dimension, Layout, Results, Variable
 
+NAMING = 3000  # images at the end of learning that name the neurons, at most
 START = {"simplified": 0.6, "pair": 0.2}  # shares of the range: pairs lower nothing where no input spikes
 TITLE = "Unsupervised learning by STDP on memory cells: accuracy against the spread of every device parameter"
 
@@ -31,7 +32,7 @@ class Config:
     rule: Literal["simplified", "pair"] = "simplified"
     """STDP rule: Querlioz's with one window, or pairs with exponential windows as pulse probabilities."""
     images: int = 10_000
-    """Training images, each shown once."""
+    """Training images to show; a data set with fewer is shown again."""
     test_images: int = 2_000
     """Maximum number of test images."""
     chips: int = 5
@@ -66,6 +67,7 @@ def layout(config: Config) -> Layout:
         "pulses": Variable((*at, "chip"), "pulses to cells for each training image"),
         "spikes": Variable((*at, "chip"), "output spikes for each training image"),
         "fields": Variable((*at, "field", "pixel"), "conductances of some neurons of the first chip", "S"),
+        "different_images": Variable((), "training images that differ"),
     }
     return Layout(dimensions, variables, at)
 
@@ -76,10 +78,16 @@ def prepare(config: Config) -> dict[str, Any]:
 
     data = datasets.load(config.data)
     order = np.random.default_rng(config.seed).permutation(len(data.x_train))
-    order = np.resize(order, config.images)
+    shown = np.resize(order, config.images)
     flat = lambda x: jnp.asarray(x.reshape(len(x), -1))  # noqa: E731
     x_test, y_test = data.x_test[: config.test_images], data.y_test[: config.test_images]
-    return {"x": flat(data.x_train[order]), "y": data.y_train[order], "x_test": flat(x_test), "y_test": y_test}
+    return {
+        "x": flat(data.x_train[shown]),
+        "y": data.y_train[shown],
+        "x_test": flat(x_test),
+        "y_test": y_test,
+        "different": min(len(order), len(shown)),
+    }
 
 
 def compute(config: Config, state: dict[str, Any], point: dict[str, Any]) -> dict[str, Any]:
@@ -95,7 +103,7 @@ def compute(config: Config, state: dict[str, Any], point: dict[str, Any]) -> dic
     learn = jax.jit(lambda cells, x, key: stdp_learning.run(cells, x, key, config.rule))
     show = jax.jit(lambda cells, x, key: stdp_learning.run(cells, x, key, None))
     cells, won, pulses = learn(cells, state["x"], jax.random.fold_in(key, 2))
-    naming = min(len(state["x"]), 3000)
+    naming = min(len(state["x"]), NAMING)
     named = np.asarray(show(cells, state["x"][-naming:], jax.random.fold_in(key, 3))[1])
     tested = np.asarray(show(cells, state["x_test"], jax.random.fold_in(key, 4))[1])
     classes = int(state["y"].max()) + 1
@@ -112,6 +120,7 @@ def compute(config: Config, state: dict[str, Any], point: dict[str, Any]) -> dic
         "pulses": np.asarray(pulses) / len(state["x"]),
         "spikes": spikes,
         "fields": fields,
+        "different_images": state["different"],
     }
 
 

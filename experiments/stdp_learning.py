@@ -18,6 +18,7 @@ STEPS = 15  # of an image
 RATE = 0.4  # spikes of a white pixel in a step: 20 Hz
 LEAK = 0.8  # of a membrane left after a step: 90 ms
 G_MIN, G_MAX = 0.5e-6, 25e-6  # S
+SCATTER = 0.1  # of conductances before learning, a share of the range: neurons that start alike would learn alike
 WANTED = 4.0  # output spikes of an image that homeostasis aims at
 HOMEOSTASIS = 0.5  # growth of a threshold at a spike more than wanted, in full conductances
 UP, DOWN = (
@@ -44,16 +45,18 @@ class Population(eqx.Module):
 
 def made(key: PRNGKeyArray, outputs: int, inputs: int, spread: float, start: float = 0.6) -> Population:
     """A population whose cells differ in every parameter, normal about its mean and cut off before it changes its sign.
+    Starts also scatter at random, whatever the device: by `SCATTER`.
 
     Args:
         spread: relative standard deviation. start: mean conductance before learning, a share of the largest.
     """
-    keys = jax.random.split(key, 5)
+    keys = jax.random.split(key, 6)
     about = lambda k, mean: mean * jnp.maximum(1 + spread * jax.random.normal(k, (outputs, inputs)), 0.05)  # noqa: E731
     width = G_MAX - G_MIN
     low = about(keys[0], G_MIN)
     high = jnp.maximum(about(keys[1], G_MAX), 2 * low)
-    g = jnp.clip(about(keys[2], start * G_MAX) + 0.1 * width * jax.random.normal(keys[2], low.shape), low, high)
+    scatter = SCATTER * width * jax.random.normal(keys[2], low.shape)
+    g = jnp.clip(about(keys[5], start * G_MAX) + scatter, low, high)
     threshold = jnp.full(outputs, start * RATE * inputs * 0.13 * 2)  # of what an average image gives in two steps
     return Population(g, about(keys[3], UP * width), about(keys[4], DOWN * width), low, high, threshold)
 

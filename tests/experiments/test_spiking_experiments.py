@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import datasets, platforms, stdp, stdp_learning
+from experiments import datasets, platforms, stdp, stdp_learning, stdp_view
+from experiments.framework.store import Results
 from experiments.spiking_networks import LIFNetwork
 from tests.conftest import data_folder
 
@@ -28,6 +29,27 @@ def test_training_with_a_penalty_spikes_less():
         events = network.events(layers, network.encode(jnp.asarray(data.x_test[:64]), jax.random.key(1)))
         done.append(float(events.spikes[1]))
     assert done[1] < 0.8 * done[0]
+
+
+def test_the_two_scatters_of_a_start_are_independent():
+    """Their variances add: the spread of the device, and a tenth of the range. Fails if one random number serves both."""
+    for spread in (0.0, 0.25):
+        g = np.asarray(stdp_learning.made(jax.random.key(0), 100, 400, spread, 0.5).g)
+        assert g.std() == pytest.approx(np.hypot(spread * 12.5e-6, 0.1 * 24.5e-6), rel=0.03)
+
+
+def test_what_stdp_says_of_its_images_and_its_reference():
+    """Ten showings of 100 images are not 1,000 images shown once; spreads without 0 are compared with their smallest."""
+    config = stdp.Config(data="digits", images=1000, spreads=(0.5, 0.25), chips=2)
+    results = Results(stdp.layout(config))
+    shapes = {"accuracy": (2,), "pulses": (2,), "spikes": (2,), "fields": (16, 784)}
+    for spread, level in ((0.5, 0.6), (0.25, 0.7)):
+        found = {name: np.full(shape, level) for name, shape in shapes.items()}
+        results.put({"output": 50, "spread": spread}, {**found, "different_images": 100})
+    shown = stdp_view.present(config, results)
+    assert "100 training images shown 10.0 times each (1,000 in all)" in shown.text
+    assert "the last 1,000 images shown" in shown.method[0]
+    assert "against 25 %" in shown.text and "none" not in shown.text and "-10.0 ± 0.0" in shown.text
 
 
 def test_a_winner_learns_its_input():
