@@ -63,12 +63,16 @@ class ArrayTrainer:
 @eqx.filter_jit
 def accuracy(state: insitu.OnArrays, x: Array, y: Array, key: PRNGKeyArray, batch: int = 1000) -> Float[Array, ""]:
     """Share of samples whose largest output is the label's, read by the chip as it is."""
-    chip = state.reading()
-    count = max(len(x) // batch, 1)
-    size = min(batch, len(x))
-    cut = lambda a: a[: count * size].reshape(count, size, *a.shape[1:])  # noqa: E731
-    right = lambda at: jnp.mean(jnp.argmax(chip(at[0], key=at[2]), -1) == at[1])  # noqa: E731
-    return jnp.mean(jax.lax.map(right, (cut(x), cut(y), jax.random.split(key, count))))
+    chip, size = state.reading(), min(batch, len(x))
+    count = -(-len(x) // size)
+    rows = jnp.arange(count * size).reshape(count, size)  # the last batch is filled up with samples that do not count
+
+    def right(at: tuple[Array, PRNGKeyArray]) -> Array:
+        rows, key = at
+        own = rows % len(x)
+        return jnp.sum((jnp.argmax(chip(x[own], key=key), -1) == y[own]) & (rows < len(x)))
+
+    return jnp.sum(jax.lax.map(right, (rows, jax.random.split(key, count)))) / len(x)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -1,9 +1,14 @@
 """`xbar run train-on-array`: what it refuses, and a short run from a device file."""
 
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import train_on_array
+from experiments import array_training, train_on_array
 from experiments.framework.errors import UsageError
 
 
@@ -20,6 +25,24 @@ from experiments.framework.errors import UsageError
 def test_what_cannot_be_is_refused(setting, said):
     with pytest.raises(UsageError, match=said):
         train_on_array.check(train_on_array.Config(**setting))
+
+
+class Copies(eqx.Module):
+    """A chip whose outputs are its inputs."""
+
+    def reading(self):
+        return lambda x, key: x
+
+
+def test_every_test_sample_counts_once():
+    """Samples that do not fill a last batch are read, and what fills it up does not count."""
+    chip: Any = Copies()
+    y = jnp.zeros(1999, jnp.int32)
+    read = lambda n, **more: array_training.accuracy(chip, x[:n], y[:n], jax.random.key(0), **more)  # noqa: E731
+    x = jax.nn.one_hot((jnp.arange(1999) >= 1000).astype(jnp.int32), 2)
+    assert float(read(1999)) == pytest.approx(1000 / 1999)
+    assert float(read(1003)) == pytest.approx(1000 / 1003) and float(read(1003, batch=7)) == float(read(1003))
+    assert float(read(10)) == 1.0
 
 
 @pytest.mark.slow
