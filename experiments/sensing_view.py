@@ -20,9 +20,10 @@ METHOD = (
     "Frame networks (ANN) take a decision in one pass, with 8-bit inputs; spiking networks (SNN) in "
     f"{SPIKE_STEPS} steps, their inputs as evenly spaced spikes with one row for each sign (DS-CNN's twin: "
     f"{TWIN_STEPS} steps, analog inputs in every step). Both are trained with noise on their weights, and converter "
-    "ranges are those of a calibration batch; drift is compensated by one factor per column; in the frame version of DS-CNN, "
-    "each channel's mean and spread are restored at every time (AdaBS), without labels. DS-CNN's twin is read by integrators "
-    "alone.",
+    "ranges are those of a calibration batch: training inputs, or, of DS-CNN's keywords, which have no training set, 32 test "
+    "inputs without their labels, none of which is tested; drift is compensated by one factor per column; in the frame "
+    "version of DS-CNN, each channel's mean and spread are restored at every time (AdaBS), from the same inputs. DS-CNN's "
+    "twin is read by integrators alone.",
     "Energy of a decision is that of the ledger while the network works: arrays, converters or integrators, digital "
     "work, memory, network on chip, leakage. Not included: voltage supplies, radio, a waiting microcontroller, writing "
     "the weights. The front end is counted separately and always on.",

@@ -52,7 +52,7 @@ def folds(network: Any, count: int, limit: int) -> list[Fold]:
             f"--folds {count}: there are {len(x)} test inputs; give at least two folds, and no more than there are inputs."
         )
     more = _other_speech() if data.name == "keywords" else None
-    return [_fold(x, y, np.arange(i, len(x), count), more) for i in range(count)]
+    return [_fold(data, x, y, np.arange(i, len(x), count), more) for i in range(count)]
 
 
 def _spread(count: int, most: int) -> np.ndarray:
@@ -60,12 +60,13 @@ def _spread(count: int, most: int) -> np.ndarray:
     return np.arange(count) if count <= most else np.linspace(0, count - 1, most).astype(int)
 
 
-def _fold(x: np.ndarray, y: np.ndarray, tested: np.ndarray, more: np.ndarray | None) -> Fold:
+def _fold(data: Dataset, x: np.ndarray, y: np.ndarray, tested: np.ndarray, more: np.ndarray | None) -> Fold:
     seen = {a.tobytes() for a in x[tested]}
     known = [i for i in np.delete(np.arange(len(x)), tested) if x[i].tobytes() not in seen]  # keywords hold six pairs
     others = x[known]
     train = others if more is None else np.concatenate([np.repeat(others, max(len(more) // len(others), 1), 0), more])
-    return Fold(train, None, others[:CALIBRATION], x[tested], y[tested], tested)
+    x_cal, _ = dataclasses.replace(data, x_test=others, y_test=y[known]).some("test", CALIBRATION)
+    return Fold(train, None, x_cal, x[tested], y[tested], tested)
 
 
 def _other_speech() -> np.ndarray | None:

@@ -74,6 +74,13 @@ def test_boards_that_were_measured():
 
 
 @needs_data
+def test_keywords_are_not_tested_on_what_ranges_are_taken_from():
+    made = sensing.trained(sensing.Setting(images=500), "keywords", "ANN")
+    assert len(made.x) == 100 and len(made.x_cal) == 32
+    assert not {np.asarray(a).tobytes() for a in made.x} & {np.asarray(a).tobytes() for a in made.x_cal}
+
+
+@needs_data
 @pytest.mark.slow
 def test_splits_share_nobody():
     """No patient, and no speaker, is in both parts."""

@@ -40,6 +40,16 @@ def test_folds_never_test_what_they_train_on():
     assert len(found[0].x_train) == 14 and len(found[1].x_train) == 15  # 4 is of fold 0, 7 of fold 3
 
 
+def test_calibration_inputs_of_sorted_data_are_of_every_class():
+    """A file sorted by label: its first inputs are of a few classes only."""
+    x, y = np.arange(1200, dtype=np.float32)[:, None], np.arange(1200) // 120
+    network = unlabelled(x, y)
+    data = dataclasses.replace(network.measured_on(), in_runs=True)
+    for f in splits.folds(dataclasses.replace(network, data=data), 4, 1200):
+        assert len(f.x_cal) == splits.CALIBRATION and set(f.x_cal[:, 0] // 120) == set(range(10))
+        assert not set(f.x_cal[:, 0]) & set(f.x_test[:, 0])
+
+
 def test_test_inputs_are_spread_over_the_recordings():
     """Beats of one patient lie side by side: a part of the test set holds some of all patients."""
     x = np.arange(100, dtype=np.float32)[:, None]
