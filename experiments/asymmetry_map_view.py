@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from experiments.asymmetry_map import has_references
-from experiments.framework import plots
+from experiments.framework import error_bars, plots
 from experiments.framework.experiment import Presentation
 from experiments.framework.store import Results
 
@@ -25,7 +25,7 @@ def present(config: Any, results: Results) -> Presentation:
     digital = results["digital_accuracy"]
     lines = [
         f"{config.network}: {config.epochs} epochs, batch {config.batch}, {config.chips} chips; in floating point "
-        f"{100 * digital.mean():.1f} +- {_deviation(100 * digital):.1f} %",
+        f"{_said(100 * digital)} %",
         "",
         f"{'algorithm':<18}{'reference':>10}{'states':>8}"
         + "".join(f"{f'asymmetry {a:g}':>18}" for a in config.asymmetry),
@@ -64,11 +64,7 @@ def _answer(config: Any, results: Results) -> str:
 
 
 def _said(values: Any) -> str:
-    return f"{np.mean(values):.1f} +- {_deviation(values):.1f}"
-
-
-def _deviation(values: Any) -> float:
-    return float(np.std(values, ddof=1)) if np.size(values) > 1 else 0.0
+    return error_bars.with_deviation(values, sign="+-")
 
 
 def _figure(config: Any, results: Results) -> Any:
@@ -81,8 +77,7 @@ def _figure(config: Any, results: Results) -> Any:
             lost = np.array([_lost(results, name, reference, states) for states in config.states])
             picture = panel.imshow(lost.mean(-1), cmap="cividis_r", vmin=0, vmax=WORST, origin="lower", aspect="auto")
             for i, j in np.ndindex(lost.shape[:2]):
-                mean, dark = lost[i, j].mean(), lost[i, j].mean() > WORST / 2
-                text = f"{mean:.1f}\n±{_deviation(lost[i, j]):.1f}"
+                text, dark = error_bars.with_deviation(lost[i, j]).replace(" ", "\n", 1), lost[i, j].mean() > WORST / 2
                 panel.text(j, i, text, ha="center", va="center", fontsize=8, color="w" if dark else "k")
             panel.grid(False)
             panel.set_xticks(range(len(config.asymmetry)), [f"{a:g}" for a in config.asymmetry])

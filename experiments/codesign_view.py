@@ -9,7 +9,7 @@ import numpy as np
 from experiments import chosen_macros, chosen_networks
 from experiments.codesign import FRONT, ROOM
 from experiments.design_space import BITS, COLUMNS, COSTS, NOMINAL, PULSES, QUANTITIES, RANGE, READ_TIME, VOLTS
-from experiments.framework import plots
+from experiments.framework import error_bars, plots
 from experiments.framework.experiment import Presentation
 from experiments.framework.store import Results
 from xbar.energy import engineering
@@ -34,7 +34,7 @@ def present(config: Any, results: Results) -> Presentation:
         cheap = [at[1] for at in found if at is not None]
         shown = f"{np.mean(cheap) / nominal:.3f} of nominal" if cheap else "none"
         count = np.mean([len(_designs(results, name, r)) for r in results.coordinates("repetition")])
-        lines.append(f"{name:<10}{f'{volume.mean():.3f} ± {_deviation(volume):.3f}':>18}{count:>9.1f}{shown:>44}")
+        lines.append(f"{name:<10}{error_bars.with_deviation(volume, 3):>18}{count:>9.1f}{shown:>44}")
     lines += ["", *described(config, results), "", *verdict(results)]
     volumes = {m: float(np.mean(results.select("hypervolume", method=m))) for m in names}
     return Presentation(
@@ -79,27 +79,27 @@ def _cheapest(config: Any, results: Results, method: str, repetition: int) -> tu
     return min(((int(d), float(costs[d])) for d in good), key=lambda x: x[1], default=None)
 
 
-def _deviation(values: np.ndarray) -> float:
-    return float(values.std(ddof=1)) if values.size > 1 else 0.0
-
-
 def verdict(results: Results) -> list[str]:
-    """The gradient's hypervolume against that of each other search: the paired difference over repetitions and chips."""
+    """The gradient's hypervolume against that of each other search: the paired difference over repetitions, with the 95 %
+    interval of Student's t. Chips of one repetition verify the same designs, and are averaged first."""
     names = results.coordinates("method")
-    own, said = np.asarray(results.select("hypervolume", method="gradient")).ravel(), []
+    mean = {name: np.asarray(results.select("hypervolume", method=name)).mean(-1) for name in names}
+    said = []
     for name in names[1:]:
-        gap = own - np.asarray(results.select("hypervolume", method=name)).ravel()
-        error = _deviation(gap) / np.sqrt(gap.size)
+        gap = mean["gradient"] - mean[name]
+        if gap.size < 2:
+            said.append(
+                f"The gradient's front differs from that of {name} by {gap.mean():+.3f} in one repetition: two or more "
+                "(--repetitions) would tell whether that is chance."
+            )
+            continue
+        half = error_bars.students_t(gap.size - 1) * error_bars.deviation(gap) / np.sqrt(gap.size)
         word = (
-            "larger than"
-            if gap.mean() > 2 * error
-            else "smaller than"
-            if gap.mean() < -2 * error
-            else "not distinguishable from"
+            "larger than" if gap.mean() > half else "smaller than" if gap.mean() < -half else "not distinguishable from"
         )
         said.append(
-            f"The gradient's front is {word} that of {name}: {gap.mean():+.3f} ± {error:.3f} (standard error over "
-            f"{gap.size} pairs)."
+            f"The gradient's front is {word} that of {name}: {gap.mean():+.3f} ± {half:.3f} (95 % interval over "
+            f"{gap.size} repetitions)."
         )
     if "NSGA-II" not in names:
         said.append("NSGA-II was left out: pymoo is not installed (pip install 'xbar-sim[codesign]').")
@@ -124,7 +124,7 @@ def _figure(config: Any, results: Results, nominal: float) -> Any:
                       color=colour, ms=4, alpha=0.7)  # fmt: skip
         front.step(*_staircase(config, results, name, nominal), where="post", color=colour, lw=1)
         volume = np.asarray(results.select("hypervolume", method=name)).ravel()
-        bars.bar(i, volume.mean(), yerr=_deviation(volume), color=colour, capsize=4, width=0.7)
+        bars.bar(i, volume.mean(), yerr=error_bars.deviation(volume), color=colour, capsize=4, width=0.7)
     front.axhline(100 * (1 - float(results["digital_error"])), color="black", lw=1, ls=":")
     front.axvline(1, color="black", lw=0.8, ls="--")
     front.set(

@@ -9,7 +9,7 @@ import numpy as np
 
 from experiments import chosen_devices, chosen_macros, measured_tiny
 from experiments.accuracy_energy import SECONDS
-from experiments.framework import plots
+from experiments.framework import error_bars, plots
 from experiments.framework.experiment import Presentation
 from experiments.framework.store import Results
 from experiments.measured_tiny import BENCHMARKS, TARGETS
@@ -75,7 +75,7 @@ def _lines(config: Any, results: Results, name: str) -> list[str]:
     for variant in results.coordinates("variant"):
         for time in results.coordinates("time"):
             values = 100 * results.select("accuracy", network=name, variant=variant, time=time)
-            shown = f"{values.mean():.1f} ± {_deviation(values):.1f}"
+            shown = error_bars.with_deviation(values)
             head = f"{name if not found else '':<13}{variant:<15}{SHORT.get(time, f'{time:g} s'):<9}{shown:>14}"
             bars = f"{100 * digital:>9.1f}{100 * TARGETS[BENCHMARKS[name]]:>5.0f}"
             found.append(head + (bars + cost if not found else ""))
@@ -115,10 +115,6 @@ def _measured_lines(name: str) -> list[str]:
 
 def _energy(results: Results, name: str) -> float:
     return float(results.select("energy", network=name).sum(-1).mean())
-
-
-def _deviation(values: np.ndarray) -> float:
-    return float(values.std(ddof=1)) if values.size > 1 else 0.0
 
 
 def figure(config: Any, results: Results, names: list[str]) -> Any:
@@ -177,7 +173,7 @@ def _model_points(axes: Any, results: Results, name: str, energy: float) -> None
             full = i == len(results.coordinates("variant")) - 1
             colour = plots.PALETTE[j % len(plots.PALETTE)]
             axes.errorbar(
-                energy * 1.12 ** (2 * j + i - len(times) + 0.5), values.mean(), yerr=_deviation(values), fmt="os"[i],
+                energy * 1.12 ** (2 * j + i - len(times) + 0.5), values.mean(), yerr=error_bars.deviation(values), fmt="os"[i],
                 color=colour, mfc=colour if full else "white", ms=5, lw=1, capsize=2,
                 label=f"{variant}, {SHORT.get(time, f'{time:g} s')}",
             )  # fmt: skip

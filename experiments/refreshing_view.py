@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from experiments import chosen_devices
-from experiments.framework import plots
+from experiments.framework import error_bars, plots
 from experiments.framework.experiment import Presentation
 from experiments.framework.store import Results
 from experiments.refreshing import ARMS
@@ -72,8 +72,7 @@ def _clock(t: float) -> str:
 
 
 def _said(values: Any) -> str:
-    deviation = float(np.std(values, ddof=1)) if np.size(values) > 1 else 0.0
-    return f"{np.mean(values):.1f} +- {deviation:.1f}"
+    return error_bars.with_deviation(values, sign="+-")
 
 
 def _figure(config: Any, results: Results) -> Any:
@@ -85,7 +84,7 @@ def _figure(config: Any, results: Results) -> Any:
             found = 100 * results.select(name, arm=arm)
             look = "o-" if arm != ARMS[2] or name == "after" else "o:"
             label = {"before": "before it is refreshed", "after": "refreshed"}[name] if arm == ARMS[2] else arm
-            spread = found.std(0, ddof=1) if len(found) > 1 else np.zeros(len(times))
+            spread = [error_bars.deviation(column) for column in found.T]
             face = "w" if look.endswith(":") else colour
             left.errorbar(times, found.mean(0), spread, fmt=look, ms=4, capsize=2, color=colour, mfc=face, label=label)
     left.set_xscale("log")
@@ -93,7 +92,8 @@ def _figure(config: Any, results: Results) -> Any:
     left.set_ylabel(f"test accuracy (%), mean ± sd over {config.chips} chips")
     left.legend(fontsize=8)
     pulses = results.select("busiest", arm=ARMS[2])
-    right.errorbar(times, pulses.mean(0), pulses.std(0), fmt="s-", ms=4, capsize=2, color=plots.PALETTE[2])
+    spread = [error_bars.deviation(column) for column in pulses.T]
+    right.errorbar(times, pulses.mean(0), spread, fmt="s-", ms=4, capsize=2, color=plots.PALETTE[2])
     right.set_xscale("log")
     right.set_ylim(0)
     right.set_xlabel("time after programming (s)")

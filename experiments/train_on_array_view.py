@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.framework import plots
+from experiments.framework import error_bars, plots
 from experiments.framework.experiment import Presentation
 from experiments.framework.store import Results
 from experiments.train_on_array import GPUS
@@ -33,7 +33,7 @@ def present(config: Any, results: Results) -> Presentation:
     goal = float(digital.mean()) - BELOW
     lines = [
         f"{config.network}: {epochs} epochs of {samples:,.0f} samples, batch {config.batch}, {config.chips} chips; in "
-        f"floating point {100 * digital.mean():.1f} +- {100 * _deviation(digital):.1f} %",
+        f"floating point {_percent(digital)} %",
         "",
         f"{'device':<26}{'algorithm':<18}{'accuracy':>14}{'to digital':>14}{'pulses':>10}{'a cell':>9}"
         f"{'pulsing':>11}{'reading':>11}{'to goal':>11}",
@@ -115,12 +115,8 @@ def _reading(results: Results, at: dict[str, str]) -> float:
     return float((results.select("reading", **at) * (1 + results.select("backward", **at))).mean())
 
 
-def _deviation(values: Any) -> float:
-    return float(np.std(values, ddof=1)) if np.size(values) > 1 else 0.0
-
-
 def _percent(values: Any) -> str:
-    return f"{100 * np.mean(values):.1f} +- {100 * _deviation(values):.1f}"
+    return error_bars.with_deviation(100 * np.asarray(values), sign="+-")
 
 
 def _short(name: str) -> str:
@@ -137,7 +133,7 @@ def _figure(config: Any, results: Results) -> Any:
         panel.plot(epochs, digital.mean(0), "k--", lw=1, label="floating point")
         for algorithm, colour in zip(config.algorithm, plots.PALETTE, strict=False):
             found = 100 * results.select("accuracy", device=name, algorithm=algorithm)
-            spread = [_deviation(column) for column in found.T]
+            spread = [error_bars.deviation(column) for column in found.T]
             panel.errorbar(epochs, found.mean(0), spread, fmt="o-", ms=3, capsize=2, color=colour, label=algorithm)
             low = min(low, found.mean(0)[-1])
         panel.set_xlabel("epochs")

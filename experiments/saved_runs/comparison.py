@@ -6,14 +6,13 @@ import dataclasses
 from typing import Any
 
 import numpy as np
-from scipy import special
 
+from experiments.framework.error_bars import CONFIDENCE, students_t
 from experiments.framework.errors import UsageError
 from experiments.framework.store import Coordinate, Variable
 from experiments.saved_runs.saved_run import SavedRun
 
 REPLICATES = ("chip", "seed", "repeat")  # axes along which the same thing is drawn again
-CONFIDENCE = 0.95
 MOST_ROWS = 24
 _Means = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
@@ -144,10 +143,6 @@ def _moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return n, mean, variance
 
 
-def _t(freedom: np.ndarray) -> np.ndarray:
-    return special.stdtrit(freedom, 0.5 + CONFIDENCE / 2)
-
-
 def _paired(a: np.ndarray, b: np.ndarray) -> _Means:
     """Means, difference, half width and number, from the differences of each pair."""
     both = np.isfinite(a) & np.isfinite(b)
@@ -155,7 +150,7 @@ def _paired(a: np.ndarray, b: np.ndarray) -> _Means:
     _, mean_a, _ = _moments(np.where(both, a, np.nan))
     _, mean_b, _ = _moments(np.where(both, b, np.nan))
     with np.errstate(invalid="ignore", divide="ignore"):
-        half = _t(n - 1.0) * np.sqrt(variance / n)
+        half = students_t(n - 1.0) * np.sqrt(variance / n)
     return mean_a, mean_b, difference, np.where(n > 1, half, np.nan), n
 
 
@@ -166,7 +161,7 @@ def _unpaired(a: np.ndarray, b: np.ndarray) -> _Means:
         own, other = var_a / n, var_b / m
         freedom = (own + other) ** 2 / (own**2 / (n - 1) + other**2 / (m - 1))
         freedom = np.where(own + other > 0, freedom, n + m - 2.0)
-        half = _t(freedom) * np.sqrt(own + other)
+        half = students_t(freedom) * np.sqrt(own + other)
     return mean_a, mean_b, mean_b - mean_a, np.where((n > 1) & (m > 1), half, np.nan), np.minimum(n, m)
 
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import codesign, design_chips, design_space, searches, write_effort
+from experiments import codesign, codesign_view, design_chips, design_space, searches, write_effort
 from experiments.framework.errors import UsageError
 
 SMALL = codesign.Config(rows=16, cols=8, gradients=1, lambdas=(0.5,), batch=16, images=40, chips=1, repetitions=1)
@@ -36,6 +36,39 @@ def test_hypervolume_by_hand():
     assert codesign.hypervolume(np.array([0.05, 0.2, 0.0]), np.log([0.1, 0.5, 1.0])) == pytest.approx(one)
     assert codesign.hypervolume(np.array([0.05, 0.0]), np.log([0.1, 0.5])) == pytest.approx(one + 0.05 * log(2))
     assert codesign.hypervolume(np.array([0.4]), np.array([-1.0])) == 0
+
+
+class Volumes:
+    """Results that hold hypervolumes alone: `gradient` against `grid`, [repetition, chip]."""
+
+    def __init__(self, gradient, grid):
+        self.volumes = {"gradient": gradient, "grid": grid}
+
+    def coordinates(self, dim):
+        return tuple(self.volumes)
+
+    def select(self, name, method):
+        return self.volumes[method]
+
+
+def test_chance_alone_makes_no_verdict():
+    """Without a true difference, one run in twenty says `larger` or `smaller`, however many chips verify the designs that
+    a repetition found. Fails if chips count as independent (a third of all runs)."""
+    draw = np.random.default_rng(1)
+    for chips in (1, 8):
+        words = [
+            codesign_view.verdict(Volumes(r + 0.2 * draw.normal(size=(3, chips)), np.zeros((3, chips))))[0]
+            for r in draw.normal(size=(2000, 3, 1))
+        ]
+        assert np.mean(["not distinguishable" not in w for w in words]) == pytest.approx(0.05, abs=0.015)
+    clear = codesign_view.verdict(Volumes(np.array([[1.0], [1.1], [1.05]]), np.zeros((3, 1))))[0]
+    assert "larger than that of grid: +1.050 ± 0.124 (95 % interval over 3 repetitions)" in clear
+
+
+def test_one_repetition_makes_no_verdict():
+    (said, *_) = codesign_view.verdict(Volumes(np.array([[1.003, 1.005]]), np.ones((1, 2))))
+    assert "by +0.004 in one repetition" in said
+    assert not any(word in said for word in ("larger", "smaller", "±"))
 
 
 def test_fronts_hold_what_nothing_beats():
