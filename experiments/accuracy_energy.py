@@ -233,6 +233,11 @@ def compute(config: Config, state: State, point: dict[str, Any]) -> dict[str, An
     return {**arrays, "gpu_energy": state.gpu_energy, "macs": state.macs, "test_images": len(x_test)}
 
 
+def rounds(config: Config) -> list[int]:
+    """Steps of each round of hardware-aware training, which add up to those of the settings."""
+    return [len(range(i, config.hardware_steps, len(RATES))) for i in range(len(RATES))]
+
+
 class _Tools:
     """Training and evaluation for one device, compiled once for all ADC resolutions."""
 
@@ -245,8 +250,10 @@ class _Tools:
         self.network = chosen_networks.find(config)
         self.times = [SECONDS[t] for t in config.times]
         self.known = [i for i, t in enumerate(self.times) if self._has_data(t)]
-        steps = max(config.hardware_steps // len(RATES), 1)
-        self.trainer = supervised.Trainer(self._noisy, steps=steps, clip=config.clip, loss=self.network.loss)
+        made = functools.cache(
+            lambda n: supervised.Trainer(self._noisy, steps=n, clip=config.clip, loss=self.network.loss)
+        )
+        self.trainers = [made(n) if n else None for n in rounds(config)]
 
     def _has_data(self, t: float) -> bool:
         try:
@@ -295,10 +302,12 @@ class _Tools:
 
         data, model = state.data, state.model
         times = jnp.asarray([self.times[i] for i in self.known])
-        for i, rate in enumerate(RATES):
+        for i, (rate, trainer) in enumerate(zip(RATES, self.trainers, strict=True)):
+            if trainer is None:
+                continue
             chip_key, train_key = jax.random.split(jax.random.fold_in(key, i))
             ranges = self._programs.made(model, bits, state.calibration, chip_key, None).ranges
-            model = self.trainer.run(
+            model = trainer.run(
                 model, data.x_train, data.y_train, key=train_key, rate=rate, extra=(bits, ranges, times)
             )
         return model, ranges

@@ -86,6 +86,12 @@ def test_files(run):
         assert word in text
 
 
+@pytest.mark.parametrize("steps, each", [(300, [100, 100, 100]), (100, [34, 33, 33]), (1, [1])])
+def test_as_many_steps_of_hardware_aware_training_as_asked_for(steps, each):
+    config = accuracy_energy.Config(network="mlp", hardware_steps=steps)
+    assert [t.steps for t in accuracy_energy._tools(config, "ideal").trainers if t is not None] == each
+
+
 @pytest.mark.parametrize(
     "flags, says",
     [
