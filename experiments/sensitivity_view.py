@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -179,14 +180,23 @@ def answer(config: Any, results: Results, table: list[Row]) -> list[str]:
         )
     names, by_layer = results.coordinates("layer"), results["layer_elasticity"][0][:, :-1]
     if "write" in effects(config):
-        write = by_layer[:, effects(config).index("write")]
-        per_weight = int(np.argmax(write.mean(-1)))
-        said.append(
-            f"Write {names[per_weight]} most carefully: its write errors make "
-            f"{100 * write[per_weight].mean() / max(write.mean(-1).sum(), 1e-12):.0f} % of what "
-            "all write errors cost together."
-        )
+        said.append(_write_sentence(names, by_layer[:, effects(config).index("write")].mean(-1)))
     return [*said, *(_split_sentence(config, results, m) for m in layer_split.METHODS)]
+
+
+def _write_sentence(names: Sequence[Any], slope: np.ndarray) -> str:
+    """Which layer to write most carefully, by d loss / d ln(write error) of each [nat]: with its share of the sum, unless
+    slopes of other layers cancel it in part."""
+    most, total = int(np.argmax(slope)), float(slope.sum())
+    if slope[most] <= 0:
+        return "No layer's write errors raise the loss."
+    said = f"Write {names[most]} most carefully: its write errors make"
+    if slope[most] <= total:
+        return f"{said} {100 * slope[most] / total:.0f} % of what all write errors cost together."
+    return (
+        f"{said} {1e3 * slope[most]:+.2g} mnat for each +100 %, which those of other layers cancel in part: "
+        f"{1e3 * total:+.2g} mnat together."
+    )
 
 
 def _split_sentence(config: Any, results: Results, method: str) -> str:

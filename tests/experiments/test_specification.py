@@ -22,6 +22,7 @@ from experiments import (
     layer_split,
     next_measurement,
     sensitivity,
+    sensitivity_view,
     specification,
     specification_view,
     tolerances,
@@ -182,6 +183,14 @@ def test_sensitivity_of_a_linear_network_in_closed_form(monkeypatch):
 def additive(cost):
     """Accuracy of two chips that loses `cost` for every layer on arrays."""
     return lambda mask: np.array([1.0, 1.0]) - np.sum(np.asarray(cost) * (1 - mask))
+
+
+def test_a_share_of_slopes_that_cancel_is_not_a_percentage():
+    """Layers whose errors lower the loss make the sum small, and a share of it large without a meaning."""
+    said = lambda *mnat: sensitivity_view._write_sentence("abc", 1e-3 * np.array(mnat))  # noqa: E731
+    assert said(1.0, 3.0, 0.0).startswith("Write b most carefully: its write errors make 75 % of what")
+    assert "%" not in said(1.0, -1.0, 0.0).replace("+100 %", "") and "+1 mnat" in said(1.0, -1.0, 0.0)
+    assert said(-1.0, 0.0, -2.0) == "No layer's write errors raise the loss."
 
 
 def test_layers_move_by_what_they_gain_for_their_work():
