@@ -32,15 +32,22 @@ def present(config: Any, results: Results) -> Presentation:
             f"{system:<24}" + "".join(f"{engineering(e, 'J'):>15}" for e in at) + f"{1 - at[-1] / at[0]:>15.0%}"
         )
     crossing = crossover(results)
+    densest = _densest(results).capitalize()
     said = (
-        f"Dense weights: events cost less than frames at {100 * crossing:.0f} % zeros in the inputs and more."
+        f"{densest}: events cost less than frames at {100 * crossing:.0f} % zeros in the inputs and more."
         if np.isfinite(crossing)
-        else "Dense weights: at none of these shares of zeros do events start to cost less than frames."
+        else f"{densest}: at none of these shares of zeros do events start to cost less than frames."
     )
     text = "\n".join([*lines, "", said])
     return Presentation(
         text, {"sparsity": _figure(results)}, (*method(config), said), {"crossover": crossing, "saved": _saved(results)}
     )
+
+
+def _densest(results: Results) -> str:
+    """The weights with the fewest zeros, in words."""
+    zeros = min(results.coordinates("weight_zeros"))
+    return f"weights with {100 * zeros:g} % zeros" if zeros else "dense weights"
 
 
 def _mean(results: Results, system: str, weights: float, inputs: float) -> float:
@@ -98,7 +105,7 @@ def _figure(results: Results) -> Any:
     for i, (name, colour) in enumerate(zip(results.coordinates("part"), plots.PALETTE, strict=False)):
         parts.plot([1 - a for a in inputs], [1e15 * s[i] for s in shown], "o-", ms=4, lw=1.2, color=colour, label=name)
     by_inputs.set(xlabel="share of inputs that are not 0", ylabel="energy of a MAC of the dense layer [fJ]")
-    by_inputs.set_title("zeros in inputs, dense weights", fontsize=9)
+    by_inputs.set_title(f"zeros in inputs, {_densest(results)}", fontsize=9)
     by_weights.set(xlabel="share of weights that are not 0")
     by_weights.set_title(f"zeros in weights, {100 * half:.0f} % zeros in inputs", fontsize=9)
     parts.set(xlabel="share of inputs that are not 0", ylabel="[fJ]", yscale="log", xscale="log")

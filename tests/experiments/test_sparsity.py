@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from experiments import sparsity
+from experiments import sparsity, sparsity_view
 from experiments.framework.errors import UsageError
+from experiments.framework.store import Results
 
 SMALL = sparsity.Config(
     inputs=16, outputs=8, rows=16, cols=8, vectors=8, chips=1, activation_zeros=(0.0, 0.5), weight_zeros=(0.0, 0.5)
@@ -49,6 +50,18 @@ def test_frames_keep_their_converters_and_events_go_with_the_inputs(found):
     assert energy(found, "frame-based crossbar", 0.0, 0.5) > 0.7 * energy(found, "frame-based crossbar", 0.0, 0.0)
     kept = [energy(found, f"{kind} crossbar", 0.0, 0.5) / energy(found, f"{kind} crossbar", 0.0, 0.0) for kind in KINDS]
     assert 0.5 < kept[1] < kept[0] < 1
+
+
+@pytest.mark.parametrize(
+    ("zeros", "said"), [((0.0, 0.5), "Dense weights: "), ((0.9, 0.5), "Weights with 50 % zeros: ")]
+)
+def test_the_weights_of_the_crossover_are_named(zeros, said):
+    config = sparsity.Config(weight_zeros=zeros)
+    results = Results(sparsity.layout(config))
+    for values in results.values.values():
+        values[...] = 1e-12
+    shown = sparsity_view.present(config, results)
+    assert said in shown.text and ("ense weights" in shown.text) == (0.0 in zeros)
 
 
 def test_the_share_of_zeros_is_exact():
