@@ -97,6 +97,7 @@ def layout(config: Config) -> Layout:
             ("size", "ohm", "row", "col"), "voltage across each cell, relative to its input; NaN beyond the tile"
         ),
         "digital_accuracy": Variable((), "accuracy of the weights without hardware"),
+        "test_images": Variable((), "number of test images"),
     }
     return Layout(dimensions, variables, ("size", "ohm"))
 
@@ -196,6 +197,7 @@ def compute(config: Config, state: State, point: dict[str, Any]) -> dict[str, An
         "weight_error": rms([c - w for c, w in zip(changed, weights, strict=True)]) / rms(weights),
         "drop": tools.drop(max(config.sizes)),
         "digital_accuracy": accuracy(state.model, None),
+        "test_images": len(x),
     }
 
 

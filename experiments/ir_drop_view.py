@@ -68,6 +68,7 @@ def error_table(results: Results) -> str:
 def curves(config: Any, results: Results) -> Any:
     """Change of the weights on one curve of N^2 R G; accuracy with each remedy against size, with the test set's error."""
     fig, (left, right) = plots.subplots(4.2, 5.2, height=3.8)
+    images = float(results["test_images"])
     sizes, ohms = np.array(results.coordinates("size")), results.coordinates("ohm")
     for colour, ohm in zip(plots.PALETTE, ohms, strict=False):
         load = sizes**2 * ohm * config.g_max
@@ -77,7 +78,7 @@ def curves(config: Any, results: Results) -> Any:
     worst = max(ohms)
     for colour, remedy in zip(plots.PALETTE, results.coordinates("remedy"), strict=False):
         found = np.asarray(results.select("accuracy", ohm=worst, remedy=remedy))
-        bars = 100 * np.sqrt(found * (1 - found) / config.test_images)
+        bars = 100 * np.sqrt(found * (1 - found) / images)
         right.errorbar(sizes, 100 * found, bars, fmt="o-", capsize=2, color=colour, label=remedy)
     right.axhline(
         100 * float(results["digital_accuracy"]), color="black", linewidth=1, linestyle=":", label="digital network"

@@ -8,9 +8,10 @@ import pytest
 
 import devices
 import xbar
-from experiments import benchmark_cases, benchmark_peers, benchmark_view
+from experiments import benchmark_cases, benchmark_peers, benchmark_view, ir_drop, ir_drop_view
 from experiments.command import cli
 from experiments.device_zoo_waveforms import SINES
+from experiments.framework.store import Results
 
 SHOWN = ("pcm_joshi2020", "reram_wan2022", "ecram_lithium_tang2018", "yakopcic_oblea2010")
 
@@ -99,6 +100,16 @@ def test_the_peers_of_the_benchmark_answer_the_same():
             np.testing.assert_allclose(
                 benchmark_peers.circuit_solver("badcrossbar", g, v, benchmark_cases.OHM)(None), found, rtol=1e-8
             )
+
+
+def test_error_bars_of_ir_drop_are_those_of_the_inputs_that_were_read():
+    """100 inputs at 90 %: a standard error of 3 points, although 445 were asked for."""
+    config = ir_drop.Config()
+    results = Results(ir_drop.layout(config))
+    for name, value in (("accuracy", 0.9), ("weight_error", 0.1), ("digital_accuracy", 0.95), ("test_images", 100.0)):
+        results.values[name][...] = value
+    bars = ir_drop_view.curves(config, results).axes[1].containers[0].lines[2][0].get_segments()
+    assert [b[1, 1] - b[0, 1] for b in bars] == pytest.approx([6.0] * len(config.sizes))
 
 
 @pytest.mark.slow
