@@ -204,7 +204,8 @@ class Periphery(Checked):
     """The converters of a backward read, which drives bit lines and senses word lines.
 
     Args:
-        dac: of the bit lines. adc: of the word lines.
+        dac: of each column of weights, whose voltage the mapping puts on its bit lines (on those of a pair with either
+            sign). adc: of the word lines.
     """
 
     dac: DAC = eqx.field(default_factory=DAC, metadata={"mend": "Write xbar.DAC(bits=8)."})
@@ -213,3 +214,8 @@ class Periphery(Checked):
     def __check_init__(self):
         if isinstance(self.dac, DAC) and self.dac.negative == "offset":
             raise ValueError("Periphery: a backward read needs 'bipolar' or 'two_phase' inputs, not 'offset'.")
+
+    @property
+    def noisy(self) -> bool:
+        """Whether a converter draws noise."""
+        return self.dac.noise is not None or self.adc.noise is not None

@@ -263,64 +263,6 @@ def _in_turn(tile: Tile, array: ProgrammedArray, now: Settled, part: Partition, 
     return lax.scan(add, start, jnp.arange(len(weights), dtype=jnp.int32))[0]
 
 
-def read_transposed(
-    tile: Tile,
-    array: ProgrammedArray,
-    y: Float[Array, "groups vectors n"],
-    k: int,
-    *,
-    t: Float[Array, ""],
-    key: PRNGKeyArray | None,
-) -> Float[Array, "groups vectors k"]:
-    """The product with the transpose of the same array: inputs on the bit lines, currents of the word lines.
-
-    Ohmic networks are reciprocal: between the same ends, the transfer conductance is the same either way, wires included.
-
-    Args:
-        y: input vectors of the columns. k: number of rows. t, key: as in `read`.
-
-    Raises:
-        ValueError: without `Tile(backward=Periphery(...))`, or for cells that are not ohmic.
-    """
-    if tile.backward is None:
-        raise ValueError(
-            "read_transposed: the tile has no converters for a backward read. Give Tile(backward=xbar.Periphery(...))."
-        )
-    if not tile.device.conduction.linear:
-        raise ValueError(
-            "read_transposed: cells that are not ohmic are not reciprocal; a backward read is not defined."
-        )
-    part = tile.partition(y.shape[0], k, y.shape[-1])
-    back = Partition(part.groups, part.n, part.k, tile.cols, tile.rows, part.packed)
-    dac, adc = tile.backward.dac, tile.backward.adc
-    read_key, adc_key = (None, None) if key is None else jax.random.split(key, 2)
-    gain = jnp.asarray(tile.mapping.transpose_gain(array.code))  # [block, row tile, 1, column tile, column] or a scalar
-    gain = jnp.broadcast_to(gain, (part.blocks, part.row_tiles, 1, part.col_tiles, part.used_cols))
-    inputs = back.split_inputs(y)[:, :, None] * jnp.moveaxis(
-        gain, 3, 1
-    )  # [block, column tile, row tile, vector, column]
-    largest = jnp.max(jnp.abs(lax.stop_gradient(inputs)), axis=-1, keepdims=True)
-    full_scale = jnp.where(largest > 0, largest, 1) if dac.range is None else jnp.full_like(largest, dac.range)
-    levels = dac.drive(inputs, full_scale)
-    volts = levels * tile.v_read.astype(y.dtype)
-    settled = array.settled or settle(tile, array, t, part)
-    through = lambda g: jnp.einsum("pbjivc,lbirjc->plbjivr", volts, g, precision=lax.Precision.HIGHEST)  # noqa: E731
-    current = through(settled.net)
-    if settled.variance is not None and not tile.mapping.shared_lines and read_key is not None:
-        total = jnp.einsum("pbjivc,lbirjc->plbjivr", volts**2, settled.variance)
-        current = current + safe_sqrt(total) * unit_normals(read_key, total)
-    if adc.noise is not None and adc_key is not None:
-        current = current + adc.noise * unit_normals(adc_key, current)
-    span = tile.mapping.full_scale(tile.device.g_min, tile.device.g_max) * tile.v_read * part.used_cols**0.5
-    reported = adc.convert(current, jnp.asarray(span if adc.range is None else adc.range, current.dtype))
-    weights = jnp.asarray(dac.plane_weights(), reported.dtype)
-    values = jnp.tensordot(weights, reported, axes=1) / tile.v_read.astype(reported.dtype)
-    sums = jnp.tensordot(weights, jnp.sum(levels, -1, keepdims=True), axes=1)
-    products = tile.mapping.decode(values, sums, array.code, transpose=True)  # pyright: ignore[reportCallIssue]
-    x = jnp.sum(products * full_scale, 1)
-    return back.join(jnp.moveaxis(x, 1, 2).reshape(part.blocks, -1, part.row_tiles * part.used_rows))
-
-
 def input_scale(tile: Tile, array: ProgrammedArray, inputs: Float[Array, "blocks row_tiles vectors rows"]) -> Array:
     """Full scale of the DAC: calibrated, given, or each vector's own largest magnitude (no gradient flows through it)."""
     if array.ranges is not None:
@@ -396,6 +338,12 @@ def _digital(
         return jnp.sum(value, 1).reshape(value.shape[0], value.shape[2], -1)
     value = functools.reduce(jnp.add, [value[:, i] for i in range(value.shape[1])])  # XLA's sum over few is slow
     return value.reshape(*value.shape[:2], -1)
+
+
+def drift_gain(reference: Array, now: Array) -> Float[Array, "blocks row_tiles col_tiles one_or_cols"]:
+    """What drift compensation multiplies each tile or column by: its reference over the read-out `now` [S]."""
+    now = now if reference.shape[-1] == now.shape[-1] else jnp.sum(now, -1, keepdims=True)
+    return jnp.where(now > 0, reference / jnp.where(now > 0, now, 1), 1)  # a tile of zeros has no gain
 
 
 def draws_at_read(tile: Tile) -> bool:

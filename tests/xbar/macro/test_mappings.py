@@ -237,8 +237,8 @@ def test_a_mapping_that_gives_the_wrong_shape_is_told_so():
 @pytest.mark.few(2)
 @pytest.mark.parametrize("name", ["differential", "offset", "offset-digital", "redundant"])
 def test_a_backward_read_is_the_product_with_the_transpose(name):
+    from xbar.macro.backward_reading import read_transposed
     from xbar.macro.programming import program
-    from xbar.macro.reading import read_transposed
 
     ideal = xbar.Periphery(dac=xbar.DAC(bits=None), adc=xbar.ADC(bits=None))
     both = dataclasses.replace(tile(EXACT[name]), backward=ideal)

@@ -9,6 +9,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Float
 
 from xbar.macro.wires.noise_map import NoiseMap
@@ -82,6 +83,16 @@ class AbstractWires(eqx.Module):
         if conduction is not None and not getattr(conduction, "linear", False):
             raise NotImplementedError(f"{type(self).__name__}.noise_variance is defined for ohmic cells only.")
         return self.noise_map(g, var).variance(v)
+
+    def backward_noise_variance(
+        self, g: Float[Array, "rows cols"], var: Float[Array, "rows cols"], v: Float[Array, "inputs cols"]
+    ) -> Float[Array, "inputs rows"]:
+        """Variance of the current of every word line [A^2] for inputs on the bit lines, of ohmic cells.
+
+        Where a model of wires does not define it, that of each bit line driven alone, summed: by reciprocity the part of
+        `noise_map` by squares.
+        """
+        return jnp.matmul(v**2, self.noise_map(g, var).squares.T, precision=lax.Precision.HIGHEST)
 
     def prefers_direct_solve(self, inputs: int) -> bool:
         """Whether `currents` of this few inputs cost less than `terminals`."""

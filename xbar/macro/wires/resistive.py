@@ -301,7 +301,18 @@ class ResistiveWires(AbstractWires):
         """Voltages that sense nodes at `v` [V] put across all cells, drivers at 0 V: by reciprocity what the current of the
         sense nodes gains from a current beside each cell. They are those of the tile with word and bit lines
         exchanged."""
-        exchanged = ResistiveWires(
+        across = self._exchanged()._across(_turned(g), v[:, ::-1])
+        return jnp.swapaxes(across, 1, 2)[:, ::-1, ::-1]
+
+    def backward_noise_variance(
+        self, g: Float[Array, "rows cols"], var: Float[Array, "rows cols"], v: Float[Array, "inputs cols"]
+    ) -> Float[Array, "inputs rows"]:
+        """See `AbstractWires`; here by one more solution for every word line."""
+        return self._exchanged().noise_variance(_turned(g), _turned(var), v[:, ::-1])[:, ::-1]
+
+    def _exchanged(self) -> ResistiveWires:
+        """These wires with word and bit lines exchanged, for cells `_turned`."""
+        return ResistiveWires(
             self.r_col,
             self.r_row,
             self.r_sense,
@@ -309,8 +320,6 @@ class ResistiveWires(AbstractWires):
             drive="both" if self.ground == "both" else "left",
             ground="both" if self.drive == "both" else "bottom",
         )
-        across = exchanged._across(g[::-1, ::-1].T, v[:, ::-1])
-        return jnp.swapaxes(across, 1, 2)[:, ::-1, ::-1]
 
     def prefers_direct_solve(self, inputs: int) -> bool:
         return inputs <= FEW
@@ -355,6 +364,11 @@ class ResistiveWires(AbstractWires):
             terminals=source + sense,
             report=jax.tree.map(jnp.max, report),
         )
+
+
+def _turned(g: Float[Array, "rows cols"]) -> Float[Array, "cols rows"]:
+    """Cells with word and bit lines exchanged, so that drivers stay on the left and sense nodes at the bottom."""
+    return g[::-1, ::-1].T
 
 
 def _for_each_input(solve, inputs, cells: int):

@@ -17,8 +17,9 @@ from xbar.chip import Chip
 from xbar.execution import with_frozen_noise
 from xbar.graph.nodes import Context, Layer, Traced
 from xbar.graph.uses import Use, uses_of
+from xbar.macro.backward_reading import read_transposed
 from xbar.macro.converters import ADC, DAC, Periphery
-from xbar.macro.reading import draws_at_read, read, read_transposed
+from xbar.macro.reading import draws_at_read, read
 from xbar.macro.state import ProgrammedArray
 from xbar.macro.tile import Tile
 
@@ -88,7 +89,8 @@ def backpropagate(
     """
     if chip.wafer:
         raise ValueError("backpropagate: this is a wafer of chips. Train each: jax.vmap over the chips and their keys.")
-    if key is None and any(draws_at_read(tile) for tile in chip.tiles.values()):
+    tiles = {i: _with_way_back(tile) for i, tile in chip.tiles.items()}
+    if key is None and any(draws_at_read(tile) or (tile.backward or IDEAL).noisy for tile in tiles.values()):
         raise ValueError("backpropagate needs key=: reading this chip is noisy. Pass key=jax.random.key(0).")
     traced, given = chip._traced(inputs)
     check_inputs(traced, inputs)
@@ -98,7 +100,6 @@ def backpropagate(
         lambda: functools.partial(_run, traced.plan_only(), frozenset(chip.arrays)),
     )
     typed = None if key is None else typed_key(key)
-    tiles = {i: _with_way_back(tile) for i, tile in chip.tiles.items()}
     cells = (taken.arrays, tiles, taken.taken)
     return run(loss, cells, chip.leaves, given.inputs, given.captured, typed)
 
