@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from devices.conduction import Sinh
-from xbar.macro.wires import AbstractWires, IdealWires, ResistiveWires
+from xbar.macro.wires import AbstractWires, IdealWires, ResistiveWires, SeriesWires
 
 DRAWS = 10_000
 
@@ -152,6 +152,13 @@ def test_other_wires_have_defaults():
     np.testing.assert_allclose(Halved().noise_variance(g, g, v), v**2 @ g)
     with pytest.raises(NotImplementedError, match="ohmic cells only"):
         Halved().noise_variance(g, g, v, Sinh(0.1))
+
+
+def test_noise_of_cells_in_series_with_a_resistance():
+    """A cell of conductance `g` behind `r` passes on `1/(1 + g r)^2` of what it changes by, independent or frozen."""
+    g, var = jax.random.uniform(jax.random.key(0), (2, 6, 5)) * 25e-6
+    found = SeriesWires(0.0, 0.0, r_access=100e3).noise_map(g, var).variance(jnp.eye(6))
+    np.testing.assert_allclose(found, var / (1 + g * 100e3) ** 4, rtol=1e-5)
 
 
 @pytest.mark.slow

@@ -87,7 +87,9 @@ def test_frozen_noise_is_the_same_in_both_directions(wires):
     np.testing.assert_allclose(read_transposed(how, array, D, 6, t=NOW, key=jax.random.key(5)), expected, rtol=1e-4)
 
 
-@pytest.mark.parametrize("wires", [xbar.ResistiveWires(400.0, 300.0, 90.0, 60.0, noise="exact")])
+@pytest.mark.parametrize(
+    "wires", [xbar.ResistiveWires(400.0, 300.0, 90.0, 60.0, noise="exact"), xbar.SeriesWires(9e3, 9e3)]
+)
 def test_noise_passes_wires_backward(wires):
     """As by the derivatives of all transfer conductances with respect to all cells."""
     how = tile(NOISY, wires=wires, mapping=xbar.Offset())

@@ -66,9 +66,10 @@ class AbstractWires(eqx.Module):
     def noise_map(self, g: Float[Array, "rows cols"], var: Float[Array, "rows cols"]) -> NoiseMap:
         """How ohmic cells of variances `var` [S^2] disturb reads, worked out once for all inputs.
 
-        Where a model of wires does not define it, every cell acts on its column as if no voltage were lost.
+        Where a model of wires does not define it, every cell acts on the current of its own input and column alone, by
+        its `sensitivity`.
         """
-        return NoiseMap(var)
+        return NoiseMap(var * self.sensitivity(g) ** 2)
 
     def noise_variance(
         self,
