@@ -178,6 +178,15 @@ class Site(eqx.Module):
         second = jnp.where(n.up == 0, -n.down, jnp.where(n.down == 0, 0, jnp.where(first_up, -n.down, n.up)))
         return self._suffered(self._sent(array, (first, second), n.cells, t, tuple(keys), most), n), spent
 
+    def wait(self, array: ProgrammedArray, t: Float[Array, ""]) -> ProgrammedArray:
+        """The array `t` [s] later, in the form that `pulse` leaves it in, so that either may be chosen while compiled code
+        runs."""
+        if array.cells.age is None:  # nothing about it depends on time
+            return array
+        later: Any = self.tile.device.wait(array.cells, t).age
+        cells = dataclasses.replace(array.cells, age=jnp.broadcast_to(later, array.cells.g.shape))
+        return dataclasses.replace(array, cells=cells)
+
     def _suffered(self, array: ProgrammedArray, n: Pulses) -> ProgrammedArray:
         """The array after what these pulses did to cells that are not selected."""
         select, law = self.drive.select, self.tile.device.disturb

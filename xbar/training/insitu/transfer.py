@@ -64,7 +64,7 @@ class TikiTaka(AbstractAlgorithm):
         fast, peaks, spent = self.fast.gather(site, state.array, state.peaks, lines, rate, t, gather)
         number = state.number + 1
         here = (array, fast, state.row, Spent.of())
-        rest = lambda now: now  # noqa: E731
+        rest = lambda now: (site.wait(now[0], t), *now[1:])  # noqa: E731
         due = number % self.fast.every == 0
         pace = self.fast.pace(site, self.transfer, rate)
         array, fast, row, more = jax.lax.cond(
@@ -171,7 +171,7 @@ class BufferedTransfer(AbstractAlgorithm):
         array, state, more = jax.lax.cond(
             due,
             lambda a, s: self._transfer(site, a, s, pace, t, move),
-            lambda a, s: (a, s, Spent.of()),
+            lambda a, s: (site.wait(a, t), s, Spent.of()),
             array,
             state,
         )
@@ -290,7 +290,8 @@ class ResidualLearning(AbstractAlgorithm):
             due = number % self.fast.every ** (self.arrays - k + 1) == 0
             here = (chain[k - 1], memories[k - 1], rows[k - 1], Spent.of())
             move = lambda now, k=k: self._move(site, chain[k], now[0], now[1], now[2], t, keys[k - 1])  # noqa: E731
-            chain[k - 1], memories[k - 1], rows[k - 1], more = jax.lax.cond(due, move, lambda now: now, here)
+            rest = lambda now: (site.wait(now[0], t), *now[1:])  # noqa: E731
+            chain[k - 1], memories[k - 1], rows[k - 1], more = jax.lax.cond(due, move, rest, here)
             spent = spent + more
         return chain[0], Residuals(tuple(chain[1:]), tuple(memories), tuple(rows), number), spent
 

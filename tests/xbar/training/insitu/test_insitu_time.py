@@ -54,6 +54,29 @@ def test_drift_follows_the_clock_of_every_cell():
     np.testing.assert_allclose(now[1], cells.g[1] * 112.0**-0.1, rtol=1e-5)
 
 
+@pytest.mark.parametrize(
+    "algorithm",
+    [
+        insitu.TikiTaka(insitu.FastArray(every=3)),
+        insitu.agad(fast=insitu.FastArray(every=3)),
+        insitu.ResidualLearning(insitu.FastArray(every=3, fast=1.0), arrays=2),
+    ],
+    ids=lambda a: type(a).__name__,
+)
+def test_arrays_age_between_transfers(algorithm):
+    """Of four updates 10 s apart only the third is a transfer: the references of all arrays are 40 s old then."""
+    chip = chip_of(device(drift=drift.PowerLawDrift(nu_mean=0.1, nu_std=0.0, g_max=G_MAX, t0=1.0)), (2, 2))
+    rule = insitu.on_arrays(algorithm, 0.1)
+    state = rule.init(chip, key=jax.random.key(0))
+    _, found = insitu.backpropagate(chip, (jnp.ones((1, 2)),), jnp.sum)
+    learn = jax.jit(lambda state: rule.update(found, state, key=jax.random.key(0), t=10.0)[1])
+    for _ in range(4):
+        state = learn(state)
+    kept = state.layers[0]
+    for array in (state.chip.arrays[0], *(kept.arrays if hasattr(kept, "arrays") else (kept.array,))):
+        np.testing.assert_allclose(array.cells.age[1], 40.0)
+
+
 def test_cells_wear_out_while_they_learn():
     """Cells live for 50 cycles; each update sends 10 pulses to each: after 6 updates all that learn are stuck, and the
     references are not."""
