@@ -41,7 +41,7 @@ class LIF(Checked):
 
     A neuron spikes where `v` reaches `threshold + a`; then `v` is lowered by that or set to `v_reset`, `a` grows by
     `adaptation`, and the neuron rests for `refractory`. Without `tau_syn` the input is the current. `tau=inf`
-    integrates without a leak, `r i` a step: inputs are charges then.
+    integrates without a leak, `r i` a step: inputs are charges then. A neuron at rest neither integrates nor spikes.
 
     Args:
         tau: membrane time constant [s]; a number, or one for each neuron.
@@ -98,13 +98,13 @@ class LIF(Checked):
         """The equations of `step`, which calls them under a name that energy ledgers know."""
         before, i = state.v, self._current(state, x, dt)
         v = self._integrated(state.v, i, dt)
-        if self.refractory is not None:
-            resting = state.wait > 0.5 * dt
-            v = jnp.where(resting, state.v, v)
+        resting = False if self.refractory is None else state.wait > 0.5 * dt
+        v = v if self.refractory is None else jnp.where(resting, state.v, v)
         a = state.a if self.adaptation is None else state.a * jnp.exp(-dt / self.tau_adapt)
         level = self.threshold + a
         decides = before if self.late else v
         spikes = spike((decides - level) / level, self.surrogate, self.sharpness)
+        spikes = spikes if self.refractory is None else jnp.where(resting, 0, spikes)
         fired = jax.lax.stop_gradient(spikes)  # the reset has no derivative of its own
         v = v - fired * level if self.reset == "subtract" else jnp.where(fired > 0, self.v_reset, v)
         wait = state.wait if self.refractory is None else jnp.where(fired > 0, self.refractory, state.wait - dt)

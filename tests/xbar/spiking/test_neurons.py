@@ -81,6 +81,17 @@ def test_rate_against_current(current, refractory):
     assert np.diff(at).mean() * dt == pytest.approx(period, abs=2 * dt)
 
 
+@pytest.mark.parametrize("late", [0, 1])
+def test_neurons_at_rest_do_not_spike(late):
+    """A charge of three thresholds: three spikes, with five steps of rest and one of integration from one to the next;
+    at rest their slopes are 0 too."""
+    neuron = spiking.LIF(tau=jnp.inf, refractory=5e-3, late=late)
+    x = jnp.zeros(20).at[0].set(3.0)
+    np.testing.assert_array_equal(np.flatnonzero(run(neuron, x, 1e-3)[1]), np.array([0, 6, 12]) + late)
+    slopes = jax.jacrev(lambda x: run(neuron, x, 1e-3)[1])(x)[:, 0]
+    assert slopes[6 + late] != 0 and not np.any(slopes[1 + late : 6 + late])
+
+
 def test_below_threshold_nothing_spikes():
     v, spikes = run(spiking.LIF(tau=20e-3), np.full(5000, 0.999), 1e-3)
     assert not np.any(spikes) and float(v[-1]) == pytest.approx(0.999, rel=1e-4)
