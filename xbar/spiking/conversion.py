@@ -60,16 +60,28 @@ def converted(
     return Spiking(synapses, neurons, dt)
 
 
+class _Biased(eqx.Module):
+    """A layer that has no bias, and one for all of its outputs."""
+
+    layer: Callable[[Array], Array]
+    bias: Float[Array, ""]
+
+    def __call__(self, x: Array) -> Array:
+        return self.layer(x) + self.bias
+
+
 def _rescaled(layer: Any, weights: Array, bias: Array, more: float) -> Any:
     """A layer with its weights and biases multiplied, and `more` added to every bias (every output, without one)."""
+    named = lambda path: "bias" in str(getattr(path[-1], "name", getattr(path[-1], "key", "")))  # noqa: E731
 
     def change(path: Any, leaf: Any) -> Any:
         if not eqx.is_inexact_array(leaf):
             return leaf
-        name = str(getattr(path[-1], "name", ""))
-        return leaf * bias + more if "bias" in name else leaf * weights
+        return leaf * bias + more if named(path) else leaf * weights
 
-    return jax.tree_util.tree_map_with_path(change, layer)
+    own = [named(path) for path, leaf in jax.tree_util.tree_leaves_with_path(layer) if eqx.is_inexact_array(leaf)]
+    changed = jax.tree_util.tree_map_with_path(change, layer)
+    return changed if any(own) or not more else _Biased(changed, jnp.asarray(more))
 
 
 def rate_logits(run: SpikingRun) -> Float[Array, "batch outputs"]:

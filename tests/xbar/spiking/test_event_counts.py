@@ -103,3 +103,16 @@ def test_the_same_weights_spike():
         run = eqx.filter_jit(twin)(spiking.regular(x, steps).astype(jnp.float32))
         errors.append(np.abs(np.asarray(spiking.rate_logits(run)) - dense).mean() / dense.std())
     assert errors[1] < 0.03 and errors[1] < errors[0] / 4
+
+
+@pytest.mark.parametrize("use_bias", [True, False])
+def test_rates_are_rounded_with_and_without_a_bias(use_bias):
+    """Constant inputs: rates times the largest activation are activations to half of 1/T, and not too small on average."""
+    steps, layer = 16, eqx.nn.Linear(8, 32, use_bias=use_bias, key=jax.random.key(0))
+    last = eqx.nn.Linear(32, 4, use_bias=use_bias, key=jax.random.key(1))
+    x = jax.random.uniform(jax.random.key(2), (200, 8))
+    twin = spiking.converted([layer, last], x, steps, percentile=100.0)
+    exact = jax.nn.relu(jax.vmap(layer)(x)) / jnp.max(jax.vmap(layer)(x))
+    rates = twin(jnp.broadcast_to(x, (steps, *x.shape))).spikes[0].mean(0)
+    off = (rates - exact)[exact > 0.02] * steps
+    assert abs(float(off.mean())) < 0.05 and float(jnp.abs(off).max()) < 0.51
