@@ -145,6 +145,8 @@ class FixedPointLIF(Checked):
         decay: d, 0 to 4096. threshold: whole number.
 
     Reference: Davies et al. 2018, 10.1109/MM.2018.112130359; the traces of the NIR study, 10.1038/s41467-024-52259-9.
+
+    Breaks when: the membrane and an input together reach 2^31.
     """
 
     decay: int = eqx.field(static=True)
@@ -162,5 +164,8 @@ class FixedPointLIF(Checked):
         """One time step: the membrane after it, and spikes (0 or 1)."""
         fired = v > self.threshold
         v = jnp.where(fired, 0, v)
-        whole = v * (4096 - self.decay)
-        return jnp.sign(whole) * (jnp.abs(whole) // 4096) + x, fired.astype(jnp.int32)
+        kept, (high, low) = (
+            4096 - self.decay,
+            jnp.divmod(jnp.abs(v), 4096),
+        )  # in two parts: no product exceeds |v| or 2^24
+        return jnp.sign(v) * (high * kept + low * kept // 4096) + x, fired.astype(jnp.int32)

@@ -70,6 +70,17 @@ def test_loihi_in_fixed_point(platform):
     np.testing.assert_array_equal(np.asarray(ours)[:-1][before], v[1:][before])
 
 
+@pytest.mark.parametrize("decay", [0, 1, 163, 4096])
+def test_fixed_point_decays_exactly_up_to_32_bits(decay):
+    """As whole numbers without a limit, towards zero."""
+    v = np.random.default_rng(0).integers(-(2**31) + 1, 2**31, 1000)
+    v[:4] = 2**19, -(2**19), 2**31 - 1, -(2**31) + 1
+    neuron = spiking.FixedPointLIF(decay=decay, threshold=2**31 - 1)
+    ours, _ = neuron.step(jnp.asarray(v, jnp.int32), jnp.int32(0))
+    exact = [np.sign(x) * (abs(int(x)) * (4096 - decay) // 4096) for x in v]
+    np.testing.assert_array_equal(ours, exact)
+
+
 @pytest.mark.parametrize("current, refractory", [(1.5, None), (3.0, 2e-3), (10.0, 5e-3)])
 def test_rate_against_current(current, refractory):
     """Constant input: 1 / (t_ref + tau ln(r i / (r i - threshold))), to the step."""
