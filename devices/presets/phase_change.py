@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax.numpy as jnp
 
 from devices.catalogue import Provenance, published
@@ -43,19 +45,22 @@ def pcm_joshi2020() -> Device:
     10.1109/ICECS46596.2019.8964852; the constants as in aihwkit 1.2.0, `PCMLikeNoiseModel` (MIT licence).
     """
     g_max = 25 * _US
-    return Device(
-        g_min=0.0,
-        g_max=g_max,
-        programming=SpreadProgramming(Polynomial(jnp.asarray([0.26348, 1.9650, -1.1731]) * _US), g_max),
-        drift=PowerLawDrift(
+    return Device(g_min=0.0, g_max=g_max, **_joshi_laws(g_max), provenance=JOSHI)
+
+
+def _joshi_laws(g_max: float) -> dict[str, Any]:
+    """Write error, drift and read noise of `pcm_joshi2020`, at the same share of another range."""
+    write = jnp.asarray([0.26348, 1.9650, -1.1731]) * _US * (g_max / (25 * _US))
+    return {
+        "programming": SpreadProgramming(Polynomial(write), g_max),
+        "drift": PowerLawDrift(
             nu_mean=ClippedLogarithm(-0.0155, 0.0244, 0.049, 0.1),
             nu_std=ClippedLogarithm(-0.0125, -0.0059, 0.008, 0.045),
             g_max=g_max,
             t0=20.0,
         ),
-        read_noise=OneOverFNoise(q=ClippedPower(0.0088, 0.65, 0.2), g_max=g_max, t0=20.0),
-        provenance=JOSHI,
-    )
+        "read_noise": OneOverFNoise(q=ClippedPower(0.0088, 0.65, 0.2), g_max=g_max, t0=20.0),
+    }
 
 
 HERMES = Provenance(
@@ -121,7 +126,8 @@ PULSED = Provenance(
     notes=(
         RANGE_NOTE,
         "Depression of a phase-change cell is abrupt (a RESET); pulses down are the mild ones of the parameter set.",
-        "Drift and read noise are those of pcm_joshi2020, at the conductance that the pulses have left.",
+        "Write error, drift and read noise are those of pcm_joshi2020 at the same share of the range; drift and noise "
+        "at the conductance that the pulses have left.",
     ),
 )
 
@@ -136,15 +142,12 @@ def pcm_nandakumar2020(g_max: float = 25e-6) -> Device:
     Reference: Nandakumar et al., Front. Neurosci. 14, 406 (2020), 10.3389/fnins.2020.00406; the constants as in aihwkit 1.2.0,
     `PCMPresetDevice` (MIT licence), a one-sided exponential step.
     """
-    base = pcm_joshi2020()
     scale = Scale(0.0, g_max, 0.0, 2.0)
     step, unit = 0.01 * scale.unit, scale.unit
     return Device(
         g_min=0.0,
         g_max=g_max,
-        programming=base.programming,
-        drift=base.drift,
-        read_noise=base.read_noise,
+        **_joshi_laws(g_max),
         update=PulseUpdate(
             law=ExponentialStep(step, step, -27.235, -2.235, 2.5, 2.5, -1.0, 0.0, 0.0, 0.0, g_max),
             cells=CellSpread(step=0.2, balance=0.05, others={"g_max": 0.1 * g_max}),

@@ -1,6 +1,8 @@
 """Names, sources and reach of everything that is published under a name."""
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 import devices
@@ -53,3 +55,15 @@ def test_preset_settings_that_cannot_be():
         devices.reram_cmo_falcone2025(acceptance=0.2)
     tight, loose = (devices.reram_cmo_falcone2025(a).programming.scale(jnp.asarray(5e-5)) for a in (0.002, 0.02))
     assert float(loose) == pytest.approx(0.575e-6, rel=0.01) and float(tight) < float(loose) / 10
+
+
+def test_the_range_of_gradually_crystallised_cells_changes_no_ratio():
+    """Write error, drift and read noise of the same draws are shares of the range, whatever that is."""
+    found = []
+    for g_max in (25e-6, 100e-6):
+        device = devices.pcm_nandakumar2020(g_max)
+        cells = device.program(jnp.linspace(0, g_max, 50), key=jax.random.key(0))
+        noise = jnp.sqrt(device.read_variance(cells, 1e4, 1e6))
+        found.append(jnp.stack([cells.g, device.conductance(cells, 1e4), noise]) / g_max)
+    np.testing.assert_allclose(*found, rtol=1e-4)
+    assert np.ptp(found[0][0] - np.linspace(0, 1, 50)) > 0.05
