@@ -6,8 +6,8 @@ import pathlib
 from collections.abc import Iterable
 from typing import Any
 
-from experiments import chosen_networks
 from experiments.framework.errors import UsageError
+from experiments.framework.files import hash_of
 
 SHORT = {"pcm": "pcm_joshi2020", "reram": "reram_wan2022"}
 
@@ -27,7 +27,7 @@ def find(name: str, assume: str | None = None) -> Any:
 def inputs(*names: str | None) -> dict[str, str]:
     """Hashes of the device files among these names, by which a run is identified."""
     files = [pathlib.Path(name) for name in names if name is not None and name.endswith(".toml")]
-    return {str(path): chosen_networks.hash_of(path) for path in files}
+    return {str(path): hash_of(path) for path in files}
 
 
 def citations(names: Iterable[str]) -> tuple[str, ...]:

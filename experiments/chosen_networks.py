@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import functools
-import hashlib
-import pathlib
 from typing import TYPE_CHECKING, Any
+
+from experiments.framework.files import hash_of
 
 if TYPE_CHECKING:
     from experiments.networks import Network
@@ -34,11 +34,6 @@ def inputs(config: Any) -> dict[str, str]:
     from experiments import networks
 
     return {path.name: hash_of(path) for path in networks.files(config.network)}
-
-
-def hash_of(path: pathlib.Path) -> str:
-    """A short hash of a file's contents."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
 
 
 def macs(f: Any, params: Any, x: Any) -> float:

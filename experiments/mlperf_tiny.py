@@ -12,6 +12,7 @@ from typing import Any, Literal
 from experiments import chosen_devices, chosen_macros, chosen_networks, measured_tiny
 from experiments.accuracy_energy import COMPONENTS, SECONDS
 from experiments.framework.errors import UsageError
+from experiments.framework.files import hash_of
 from experiments.framework.store import Dimension, Layout, Results, Variable
 
 TITLE = "MLPerf Tiny on crossbars: accuracy over time, energy and latency, against measured boards"
@@ -91,7 +92,7 @@ def inputs(config: Config) -> dict[str, str]:
     from experiments import networks
 
     files = [*(f for n in config.networks for f in networks.files(n)), measured_tiny.path()]
-    return {file.name: chosen_networks.hash_of(file) for file in files}
+    return {file.name: hash_of(file) for file in files}
 
 
 def layout(config: Config) -> Layout:

@@ -12,7 +12,7 @@ def present(config, results): ... # -> Presentation
 
 Optional:
 def check(config): ...            # raises UsageError if a setting is invalid
-def inputs(config): ...           # -> {file: hash}: what else identifies a run, besides its settings
+def inputs(config): ...           # -> {file: hash}: what identifies a run besides settings and the device files they name
 def memory(config): ...           # -> {what for: bytes}: memory of a point, besides its results
 def prepare(config): ...          # -> anything: data, trained networks; called only if a point is missing, once per worker
 """
@@ -29,6 +29,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from experiments.framework.errors import UsageError
+from experiments.framework.files import hash_of
 from experiments.framework.store import Layout, Results
 
 REQUIRED = ("Config", "TITLE", "layout", "compute", "present")
@@ -160,6 +161,19 @@ class Source:
             line = _line(error, self.path)
             raise UsageError(f"{self.path}{line}: {type(error).__name__}: {error}") from error
         return module
+
+
+def identity(source: Source, module: Any, config: Any) -> dict[str, str]:
+    """Hashes of all files that a run depends on: the user's own experiment, device files that its settings name, and what
+    the experiment itself lists as `inputs`."""
+    return source.inputs | _device_files(config) | getattr(module, "inputs", lambda config: {})(config)
+
+
+def _device_files(config: Any) -> dict[str, str]:
+    values = (getattr(config, field.name) for field in dataclasses.fields(config))
+    named = (v for value in values for v in (value if isinstance(value, tuple) else (value,)))
+    files = [pathlib.Path(v) for v in named if isinstance(v, str) and v.endswith(".toml")]
+    return {str(file): hash_of(file) for file in files if file.is_file()}
 
 
 _HINT = "see experiments/framework/experiment.py, or `xbar run --help`."

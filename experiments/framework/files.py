@@ -1,8 +1,9 @@
-"""Files that are written completely or not at all."""
+"""Files that are written completely or not at all, and hashes of their contents."""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import pathlib
 from collections.abc import Iterator
 
@@ -22,6 +23,11 @@ def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
     except OSError as error:
         known = error.errno is not None
         raise (OSError(error.errno, error.strerror, str(path)) if known else OSError(f"{path}: {error}")) from error
+
+
+def hash_of(path: pathlib.Path) -> str:
+    """A short hash of a file's contents."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
 
 
 def write_bytes(path: pathlib.Path, content: bytes) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from experiments.framework import plots, report
-from experiments.framework.experiment import Presentation, Source
+from experiments.framework.experiment import Presentation, Source, identity
 from experiments.framework.files import write_text
 from experiments.framework.memory import check_memory
 from experiments.framework.progress import Progress, say
@@ -44,6 +44,7 @@ class _Run:
     config: Any
     layout: Layout
     versions: dict[str, str]
+    files: dict[str, str]
     folder: RunFolder
     results: Results
 
@@ -68,10 +69,11 @@ def execute(
         runs: dict[int, _Run] = {}
         for i in sorted(range(len(configs)), key=lambda i: repr(configs[i])):  # every process locks them in this order
             config, layout = configs[i], layouts[i]
-            versions = current_versions() | source.inputs | getattr(module, "inputs", lambda config: {})(config)
+            files = identity(source, module, config)
+            versions = current_versions() | files
             folder = folders.enter_context(open_run(out / source.name, config, versions, fresh))
             folders.callback(folder.remove_if_empty)
-            runs[i] = _Run(module, config, layout, versions, folder, folder.load(layout))
+            runs[i] = _Run(module, config, layout, versions, files, folder, folder.load(layout))
             _say_what_is_there(runs[i])
         in_order = [runs[i] for i in range(len(configs))]
         try:
@@ -112,7 +114,7 @@ def _compute(source: Source, runs: Sequence[_Run], workers: Workers) -> None:
     for run in runs:
         settings = {field.name: getattr(run.config, field.name) for field in dataclasses.fields(run.config)}
         for point in run.missing():
-            tasks.append(Task(source, settings, point))
+            tasks.append(Task(source, settings, point, run.files))
             owners[id(tasks[-1])] = run
     if not tasks:
         return

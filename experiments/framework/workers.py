@@ -23,7 +23,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 from experiments.framework.errors import UsageError
-from experiments.framework.experiment import Source
+from experiments.framework.experiment import Source, identity
 from experiments.framework.memory import Programs
 from experiments.framework.versions import current_versions
 
@@ -33,16 +33,17 @@ LOST = 3
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """One point of one run, in a form that can be sent to another machine."""
+    """One point of one run, in a form that can be sent to another machine. `files`: hashes of what it depends on."""
 
     source: Source
     settings: dict[str, Any]
     point: dict[str, Any]
+    files: dict[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def job(self) -> str:
         """What tasks that are prepared together share."""
-        return f"{self.source.name}\n{self.source.text}\n{self.settings!r}"
+        return f"{self.source.name}\n{self.source.text}\n{self.settings!r}\n{self.files!r}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,10 +82,22 @@ class Workers:
 
 
 def compute(task: Task) -> dict[str, Any]:
-    """Computes one point; prepares the experiment if this process has not yet."""
+    """Computes one point; prepares the experiment if this process has not yet.
+
+    Raises:
+        UsageError: if a file that it depends on is not as it was when the run began.
+    """
     module = task.source.load()
     config = module.Config(**task.settings)
-    return module.compute(config, _prepared(task, module, config), task.point)
+    found = module.compute(config, _prepared(task, module, config), task.point)
+    files = identity(task.source, module, config)
+    if files != task.files:
+        changed = sorted(name for name in files.keys() | task.files if files.get(name) != task.files.get(name))
+        raise UsageError(
+            f"{', '.join(changed)}: not as it was when this run began. Finished points are kept; run it again. Leave files "
+            "as they are meanwhile; workers of a cluster need the same files, and a new start after an edit."
+        )
+    return found
 
 
 _STATES: collections.OrderedDict[str, Any] = collections.OrderedDict()
