@@ -5,26 +5,50 @@ from __future__ import annotations
 import hashlib
 import io
 import pathlib
+import re
 import zipfile
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from experiments.framework.files import write_bytes
 from experiments.framework.versions import source
+from xbar.graph.work import inner_jaxprs
 
 
 def fingerprint(*trees: Any) -> str:
-    """A hash of all arrays and other leaves in some pytrees: what a computation depends on."""
-    seen = hashlib.sha256(repr([jax.tree.structure(tree) for tree in trees]).encode())
+    """A hash of all arrays and other leaves in some pytrees: what a computation depends on; the same in every process."""
+    seen = hashlib.sha256(without_places(repr([jax.tree.structure(tree) for tree in trees])).encode())
     for leaf in jax.tree.leaves(trees):
         is_key = isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
         leaf = jax.random.key_data(leaf) if is_key else leaf
-        array = isinstance(leaf, jax.Array | np.ndarray)
-        seen.update(np.ascontiguousarray(leaf).tobytes() if array else repr(leaf).encode())
+        if isinstance(leaf, jax.Array | np.ndarray):
+            seen.update(f"{leaf.dtype} {leaf.shape}".encode() + np.ascontiguousarray(leaf).tobytes())
+        else:
+            seen.update(without_places(repr(leaf)).encode())
     return seen.hexdigest()
+
+
+def program(f: Callable[..., Any], *args: Any) -> tuple[str, list[Any]]:
+    """What a function computes, for a fingerprint: its trace, and all arrays that it closes over."""
+    traced = eqx.filter_make_jaxpr(f)(*args)[0]
+    return without_places(str(traced)), list(_constants(traced))
+
+
+def _constants(traced: Any) -> Iterator[Any]:
+    yield from (c if isinstance(c, jax.Array) else np.asarray(c) for c in traced.consts if c is not None)
+    for eqn in traced.jaxpr.eqns:
+        for inner in inner_jaxprs(eqn.params):
+            yield from _constants(inner)
+
+
+def without_places(text: str) -> str:
+    """A printed object without places in memory, which are others in each process; the repr of a function has one."""
+    return re.sub(r" at 0x[0-9a-f]+", "", text)
 
 
 def save(path: pathlib.Path, belongs_to: str, done: int, state: Any) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import pathlib
 from typing import TYPE_CHECKING, Any
 
+from experiments.framework import own_code
 from experiments.framework.files import hash_of
 
 if TYPE_CHECKING:
@@ -12,28 +14,47 @@ if TYPE_CHECKING:
 
 
 def find(config: Any) -> Network:
-    """The network of a run, read once from its files as they are.
+    """The network of a run, read once from its files as they are; other files that a user's own file loads are read when
+    it is run, once in a process.
 
     Raises:
         UsageError: if it is not available; see `experiments.networks.find`.
     """
-    return _found(config.network, config.seed, config.data, tuple(inputs(config).values()))
-
-
-@functools.lru_cache(maxsize=2)
-def _found(name: str, seed: int, data: str | None, hashes: tuple[str, ...]) -> Network:
-    import jax
-
-    from experiments import networks
-
-    return networks.find(name, jax.random.fold_in(jax.random.key(seed), 0), data)
+    return _found(config)[0]
 
 
 def inputs(config: Any) -> dict[str, str]:
-    """Hashes of the network's files, by which a run is identified."""
+    """Hashes by which a run is identified: of the network's files; for a user's own file also of those that it imports from
+    its folder, and of the parameters and data that it loads."""
     from experiments import networks
 
-    return {path.name: hash_of(path) for path in networks.files(config.network)}
+    return _files(config.network) | (_found(config)[1] if networks.is_own(config.network) else {})
+
+
+def _files(name: str) -> dict[str, str]:
+    from experiments import networks
+
+    files = {path.name: hash_of(path) for path in networks.files(name)}
+    return files | (own_code.neighbours(pathlib.Path(name)) if networks.is_own(name) else {})
+
+
+def _found(config: Any) -> tuple[Network, dict[str, str]]:
+    from experiments import networks
+
+    name = config.network
+    seed = 0 if networks.is_own(name) else config.seed  # its weights are given
+    return _read(name, seed, config.data, tuple(_files(name).values()))
+
+
+@functools.lru_cache(maxsize=2)
+def _read(name: str, seed: int, data: str | None, hashes: tuple[str, ...]) -> tuple[Network, dict[str, str]]:
+    import jax
+
+    from experiments import networks
+    from experiments.networks import own_file
+
+    network = networks.find(name, jax.random.fold_in(jax.random.key(seed), 0), data)
+    return network, own_file.contents(network) if networks.is_own(name) else {}
 
 
 def macs(f: Any, params: Any, x: Any) -> float:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import pathlib
-import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -185,10 +184,7 @@ def kept(name: str, first: Any, data: Sequence[ArrayLike], settings: Any, make: 
         name: of the file. first: parameters before training, of the same structure. data: that it is trained on.
         settings: everything else that determines it, the program included; its `repr` counts.
     """
-    said = re.sub(
-        r" at 0x[0-9a-f]+", "", repr((settings, jax.__version__))
-    )  # the repr of functions contains their address
-    seen = hashlib.sha256(said.encode())
+    seen = hashlib.sha256(checkpoints.without_places(repr((settings, jax.__version__))).encode())
     for array in (*jax.tree.leaves(eqx.filter(first, eqx.is_array)), *data):
         seen.update(np.ascontiguousarray(array).tobytes())
     path = cache().parent / "networks" / f"{name}-{seen.hexdigest()[:16]}.npz"

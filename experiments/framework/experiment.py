@@ -28,6 +28,7 @@ import types
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from experiments.framework import own_code
 from experiments.framework.errors import UsageError
 from experiments.framework.files import hash_of
 from experiments.framework.store import Layout, Results
@@ -103,12 +104,14 @@ class Source:
 
     Args:
         name: what its folder is called. module: its name, for one that is installed. path, text: of a user's own file.
+            beside: names and hashes of the files that it imports from its folder.
     """
 
     name: str
     module: str = ""
     path: str = ""
     text: str = ""
+    beside: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def of_file(cls, path: str) -> Source:
@@ -119,14 +122,18 @@ class Source:
         """
         file = pathlib.Path(path)
         try:
-            return cls(file.stem, path=str(file.resolve()), text=file.read_text(encoding="utf-8"))
+            text = file.read_text(encoding="utf-8")
+            beside = own_code.neighbours(file, text)
+            return cls(file.stem, path=str(file.resolve()), text=text, beside=tuple(beside.items()))
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"{path}: cannot be read ({error}).") from error
 
     @property
     def inputs(self) -> dict[str, str]:
-        """What identifies a run of a user's file: a hash of its content."""
-        return {self.path: hashlib.sha256(self.text.encode()).hexdigest()[:12]} if self.path else {}
+        """What identifies a run of a user's file: hashes of its content, and of the files that it imports from its folder."""
+        return (
+            {self.path: hashlib.sha256(self.text.encode()).hexdigest()[:12], **dict(self.beside)} if self.path else {}
+        )
 
     def load(self) -> Any:
         """The module.
@@ -146,14 +153,17 @@ class Source:
         return found
 
     def _run_file(self) -> types.ModuleType:
-        known = f"xbar_experiment_{hashlib.sha256((self.path + self.text).encode()).hexdigest()[:12]}"
+        known = f"xbar_experiment_{hashlib.sha256(repr(self.inputs).encode()).hexdigest()[:12]}"
         if known in sys.modules:
             return sys.modules[known]
+        file = pathlib.Path(self.path)
+        if (found := own_code.neighbours(file, self.text)) != dict(self.beside):
+            changed = ", ".join(sorted({name for name, _ in found.items() ^ set(self.beside)}))
+            raise UsageError(f"{self.path}: {changed} beside it changed since the run began. Run it again.")
         module = types.ModuleType(known)
         module.__file__ = self.path
         sys.modules[known] = module  # dataclasses look their module up
-        if (beside := str(pathlib.Path(self.path).parent)) not in sys.path:
-            sys.path.insert(0, beside)
+        own_code.let_import(file, self.text)
         try:
             exec(compile(self.text, self.path, "exec"), module.__dict__)
         except Exception as error:

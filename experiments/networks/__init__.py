@@ -12,7 +12,18 @@ from experiments.networks.network import Network, accuracy, cross_entropy, forwa
 from experiments.networks.own_file import own as _own
 from experiments.networks.zoo import NAMES, ZOO, known, weights_file
 
-__all__ = ["NAMES", "ZOO", "Network", "accuracy", "cross_entropy", "files", "find", "forward", "squared_error"]
+__all__ = [
+    "NAMES",
+    "ZOO",
+    "Network",
+    "accuracy",
+    "cross_entropy",
+    "files",
+    "find",
+    "forward",
+    "is_own",
+    "squared_error",
+]
 
 
 def find(name: str, key: PRNGKeyArray, data: str | None = None) -> Network:
@@ -24,7 +35,7 @@ def find(name: str, key: PRNGKeyArray, data: str | None = None) -> Network:
     Raises:
         UsageError: if there is none, or its weights or data are missing or not as expected.
     """
-    if _is_file(name):
+    if is_own(name):
         if data is not None:
             raise UsageError(f"--data {data}: {name} brings its own x and y. Leave --data out.")
         return _own(name)
@@ -43,7 +54,7 @@ def files(name: str) -> tuple[pathlib.Path, ...]:
     Raises:
         UsageError: if one is missing.
     """
-    path = pathlib.Path(name) if _is_file(name) else weights_file(name)
+    path = pathlib.Path(name) if is_own(name) else weights_file(name)
     if path is None:
         return ()
     if not path.is_file():
@@ -51,5 +62,6 @@ def files(name: str) -> tuple[pathlib.Path, ...]:
     return (path,)
 
 
-def _is_file(name: str) -> bool:
+def is_own(name: str) -> bool:
+    """Whether this is a user's own file, not a name of the table."""
     return name.endswith(".py")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pathlib
 import runpy
-import sys
 import traceback
 from collections.abc import Mapping
 from typing import Any
@@ -13,6 +12,7 @@ import jax
 import numpy as np
 
 from experiments.datasets import Dataset
+from experiments.framework import own_code
 from experiments.framework.errors import UsageError
 from experiments.networks.network import Network
 
@@ -26,7 +26,7 @@ def own(path: str) -> Network:
     """The network that a Python file defines; the file is run.
 
     It defines `f` and `params`, or `module`, a torch.nn.Module; `x` and `y`, inputs and labels to test on; and, if it is to be
-    trained hardware-aware, `x_train` and `y_train`.
+    trained hardware-aware, `x_train` and `y_train`. Random numbers need a fixed seed: these arrays identify a run.
 
     Raises:
         UsageError: if the file cannot be run, or lacks something.
@@ -45,12 +45,27 @@ def own(path: str) -> Network:
     return Network(path, function, params, data, trained=True)
 
 
+def contents(network: Network) -> dict[str, str]:
+    """Hashes of what a file has loaded or made: parameters, data, and the program of `f` with arrays in it."""
+    from experiments import checkpoints
+
+    data, name = network.measured_on(), pathlib.Path(network.name).name
+    parts = {
+        "f": checkpoints.program(network.f, network.params, jax.numpy.asarray(data.x_test[:1])),
+        "params": network.params,
+        "x": data.x_test,
+        "y": data.y_test,
+        "x_train": data.x_train,
+        "y_train": data.y_train,
+    }
+    return {f"{name}: {part}": checkpoints.fingerprint(value)[:12] for part, value in parts.items()}
+
+
 def _run(path: str) -> Mapping[str, Any]:
     if not pathlib.Path(path).is_file():
         raise UsageError(f"--network {path}: there is no such file.")
-    if (beside := str(pathlib.Path(path).resolve().parent)) not in sys.path:
-        sys.path.insert(0, beside)  # the file may import its neighbours, as under `python`
     try:
+        own_code.let_import(pathlib.Path(path))
         return runpy.run_path(path, run_name="__xbar__")
     except KeyboardInterrupt:
         raise
