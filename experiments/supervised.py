@@ -91,7 +91,10 @@ class Trainer:
         done, name = 0, ""
         if checkpoint is not None:
             settings = (self.steps, self.batch, self.clip, self.clip_per, rate)
-            name = checkpoints.fingerprint(params, batch, jax.random.key_data(key), settings, extra)
+            program = checkpoints.program(
+                self._step, static, state, *batch, key, jnp.asarray(0), jnp.asarray(rate), extra
+            )
+            name = checkpoints.fingerprint(params, batch, jax.random.key_data(key), settings, extra, program)
             done, state = checkpoints.load(checkpoint, name, state)
         apart = self._convolves(model, batch[0], extra)
         for i, part in progress.steps(parts[done:], "training"):
@@ -105,19 +108,17 @@ class Trainer:
 
     @eqx.filter_jit
     def _run(self, static, state, images, labels, keys, first, rate, extra, apart):
-        def step(state, at):
-            (params, opt_state), (key, number) = state, at
-            pick, noise = jax.random.split(key)
-            rows = jax.random.randint(pick, (self.batch,), 0, len(labels))
-            share = number / self.steps
-            grads = self.gradient(jax.grad(loss))(params, images[rows], labels[rows], noise, share)
-            updates, opt_state = self.optimiser.update(grads, opt_state, params)
-            params = optax.apply_updates(params, jax.tree.map(lambda u: rate * u, updates))
-            if self.clip is not None:
-                model = eqx.combine(params, static)
-                model = clip_weights(model, self.clip, per=self.clip_per, weights=self.weights)
-                params = eqx.partition(model, eqx.is_inexact_array)[0]
-            return (params, opt_state), None
+        step = lambda state, at: (self._step(static, state, images, labels, at[0], at[1], rate, extra), None)  # noqa: E731
+        if apart:
+            return step(state, (keys[0], first))[0]
+        return jax.lax.scan(step, state, (keys, first + jnp.arange(len(keys))))[0]
+
+    def _step(self, static, state, images, labels, key, number, rate, extra):
+        """The parameters and the state of the optimiser after one gradient step."""
+        params, opt_state = state
+        pick, noise = jax.random.split(key)
+        rows = jax.random.randint(pick, (self.batch,), 0, len(labels))
+        share = number / self.steps
 
         def loss(params, x, y, noise, share):
             model = eqx.combine(params, static)
@@ -126,9 +127,13 @@ class Trainer:
                 model = self.perturb(model, own, share)
             return self.loss(self.forward(model, x, noise, extra), y)
 
-        if apart:
-            return step(state, (keys[0], first))[0]
-        return jax.lax.scan(step, state, (keys, first + jnp.arange(len(keys))))[0]
+        grads = self.gradient(jax.grad(loss))(params, images[rows], labels[rows], noise, share)
+        updates, opt_state = self.optimiser.update(grads, opt_state, params)
+        params = optax.apply_updates(params, jax.tree.map(lambda u: rate * u, updates))
+        if self.clip is not None:
+            model = clip_weights(eqx.combine(params, static), self.clip, per=self.clip_per, weights=self.weights)
+            params = eqx.partition(model, eqx.is_inexact_array)[0]
+        return params, opt_state
 
     def _convolves(self, model: Any, images: Any, extra: Any) -> bool:
         """Whether steps are run one by one: on a CPU, XLA's convolutions take ten times as long in a loop."""

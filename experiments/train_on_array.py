@@ -199,7 +199,9 @@ def compute(config: Config, state: State, point: dict[str, Any]) -> dict[str, An
     learned = jax.jit(jax.vmap(lambda k: course.begin(analog, learn, k)))(keys)
     step = jax.jit(jax.vmap(lambda learned, key, i: course.epoch(trainer, learned, key, i), (0, 0, None)))
     found = _Seen(config, learned)
-    name = checkpoints.fingerprint(jax.tree.leaves(learned), jax.random.key_data(keys), repr(config), dict(point))
+    data = (course.x, course.y, course.x_test, course.y_test)
+    settings = (repr(config), dict(point), inputs(config))
+    name = checkpoints.fingerprint(jax.tree.leaves(learned), jax.random.key_data(keys), data, settings)
     path = cache().parent / "array-training" / f"{name[:24]}.npz"
     done, (learned, found.values) = checkpoints.load(path, name, (learned, found.values))
     for i in progress.steps(range(done, config.epochs), f"{point['device']}, {point['algorithm']}"):

@@ -50,6 +50,23 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_weights(tmp_path, monkeypat
     assert len(parts) == 10 + 13  # nothing was left to do
 
 
+@pytest.mark.parametrize("change", ["function", "constant", "loss", "nothing"])
+def test_weights_of_an_edited_function_are_not_taken_for_those_of_the_new_one(tmp_path, change, monkeypatch):
+    """The names of a function and of its arrays' shapes stay; what it computes does not."""
+    path, parts = tmp_path / "state.npz", []
+    made = lambda sign, shift, loss: supervised.Trainer(  # noqa: E731
+        lambda model, x, key, extra: sign * jax.vmap(model)(x) + jnp.asarray(shift), steps=20, batch=8, loss=loss
+    )
+    loss = lambda scale: lambda out, y: scale * networks.cross_entropy(out, y)  # noqa: E731
+    made(1.0, [0.0, 1.0], loss(1.0)).run(MODEL, X, Y, key=jax.random.key(2), checkpoint=path)
+    run = supervised.Trainer._run
+    monkeypatch.setattr(supervised.Trainer, "_run", lambda self, *args: parts.append(1) or run(self, *args))
+    sign, shift = -5.0 if change == "function" else 1.0, [0.0, 2.0 if change == "constant" else 1.0]
+    again = made(sign, shift, loss(2.0 if change == "loss" else 1.0))
+    again.run(MODEL, X, Y, key=jax.random.key(2), checkpoint=path)
+    assert len(parts) == (0 if change == "nothing" else 20)
+
+
 @pytest.mark.parametrize("damage", ["cut", "other", "program", "none"])
 def test_a_file_that_does_not_belong_starts_anew(tmp_path, damage, monkeypatch):
     path, state = tmp_path / "state.npz", {"w": jnp.ones(3)}
