@@ -18,7 +18,7 @@ from experiments.framework.experiment import Presentation
 from experiments.framework.progress import say
 from experiments.framework.store import Results
 from experiments.saved_runs import plain_tables
-from experiments.saved_runs.saved_run import SavedRun, experiment_of, is_run, read_run, settings_of
+from experiments.saved_runs.saved_run import SavedRun, check_files, is_run, read_run, settings_of, source_of
 
 Shown = tuple[str, Sequence[str]]  # what is printed, and what is wrong with it
 
@@ -37,6 +37,9 @@ class Report:
     """For one run: write every value to this file, one per row, with coordinates as columns with units."""
     overwrite: bool = False
     """Let --csv replace an existing file."""
+    source: tuple[pathlib.Path, ...] = ()
+    """For one run: Python files of your own that it was made with, such as ./mine.py. No others are run, and these only if
+    they did not change since."""
     json: bool = False
     """Print one JSON document to standard output, and nothing else."""
     debug: bool = False
@@ -68,6 +71,8 @@ def _report(settings: Report) -> Shown:
     single = len(paths) == 1 and (is_run(paths[0]) or not paths[0].is_dir())
     if settings.csv is not None and not single:
         raise UsageError("--csv writes the values of one run; give the folder of one.")
+    if settings.source and not single:
+        raise UsageError("--source names the files that one run was made with; give the folder of one.")
     if single:
         return _one(read_run(paths[0]), settings)
     return _two(paths[0], paths[1], settings) if len(paths) == 2 else _many(paths[0], settings)
@@ -84,7 +89,7 @@ def _one(run: SavedRun, settings: Report) -> Shown:
         say(f"{settings.csv}: {count} values")
         files.append(str(settings.csv))
     try:
-        shown, written = _published(run)
+        shown, written = _published(run, settings.source)
         files += written
         said = shown.text
     except UsageError as error:
@@ -102,16 +107,18 @@ def _one(run: SavedRun, settings: Report) -> Shown:
     return json.dumps(document) if settings.json else "\n".join([*run.remarks, said, "", *files]), problems
 
 
-def _published(run: SavedRun) -> tuple[Presentation, list[str]]:
+def _published(run: SavedRun, trusted: Sequence[pathlib.Path]) -> tuple[Presentation, list[str]]:
     """What the experiment shows of a run, and the files that are written again.
 
     Raises:
-        UsageError: if the experiment no longer exists, has changed, or fails to show these results.
+        UsageError: if the experiment no longer exists, has changed, is not trusted, or fails to show these results.
     """
     from experiments.framework import runner
 
-    module = experiment_of(run)
+    source = source_of(run, trusted)
+    module = source.load()
     config = settings_of(module, run)
+    check_files(run, module, config)
     if not _fits(module.layout(config), run.results):
         raise UsageError(f"{run.folder} was made by another version of {run.name}, with other axes or variables.")
     results = Results(module.layout(config))  # its own coordinates: a range stays one
@@ -126,7 +133,7 @@ def _published(run: SavedRun) -> tuple[Presentation, list[str]]:
     except Exception as error:
         state = "unfinished " if run.points[0] < run.points[1] else ""
         raise UsageError(f"{run.name} cannot show this {state}run ({type(error).__name__}: {error}).") from error
-    runner.write_report(run.folder, run.name, module.TITLE, config, run.versions, shown, run.remarks)
+    runner.write_report(run.folder, source, module.TITLE, config, run.versions, shown, run.remarks)
     files = sorted(str(p) for p in run.folder.iterdir() if p.suffix in (".png", ".svg", ".html", ".h5"))
     return shown, files
 

@@ -123,6 +123,6 @@ def _run(source: Source, module: Any, output: Output, config: Any) -> str:
 def _sweep(source: Source, module: Any, output: Output, values: Any) -> str:
     swept, configs = sweep.combinations(module.Config, values)
     outcomes = _execute(source, output, configs)
-    text, document, folder = sweep.publish(source.name, module.TITLE, swept, configs, outcomes, output.out)
+    text, document, folder = sweep.publish(source, module.TITLE, swept, configs, outcomes, output.out)
     files = sorted(str(p) for p in folder.iterdir())
     return json.dumps(document | {"files": files}) if output.json else "\n".join([text, "", *files])

@@ -129,6 +129,11 @@ class Source:
             raise UsageError(f"{path}: cannot be read ({error}).") from error
 
     @property
+    def asked_for(self) -> str:
+        """What `xbar run` is given: the path of a user's file, or a name."""
+        return self.path or self.name
+
+    @property
     def inputs(self) -> dict[str, str]:
         """What identifies a run of a user's file: hashes of its content, and of the files that it imports from its folder."""
         return (

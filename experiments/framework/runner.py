@@ -80,7 +80,7 @@ def execute(
             _compute(source, in_order, workers or Workers())
         finally:
             forget_states()
-        return [_publish(source.name, run) for run in in_order]
+        return [_publish(source, run) for run in in_order]
 
 
 def _check(module: Any, config: Any) -> Layout:
@@ -128,16 +128,16 @@ def _compute(source: Source, runs: Sequence[_Run], workers: Workers) -> None:
             progress.finished(task.point, among_others=not alone)
 
 
-def _publish(name: str, run: _Run) -> Outcome:
+def _publish(source: Source, run: _Run) -> Outcome:
     shown: Presentation = run.module.present(run.config, run.results)
     folder = run.folder.path
-    write_report(folder, name, run.module.TITLE, run.config, run.versions, shown)
+    write_report(folder, source, run.module.TITLE, run.config, run.versions, shown)
     return Outcome(folder, run.results, shown, run.versions)
 
 
 def write_report(
     folder: pathlib.Path,
-    name: str,
+    source: Source,
     title: str,
     config: Any,
     versions: dict[str, str],
@@ -147,7 +147,7 @@ def write_report(
     """Writes figures, report.html and summary.json of a run. `remarks`: sentences at the top of the page."""
     for stem, figure in shown.figures.items():
         plots.save(figure, folder / stem)
-    command = report.command_line(["xbar", "run", name], config)
+    command = report.command_line(["xbar", "run", source.asked_for], config)
     page = report.page(title, command, shown, dataclasses.asdict(config), versions, remarks)
     write_text(folder / "report.html", page)
     write_text(folder / "summary.json", json.dumps(shown.summary, indent=1, default=str))

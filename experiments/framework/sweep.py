@@ -11,6 +11,7 @@ import json
 import math
 import pathlib
 import re
+import shlex
 import statistics
 import textwrap
 import typing
@@ -22,6 +23,7 @@ from experiments.framework.errors import UsageError
 from experiments.framework.files import write_text
 
 if TYPE_CHECKING:
+    from experiments.framework.experiment import Source
     from experiments.framework.runner import Outcome
 
 MOST = 10_000
@@ -171,7 +173,12 @@ def _aligned(lines: Sequence[Sequence[str]]) -> str:
 
 
 def publish(
-    name: str, title: str, swept: Sequence[str], configs: Sequence[Any], outcomes: Sequence[Outcome], out: pathlib.Path
+    source: Source,
+    title: str,
+    swept: Sequence[str],
+    configs: Sequence[Any],
+    outcomes: Sequence[Outcome],
+    out: pathlib.Path,
 ) -> tuple[str, dict[str, Any], pathlib.Path]:
     """Writes a folder for the sweep, and returns its table, its machine-readable form, and the folder."""
     table = rows(swept, configs, outcomes)
@@ -184,13 +191,16 @@ def publish(
         }
         for c, o in zip(configs, outcomes, strict=True)
     ]
-    document = {"experiment": name, "swept": list(swept), "runs": runs}
+    document = {"experiment": source.name, "swept": list(swept), "runs": runs}
     identity = json.dumps([dataclasses.asdict(c) for c in configs], default=str).encode()
-    folder = out / "sweeps" / f"{name}-{hashlib.sha256(identity).hexdigest()[:10]}"
+    folder = out / "sweeps" / f"{source.name}-{hashlib.sha256(identity).hexdigest()[:10]}"
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / "sweep.json", json.dumps(document, indent=1, default=str))
     write_text(folder / "table.csv", _csv(swept, configs, outcomes))
-    write_text(folder / "report.html", report.sweep_page(title, f"xbar sweep {name}", shown, runs, folder))
+    write_text(
+        folder / "report.html",
+        report.sweep_page(title, shlex.join(["xbar", "sweep", source.asked_for]), shown, runs, folder),
+    )
     return shown, document, folder
 
 

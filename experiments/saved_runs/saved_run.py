@@ -7,14 +7,16 @@ import datetime
 import json
 import pathlib
 import re
+import shlex
 import typing
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import h5py
 import numpy as np
 
 from experiments.framework.errors import UsageError
-from experiments.framework.experiment import Source
+from experiments.framework.experiment import Source, identity
 from experiments.framework.known_experiments import EXPERIMENTS
 from experiments.framework.memory import check_memory
 from experiments.framework.seal import is_whole
@@ -169,20 +171,66 @@ def _text(dataset: h5py.Dataset, name: str) -> str:
     return found.decode() if isinstance(found, bytes) else str(found)
 
 
-def experiment_of(run: SavedRun) -> Any:
-    """The module of the experiment that made a run.
+def source_of(run: SavedRun, trusted: Sequence[pathlib.Path]) -> Source:
+    """The experiment that made a run, and nothing else that its folder names: a folder may come from anybody.
+
+    Args:
+        trusted: Python files that the user has named, which may be run.
 
     Raises:
-        UsageError: if it is neither one of ours nor a user's file that is still where it was.
+        UsageError: if it is not one of ours, and not a trusted file that is as it was; if a setting names another Python file.
     """
+    named = [text for text in _texts(run.config) if text.endswith(".py")]  # a network
+    for name in named:
+        if pathlib.Path(name).resolve() not in [file.resolve() for file in trusted]:
+            raise UsageError(_untrusted(run, name))
     if run.name in EXPERIMENTS:
-        return Source(run.name, module=EXPERIMENTS[run.name][0]).load()
-    files = [key for key in run.versions if key.endswith(".py") and pathlib.Path(key).stem == run.name]
-    if not files:
+        return Source(run.name, module=EXPERIMENTS[run.name][0])
+    recorded = [key for key in run.versions if key.endswith(".py") and pathlib.Path(key).stem == run.name]
+    if not recorded:
         raise UsageError(
             f"{run.folder}: there is no experiment {run.name!r}, and the run does not name a file of your own."
         )
-    return Source.of_file(files[0]).load()
+    given = [file for file in trusted if file.stem == run.name]
+    if not given:
+        raise UsageError(_untrusted(run, recorded[0]))
+    source = Source.of_file(str(given[0]))
+    text, *_ = source.inputs.values()
+    changed = [] if text in [run.versions[key] for key in recorded] else [str(given[0])]
+    changed += [name for name, found in source.beside if run.versions.get(name) != found]
+    if changed:
+        raise UsageError(f"{run.folder}: {', '.join(changed)} changed since the run. Run the experiment again.")
+    return source
+
+
+def _untrusted(run: SavedRun, name: str) -> str:
+    return (
+        f"{run.folder} was made with the Python file {name}, which is not run unless you name it, as a folder may come from "
+        f"anybody. If the file is yours, add --source {shlex.quote(name)}."
+    )
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """All texts in the settings of a run."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _texts(item)
+
+
+def check_files(run: SavedRun, module: Any, config: Any) -> None:
+    """Refuses to show a run by files that are not those that it was made with: its numbers are those of the old ones.
+
+    Raises:
+        UsageError: naming a file whose hash is not that of the run.
+    """
+    try:
+        files = identity(Source(run.name), module, config)
+    except (UsageError, OSError):
+        return  # a file is not here any more
+    if changed := [name for name, found in files.items() if run.versions.get(name, found) != found]:
+        raise UsageError(f"{run.folder}: {', '.join(changed)} changed since the run. Run the experiment again.")
 
 
 def settings_of(module: Any, run: SavedRun) -> Any:

@@ -14,9 +14,11 @@ import pytest
 from scipy import stats
 
 import experiments
+from experiments import chip_yield
 from experiments.command import cli
 from experiments.framework import seal
 from experiments.framework.errors import UsageError
+from experiments.framework.experiment import Source
 from experiments.framework.store import Results
 from experiments.saved_runs import comparison, saved_run
 
@@ -124,18 +126,54 @@ def test_results_whose_experiment_is_gone_or_changed_are_shown_plainly(xbar, mon
     assert code == 2 and "there is no experiment 'wafer'" in err and "energy" in out
 
 
-def test_a_users_own_file_is_found_again(xbar, tmp_path):
-    source = pathlib.Path(wafer.__file__).read_text()
-    (tmp_path / "mine.py").write_text(source)
-    folder = made().rename(pathlib.Path("results") / "moved")
-    (pathlib.Path("results") / "mine").mkdir()
-    folder = folder.rename(pathlib.Path("results") / "mine" / "20260101T120000Z-0")
-    (folder / "versions.json").write_text(json.dumps({str(tmp_path / "mine.py"): "hash"}))
-    code, out, _ = xbar("report", folder)
-    assert code == 0 and "mean accuracy" in out
-    (tmp_path / "mine.py").unlink()
-    code, out, err = xbar("report", folder)
+def owned(tmp_path, text=""):
+    """The folder of a run of a user's own experiment, which imports a neighbour, and the file."""
+    (tmp_path / "beside_mine.py").write_text("")
+    (mine := tmp_path / "mine.py").write_text(
+        pathlib.Path(wafer.__file__).read_text() + "\nimport beside_mine\n" + text
+    )
+    (folder := made()).parent.rename("results/mine")
+    folder = pathlib.Path("results/mine") / folder.name
+    (folder / "versions.json").write_text(json.dumps(Source.of_file(str(mine)).inputs))
+    return folder, mine
+
+
+def test_a_users_own_file_shows_its_runs_as_long_as_it_does_not_change(xbar, tmp_path):
+    folder, mine = owned(tmp_path)
+    code, out, _ = xbar("report", folder, "--source", mine)
+    assert code == 0 and "mean accuracy" in out and f"xbar run {mine}" in (folder / "report.html").read_text()
+    page = (folder / "report.html").read_bytes()
+    for edited in (tmp_path / "beside_mine.py", mine):
+        edited.write_text(edited.read_text() + "\n# edited\n")
+        code, out, err = xbar("report", folder, "--source", mine)
+        assert code == 2 and f"{edited.name} changed since the run" in err and "24 of 24" in out
+        assert (folder / "report.html").read_bytes() == page
+    mine.unlink()
+    code, out, err = xbar("report", folder, "--source", mine)
     assert code == 2 and "mine.py" in err and "24 of 24" in out
+
+
+def test_no_python_file_is_run_because_a_folder_names_it(xbar, tmp_path):
+    """Neither as the experiment, although the folder brings the file and its hash, nor as the network of one of ours."""
+    folder, mine = owned(tmp_path, 'import pathlib\npathlib.Path("ran").touch()\n')
+    code, out, err = xbar("report", folder)
+    assert code == 2 and f"add --source {mine}" in err and "24 of 24" in out and not pathlib.Path("ran").exists()
+    config = dataclasses.asdict(chip_yield.Config(network="mine.py"))
+    folder = folder.parent.rename("results/yield") / folder.name
+    (folder / "config.json").write_text(json.dumps(config))
+    code, out, err = xbar("report", folder)
+    assert code == 2 and "add --source mine.py" in err and "24 of 24" in out and not pathlib.Path("ran").exists()
+
+
+def test_files_that_changed_since_show_no_old_numbers(xbar, tmp_path):
+    folder = made()
+    (folder / "report.html").write_bytes(page := b"as it was")
+    pathlib.Path("my.toml").write_text("edited")
+    (folder / "versions.json").write_text(json.dumps({"my.toml": "of another content"}))
+    config = read(folder / "config.json") | {"devices": ["my.toml", "reram"]}
+    (folder / "config.json").write_text(json.dumps(config))
+    code, _, err = xbar("report", folder)
+    assert code == 2 and "my.toml changed since the run" in err and (folder / "report.html").read_bytes() == page
 
 
 def changed(change):
