@@ -130,18 +130,19 @@ def numbers(summary: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """Runs that differ only in their seed."""
+    """Runs that differ only in their seed: the numbers of each."""
 
     settings: dict[str, Any]
-    numbers: dict[str, list[float]]
+    runs: list[dict[str, float]]
 
     def shown(self, name: str) -> str:
-        """Mean and standard deviation over seeds."""
-        values = self.numbers.get(name, [])
-        if not values:
+        """Mean and standard deviation over the seeds for which a number is known, with how many these are unless it is all."""
+        known = [run[name] for run in self.runs if math.isfinite(run.get(name, math.nan))]
+        if not known:
             return "-"
-        mean = f"{statistics.fmean(values):.4g}"
-        return mean if len(values) == 1 else f"{mean} +- {statistics.stdev(values):.2g}"
+        spread = f" +- {statistics.stdev(known):.2g}" if len(known) > 1 else ""
+        few = f" (n={len(known)})" if len(known) < len(self.runs) else ""
+        return f"{statistics.fmean(known):.4g}{spread}{few}"
 
 
 def rows(swept: Sequence[str], configs: Sequence[Any], outcomes: Sequence[Outcome]) -> list[Row]:
@@ -149,21 +150,22 @@ def rows(swept: Sequence[str], configs: Sequence[Any], outcomes: Sequence[Outcom
     found: dict[tuple[Any, ...], Row] = {}
     for config, outcome in zip(configs, outcomes, strict=True):
         settings = {name: getattr(config, name) for name in swept if name != "seed"}
-        row = found.setdefault(tuple(settings.values()), Row(settings, {}))
-        for name, value in numbers(outcome.presentation.summary).items():
-            row.numbers.setdefault(name, []).append(value)
+        row = found.setdefault(tuple(settings.values()), Row(settings, []))
+        row.runs.append(numbers(outcome.presentation.summary))
     return list(found.values())
 
 
 def text(table: Sequence[Row], seeds: int) -> str:
     """The table for a terminal: a few numbers side by side, several tables where there are more."""
-    names = list(dict.fromkeys(name for row in table for name in row.numbers))
+    names = list(dict.fromkeys(name for row in table for run in row.runs for name in run))
     blocks = []
     for start in range(0, len(names), ACROSS):
         shown = names[start : start + ACROSS]
         head = [*table[0].settings, *shown]
         blocks.append(_aligned([head, *([*map(str, r.settings.values()), *map(r.shown, shown)] for r in table)]))
     note = f"mean +- standard deviation over {seeds} seeds" if seeds > 1 else "one seed"
+    if any("(n=" in block for block in blocks):
+        note += "; n: how many of them have the number"
     return "\n\n".join([*blocks, note]) if blocks else "The experiment has no numbers in its summary."
 
 
@@ -215,5 +217,10 @@ def _csv(swept: Sequence[str], configs: Sequence[Any], outcomes: Sequence[Outcom
     writer = csv.writer(sheet)
     writer.writerow([*swept, *names, "folder"])
     for config, one, outcome in zip(configs, found, outcomes, strict=True):
-        writer.writerow([*(getattr(config, n) for n in swept), *(one.get(n, "") for n in names), outcome.folder])
+        writer.writerow([*(getattr(config, n) for n in swept), *(_cell(one.get(n)) for n in names), outcome.folder])
     return sheet.getvalue()
+
+
+def _cell(value: float | None) -> float | str:
+    """An unknown number is an empty cell."""
+    return "" if value is None or not math.isfinite(value) else value

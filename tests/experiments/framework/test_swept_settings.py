@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import types
 from typing import Literal
 
 import pytest
@@ -47,3 +48,22 @@ def test_commands_as_users_write_them(line, runs, monkeypatch):
     monkeypatch.setattr(sweep, "publish", lambda *_: ("", {}, pathlib.Path()))
     assert cli.command(["sweep", *line.split()]) == 0
     assert len(found) == runs
+
+
+def test_unknown_numbers_of_some_seeds_are_left_out_and_counted():
+    """NaN as well as None; the mean of the others says how many they are, in the table and not only in the note."""
+    summaries = [
+        {"a": 1.0, "b": float("nan"), "c": 0.5, "d": None},
+        {"a": 3.0, "b": float("nan"), "c": float("nan"), "d": 2.0},
+        {"a": 2.0, "b": None, "c": 1.5, "d": None},
+    ]
+    outcomes = [types.SimpleNamespace(presentation=types.SimpleNamespace(summary=s), folder="f") for s in summaries]
+    configs = [Config(seed=seed) for seed in range(3)]
+    (row,) = sweep.rows(("seed",), configs, outcomes)
+    assert [row.shown(n) for n in "abcd"] == ["2 +- 1", "-", "1 +- 0.71 (n=2)", "2 (n=1)"]
+    assert sweep.text([row], 3).endswith("over 3 seeds; n: how many of them have the number")
+    assert sweep._csv(("seed",), configs, outcomes).splitlines()[1:] == [
+        "0,1.0,,0.5,,f",
+        "1,3.0,,,2.0,f",
+        "2,2.0,,1.5,,f",
+    ]
