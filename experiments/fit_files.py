@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import json
-import math
 import os
 import pathlib
 import re
@@ -15,8 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from experiments.framework import plain_json
 from experiments.framework.errors import UsageError
-from experiments.framework.files import printable, write_text
+from experiments.framework.files import write_text
 from experiments.framework.seeds import check_seed
 from experiments.framework.signals import INTERRUPTION
 from experiments.framework.versions import current_versions
@@ -279,18 +279,7 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
         "left_out": list(outcome.refusals),
         "files": [str(p) for p in outcome.files],
     }
-    return _finite(found)
-
-
-def _finite(value: Any) -> Any:
-    """With null for what is not a number in JSON, and without bytes of file names that are not UTF-8."""
-    if isinstance(value, dict):
-        return {key: _finite(v) for key, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(v) for v in value]
-    if isinstance(value, str):
-        return printable(value)
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return plain_json.finite(found)
 
 
 def _fit_json(one: Fit) -> dict[str, Any]:

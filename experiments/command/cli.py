@@ -5,12 +5,12 @@ from __future__ import annotations
 import difflib
 import errno
 import importlib.metadata
-import json
 import sys
 from collections.abc import Sequence
 
 from experiments.command.compiled_programs import keep_compiled_programs
 from experiments.command.endings import DONE, USAGE, attempt, complain, finish_output
+from experiments.framework import plain_json
 from experiments.framework.files import printable
 from experiments.framework.known_experiments import EXPERIMENTS
 from experiments.framework.progress import say, track
@@ -137,7 +137,7 @@ def fit(flags: list[str]) -> int:
     )
     if isinstance(outcome, int):
         return outcome
-    print(json.dumps(fit_files.as_json(outcome)) if arguments.json else printable(outcome.text))
+    print(plain_json.text(fit_files.as_json(outcome)) if arguments.json else printable(outcome.text))
     if not arguments.json:
         print()
         for path in outcome.files:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import pathlib
 import warnings
 from collections.abc import Iterator, Sequence
@@ -13,6 +12,7 @@ from typing import Any
 import tyro
 
 from experiments.command.endings import DONE, USAGE, attempt, show
+from experiments.framework import plain_json
 from experiments.framework.errors import UsageError
 from experiments.framework.experiment import Presentation
 from experiments.framework.progress import say
@@ -104,7 +104,7 @@ def _one(run: SavedRun, settings: Report) -> Shown:
         "summary": shown.summary if shown else run.summary,
         "results": run.results.as_json(),
     }
-    return json.dumps(document) if settings.json else "\n".join([*run.remarks, said, "", *files]), problems
+    return plain_json.text(document) if settings.json else "\n".join([*run.remarks, said, "", *files]), problems
 
 
 def _published(run: SavedRun, trusted: Sequence[pathlib.Path]) -> tuple[Presentation, list[str]]:
@@ -159,7 +159,9 @@ def _two(first: pathlib.Path, second: pathlib.Path, settings: Report) -> Shown:
 
     found = comparison.compare(read_run(first), read_run(second))
     remarks = [*found.a.remarks, *found.b.remarks]
-    shown = json.dumps(comparison.as_json(found)) if settings.json else "\n".join([*remarks, comparison.text(found)])
+    shown = (
+        plain_json.text(comparison.as_json(found)) if settings.json else "\n".join([*remarks, comparison.text(found)])
+    )
     return shown, remarks
 
 
@@ -169,4 +171,4 @@ def _many(folder: pathlib.Path, settings: Report) -> Shown:
     lines = index_page.lines_below(folder)
     page = index_page.write_page(folder, lines)
     document = {"index": str(page), "runs": index_page.as_json(lines)}
-    return json.dumps(document) if settings.json else f"{index_page.text(lines)}\n\n{page}", ()
+    return plain_json.text(document) if settings.json else f"{index_page.text(lines)}\n\n{page}", ()

@@ -5,13 +5,12 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import itertools
-import json
 import pathlib
 import re
 from typing import Annotated, Any
 
 from experiments.command.endings import DONE, USAGE, attempt, complain, show
-from experiments.framework import sweep
+from experiments.framework import plain_json, sweep
 from experiments.framework.errors import UsageError
 from experiments.framework.experiment import Source
 from experiments.framework.known_experiments import EXPERIMENTS
@@ -116,7 +115,7 @@ def _run(source: Source, module: Any, output: Output, config: Any) -> str:
             "summary": outcome.presentation.summary,
             "results": outcome.results.as_json(),
         }
-        return json.dumps(document)
+        return plain_json.text(document)
     return "\n".join([outcome.presentation.text, "", *files])
 
 
@@ -125,4 +124,4 @@ def _sweep(source: Source, module: Any, output: Output, values: Any) -> str:
     outcomes = _execute(source, output, configs)
     text, document, folder = sweep.publish(source, module.TITLE, swept, configs, outcomes, output.out)
     files = sorted(str(p) for p in folder.iterdir())
-    return json.dumps(document | {"files": files}) if output.json else "\n".join([text, "", *files])
+    return plain_json.text(document | {"files": files}) if output.json else "\n".join([text, "", *files])

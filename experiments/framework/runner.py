@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import math
 import pathlib
 from collections.abc import Sequence
 from typing import Any
 
-from experiments.framework import plots, report
+from experiments.framework import plain_json, plots, report
 from experiments.framework.experiment import Presentation, Source, identity
 from experiments.framework.files import write_text
 from experiments.framework.memory import check_memory
@@ -150,4 +149,4 @@ def write_report(
     command = report.command_line(["xbar", "run", source.asked_for], config)
     page = report.page(title, command, shown, dataclasses.asdict(config), versions, remarks)
     write_text(folder / "report.html", page)
-    write_text(folder / "summary.json", json.dumps(shown.summary, indent=1, default=str))
+    write_text(folder / "summary.json", plain_json.text(shown.summary, indent=1))

@@ -16,6 +16,7 @@ import numpy as np
 
 from experiments.framework.errors import UsageError
 from experiments.framework.files import write_bytes
+from experiments.framework.plain_json import finite
 from experiments.framework.seal import sealed
 
 Coordinate = str | int | float
@@ -153,8 +154,7 @@ class Results:
 
     def as_json(self) -> dict[str, Any]:
         """Plain lists, with null for unknown values."""
-        known = lambda v: [known(x) for x in v] if isinstance(v, list) else v if np.isfinite(v) else None  # noqa: E731
-        plain = {name: known(v.tolist()) for name, v in self.values.items()}
+        plain = finite(self.values)
         return {
             "dimensions": {n: {"values": list(d.values), "unit": d.unit} for n, d in self.layout.dimensions.items()},
             "variables": {

@@ -18,7 +18,7 @@ import typing
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
-from experiments.framework import report
+from experiments.framework import plain_json, report
 from experiments.framework.errors import UsageError
 from experiments.framework.files import write_text
 
@@ -197,7 +197,7 @@ def publish(
     identity = json.dumps([dataclasses.asdict(c) for c in configs], default=str).encode()
     folder = out / "sweeps" / f"{source.name}-{hashlib.sha256(identity).hexdigest()[:10]}"
     folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / "sweep.json", json.dumps(document, indent=1, default=str))
+    write_text(folder / "sweep.json", plain_json.text(document, indent=1))
     write_text(folder / "table.csv", _csv(swept, configs, outcomes))
     write_text(
         folder / "report.html",

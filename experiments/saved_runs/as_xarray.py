@@ -7,6 +7,7 @@ import os
 import pathlib
 from typing import Any
 
+from experiments.framework import plain_json
 from experiments.framework.errors import UsageError
 from experiments.saved_runs.saved_run import SavedRun, read_run
 
@@ -48,5 +49,5 @@ def _attributes(run: SavedRun) -> dict[str, Any]:
         "points": total,
         "config": json.dumps(run.config),
         "versions": json.dumps(run.versions),
-        "summary": json.dumps(run.summary),
+        "summary": plain_json.text(run.summary),
     }

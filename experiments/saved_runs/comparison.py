@@ -9,6 +9,7 @@ import numpy as np
 
 from experiments.framework.error_bars import CONFIDENCE, students_t
 from experiments.framework.errors import UsageError
+from experiments.framework.plain_json import finite
 from experiments.framework.store import Coordinate, Variable
 from experiments.saved_runs.saved_run import SavedRun
 
@@ -183,8 +184,7 @@ def as_json(found: Comparison) -> dict[str, Any]:
 
 
 def _variable_as_json(found: Difference) -> dict[str, Any]:
-    known = lambda v: [known(x) for x in v] if isinstance(v, list) else v if np.isfinite(v) else None  # noqa: E731
-    arrays = {k: known(getattr(found, k).tolist()) for k in ("a", "b", "difference", "half", "n")}
+    arrays = {k: finite(getattr(found, k)) for k in ("a", "b", "difference", "half", "n")}
     arrays["half_width"] = arrays.pop("half")
     head = {"title": found.variable.title, "unit": found.variable.unit, "dims": list(found.at)}
     head |= {"over": found.over, "paired": found.paired}

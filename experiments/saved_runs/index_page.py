@@ -16,6 +16,7 @@ import numpy as np
 from experiments.framework import report
 from experiments.framework.errors import UsageError
 from experiments.framework.files import write_text
+from experiments.framework.plain_json import finite
 from experiments.framework.store import own
 from experiments.framework.sweep import numbers
 from experiments.saved_runs.saved_run import began, check_whole, read_json
@@ -139,9 +140,7 @@ def _shown(value: Any) -> str:
 
 def as_json(lines: list[Line]) -> list[dict[str, Any]]:
     """The same in machine-readable form."""
-    finite = lambda found: {n: v if math.isfinite(v) else None for n, v in found.items()}  # noqa: E731
-    plain = [dataclasses.asdict(line) for line in lines]
-    return [line | {"folder": str(line["folder"]), "numbers": finite(line["numbers"])} for line in plain]
+    return [finite(dataclasses.asdict(line) | {"folder": str(line.folder)}) for line in lines]
 
 
 def write_page(folder: pathlib.Path, lines: list[Line]) -> pathlib.Path:

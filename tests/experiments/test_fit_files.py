@@ -13,7 +13,7 @@ from devices import compact, fitting
 from devices.device_file import load, load_draws
 from experiments import fit_files
 from experiments.command import cli
-from experiments.fit_files import _finite
+from experiments.framework.plain_json import finite
 
 
 @pytest.fixture
@@ -231,7 +231,7 @@ def test_exports_stand_beside_the_device(measured, tmp_path, monkeypatch, capsys
 
 
 def test_json_has_null_for_what_is_no_number():
-    found = _finite(
+    found = finite(
         {"held_out": (np.nan, np.inf), "fits": [{"aic": -1.5, "name": "a", "rejected": True, "bic": -np.inf}]}
     )
     assert found == {"held_out": [None, None], "fits": [{"aic": -1.5, "name": "a", "rejected": True, "bic": None}]}

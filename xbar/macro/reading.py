@@ -340,12 +340,6 @@ def _digital(
     return value.reshape(*value.shape[:2], -1)
 
 
-def drift_gain(reference: Array, now: Array) -> Float[Array, "blocks row_tiles col_tiles one_or_cols"]:
-    """What drift compensation multiplies each tile or column by: its reference over the read-out `now` [S]."""
-    now = now if reference.shape[-1] == now.shape[-1] else jnp.sum(now, -1, keepdims=True)
-    return jnp.where(now > 0, reference / jnp.where(now > 0, now, 1), 1)  # a tile of zeros has no gain
-
-
 def draws_at_read(tile: Tile) -> bool:
     """Whether reading this tile draws random numbers."""
     return tile.device.has_read_noise or tile.dac.noise is not None or tile.adc.noise is not None

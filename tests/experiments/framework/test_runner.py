@@ -1,5 +1,6 @@
 """Runs: folders, resuming, interruption, output. What was computed is never lost, and never mixed."""
 
+import dataclasses
 import json
 import pathlib
 import re
@@ -64,6 +65,26 @@ def test_json_is_the_only_thing_on_standard_output(xbar):
     assert code == 0 and document["summary"] == {"sum": 18.0}
     assert document["results"]["variables"]["y"]["values"] == [[1, 2], [2, 4], [3, 6]]
     assert document["results"]["dimensions"]["x"] == {"values": ["a", "b"], "unit": "1"}
+
+
+def test_json_has_null_for_unknown_numbers(xbar, monkeypatch):
+    """Other programs refuse NaN and Infinity, which JSON does not have; in a run, its summary, a sweep and a report."""
+    present = fake.present
+
+    def unknown(config, results):
+        summary = {"sum": float("nan"), "of": {"best": (np.float32(0.5), np.inf)}}
+        return dataclasses.replace(present(config, results), summary=summary)
+
+    monkeypatch.setattr(fake, "present", unknown)
+    strict = lambda text: json.loads(text, parse_constant=pytest.fail)  # noqa: E731
+    expected = {"sum": None, "of": {"best": [0.5, None]}}
+    assert strict(xbar("run", "line", "--json")[1])["summary"] == expected
+    assert strict((folders()[0] / "summary.json").read_text()) == expected
+    assert strict(xbar("report", str(folders()[0]), "--json")[1])["summary"] == expected
+    assert strict(xbar("sweep", "line", "--json")[1])["runs"][0]["summary"] == expected
+    assert (
+        strict(next(pathlib.Path("results/sweeps").glob("*/sweep.json")).read_text())["runs"][0]["summary"] == expected
+    )
 
 
 def test_interrupted_run_keeps_points_and_goes_on(xbar, monkeypatch):
