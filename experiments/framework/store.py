@@ -17,7 +17,7 @@ import numpy as np
 from experiments.framework.errors import UsageError
 from experiments.framework.files import write_bytes
 from experiments.framework.plain_json import finite
-from experiments.framework.seal import sealed
+from experiments.framework.seal import is_whole, sealed
 
 Coordinate = str | int | float
 
@@ -67,6 +67,10 @@ class Layout:
         """All points, in order."""
         grid = np.ndindex(*self.shape(self.point_dims))
         return [{d: self.dimensions[d].values[i] for d, i in zip(self.point_dims, at, strict=True)} for at in grid]
+
+
+class OtherLayout(ValueError):
+    """A file of results holds something other than what is expected: after damage, or because it was made otherwise."""
 
 
 class Results:
@@ -190,7 +194,7 @@ class Results:
         """Reads what `save` wrote.
 
         Raises:
-            UsageError: if the file is damaged as a whole, or holds other coordinates or shapes.
+            UsageError: if the file is damaged as a whole, or is whole and holds other coordinates or shapes.
         """
         results = cls(layout)
         try:
@@ -198,7 +202,7 @@ class Results:
                 for name, dim in layout.dimensions.items():
                     found = own(file, name).asstr()[()] if isinstance(dim.values[0], str) else own(file, name)[()]
                     if tuple(np.ravel(found)) != tuple(dim.values):
-                        raise ValueError(f"its {name} is {np.ravel(found).tolist()}, not {list(dim.values)}")
+                        raise OtherLayout(f"its {name} is {np.ravel(found).tolist()}, not {list(dim.values)}")
                 for name in layout.variables:
                     read = _checked if layout.shared(name) else _of_shape
                     results.values[name] = read(own(file, name), results.values[name].shape, "f")
@@ -206,9 +210,9 @@ class Results:
                 results.checksums = _of_shape(own(file, "sha256"), results.checksums.shape, "S")
                 results.damaged = results._forget_damaged()
         except Exception as error:  # h5py raises whatever HDF5 makes of damaged bytes
-            raise UsageError(
-                f"{path} is damaged or not a results file ({error}). Move it away or use --fresh."
-            ) from error
+            other = isinstance(error, OtherLayout) and is_whole(path)
+            what = "was made with other settings or another version" if other else "is damaged or not a results file"
+            raise UsageError(f"{path} {what} ({error}). Move it away or use --fresh.") from error
         return results
 
 
@@ -216,7 +220,7 @@ def own(file: h5py.File, name: str) -> h5py.Dataset:
     """A data set that is stored in this file itself."""
     found: Any = file[name] if isinstance(file.get(name, getlink=True), h5py.HardLink) else None
     if not isinstance(found, h5py.Dataset):
-        raise ValueError(f"it has no {name}")
+        raise OtherLayout(f"it has no {name}")
     if found.is_virtual or found.id.get_create_plist().get_external_count():
         raise ValueError(f"its {name} is stored in another file")
     return found
@@ -225,7 +229,7 @@ def own(file: h5py.File, name: str) -> h5py.Dataset:
 def _of_shape(dataset: h5py.Dataset, shape: tuple[int, ...], kind: str) -> np.ndarray:
     """The numbers, if they have the expected type and shape."""
     if dataset.shape != shape or dataset.dtype.kind != kind:
-        raise ValueError(f"its {dataset.name} is {dataset.dtype} of shape {dataset.shape}, not of shape {shape}")
+        raise OtherLayout(f"its {dataset.name} is {dataset.dtype} of shape {dataset.shape}, not of shape {shape}")
     return np.array(dataset[()])
 
 

@@ -16,7 +16,7 @@ def current_versions() -> dict[str, str]:
     """Every version that could affect a number."""
     import jax
 
-    packages = {p: installed(p) for p in ("xbar-sim", "jax", "jaxlib", "numpy", "equinox", "optax")}
+    packages = {p: installed(p) for p in ("xbar-sim", "jax", "jaxlib", "numpy", "scipy", "equinox", "optax", "pymoo")}
     return {
         **packages,
         "commit": _commit(),

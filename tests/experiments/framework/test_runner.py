@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from experiments.command import cli
-from experiments.framework import runner, seal, versions
+from experiments.framework import runner, seal, store, versions
 from experiments.framework.errors import UsageError
 from experiments.framework.store import Results
 
@@ -217,7 +217,7 @@ def test_store_round_trip_with_scales_and_units(tmp_path):
     with h5py.File(tmp_path / "r.h5") as file:
         assert file["y"].dims[0][0].name == "/slope" and file["y"].attrs["units"] == "m"
         assert [x.decode() for x in file["y"].dims[1][0][:]] == ["a", "b"]
-    with pytest.raises(UsageError, match="not a results file"):
+    with pytest.raises(UsageError, match="other settings or another version"):
         Results.load(tmp_path / "r.h5", fake.layout(fake.Config(slopes=(1.0,))))
 
 
@@ -282,6 +282,25 @@ def test_results_that_are_not_those_that_were_written_are_refused(xbar, tmp_path
         damage(file)
     code, out, err = xbar("run", "line")
     assert code == 2 and out == "" and "is damaged or not a results file" in err and re.search(said, err)
+
+
+def test_results_of_another_layout_are_not_called_damaged(xbar, monkeypatch):
+    """The file is as it was written; the experiment now asks for something else."""
+    assert xbar("run", "line")[0] == 0
+    layout = fake.layout
+
+    def other(config):
+        made = layout(config)
+        return dataclasses.replace(made, dimensions=dict(made.dimensions, x=store.Dimension(("a", "c"), "place")))
+
+    monkeypatch.setattr(fake, "layout", other)
+    code, _, err = xbar("run", "line")
+    assert code == 2 and "was made with other settings or another version (its x is ['a', 'b']" in err
+    assert "damaged" not in err
+
+
+def test_optional_packages_that_compute_are_versions():
+    assert {"scipy", "pymoo"} <= versions.current_versions().keys()
 
 
 def test_points_that_are_not_those_that_were_written_are_computed_again(xbar, tmp_path):
