@@ -59,6 +59,10 @@ def check(config: Config) -> None:
             )
     if not 0 <= config.g_min < config.g_max:
         raise UsageError(f"--g-min {config.g_min:g} --g-max {config.g_max:g}: give 0 <= g_min < g_max, in siemens.")
+    if config.data is not None and config.network is None:
+        raise UsageError(
+            f"--data {config.data}: the default network is one for digits. Give --network too, or leave it out."
+        )
     measured = find(config).measured_on()
     if config.network is not None and measured.y_test.ndim != 1:
         raise UsageError(f"--network {config.network}: it does not classify, and this experiment reports accuracies.")
@@ -143,10 +147,9 @@ def find(config: Config) -> Any:
 
     from experiments import datasets, networks
 
-    key = jax.random.key(config.seed)
     if config.network is not None:
-        return networks.find(config.network, jax.random.fold_in(key, 0), config.data)
-    first, last = jax.random.split(key)
+        return chosen_networks.find(config)
+    first, last = jax.random.split(jax.random.key(config.seed))
     model = [eqx.nn.Linear(64, HIDDEN, key=first), eqx.nn.Linear(HIDDEN, 10, key=last)]
     return networks.Network(f"64-{HIDDEN}-10", forward, model, datasets.load("digits"), trained=False)
 

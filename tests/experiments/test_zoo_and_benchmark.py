@@ -128,6 +128,12 @@ def test_ir_drop(capsys, tmp_path):
     assert cli.command(["run", "ir-drop", "--sizes", "1"]) == 2
 
 
+def test_wires_take_no_data_without_a_network(capsys, tmp_path):
+    """The default network is one for digits; other data would not be used."""
+    assert cli.command(["run", "ir-drop", "--data", "mnist", "--out", str(tmp_path)]) == 2
+    assert "--data mnist: the default network is one for digits" in capsys.readouterr().err
+
+
 def test_cite(capsys):
     assert cli.command(["cite", "pcm_joshi2020", "vteam_magic"]) == 0
     said = capsys.readouterr().out
