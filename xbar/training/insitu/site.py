@@ -20,7 +20,7 @@ from xbar.macro.converters import ADC
 from xbar.macro.disturbing import at_part_of_the_voltage, disturbed, unselected, unselected_by_trains
 from xbar.macro.partition import Partition
 from xbar.macro.programming import program
-from xbar.macro.reading import settle
+from xbar.macro.reading import freeze, settle
 from xbar.macro.state import ProgrammedArray
 from xbar.macro.tile import Tile
 from xbar.macro.updating import pulse_cells, retarget
@@ -288,7 +288,10 @@ class Site(eqx.Module):
         found = settle(tile, array, t, self.part)
         value = jnp.take(found.net[0], rows, 2) * tile.v_read
         noise, own = jax.random.split(key)
-        if found.variance is not None and not tile.mapping.shared_lines and not tile.needs_cells:
+        if found.variance is not None and (tile.mapping.shared_lines or tile.needs_cells):
+            moved: Any = freeze(dataclasses.replace(tile, read_noise="frozen"), array, t, self.part, noise)
+            value = value + jnp.take(moved[0], rows, 2) * tile.v_read
+        elif found.variance is not None:
             variance = jnp.take(found.variance[0], rows, 2) * tile.v_read**2
             value = value + safe_sqrt(variance) * unit_normals(noise, value)
         if adc.noise is not None:

@@ -13,7 +13,9 @@ import pytest
 import devices
 import xbar
 from devices import steps, updates
+from xbar.macro.programming import program
 from xbar.training import PulseTrains, insitu
+from xbar.training.insitu.site import Site
 from xbar.training.insitu.spent import Spent, Total
 
 G_MAX = 20e-6
@@ -193,6 +195,29 @@ def test_backward_reads_are_the_transposed_matrix_and_pass_wires():
         off = float(jnp.abs(found.layers[0].d[0] - exact).max() / jnp.abs(exact).max())
         assert low <= off <= high
         assert (found.layers[0].backward, found.layers[1].backward) == (0, 3)
+
+
+@pytest.mark.parametrize(
+    ("mapping", "wires"),
+    [
+        (xbar.Offset(reference="column"), xbar.IdealWires()),
+        (xbar.Offset(reference="cell"), xbar.SeriesWires(0.0, 0.0, r_access=1e5)),
+    ],
+    ids=["shared reference", "behind wires"],
+)
+@pytest.mark.parametrize("read_noise", ["independent", "frozen"])
+def test_reads_of_single_word_lines_are_noisy(mapping, wires, read_noise):
+    """A net conductance has the noise of its cell and of its reference, each by what the wires pass on of it."""
+    own = devices.Device(1e-6, 25e-6, read_noise=devices.noise.WhiteReadNoise(1e-12, 25e-6, 5e6))
+    how = xbar.Tile(own, 8, 8, mapping=mapping, wires=wires, read_noise=read_noise, **EXACT)
+    array = program(how, jnp.ones((1, 4, 3)), key=jax.random.key(0))
+    site, rows = Site(how, how.partition(1, 4, 3), insitu.Drive()), jnp.arange(2)
+    read = lambda k: site.read_rows(array, rows, xbar.ADC(bits=None), jnp.zeros(()), k)  # noqa: E731
+    found = jnp.var(jax.jit(jax.vmap(read))(jax.random.split(jax.random.key(1), 4000)), 0)[0, 0, :, 0]
+    g, variance = array.cells.g, own.read_variance(array.cells, 0.0, how.bandwidth)
+    passed = (variance / (1 + g * getattr(wires, "r_access", 0.0)) ** 4)[:, 0, 0, :2, 0]
+    both = passed[0] + passed[1] if len(passed) == 2 else passed[0][:, :3] + passed[0][:, 3:]
+    np.testing.assert_allclose(found, both, rtol=0.15)
 
 
 def test_pulses_times_their_energy_are_the_ledgers():
