@@ -60,7 +60,9 @@ def read_transposed(
     by_column = lambda x: jnp.moveaxis(jnp.broadcast_to(x, shape), 3, 1)  # noqa: E731
     inputs = back.split_inputs(y)[:, :, None] * by_column(gain)  # [block, column tile, row tile, vector, column]
     largest = jnp.max(jnp.abs(lax.stop_gradient(inputs)), axis=-1, keepdims=True)
-    full_scale = jnp.where(largest > 0, largest, 1) if dac.range is None else jnp.full_like(largest, dac.range)
+    if dac.range is not None:  # in the units of `y`
+        largest = jnp.broadcast_to(dac.range * jnp.max(jnp.abs(by_column(gain)), -1, keepdims=True), largest.shape)
+    full_scale = jnp.where(largest > 0, largest, 1)
     levels = dac.drive(inputs, full_scale)
     volts = levels * tile.v_read.astype(y.dtype)
     if dac.noise is not None and dac_key is not None:

@@ -205,7 +205,7 @@ class Periphery(Checked):
 
     Args:
         dac: of each column of weights, whose voltage the mapping puts on its bit lines (on those of a pair with either
-            sign). adc: of the word lines.
+            sign); its range is in the units of the errors, in the column of the largest weights. adc: of the word lines.
     """
 
     dac: DAC = eqx.field(default_factory=DAC, metadata={"mend": "Write xbar.DAC(bits=8)."})

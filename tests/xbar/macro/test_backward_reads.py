@@ -60,6 +60,13 @@ def test_bit_lines_have_the_noise_of_their_drivers():
         insitu.backpropagate(chip, (jnp.ones((1, 6)),), jnp.sum)
 
 
+def test_the_range_of_a_backward_converter_is_in_units_of_the_errors():
+    how = tile(devices.ideal(), backward=xbar.Periphery(dac=xbar.DAC(bits=12, range=3.0), adc=xbar.ADC(bits=None)))
+    array = program(how, W[None], key=jax.random.key(0))
+    found = read_transposed(how, array, jnp.clip(D, -3, 3), 6, t=NOW, key=None)
+    np.testing.assert_allclose(found[0], jnp.clip(D, -3, 3)[0] @ W.T, atol=0.02)
+
+
 @pytest.mark.few(3)
 @pytest.mark.parametrize("per", ["tile", "column"])
 @pytest.mark.parametrize("mapping", [xbar.Differential(), xbar.Offset(), xbar.Offset(reference="digital")], ids=repr)
