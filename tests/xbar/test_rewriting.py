@@ -163,6 +163,16 @@ def test_compensation_outlives_a_rewrite(per):
     np.testing.assert_allclose(before.pulse("a", 0, t=1e6)(X, t=1e6), before(X), rtol=1e-3, atol=1e-3)
 
 
+def test_rows_of_a_device_with_data_for_some_times_only_are_programmed_anew():
+    """A day later, which there are data for, though none for a second after that."""
+    tile = dataclasses.replace(TILE, device=devices.reram_wan2022())
+    before = xbar.compensate(
+        xbar.analog(lambda p, x: x @ p, tile).program(P["b"], jnp.ones((1, 6)), key=jax.random.key(3))
+    )
+    after = before.reprogram(0, P["b"], rows=[1], t=86_400.0, key=jax.random.key(4))
+    assert bool(jnp.isfinite(after.arrays[0].reference).all())
+
+
 def test_chips_are_rewritten_inside_jit():
     change = lambda c, n: c.pulse("a", n, t=5.0, most=2).reprogram("b", 2 * P["b"], key=jax.random.key(0))  # noqa: E731
     n = jnp.full((13, 6), 2)

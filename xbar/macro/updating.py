@@ -58,7 +58,7 @@ def pulse(
         pulsed = disturbed(tile, pulsed, worth)
     if array.ones is not None:
         first, ones = jnp.asarray(tile.device.first_time, t.dtype), functools.partial(product_with_ones, tile, part)
-        before = ones(tile.device.conductance(array.cells, t + first), array.code)
+        before = ones(tile.device.conductance(array.cells, jnp.maximum(t, first)), array.code)
         after = ones(tile.device.conductance(pulsed.cells, first), array.code)
         pulsed = dataclasses.replace(pulsed, ones=array.ones + (after - before))
     return dataclasses.replace(pulsed, reference=_renewed_reference(tile, part, array, pulsed, t))
@@ -155,16 +155,20 @@ def _renewed_reference(
     Args:
         rows: that are programmed anew; None: none.
     """
-    if old.reference is None:
+    reference = old.reference
+    if reference is None:
         return None
     first = jnp.asarray(tile.device.first_time, t.dtype)
-    gain = drift_gain(old.reference, settle(tile, old, t + first, part).readout)
-    each = magnitudes(settle(tile, new, first, part).net, part)
-    anew = jnp.zeros(part.k, bool) if rows is None else rows
-    anew = part.split_inputs(jnp.broadcast_to(anew, (part.groups, 1, part.k)).astype(each.dtype))
-    anew = jnp.swapaxes(anew, -1, -2)[None, ..., None]  # [1, block, row tile, row, 1, 1]
-    fresh, kept = (per_tile_or_column(jnp.sum(each * share, (0, 3)), old.reference) for share in (anew, 1 - anew))
-    return (fresh + jnp.where(kept > 0, gain * kept, 0)).astype(old.reference.dtype)
+    before, after = settle(tile, old, jnp.maximum(t, first), part), settle(tile, new, first, part)
+    gain = drift_gain(reference, before.readout)
+    read_out = lambda x: per_tile_or_column(jnp.sum(x, (0, 3)), reference)  # noqa: E731
+    if rows is None:
+        return (gain * read_out(magnitudes(after.net, part))).astype(reference.dtype)
+    anew = part.split_inputs(jnp.broadcast_to(rows, (part.groups, 1, part.k)).astype(t.dtype))
+    anew = jnp.swapaxes(anew, -1, -2)[None, ..., None] > 0  # [1, block, row tile, row, 1, 1]
+    fresh = read_out(jnp.where(anew, magnitudes(after.net, part), 0))
+    kept = read_out(jnp.where(anew, 0, magnitudes(before.net, part)))
+    return (fresh + jnp.where(kept > 0, gain * kept, 0)).astype(reference.dtype)
 
 
 def _by_line(tile: Tile, f: Callable, cells: Cells, values: Any, part: Partition, key: PRNGKeyArray) -> Cells:
