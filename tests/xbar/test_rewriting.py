@@ -159,7 +159,8 @@ def test_compensation_outlives_a_rewrite(per):
     before = xbar.compensate(chip(), per=per)
     for rows in (None, [0, 4, 12]):
         after = before.reprogram("a", P["a"], rows=rows, t=1e6, key=jax.random.key(4))
-        np.testing.assert_allclose(after.arrays[0].reference, before.arrays[0].reference, rtol=1e-4)
+        was, now = (np.asarray(c.arrays[0].reference) for c in (before, after))
+        np.testing.assert_allclose(now, was, rtol=1e-4)
     np.testing.assert_allclose(before.pulse("a", 0, t=1e6)(X, t=1e6), before(X), rtol=1e-3, atol=1e-3)
 
 
@@ -170,7 +171,7 @@ def test_rows_of_a_device_with_data_for_some_times_only_are_programmed_anew():
         xbar.analog(lambda p, x: x @ p, tile).program(P["b"], jnp.ones((1, 6)), key=jax.random.key(3))
     )
     after = before.reprogram(0, P["b"], rows=[1], t=86_400.0, key=jax.random.key(4))
-    assert bool(jnp.isfinite(after.arrays[0].reference).all())
+    assert np.isfinite(np.asarray(after.arrays[0].reference)).all()
 
 
 def test_chips_are_rewritten_inside_jit():
