@@ -27,7 +27,7 @@ def test_laws_of_another_device_hold_at_the_same_share_of_the_range():
     factor = other.g_max / BARE.g_max
     target = jnp.linspace(1e-5, 1e-4, 500)
     a, b = mine.program(target, key=KEY), other.program(target * factor, key=KEY)
-    for t in (25.0, 3600.0, 1e6):
+    for t in (25.0, 3600.0, 8e4):
         np.testing.assert_allclose(mine.conductance(a, t) * factor, other.conductance(b, t), rtol=1e-5)
     variance = mine.read_variance(a, jnp.asarray(1e3), jnp.asarray(1e6)) * factor**2
     np.testing.assert_allclose(variance, other.read_variance(b, jnp.asarray(1e3), jnp.asarray(1e6)), rtol=1e-4)
