@@ -54,6 +54,7 @@ def test_drift_follows_the_clock_of_every_cell():
     np.testing.assert_allclose(now[1], cells.g[1] * 112.0**-0.1, rtol=1e-5)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     "algorithm",
     [
