@@ -131,7 +131,7 @@ def test_what_cannot_be_spread_is_refused(found):
     uneven, explicit, unknown, twice = found["refused"]
     assert "col_tiles=3" in uneven
     assert "sharding.mesh" in explicit
-    assert "no three" in unknown
+    assert "not three" in unknown
     assert "twice" in twice
 
 

@@ -129,7 +129,7 @@ def test_sgd_settles_between_the_optimum_and_the_symmetry_point(optimised, balan
 @pytest.mark.slow
 def test_several_devices_do_not_heal_asymmetry(optimised):
     """Three devices for a weight settle where one does."""
-    w, *_ = settled(insitu.MultiDevice(ROWS), soft(0.004), 0.02, 6000, xbar.Redundant(3, over=CELL))
+    w, *_ = settled(insitu.MultiDevice(ROWS), soft(0.004), 0.02, 6000, mapping=xbar.Redundant(3, over=CELL))
     assert rms(w - OPTIMUM - between()) < 0.02
 
 
