@@ -73,9 +73,10 @@ def curves(config: Any, results: Results) -> Any:
     for colour, ohm in zip(plots.PALETTE, ohms, strict=False):
         load = sizes**2 * ohm * config.g_max
         left.plot(load, 100 * results.select("weight_error", ohm=ohm), "o", color=colour, label=f"{ohm:g} ohm per cell")
-    left.set(xscale="log", yscale="log", xlabel="N² R G of a tile (G: highest conductance)")
-    left.set_ylabel("change of the weights [% of their RMS]")
     worst = max(ohms)
+    scale = "log" if worst > 0 else "linear"  # ideal wires alone have nothing to show on logarithmic axes
+    left.set(xscale=scale, yscale=scale, xlabel="N² R G of a tile (G: highest conductance)")
+    left.set_ylabel("change of the weights [% of their RMS]")
     for colour, remedy in zip(plots.PALETTE, results.coordinates("remedy"), strict=False):
         found = np.asarray(results.select("accuracy", ohm=worst, remedy=remedy))
         bars = 100 * np.sqrt(found * (1 - found) / images)

@@ -112,6 +112,14 @@ def test_error_bars_of_ir_drop_are_those_of_the_inputs_that_were_read():
     assert [b[1, 1] - b[0, 1] for b in bars] == pytest.approx([6.0] * len(config.sizes))
 
 
+def test_ideal_wires_alone_are_drawn_without_logarithms_of_zero():
+    config = ir_drop.Config(sizes=(4,), ohms=(0.0,))
+    results = Results(ir_drop.layout(config))
+    for name, value in (("accuracy", 0.9), ("weight_error", 0.0), ("digital_accuracy", 0.95), ("test_images", 100.0)):
+        results.values[name][...] = value
+    assert ir_drop_view.curves(config, results).axes[0].get_xscale() == "linear"
+
+
 @pytest.mark.slow
 def test_ir_drop(capsys, tmp_path):
     """Small: the error grows with the tile and with the wires' resistance, and a gain a column takes some of it away."""
