@@ -45,7 +45,8 @@ def figure(results: Results, remarks: Sequence[str]) -> Any:
 def _limits(results: Results, digital: float) -> tuple[float, float]:
     """Limits that all accuracy panels share [%]."""
     accuracy = 100 * np.asarray(results["accuracy"], float)
-    low = np.nanmin(np.nanmean(accuracy, -1) - _spread(accuracy))
+    known = accuracy[np.isfinite(accuracy).all(-1)]  # not those of times without data
+    low = np.min(known.mean(-1) - _spread(known))
     room = max(digital - low, 1.0)
     return low - 0.25 * room, digital + 0.25 * room
 

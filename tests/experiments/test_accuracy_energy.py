@@ -12,8 +12,9 @@ import pytest
 
 import devices
 import devices.device_file
-from experiments import accuracy_energy, networks, supervised, training_study
+from experiments import accuracy_energy, accuracy_energy_figure, networks, supervised, training_study
 from experiments.command import cli
+from experiments.framework.store import Results
 from xbar.energy import COMPONENTS
 
 SMALL = [
@@ -254,3 +255,11 @@ x, y = np.eye(4, dtype=np.float32)[np.arange(40) % 4], np.arange(40) % 4
     pathlib.Path("mine.py").write_text(text + "x_train, y_train = x, y\n")
     for steps, expected in ((3, ("naive", "hardware-aware")), (0, ("naive",))):
         assert accuracy_energy.trainings(accuracy_energy.Config(network="./mine.py", hardware_steps=steps)) == expected
+
+
+def test_times_without_data_do_not_set_the_limits_of_the_figure():
+    config = accuracy_energy.Config(devices=("ideal", "reram"), chips=2)
+    results = Results(accuracy_energy.layout(config))
+    results.values["accuracy"][...] = 0.9
+    results.values["accuracy"][:, 1, :, -1] = np.nan  # no data after a year
+    assert accuracy_energy_figure._limits(results, 94.0) == pytest.approx((89.0, 95.0))
