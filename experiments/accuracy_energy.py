@@ -124,8 +124,8 @@ def adc_bits(config: Config) -> tuple[int, ...]:
 
 
 def inputs(config: Config) -> dict[str, str]:
-    """Hashes of the files of devices and of the network, by which a run is identified."""
-    return chosen_devices.inputs(*config.devices, config.assume) | chosen_networks.inputs(config)
+    """Hashes of the network's files, by which a run is identified."""
+    return chosen_networks.inputs(config)
 
 
 def trainings(config: Config) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ def find(name: str, assume: str | None = None) -> Any:
 
 
 def inputs(*names: str | None) -> dict[str, str]:
-    """Hashes of the device files among these names, by which a run is identified."""
+    """Hashes of the device files among these names: what is kept for a device belongs to the contents of its file."""
     files = [pathlib.Path(name) for name in names if name is not None and name.endswith(".toml")]
     return {str(path): hash_of(path) for path in files}
 

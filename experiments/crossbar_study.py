@@ -66,8 +66,8 @@ def check(config: Any) -> None:
 
 
 def inputs(config: Any) -> dict[str, str]:
-    """Hashes of the files of the device and of the network, by which a run is identified."""
-    return chosen_devices.inputs(config.device, config.assume) | chosen_networks.inputs(config)
+    """Hashes of the network's files, by which a run is identified."""
+    return chosen_networks.inputs(config)
 
 
 def layers(config: Any) -> tuple[str, ...]:

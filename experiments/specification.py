@@ -81,7 +81,8 @@ inputs = crossbar_study.inputs
 def known(config: Config) -> tuple[laboratory.Tolerance, ...]:
     """The tolerances of a run's device."""
     volts = chosen_macros.v_read(config)
-    return _known(config.device, config.assume, config.time, config.seed, volts, tuple(inputs(config).values()))
+    files = chosen_devices.inputs(config.device, config.assume) | inputs(config)
+    return _known(config.device, config.assume, config.time, config.seed, volts, tuple(files.values()))
 
 
 @functools.lru_cache(maxsize=4)

@@ -77,8 +77,8 @@ def check(config: Config) -> None:
 
 
 def inputs(config: Config) -> dict[str, str]:
-    """Files of the network and of devices, as hashes."""
-    return chosen_networks.inputs(config) | chosen_devices.inputs(*config.device)
+    """Hashes of the network's files, by which a run is identified."""
+    return chosen_networks.inputs(config)
 
 
 def device(name: str) -> Any:
@@ -200,7 +200,7 @@ def compute(config: Config, state: State, point: dict[str, Any]) -> dict[str, An
     step = jax.jit(jax.vmap(lambda learned, key, i: course.epoch(trainer, learned, key, i), (0, 0, None)))
     found = _Seen(config, learned)
     data = (course.x, course.y, course.x_test, course.y_test)
-    settings = (repr(config), dict(point), inputs(config))
+    settings = (repr(config), dict(point), chosen_devices.inputs(*config.device) | inputs(config))
     name = checkpoints.fingerprint(jax.tree.leaves(learned), jax.random.key_data(keys), data, settings)
     path = cache().parent / "array-training" / f"{name[:24]}.npz"
     done, (learned, found.values) = checkpoints.load(path, name, (learned, found.values))

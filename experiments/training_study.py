@@ -120,8 +120,8 @@ def check(config: Config) -> None:
 
 
 def inputs(config: Config) -> dict[str, str]:
-    """Hashes of the files of devices and of the network, by which a run is identified."""
-    return chosen_devices.inputs(*config.devices) | chosen_networks.inputs(config)
+    """Hashes of the network's files, by which a run is identified."""
+    return chosen_networks.inputs(config)
 
 
 def known_times(config: Config, device: str) -> tuple[int, ...]:

@@ -14,6 +14,7 @@ import devices
 import devices.device_file
 from experiments import accuracy_energy, accuracy_energy_figure, networks, supervised, training_study
 from experiments.command import cli
+from experiments.framework.experiment import Source, identity
 from experiments.framework.store import Results
 from xbar.energy import COMPONENTS
 
@@ -129,7 +130,6 @@ def test_networks_learn_digits(name, least, optimised):
 def test_table_and_figure_are_of_the_same_time(run):
     """Energies of the table and of the figure are those at the time nearest to a day."""
     from experiments import accuracy_energy_view as view
-    from experiments.framework.store import Results
 
     config = accuracy_energy.Config(
         network="mlp", chips=4, adc_bits=(4, 8), devices=("pcm_joshi2020", "reram"), times=("1s", "1d")
@@ -201,7 +201,7 @@ def test_a_run_belongs_to_the_contents_of_the_file_it_assumes(tmp_path, monkeypa
     seen = []
     for share in (0.01, 0.02):
         devices.device_file.save(devices.assume_spread(devices.Device(1e-6, 1e-4), share), "other.toml")
-        seen.append(accuracy_energy.inputs(config)["other.toml"])
+        seen.append(identity(Source("accuracy-energy"), accuracy_energy, config)["other.toml"])
     assert seen[0] != seen[1]
 
 

@@ -108,8 +108,8 @@ def test_nonlinearity_is_that_at_the_read_voltage_of_the_macro():
 
 @pytest.mark.parametrize("missing, says", [(0.5, "must change"), (0.0, "nothing needs to improve")])
 def test_ideal_cells_may_miss_the_accuracy(missing, says):
-    """Cells without an imperfection behind poor converters: that something is missing is said before that nothing is left to
-    improve, and no tolerances are claimed to keep an accuracy that no search kept."""
+    """Ideal cells behind poor converters: the report says how much accuracy is missing, not that nothing needs to improve,
+    and claims no tolerances for an accuracy that no search kept."""
     config = specification.Config(device="ideal", adc_bits=2, chips=2, fresh_chips=2)
     found = Results(specification.layout(config))
     given = {
